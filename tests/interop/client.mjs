@@ -1,0 +1,120 @@
+/**
+ * A client made with the official TypeScript SDK, the peer of the server under test.
+ *
+ *     node client.mjs handshake|stateless -- command [argument …]
+ *
+ * Starts the command, drives it over stdio through a fixed script and prints one JSON object that
+ * says what was seen. A step that throws is recorded as `{"error": {…}}` and the script goes on;
+ * the exit status is 1 only when no connection could be made.
+ */
+import { Client } from '@modelcontextprotocol/client';
+import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
+
+const STATELESS = '2026-07-28';
+const CANCEL_AFTER_MS = 100;
+
+const describeError = error => ({
+    type: error.constructor.name,
+    code: error.code ?? null,
+    message: error.message,
+    data: error.data ?? null
+});
+
+/** Runs one step and keeps either its result or its error. */
+async function attempt(step) {
+    try {
+        return { result: await step() };
+    } catch (error) {
+        return { error: describeError(error) };
+    }
+}
+
+/** Says yes: true for every boolean the form asks for, `confirm` when it names none. */
+function agree(requestedSchema) {
+    const properties = Object.entries(requestedSchema?.properties ?? {});
+    const booleans = properties.filter(([, schema]) => schema.type === 'boolean');
+    if (booleans.length === 0) return { confirm: true };
+    return Object.fromEntries(booleans.map(([name]) => [name, true]));
+}
+
+function createClient(era, questions) {
+    const client = new Client(
+        { name: 'typescript-sdk-peer', version: '1.0.0' },
+        {
+            capabilities: { elicitation: { form: {} } },
+            versionNegotiation: { mode: era === 'handshake' ? 'legacy' : { pin: STATELESS } }
+        }
+    );
+    client.setRequestHandler('elicitation/create', async request => {
+        questions.push(request.params);
+        return { action: 'accept', content: agree(request.params.requestedSchema) };
+    });
+    return client;
+}
+
+async function cancelForever(client) {
+    const controller = new AbortController();
+    const call = attempt(() =>
+        client.callTool({ name: 'forever', arguments: {} }, { signal: controller.signal })
+    );
+    setTimeout(() => controller.abort('cancelled by the test'), CANCEL_AFTER_MS);
+    const outcome = await call;
+    return { cancelled: controller.signal.aborted, ...outcome };
+}
+
+async function callTools(client, facts, questions) {
+    const call = (name, args = {}, options = undefined) =>
+        attempt(() => client.callTool({ name, arguments: args }, options));
+    facts.add = await call('add', { a: 2, b: 3 });
+    const progress = [];
+    facts.countdown = {
+        ...(await call('countdown', { steps: 3 }, { onprogress: step => progress.push(step) })),
+        progress
+    };
+    facts.fail = await call('fail');
+    facts.ask = { ...(await call('ask')), questions };
+    facts.invalid_arguments = await call('add', { a: 'two', b: 3 });
+    facts.unknown_tool = await call('no-such-tool');
+    facts.forever = await cancelForever(client);
+    facts.after_cancel = await call('add', { a: 20, b: 22 });
+    facts.cancelled = await call('cancelled');
+}
+
+/** Records what the connection settled on. */
+function identify(client, facts) {
+    facts.protocol_version = client.getNegotiatedProtocolVersion() ?? null;
+    facts.server_info = client.getServerVersion() ?? null;
+    facts.capabilities = client.getServerCapabilities() ?? null;
+    facts.instructions = client.getInstructions() ?? null;
+}
+
+async function run(era, [command, ...args]) {
+    const questions = [];
+    const unexpected = [];
+    const client = createClient(era, questions);
+    client.onerror = error => unexpected.push(error.message);
+    const transport = new StdioClientTransport({ command, args, env: process.env });
+    const facts = { sdk: 'typescript', era };
+    facts.connect = await attempt(() => client.connect(transport));
+    if (facts.connect.error === undefined) {
+        facts.tools = await attempt(async () => (await client.listTools()).tools);
+        await callTools(client, facts, questions);
+        if (era === 'handshake') facts.ping = await attempt(() => client.ping());
+        else facts.discover = await attempt(() => client.discover());
+        identify(client, facts);
+    }
+    const closing = performance.now();
+    facts.close = await attempt(() => client.close());
+    facts.close_seconds = (performance.now() - closing) / 1000;
+    facts.unexpected_errors = unexpected;
+    return facts;
+}
+
+const [era, separator, ...command] = process.argv.slice(2);
+if (!['handshake', 'stateless'].includes(era) || separator !== '--' || command.length === 0) {
+    console.error('usage: node client.mjs handshake|stateless -- command [argument …]');
+    process.exit(2);
+}
+const facts = await run(era, command);
+console.log(JSON.stringify(facts, (_key, value) => (value === undefined ? null : value)));
+process.exitCode = facts.connect.error === undefined ? 0 : 1;

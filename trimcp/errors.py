@@ -1,0 +1,187 @@
+"""Every exception that trimcp raises on purpose.
+
+::
+
+    MCPError
+    ├── ToolError              raised by a tool: text for the model (`isError`)
+    │   └── AnswerRefused          a question was declined or dismissed by the user
+    ├── RequestError           a JSON-RPC error answer, raised to send one or received as one
+    │   ├── MissingCapability      the client did not declare what a handler needs
+    │   ├── Forbidden              the caller may not do this
+    │   └── LimitExceeded          a bound of `Limits` was reached
+    ├── RequestTimeout         a call's deadline passed (also a `TimeoutError`)
+    ├── ConnectionLost         the peer, its process or the transport is gone
+    │   └── ProcessDied            the child process ended; carries its exit status
+    ├── ProtocolViolation      the peer broke the protocol
+    ├── NoCommonRevision       client and server share no protocol revision
+    ├── RegistrationError      a tool cannot be registered as written (also a `TypeError`)
+    └── NotServing             the server is not inside its application
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+__all__ = [
+    "AnswerRefused",
+    "ConnectionLost",
+    "Forbidden",
+    "LimitExceeded",
+    "MCPError",
+    "MissingCapability",
+    "NoCommonRevision",
+    "NotServing",
+    "ProcessDied",
+    "ProtocolViolation",
+    "RegistrationError",
+    "RequestError",
+    "RequestTimeout",
+    "ToolError",
+]
+
+PARSE_ERROR: Final = -32700
+INVALID_REQUEST: Final = -32600
+METHOD_NOT_FOUND: Final = -32601
+INVALID_PARAMS: Final = -32602
+INTERNAL_ERROR: Final = -32603
+MISSING_CLIENT_CAPABILITY: Final = -32021
+UNSUPPORTED_PROTOCOL_VERSION: Final = -32022
+
+# Conditions of our own. The specification asks for codes outside -32768…-32000
+# (2026-07-28, Overview, Error Codes).
+LIMIT_EXCEEDED: Final = -31001
+SHUTTING_DOWN: Final = -31002
+FORBIDDEN: Final = -31003
+
+
+class MCPError(Exception):
+    """The root of trimcp's own exceptions."""
+
+
+class ToolError(MCPError):
+    """Raised by a tool to tell the *model* what went wrong.
+
+    The text becomes the content of a result with `isError` set, unlike any other exception,
+    whose text never leaves the server. Also understood when it comes out of a nursery of the
+    tool's own.
+
+    Args:
+        text: What the model should read; how to do better is the most useful content.
+
+    Specification: Tools, Error Handling (tool execution errors).
+    """
+
+    def __init__(self, text: str) -> None:
+        super().__init__(text)
+        self.text = text
+
+
+class RequestError(MCPError):
+    """A JSON-RPC error answer.
+
+    A handler raises it to answer with exactly this error; a client's call raises it when such
+    an answer arrived.
+
+    Args:
+        code: The integer error code. For conditions of your own choose one outside
+            -32768 to -32000, which JSON-RPC and MCP reserve.
+        message: One sentence.
+        data: Any JSON value with detail, or None for none.
+    """
+
+    def __init__(self, code: int, message: str, data: Any = None) -> None:
+        super().__init__(code, message, data)
+        self.code = code
+        self.message = message
+        self.data = data
+
+    def __str__(self) -> str:
+        return f"{self.message} (code {self.code})"
+
+
+class MissingCapability(RequestError):
+    """The request needs a client capability that the client did not declare.
+
+    Args:
+        message: One sentence.
+        required: The missing capabilities in wire form, such as `{"elicitation": {}}`.
+
+    Specification: 2026-07-28, Overview, per-request protocol fields (-32021).
+    """
+
+    def __init__(self, message: str, required: dict[str, Any]) -> None:
+        super().__init__(MISSING_CLIENT_CAPABILITY, message, {"requiredCapabilities": required})
+
+
+class Forbidden(RequestError):
+    """The caller is known and may not do this."""
+
+    def __init__(self, message: str = "forbidden", data: Any = None) -> None:
+        super().__init__(FORBIDDEN, message, data)
+
+
+class LimitExceeded(RequestError):
+    """A bound of `trimcp.Limits` was reached; the message names it."""
+
+    def __init__(self, message: str, data: Any = None) -> None:
+        super().__init__(LIMIT_EXCEEDED, message, data)
+
+
+class RequestTimeout(MCPError, TimeoutError):
+    """No answer came within the call's deadline; the request has been cancelled."""
+
+
+class ConnectionLost(MCPError):
+    """The connection ended before the answer came. `__cause__` holds the reason, if known."""
+
+
+class ProcessDied(ConnectionLost):
+    """The server's process ended.
+
+    Args:
+        message: One sentence.
+        returncode: Its exit status; negative for a signal, None if unknown.
+    """
+
+    def __init__(self, message: str, returncode: int | None) -> None:
+        super().__init__(message)
+        self.returncode = returncode
+
+
+class ProtocolViolation(MCPError):
+    """The peer sent what the protocol does not allow, so the answer cannot be used."""
+
+
+class NoCommonRevision(MCPError):
+    """Client and server share no protocol revision.
+
+    Args:
+        message: One sentence.
+        supported: The revisions that the server says it speaks.
+    """
+
+    def __init__(self, message: str, supported: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.supported = supported
+
+
+class AnswerRefused(ToolError):
+    """The user declined or dismissed a question that a handler asked.
+
+    A tool that does not catch it answers with exactly this text.
+
+    Args:
+        action: `"decline"` or `"cancel"`, as the client reported it.
+    """
+
+    def __init__(self, action: str) -> None:
+        super().__init__(f"The user answered the question with: {action}.")
+        self.action = action
+
+
+class RegistrationError(MCPError, TypeError):
+    """A function cannot become a tool as written; the message names the parameter."""
+
+
+class NotServing(MCPError, RuntimeError):
+    """The server's application is not open, or is already closing."""

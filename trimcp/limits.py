@@ -1,0 +1,55 @@
+"""The bounds of everything that could otherwise grow without one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import attrs
+
+__all__ = ["Limits"]
+
+
+def _positive(_: Any, attribute: attrs.Attribute[Any], value: float) -> None:
+    if value <= 0:
+        raise ValueError(f"Limits({attribute.name}=…) must be above zero, got {value!r}")
+
+
+def _not_negative(_: Any, attribute: attrs.Attribute[Any], value: float) -> None:
+    if value < 0:
+        raise ValueError(f"Limits({attribute.name}=…) must not be negative, got {value!r}")
+
+
+@attrs.frozen(kw_only=True)
+class Limits:
+    """Bounds of a server or client. What is refused gets a clear error, never silence.
+
+    Attributes:
+        message_bytes: The largest message accepted or sent, in bytes. A longer line is skipped
+            to its end and answered with an error; the connection lives.
+        nesting: The deepest nesting of JSON arrays and objects in one message.
+        in_flight: Requests being handled at once on one connection. Further ones are refused;
+            a peer that does not even read the refusals is disconnected.
+        outbox_bytes: Bytes waiting for one peer to read them. Handlers that answer or notify
+            beyond it wait; one message is always accepted.
+        connections: Connections served at once by one server over sockets; further ones are
+            closed at once.
+        threads: Worker threads that run synchronous tools, shared by the whole server.
+        abandoned_threads: Threads still running a tool whose call was cancelled. While there
+            are that many, new synchronous calls are refused.
+        parked: Handlers that wait for the client's answer to a question (stateless era). Over
+            it, the one that has waited longest is cancelled. 0 turns waiting off; tools
+            registered with `replay=True` still work.
+        parked_seconds: How long a handler waits for such an answer.
+        stderr_bytes: The longest single line of a child's standard error kept in memory.
+    """
+
+    message_bytes: int = attrs.field(default=16 * 1024 * 1024, validator=_positive)
+    nesting: int = attrs.field(default=200, validator=_positive)
+    in_flight: int = attrs.field(default=1000, validator=_positive)
+    outbox_bytes: int = attrs.field(default=4 * 1024 * 1024, validator=_positive)
+    connections: int = attrs.field(default=1000, validator=_positive)
+    threads: int = attrs.field(default=40, validator=_positive)
+    abandoned_threads: int = attrs.field(default=200, validator=_positive)
+    parked: int = attrs.field(default=1000, validator=_not_negative)
+    parked_seconds: float = attrs.field(default=600.0, validator=_positive)
+    stderr_bytes: int = attrs.field(default=64 * 1024, validator=_positive)

@@ -1,0 +1,161 @@
+"""Payload classes to and from wire dictionaries, one codec per revision.
+
+The only place, with the HTTP binding, that knows the wire's camelCase keys. Encoding leaves out
+what is absent and what the revision does not know, and says the rest with what the revision has
+(see `_degrade`). Decoding is strict about types, ignores unknown fields, and refuses null for an
+optional field: absent is not null.
+
+The work is done by one cattrs converter per revision, built in `_converters`.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+import attrs
+from cattrs import BaseValidationError
+
+from . import _degrade as degrade
+from ._converters import EncodeError, converter_for
+from ._names import (
+    CACHE_SCOPE,
+    COMPLETE,
+    INPUT_REQUIRED,
+    META,
+    META_CLIENT_CAPABILITIES,
+    META_CLIENT_INFO,
+    META_LOG_LEVEL,
+    META_PREFIX,
+    META_PROTOCOL_VERSION,
+    META_SERVER_INFO,
+    META_SUBSCRIPTION_ID,
+    PROGRESS_TOKEN,
+    RESULT_TYPE,
+    TTL_MS,
+    wire_name,
+)
+from ._strict import Mismatch, problems
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ._revisions import Revision
+
+__all__ = [
+    "CACHE_SCOPE",
+    "COMPLETE",
+    "INPUT_REQUIRED",
+    "META",
+    "META_CLIENT_CAPABILITIES",
+    "META_CLIENT_INFO",
+    "META_LOG_LEVEL",
+    "META_PREFIX",
+    "META_PROTOCOL_VERSION",
+    "META_SERVER_INFO",
+    "META_SUBSCRIPTION_ID",
+    "PROGRESS_TOKEN",
+    "RESULT_TYPE",
+    "TTL_MS",
+    "Codec",
+    "DecodeError",
+    "EncodeError",
+    "codec_for",
+    "wire_name",
+]
+
+T = TypeVar("T")
+
+
+class DecodeError(ValueError):
+    """Data from the wire is not what the protocol says.
+
+    Args:
+        message: What was expected and what came.
+        path: Where, such as `$.arguments`.
+        others: Further problems, each with its path in the text.
+    """
+
+    def __init__(self, message: str, path: str = "$", others: tuple[str, ...] = ()) -> None:
+        super().__init__(message, path, others)
+        self.message = message
+        self.path = path
+        self.others = others
+
+    def __str__(self) -> str:
+        return "; ".join((f"{self.message} @ {self.path}", *self.others))
+
+
+class Codec:
+    """Encodes and decodes the payloads of one revision. Use `codec_for`."""
+
+    def __init__(self, revision: Revision) -> None:
+        self.revision = revision
+        self._converter = converter_for(revision)
+        self._encoders: dict[type, Callable[[Any], Any]] = {}
+        self._decoders: dict[Any, Callable[[Any, Any], Any]] = {}
+
+    def encode(self, value: Any) -> dict[str, Any]:
+        """Turn a payload into its wire dictionary.
+
+        Verbatim mappings (schemas, `meta`, arguments) are passed through, not copied.
+
+        Raises:
+            EncodeError: The revision cannot say this, or requires a field that is absent.
+        """
+        encoder = self._encoders.get(value.__class__)
+        if encoder is None:
+            encoder = self._encoders[value.__class__] = self._encoder(value.__class__)
+        return encoder(value)  # type: ignore[no-any-return]
+
+    def _encoder(self, cls: type) -> Callable[[Any], Any]:
+        if not attrs.has(cls):
+            raise EncodeError(f"{cls.__name__} is no payload class")
+        return self._converter.get_unstructure_hook(cls)
+
+    def structured(self, value: Any, output_schema: Mapping[str, Any] | None) -> Any:
+        """Fit a tool's structured value to its output schema as this revision shows it.
+
+        `encode` wraps by the value alone, which is wrong for an object out of a schema that
+        allows more than objects, since that schema was wrapped too. A tool with an output
+        schema passes its value through here first.
+        """
+        if self.revision.structured_any or output_schema is None:
+            return value
+        return value if degrade.describes_objects(output_schema) else {degrade.RESULT: value}
+
+    @overload
+    def decode(self, data: object, cls: type[T], path: str = "$") -> T: ...
+
+    @overload
+    def decode(self, data: object, cls: Any, path: str = "$") -> Any: ...
+
+    def decode(self, data: object, cls: Any, path: str = "$") -> Any:
+        """Turn wire data into a payload.
+
+        Args:
+            data: Decoded JSON.
+            cls: A payload class, or a union of them as a `Method` has it.
+            path: Where the data stood, for the error's text.
+
+        Raises:
+            DecodeError: The data is not what the protocol says.
+        """
+        decoder = self._decoders.get(cls)
+        if decoder is None:
+            decoder = self._decoders[cls] = self._converter.get_structure_hook(cls)
+        try:
+            return decoder(data, cls)
+        except (Mismatch, BaseValidationError) as error:
+            raise _decode_error(error, path) from None
+
+
+def _decode_error(error: Exception, path: str) -> DecodeError:
+    (message, where), *others = problems(error, path, wire_name)
+    return DecodeError(message, where, tuple(f"{text} @ {at}" for text, at in others))
+
+
+@functools.cache
+def codec_for(revision: Revision) -> Codec:
+    """The codec of a revision."""
+    return Codec(revision)

@@ -1,0 +1,382 @@
+"""One peer, without IO: bytes in, events out; calls in, bytes out.
+
+A `Connection` knows ids, correlation, cancellation and progress for both roles, and serves both
+eras at once, chosen per request. It never waits, reads no clock and starts nothing: whoever
+drives it sends the bytes and runs the handlers.
+
+Specification: Overview (Messages), Cancellation, Progress; 2025-11-25 Lifecycle; 2025-03-26
+Overview (Batching).
+"""
+
+from __future__ import annotations
+
+import enum
+import itertools
+from typing import TYPE_CHECKING, Any
+
+from msgspec import UnsetType
+
+from trimcp.errors import INVALID_PARAMS, INVALID_REQUEST, LIMIT_EXCEEDED
+from trimcp.types import Implementation, InitializeRequestParams
+
+from ._codec import DecodeError, codec_for
+from ._eras import ERAS, Rejected, Terms, stamp_of, stateless_terms
+from ._events import (
+    AnswerUnusable,
+    Event,
+    ExchangeCancelled,
+    FailureReceived,
+    Ignored,
+    NotificationReceived,
+    ProgressReceived,
+    Reply,
+    RequestReceived,
+    ResultReceived,
+)
+from ._exchange import BatchAnswer, Call, Exchange
+from ._messages import (
+    Answer,
+    Batch,
+    Failure,
+    Malformed,
+    Message,
+    Notification,
+    Request,
+    decode,
+    encode_failure,
+    encode_notification,
+    encode_request,
+)
+from ._revisions import LATEST_HANDSHAKE, Era, find_revision
+from ._shapes import InvalidShape, Meta, read_cancelled, read_meta, read_object, read_progress
+from ._states import ExchangeEvent, SessionEvent, SessionState, next_session_state
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from trimcp.limits import Limits
+
+
+class Role(enum.Enum):
+    """Which side of the connection this is."""
+
+    SERVER = "server"
+    CLIENT = "client"
+
+
+#: Methods that a handshake-era peer may use before the session is initialized.
+_BEFORE_SESSION = frozenset({"ping"})
+
+
+class Connection:
+    """The protocol's state towards one peer.
+
+    Args:
+        role: Which side this is.
+        identity: How this side calls itself.
+        limits: Bounds; `nesting` and `in_flight` are used here.
+    """
+
+    def __init__(self, role: Role, identity: Implementation, limits: Limits) -> None:
+        self.role = role
+        self.session = SessionState.NEW
+        self.terms: Terms | None = None
+        self._limits = limits
+        self._stamp = stamp_of(identity)
+        self._exchanges: dict[int | str, Exchange] = {}
+        self._calls: dict[int | str, Call] = {}
+        self._ids = itertools.count(1)
+
+    # -- what comes in --------------------------------------------------------------------
+
+    def receive(self, data: bytes) -> list[Event]:
+        """Take one message (or batch) and say what it means."""
+        message = decode(data, nesting=self._limits.nesting)
+        if isinstance(message, Batch):
+            return self._on_batch(message)
+        return self._on_message(message, None)
+
+    def _on_message(self, message: Message, batch: BatchAnswer | None) -> list[Event]:
+        if isinstance(message, Request):
+            return self._on_request(message, batch)
+        if isinstance(message, Notification):
+            return self._on_notification(message)
+        if isinstance(message, Answer):
+            call = self._take_call(message.id)
+            if call is None:
+                return [Ignored(f"an answer to no open request: id {message.id!r}")]
+            return [ResultReceived(call, message.result)]
+        if isinstance(message, Failure):
+            return self._on_failure(message)
+        return self._on_malformed(message, batch)
+
+    def _on_malformed(self, message: Malformed, batch: BatchAnswer | None) -> list[Event]:
+        if self.role is Role.SERVER:
+            return self._refuse(message.id, message.code, message.message, None, batch)
+        # To a client this can only be an answer; answering it again would help nobody.
+        call = None if message.id is None else self._take_call(message.id)
+        if call is None:
+            return [Ignored(message.message)]
+        return [AnswerUnusable(call, message.message)]
+
+    def _on_request(self, request: Request, batch: BatchAnswer | None) -> list[Event]:
+        try:
+            if request.id in self._exchanges:
+                raise Rejected(INVALID_REQUEST, f"id {request.id!r} is already in use")
+            if len(self._exchanges) >= self._limits.in_flight:
+                raise Rejected(
+                    LIMIT_EXCEEDED, f"more than {self._limits.in_flight} requests in flight"
+                )
+            meta = read_meta(request.params)
+            terms = self._terms_for(request, meta, in_batch=batch is not None)
+        except InvalidShape as error:
+            flaw = f"invalid params: {error}"
+            return self._refuse(request.id, INVALID_PARAMS, flaw, None, batch)
+        except Rejected as error:
+            return self._refuse(request.id, error.code, error.message, error.data, batch)
+        token = None if isinstance(meta.progress_token, UnsetType) else meta.progress_token
+        exchange = Exchange(
+            request.id,
+            request.method,
+            request.params,
+            terms,
+            token,
+            self._stamp,
+            self._forget,
+            batch,
+        )
+        if batch is not None:
+            batch.expect()
+        self._exchanges[request.id] = exchange
+        return [RequestReceived(exchange)]
+
+    def _terms_for(self, request: Request, meta: Meta, *, in_batch: bool) -> Terms:
+        """Choose the era of this request and take its terms. Raises Rejected."""
+        if meta.is_stateless:
+            if in_batch:
+                raise Rejected(INVALID_REQUEST, "this protocol revision has no batches")
+            return stateless_terms(meta)
+        if request.method == "initialize" and self.role is Role.SERVER:
+            if in_batch:
+                raise Rejected(INVALID_REQUEST, "initialize must not be part of a batch")
+            return self._begin_session(request)
+        if self.terms is not None and self.terms.revision.era is Era.HANDSHAKE:
+            return self.terms
+        if request.method in _BEFORE_SESSION:
+            return Terms(LATEST_HANDSHAKE)
+        # Neither terms of its own nor a session: `initialize` is missing, or `_meta`.
+        return stateless_terms(meta)
+
+    def _begin_session(self, request: Request) -> Terms:
+        """Take the session's terms from `initialize`; the last handshake revision by default."""
+        if self.session is not SessionState.NEW:
+            raise Rejected(INVALID_REQUEST, "the session is already initialized")
+        try:
+            params = codec_for(LATEST_HANDSHAKE).decode(
+                read_object(request.params), InitializeRequestParams
+            )
+        except DecodeError as error:
+            raise Rejected(INVALID_PARAMS, f"invalid params: {error}") from None
+        asked = find_revision(params.protocol_version)
+        known = asked is not None and asked.era is Era.HANDSHAKE
+        self.terms = Terms(
+            asked if known and asked is not None else LATEST_HANDSHAKE,
+            params.client_info,
+            params.capabilities,
+        )
+        self.session = next_session_state(self.session, SessionEvent.INITIALIZE)
+        return self.terms
+
+    def _on_notification(self, message: Notification) -> list[Event]:
+        try:
+            if message.method == "notifications/cancelled":
+                return self._on_cancelled(message)
+            if message.method == "notifications/progress":
+                return self._on_progress(message)
+        except InvalidShape as error:
+            # A malformed notification is ignored (Cancellation, Error Handling).
+            return [Ignored(f"malformed {message.method}: {error}")]
+        if message.method == "notifications/initialized" and self.role is Role.SERVER:
+            if self.session is SessionState.NEW:
+                return [Ignored("notifications/initialized before initialize")]
+            self.session = next_session_state(self.session, SessionEvent.INITIALIZED)
+        return [NotificationReceived(message.method, message.params)]
+
+    def _on_cancelled(self, message: Notification) -> list[Event]:
+        cancelled = read_cancelled(message.params)
+        if isinstance(cancelled.request_id, UnsetType):
+            return [Ignored("notifications/cancelled without a request id")]
+        exchange = self._exchanges.get(cancelled.request_id)
+        if exchange is None or exchange.method == "initialize":
+            return self._on_call_cancelled(cancelled.request_id, cancelled.reason)
+        released = exchange.cancel()
+        events: list[Event] = [ExchangeCancelled(exchange, cancelled.reason)]
+        if released is not None:
+            events.append(Reply(released))
+        return events
+
+    def _on_call_cancelled(self, identity: int | str, reason: str | None) -> list[Event]:
+        """The answering side gave up one of *our* requests: how a server ends a listen."""
+        call = self._calls.get(identity)
+        if call is None or call.method != "subscriptions/listen":
+            return [Ignored(f"cancellation of no open request: id {identity!r}")]
+        self._take_call(identity)
+        return [FailureReceived(call, 0, reason or "ended by the server", None)]
+
+    def _on_progress(self, message: Notification) -> list[Event]:
+        progress = read_progress(message.params)
+        call = self._calls.get(progress.token)
+        if call is None:
+            return [Ignored(f"progress of no open request: token {progress.token!r}")]
+        return [ProgressReceived(call, progress)]
+
+    def _on_failure(self, message: Failure) -> list[Event]:
+        call = None if message.id is None else self._take_call(message.id)
+        if call is None:
+            flaw = f"{message.message} (code {message.code})"
+            return [Ignored(f"an error that answers no open request: {flaw}")]
+        return [FailureReceived(call, message.code, message.message, message.data)]
+
+    def _on_batch(self, batch: Batch) -> list[Event]:
+        if self.terms is None or not self.terms.revision.batches:
+            flaw = "batches are not part of this protocol revision"
+            return self._refuse(None, INVALID_REQUEST, flaw, None, None)
+        if len(batch.messages) > self._limits.in_flight:
+            flaw = f"a batch of more than {self._limits.in_flight} messages"
+            return self._refuse(None, LIMIT_EXCEEDED, flaw, None, None)
+        answer = BatchAnswer()
+        # Held open while its messages are read, or the first refusal would already complete it.
+        answer.expect()
+        events: list[Event] = []
+        for message in batch.messages:
+            events += self._on_message(message, answer)
+        released = answer.settle(None)
+        if released is not None:
+            events.append(Reply(released))
+        return events
+
+    def _refuse(
+        self,
+        identity: int | str | None,
+        code: int,
+        message: str,
+        data: Any,
+        batch: BatchAnswer | None,
+    ) -> list[Event]:
+        omit_id = self.terms is None or self.terms.revision.parse_error_omits_id
+        answer = encode_failure(identity, code, message, data, omit_id=omit_id)
+        if self.role is Role.CLIENT and self._is_stateless:
+            # 2026-07-28: clients do not send responses.
+            return [Ignored(f"not answered: {message}")]
+        if batch is None:
+            return [Reply(answer)]
+        batch.expect()
+        released = batch.settle(answer)
+        return [] if released is None else [Reply(released)]
+
+    @property
+    def _is_stateless(self) -> bool:
+        return self.terms is not None and self.terms.revision.era is Era.STATELESS
+
+    # -- what goes out --------------------------------------------------------------------
+
+    def call(
+        self,
+        method: str,
+        params: Any,
+        *,
+        terms: Terms | None = None,
+        progress: bool = False,
+        owner: Any = None,
+    ) -> tuple[Call, bytes]:
+        """Open a request to the peer.
+
+        Args:
+            method: The method.
+            params: A payload, a wire mapping, or None for none.
+            terms: What it is sent under; the connection's terms by default.
+            progress: Whether the peer should report progress.
+            owner: Kept on the call for the driver.
+
+        Returns:
+            The open call and the bytes to send.
+
+        Raises:
+            RuntimeError: There are no terms yet.
+        """
+        terms = terms or self.terms
+        if terms is None:
+            raise RuntimeError("no terms yet: the connection is not set up")
+        call = Call(next(self._ids), method, terms, owner)
+        wire = self._wire(params, terms)
+        meta = ERAS[terms.revision.era].request_meta(terms)
+        if progress:
+            meta["progressToken"] = call.id
+        if meta:
+            wire = (wire or {}) | {"_meta": meta}
+        data = encode_request(call.id, method, wire)
+        self._calls[call.id] = call
+        return call, data
+
+    def notify(self, method: str, params: Any = None) -> bytes:
+        """A notification to the peer, about no exchange."""
+        terms = self.terms or Terms(LATEST_HANDSHAKE)
+        return encode_notification(method, self._wire(params, terms))
+
+    def cancel(self, call: Call, reason: str | None = None) -> bytes | None:
+        """Give up a call; its answer will be ignored. None when there is nothing to send."""
+        self._calls.pop(call.id, None)
+        if not call.move(ExchangeEvent.CANCEL) or call.method == "initialize":
+            return None
+        params: dict[str, Any] = {"requestId": call.id}
+        if reason is not None:
+            params["reason"] = reason
+        return encode_notification("notifications/cancelled", params)
+
+    def lose_calls(self) -> list[Call]:
+        """No answers can come any more: close our calls, and return those that had none."""
+        calls = list(self._calls.values())
+        self._calls.clear()
+        for call in calls:
+            call.move(ExchangeEvent.DROP)
+        return calls
+
+    def drop(self) -> None:
+        """No answers can be sent any more: close the peer's exchanges."""
+        for exchange in list(self._exchanges.values()):
+            exchange.drop()
+
+    def refuse(self, code: int, message: str) -> bytes:
+        """The error for input whose id could not be read."""
+        omit_id = self.terms is None or self.terms.revision.parse_error_omits_id
+        return encode_failure(None, code, message, None, omit_id=omit_id)
+
+    def _wire(self, params: Any, terms: Terms) -> dict[str, Any] | None:
+        if params is None or isinstance(params, dict):
+            return params
+        return codec_for(terms.revision).encode(params)
+
+    # -- bookkeeping ----------------------------------------------------------------------
+
+    @property
+    def open_exchanges(self) -> int:
+        """How many requests of the peer have no answer yet."""
+        return len(self._exchanges)
+
+    @property
+    def open_calls(self) -> int:
+        """How many requests to the peer have no answer yet."""
+        return len(self._calls)
+
+    def exchanges(self) -> Iterable[Exchange]:
+        """The requests of the peer that have no answer yet."""
+        return self._exchanges.values()
+
+    def _forget(self, exchange: Exchange) -> None:
+        del self._exchanges[exchange.id]
+
+    def _take_call(self, identity: int | str) -> Call | None:
+        call = self._calls.pop(identity, None)
+        if call is not None:
+            call.move(ExchangeEvent.ANSWER)
+        return call

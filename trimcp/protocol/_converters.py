@@ -1,0 +1,337 @@
+"""One cattrs converter per revision, assembled from the revision's row.
+
+Four layers, each a registration below: JSON values and containers, unions, classes, and the few
+fields with rules of their own.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, get_args
+
+import attrs
+from cattrs import Converter, override
+from cattrs.fns import identity
+from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
+
+from trimcp import types as t
+
+from . import _degrade as degrade
+from ._names import COMPLETE, INPUT_REQUIRED, RESULT_TYPE, wire_name
+from ._strict import (
+    Mismatch,
+    expected,
+    is_mapping,
+    is_optional,
+    is_tuple,
+    is_union,
+    missing,
+    one_of,
+    register_strict_hooks,
+    structure_object,
+    without_none,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ._revisions import Revision
+
+    Encoder = Callable[[Any], Any]
+    Decoder = Callable[[Any, Any], Any]
+
+
+class EncodeError(ValueError):
+    """A payload cannot be said in this revision, or is no payload."""
+
+
+def converter_for(revision: Revision) -> Converter:
+    """Build the converter of a revision."""
+    converter = Converter(detailed_validation=True, omit_if_default=True)
+    register_strict_hooks(converter)
+    _register_values(converter)
+    _register_unions(converter)
+    _register_classes(converter, revision)
+    converter.register_structure_hook_func(
+        lambda cls: cls is t.InputRequest, _input_request_decoder(converter, revision)
+    )
+    return converter
+
+
+# -- JSON values and containers ---------------------------------------------------------------
+
+
+def _register_values(converter: Converter) -> None:
+    """Encode what JSON has too as itself, and containers by their items."""
+
+    def optional_of(cls: Any) -> Encoder:
+        return converter.get_unstructure_hook(without_none(cls))
+
+    def tuple_of(cls: Any) -> Encoder:
+        item = converter.get_unstructure_hook(get_args(cls)[0])
+        return list if item is identity else lambda values: [item(each) for each in values]
+
+    def mapping_of(cls: Any) -> Encoder:
+        item = get_args(cls)[1]
+        if not attrs.has(item):
+            return identity
+        encode = converter.get_unstructure_hook(item)
+        return lambda values: {key: encode(each) for key, each in values.items()}
+
+    converter.register_unstructure_hook_func(_is_json_value, identity)
+    converter.register_unstructure_hook_factory(is_tuple, tuple_of)
+    converter.register_unstructure_hook_factory(is_mapping, mapping_of)
+    converter.register_unstructure_hook_factory(is_optional, optional_of)
+
+
+def _is_json_value(cls: Any) -> bool:
+    return cls in (Any, str, int, float, bool) or cls == t.RequestId
+
+
+# -- unions of classes ------------------------------------------------------------------------
+
+
+def _register_unions(converter: Converter) -> None:
+    def decoder(cls: Any) -> Decoder:
+        return _union_decoder(converter, get_args(cls))
+
+    def encoder(cls: Any) -> Encoder:
+        return _union_encoder(converter, get_args(cls))
+
+    converter.register_structure_hook_factory(_is_class_union, decoder)
+    converter.register_unstructure_hook_factory(_is_class_union, encoder)
+
+
+def _is_class_union(cls: Any) -> bool:
+    return is_union(cls) and all(attrs.has(each) for each in get_args(cls))
+
+
+def _union_encoder(converter: Converter, members: tuple[type, ...]) -> Encoder:
+    encoders = {cls: converter.get_unstructure_hook(cls) for cls in members}
+
+    def encode_member(value: Any) -> Any:
+        encode = encoders.get(value.__class__)
+        if encode is None:
+            names = ", ".join(cls.__name__ for cls in members)
+            raise EncodeError(f"{value.__class__.__name__} is none of {names}")
+        return encode(value)
+
+    return encode_member
+
+
+def _union_decoder(converter: Converter, members: tuple[type, ...]) -> Decoder:
+    """Choose the member by the key that tells this union's members apart."""
+    hooks = {cls: converter.get_structure_hook(cls) for cls in members}
+    if t.InputRequiredResult in members:
+        final, _ = hooks.values()
+        table = {COMPLETE: final, INPUT_REQUIRED: hooks[t.InputRequiredResult]}
+        return _by_tag(RESULT_TYPE, table, COMPLETE)
+    if t.TextResourceContents in members:
+        return _by_presence(
+            {"text": hooks[t.TextResourceContents], "blob": hooks[t.BlobResourceContents]}
+        )
+    if t.ElicitRequestFormParams in members:
+        return _by_tag("mode", _tagged(hooks, "mode"), "form")
+    return _by_tag("type", _tagged(hooks, "type"))
+
+
+def _tagged(hooks: Mapping[type, Decoder], field: str) -> dict[str, Decoder]:
+    return {getattr(attrs.fields(cls), field).default: hook for cls, hook in hooks.items()}
+
+
+def _by_tag(key: str, table: Mapping[str, Decoder], absent: str | None = None) -> Decoder:
+    """Choose by the string under a key.
+
+    Args:
+        key: The key on the wire.
+        table: The hook for each string.
+        absent: What a missing key means; None if it is required.
+    """
+    what = one_of(table)
+
+    def structure_tagged(value: Any, _: Any) -> Any:
+        tag = structure_object(value, _).get(key, absent)
+        hook = table.get(tag) if type(tag) is str else None
+        if hook is None:
+            raise expected(what, tag, f".{key}") if key in value else missing(f".{key}")
+        return hook(value, _)
+
+    return structure_tagged
+
+
+def _by_presence(table: Mapping[str, Decoder]) -> Decoder:
+    """Choose by the first key that is there."""
+    names = " or ".join(f'"{key}"' for key in table)
+
+    def structure_present(value: Any, _: Any) -> Any:
+        data = structure_object(value, _)
+        for key, hook in table.items():
+            if key in data:
+                return hook(data, _)
+        raise Mismatch(f"expected {names} in the object")
+
+    return structure_present
+
+
+# -- classes ----------------------------------------------------------------------------------
+
+
+def _register_classes(converter: Converter, revision: Revision) -> None:
+    def encoder(cls: type) -> Encoder:
+        return _class_encoder(converter, revision, cls)
+
+    def decoder(cls: type) -> Decoder:
+        return _class_decoder(converter, revision, cls)
+
+    converter.register_unstructure_hook_factory(attrs.has, encoder)
+    converter.register_structure_hook_factory(attrs.has, decoder)
+
+
+_AS_TEXT: Final[dict[type, Callable[[Any], t.TextContent]]] = {
+    t.AudioContent: degrade.audio_as_text,
+    t.ResourceLink: degrade.link_as_text,
+}
+
+
+def _class_encoder(converter: Converter, revision: Revision, cls: type) -> Encoder:
+    if cls in revision.unknown_content:
+        return _degraded(converter, revision, cls)
+    encode: Encoder = make_dict_unstructure_fn(
+        cls, converter, _cattrs_omit_if_default=True, **_overrides(converter, revision, cls)
+    )
+    required = revision.required.get(cls)
+    return encode if required is None else _demanding(encode, required, cls)
+
+
+def _degraded(converter: Converter, revision: Revision, cls: type) -> Encoder:
+    """Say a block of an unknown kind as text, or refuse where text would not do."""
+    as_text = _AS_TEXT.get(cls)
+    encode_text = converter.get_unstructure_hook(t.TextContent)
+
+    def encode_degraded(block: Any) -> Any:
+        if as_text is None:
+            raise EncodeError(f"{cls.__name__} cannot be said in revision {revision.date}")
+        return encode_text(as_text(block))
+
+    return encode_degraded
+
+
+def _demanding(encode: Encoder, required: frozenset[str], cls: type) -> Encoder:
+    def encode_demanding(value: Any) -> Any:
+        for name in required:
+            if getattr(value, name) is None:
+                raise EncodeError(f"{cls.__name__}.{name} is required in this revision")
+        return encode(value)
+
+    return encode_demanding
+
+
+def _class_decoder(converter: Converter, revision: Revision, cls: type, **special: Any) -> Decoder:
+    overrides = _overrides(converter, revision, cls) | special
+    structure: Decoder = make_dict_structure_fn(
+        cls, converter, _cattrs_detailed_validation=True, **overrides
+    )
+    required = [wire_name(name) for name in revision.required.get(cls, ())]
+
+    def structure_class(value: Any, _: Any) -> Any:
+        if type(value) is not dict:
+            raise expected("an object", value)
+        for name in required:
+            if name not in value:
+                raise missing(f".{name}")
+        return structure(value, cls)
+
+    return structure_class
+
+
+def _overrides(converter: Converter, revision: Revision, cls: type) -> dict[str, Any]:
+    """How each field of a class is handled: its wire name, or not at all."""
+    hidden = revision.hidden.get(cls, frozenset())
+    rules = _field_rules(converter, revision, cls)
+    overrides = {}
+    for field in attrs.fields(cls):
+        # A discriminator is always sent, though it has a default.
+        kept = field.default is not None and field.default is not t.UNSET
+        encode, decode = rules.get(field.name, (None, None))
+        overrides[field.name] = override(
+            rename=wire_name(field.name),
+            omit=field.name in hidden,
+            omit_if_default=False if kept else None,
+            unstruct_hook=encode,
+            struct_hook=decode,
+        )
+    return overrides
+
+
+# -- fields with rules of their own -----------------------------------------------------------
+
+_Rules = dict[str, tuple["Encoder | None", "Decoder | None"]]
+
+
+def _field_rules(converter: Converter, revision: Revision, cls: type) -> _Rules:
+    if cls in (t.SamplingMessage, t.CreateMessageResult):
+        return {"content": _one_or_many(converter, revision)}
+    if cls in (t.CallToolRequestParams, t.GetPromptRequestParams, t.ReadResourceRequestParams):
+        return {"input_responses": (_responses_encoder(converter), None)}
+    if revision.structured_any:
+        return {}
+    if cls in (t.CallToolResult, t.ToolResultContent):
+        return {"structured_content": (degrade.wrap_value, structure_object)}
+    if cls is t.Tool:
+        return {"output_schema": (degrade.object_schema, None)}
+    return {}
+
+
+def _one_or_many(converter: Converter, revision: Revision) -> tuple[Encoder, Decoder]:
+    """The content of a sampling message: one block stands alone, several in a list."""
+    encode = converter.get_unstructure_hook(t.SamplingMessageContentBlock)
+    decode = converter.get_structure_hook(t.SamplingMessageContentBlock)
+    decode_all = converter.get_structure_hook(tuple[t.SamplingMessageContentBlock, ...])
+
+    def encode_content(blocks: tuple[Any, ...]) -> Any:
+        if len(blocks) == 1:
+            return encode(blocks[0])
+        if not revision.content_lists:
+            raise EncodeError(
+                f"a sampling message in revision {revision.date} has exactly one content block, "
+                f"not {len(blocks)}"
+            )
+        return [encode(block) for block in blocks]
+
+    def decode_content(value: Any, _: Any) -> tuple[Any, ...]:
+        return decode_all(value, _) if type(value) is list else (decode(value, _),)
+
+    return encode_content, decode_content
+
+
+def _responses_encoder(converter: Converter) -> Encoder:
+    """Answers may be payloads or, as they come from the wire, verbatim mappings."""
+
+    def encode_responses(responses: Mapping[str, Any]) -> dict[str, Any]:
+        return {
+            key: converter.unstructure(value) if attrs.has(value.__class__) else value
+            for key, value in responses.items()
+        }
+
+    return encode_responses
+
+
+def _input_request_decoder(converter: Converter, revision: Revision) -> Decoder:
+    """The method says what its params are."""
+    hooks: dict[str, Decoder] = {}
+    for name, method in revision.input_requests.items():
+        hooks[name] = _question_decoder(converter, revision, method.params)
+    return _by_tag("method", hooks)
+
+
+def _question_decoder(converter: Converter, revision: Revision, params: Any) -> Decoder:
+    if params is None:
+        return _class_decoder(converter, revision, t.InputRequest, params=override(omit=True))
+    hook = converter.get_structure_hook(params)
+    decode = _class_decoder(converter, revision, t.InputRequest, params=override(struct_hook=hook))
+
+    def structure_question(value: Any, _: Any) -> Any:
+        if "params" not in value:
+            raise missing(".params")
+        return decode(value, _)
+
+    return structure_question

@@ -1,0 +1,119 @@
+"""How today's payloads are said in yesterday's revisions.
+
+A handler is written against the newest vocabulary; what an older revision cannot carry is not
+dropped but said with what that revision has:
+
+* a content block of an unknown kind becomes a text block that says what it was;
+* structured content that is no object is wrapped as `{"result": value}`;
+* an output schema that is about more than objects is wrapped to match.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from trimcp.types import AudioContent, ResourceLink, TextContent
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+RESULT: Final = "result"
+"""The one property of a wrapped value; the name that other SDKs have settled on too."""
+
+
+# -- content ----------------------------------------------------------------------------------
+
+
+def audio_as_text(block: AudioContent) -> TextContent:
+    """Say that there was a sound."""
+    text = f"[{block.mime_type} left out: this protocol revision cannot carry audio]"
+    return TextContent(text, block.annotations)
+
+
+def link_as_text(block: ResourceLink) -> TextContent:
+    """Say where the resource is."""
+    return TextContent(f"Resource {block.title or block.name}: {block.uri}", block.annotations)
+
+
+# -- structured content -----------------------------------------------------------------------
+
+
+def wrap_value(value: Any) -> Mapping[str, Any]:
+    """Make an object of a structured value that is none."""
+    return value if isinstance(value, dict) else {RESULT: value}
+
+
+def describes_objects(schema: Mapping[str, Any]) -> bool:
+    """Whether every value that the schema allows is plainly an object.
+
+    Follows references into `$defs` and the branches of unions; what it cannot see through
+    counts as no object.
+    """
+    return _all_objects(schema, schema, seen=frozenset())
+
+
+def _all_objects(schema: object, root: Mapping[str, Any], seen: frozenset[str]) -> bool:
+    if not isinstance(schema, dict):
+        return False
+    if "type" in schema:
+        return bool(schema["type"] == "object")
+    for union in ("anyOf", "oneOf"):
+        branches = schema.get(union)
+        if branches:
+            return all(_all_objects(branch, root, seen) for branch in branches)
+    reference = schema.get("$ref")
+    if not isinstance(reference, str) or reference in seen:
+        return False
+    return _all_objects(_definition(reference, root), root, seen | {reference})
+
+
+def _definition(reference: str, root: Mapping[str, Any]) -> object:
+    place, _, name = reference.rpartition("/")
+    if place in ("#/$defs", "#/definitions"):
+        return root.get(place[2:], {}).get(name)
+    return None
+
+
+def object_schema(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """An output schema whose root says `"type": "object"`.
+
+    A schema about objects only gets that word at most; any other becomes the schema of the
+    wrapped value, `{"result": …}`.
+    """
+    if schema.get("type") == "object":
+        return schema
+    if describes_objects(schema):
+        return {"type": "object", **schema}
+    return _wrap_schema(schema)
+
+
+def _wrap_schema(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    # With `$id` it is a resource of its own, and all its references stay right where they are.
+    own = "$id" in schema
+    hoisted = ("$schema",) if own else ("$schema", "$defs", "definitions")
+    moved = schema if own else _repointed(schema)
+    inner = {key: value for key, value in moved.items() if key not in hoisted}
+    outer = {key: moved[key] for key in hoisted if key in moved}
+    return {"type": "object", "properties": {RESULT: inner}, "required": [RESULT], **outer}
+
+
+def _repointed(schema: Any) -> Any:
+    """Move references to the old root, `#` and `#/…`, to where it stands now."""
+    if isinstance(schema, list):
+        return [_repointed(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        key: _repoint(value) if key == "$ref" else _repointed(value)
+        for key, value in schema.items()
+    }
+
+
+def _repoint(reference: Any) -> Any:
+    if not isinstance(reference, str):
+        return _repointed(reference)
+    if reference.startswith(("#/$defs/", "#/definitions/")):
+        return reference
+    if reference == "#" or reference.startswith("#/"):
+        return f"#/properties/{RESULT}{reference[1:]}"
+    return reference

@@ -1,0 +1,170 @@
+"""The two eras of the protocol: the code whose two bodies really differ.
+
+An era answers four questions. Two of them are answered here, since they need no task: where a
+request's terms come from, and how a result is dressed. The other two, how a handler asks the
+client and who hears of changes, live with the tasks that do it. Whatever else differs between
+revisions is a column of the revision's row.
+
+Specification: 2026-07-28, Versioning and Compatibility; 2025-11-25, Lifecycle.
+"""
+
+from __future__ import annotations
+
+import functools
+from typing import Any, Final, Protocol, TypeAlias, get_args
+
+import attrs
+import msgspec
+from msgspec import Raw, UnsetType
+
+from trimcp.errors import INVALID_PARAMS, UNSUPPORTED_PROTOCOL_VERSION
+from trimcp.types import ClientCapabilities, Implementation, LoggingLevel
+
+from ._codec import META_PREFIX, DecodeError, codec_for
+from ._revisions import LATEST, STATELESS_REVISIONS, Era, Revision, find_revision
+from ._shapes import Meta
+
+LOGGING_LEVELS: Final = get_args(LoggingLevel)
+
+Wire: TypeAlias = dict[str, Any]
+
+
+class Rejected(Exception):
+    """A request that is answered with an error before any handler sees it."""
+
+    def __init__(self, code: int, message: str, data: Any = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.data = data
+
+
+@attrs.frozen
+class Terms:
+    """What the two sides agreed on for one request.
+
+    Attributes:
+        revision: The revision that the request is written in.
+        client_info: How the client calls itself; for display only.
+        capabilities: What the client declared it can do.
+        log_level: The least level of log messages that the client wants; None for none
+            (stateless era) or for the server's choice (handshake era).
+    """
+
+    revision: Revision
+    client_info: Implementation | None = None
+    capabilities: ClientCapabilities = attrs.field(factory=ClientCapabilities)
+    log_level: LoggingLevel | None = None
+
+
+class EraRules(Protocol):
+    """The questions of this floor."""
+
+    def request_meta(self, terms: Terms) -> Wire:
+        """What a client puts into every request's `_meta`."""
+
+    def dress(self, result: Wire, exchange: ResultContext) -> Wire:
+        """Add to a result what the era wants on every result."""
+
+
+class ResultContext(Protocol):
+    """What dressing needs to know about the exchange being answered."""
+
+    @property
+    def method(self) -> str: ...
+
+    @property
+    def terms(self) -> Terms: ...
+
+    @property
+    def stamp(self) -> Raw: ...
+
+
+class HandshakeEra:
+    """Terms were set by `initialize`; requests and results are bare."""
+
+    def request_meta(self, terms: Terms) -> Wire:
+        return {}
+
+    def dress(self, result: Wire, exchange: ResultContext) -> Wire:
+        return result
+
+
+class StatelessEra:
+    """Each request carries its terms; each result says its type and who answers."""
+
+    def request_meta(self, terms: Terms) -> Wire:
+        codec = codec_for(terms.revision)
+        meta: Wire = {META_PREFIX + "protocolVersion": terms.revision.date}
+        if terms.client_info is not None:
+            meta[META_PREFIX + "clientInfo"] = codec.encode(terms.client_info)
+        meta[META_PREFIX + "clientCapabilities"] = codec.encode(terms.capabilities)
+        if terms.log_level is not None:
+            meta[META_PREFIX + "logLevel"] = terms.log_level
+        return meta
+
+    def dress(self, result: Wire, exchange: ResultContext) -> Wire:
+        result.setdefault("resultType", "complete")
+        if exchange.method in exchange.terms.revision.cacheable:
+            # Without a word from the server a result is stale at once and nobody else's.
+            result.setdefault("ttlMs", 0)
+            result.setdefault("cacheScope", "private")
+        own = result.get("_meta")
+        if own is None:
+            result["_meta"] = exchange.stamp
+        else:
+            result["_meta"] = msgspec.json.decode(exchange.stamp) | dict(own)
+        return result
+
+
+ERAS: Final[dict[Era, EraRules]] = {
+    Era.HANDSHAKE: HandshakeEra(),
+    Era.STATELESS: StatelessEra(),
+}
+
+
+def stamp_of(identity: Implementation) -> Raw:
+    """The `_meta` that names the server, encoded once."""
+    wire = codec_for(LATEST).encode(identity)
+    return Raw(msgspec.json.encode({META_PREFIX + "serverInfo": wire}))
+
+
+def stateless_terms(meta: Meta) -> Terms:
+    """The terms that a request carries itself.
+
+    Raises:
+        Rejected: A required member is missing or malformed (-32602), or the revision is not
+            one that is spoken without a handshake (-32022).
+    """
+    if isinstance(meta.revision, UnsetType):
+        raise Rejected(INVALID_PARAMS, f"_meta lacks {META_PREFIX}protocolVersion")
+    if isinstance(meta.capabilities, UnsetType):
+        raise Rejected(INVALID_PARAMS, f"_meta lacks {META_PREFIX}clientCapabilities")
+    info = None if isinstance(meta.client_info, UnsetType) else bytes(meta.client_info)
+    level = None if isinstance(meta.log_level, UnsetType) else meta.log_level
+    return _parse_terms(meta.revision, info, bytes(meta.capabilities), level)
+
+
+@functools.lru_cache(maxsize=256)
+def _parse_terms(date: str, info: bytes | None, capabilities: bytes, level: Any) -> Terms:
+    """Parse terms; a client sends the same bytes with every request, so they are remembered."""
+    revision = find_revision(date)
+    if revision is None or revision.era is not Era.STATELESS:
+        supported = [known.date for known in reversed(STATELESS_REVISIONS)]
+        raise Rejected(
+            UNSUPPORTED_PROTOCOL_VERSION,
+            "Unsupported protocol version",
+            {"supported": supported, "requested": date},
+        )
+    if level is not None and level not in LOGGING_LEVELS:
+        raise Rejected(INVALID_PARAMS, f"_meta: {level!r} is no log level")
+    codec = codec_for(revision)
+    try:
+        return Terms(
+            revision,
+            None if info is None else codec.decode(msgspec.json.decode(info), Implementation),
+            codec.decode(msgspec.json.decode(capabilities), ClientCapabilities),
+            level,
+        )
+    except (DecodeError, msgspec.DecodeError, RecursionError) as error:
+        raise Rejected(INVALID_PARAMS, f"_meta is malformed: {error}") from None

@@ -1,0 +1,86 @@
+"""What `Connection.receive` reports. One message in, some of these out."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import msgspec
+from msgspec import Raw
+
+from ._exchange import Call, Exchange
+from ._shapes import Progress
+
+
+class RequestReceived(msgspec.Struct, gc=False):
+    """Run a handler and answer the exchange."""
+
+    exchange: Exchange
+
+
+class ExchangeCancelled(msgspec.Struct, gc=False):
+    """The peer gave up an exchange that is still being handled: stop."""
+
+    exchange: Exchange
+    reason: str | None
+
+
+class NotificationReceived(msgspec.Struct, gc=False):
+    """A notification that concerns no single exchange; `params` is raw JSON or None."""
+
+    method: str
+    params: Raw | None
+
+
+class ResultReceived(msgspec.Struct, gc=False):
+    """A call succeeded; `result` is raw JSON."""
+
+    call: Call
+    result: Raw
+
+
+class FailureReceived(msgspec.Struct, gc=False):
+    """A call was answered with an error."""
+
+    call: Call
+    code: int
+    message: str
+    data: Any
+
+
+class AnswerUnusable(msgspec.Struct, gc=False):
+    """A call was answered with something that is no JSON-RPC response."""
+
+    call: Call
+    reason: str
+
+
+class ProgressReceived(msgspec.Struct, gc=False):
+    """The peer reports progress of a call."""
+
+    call: Call
+    progress: Progress
+
+
+class Reply(msgspec.Struct, gc=False):
+    """Send these bytes; no handler is involved."""
+
+    data: bytes
+
+
+class Ignored(msgspec.Struct, gc=False):
+    """Something that is answered by nothing; worth a line in a debug log."""
+
+    reason: str
+
+
+Event: TypeAlias = (
+    RequestReceived
+    | ExchangeCancelled
+    | NotificationReceived
+    | ResultReceived
+    | FailureReceived
+    | AnswerUnusable
+    | ProgressReceived
+    | Reply
+    | Ignored
+)

@@ -1,0 +1,178 @@
+"""One request and its one answer, seen from either side.
+
+An `Exchange` is a request that came in and must be answered; a `Call` is one that went out.
+Both produce bytes for the caller to send and never send anything themselves. When nothing may
+be sent any more, they produce None.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from ._codec import codec_for
+from ._eras import ERAS, Terms, Wire
+from ._messages import (
+    RequestId,
+    encode_answer,
+    encode_failure,
+    encode_notification,
+    join_batch,
+)
+from ._states import ExchangeEvent, ExchangeState, next_exchange_state
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from msgspec import Raw
+
+OPEN = ExchangeState.OPEN
+
+
+class BatchAnswer:
+    """Collects the answers to one batch, which are sent as one array (2025-03-26)."""
+
+    __slots__ = ("_answers", "_waiting")
+
+    def __init__(self) -> None:
+        self._answers: list[bytes] = []
+        self._waiting = 0
+
+    def expect(self) -> None:
+        """One more answer belongs to the batch."""
+        self._waiting += 1
+
+    def settle(self, answer: bytes | None) -> bytes | None:
+        """Take one answer, or None for a cancelled request; the last one releases the array."""
+        self._waiting -= 1
+        if answer is not None:
+            self._answers.append(answer)
+        if self._waiting or not self._answers:
+            return None
+        return join_batch(self._answers)
+
+
+@attrs.define(eq=False)
+class Exchange:
+    """A request that came in.
+
+    Attributes:
+        id: The request's id.
+        method: Its method.
+        params: Its params as raw JSON, or None when absent.
+        terms: What was agreed for it.
+        progress_token: The token under which progress may be reported, or None.
+        stamp: The encoded `_meta` of results.
+        state: Where it is in its life.
+        owner: Whatever the driver runs for this exchange.
+    """
+
+    id: RequestId
+    method: str
+    params: Raw | None
+    terms: Terms
+    progress_token: RequestId | None
+    stamp: Raw
+    _closed: Callable[[Exchange], None]
+    _batch: BatchAnswer | None = None
+    state: ExchangeState = OPEN
+    owner: Any = None
+    _progress: float | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether an answer may still be sent."""
+        return self.state is OPEN
+
+    def encode(self, payload: Any) -> Wire:
+        """A payload in wire form, in the revision of this exchange."""
+        return codec_for(self.terms.revision).encode(payload)
+
+    def answer(self, result: Any) -> bytes | None:
+        """The successful answer.
+
+        Args:
+            result: A payload, or a mapping that is wire form already.
+
+        Raises:
+            TypeError, ValueError: The result cannot be written as JSON. The exchange stays
+                open, so that it can still fail.
+        """
+        if self.state is not OPEN:
+            return self._close(ExchangeEvent.ANSWER, None)
+        wire = dict(result) if isinstance(result, dict) else self.encode(result)
+        era = ERAS[self.terms.revision.era]
+        return self._close(ExchangeEvent.ANSWER, encode_answer(self.id, era.dress(wire, self)))
+
+    def fail(self, code: int, message: str, data: Any = None) -> bytes | None:
+        """The error answer. Raises TypeError or ValueError as `answer` does."""
+        if self.state is not OPEN:
+            return self._close(ExchangeEvent.ANSWER, None)
+        return self._close(
+            ExchangeEvent.ANSWER, encode_failure(self.id, code, message, data, omit_id=True)
+        )
+
+    def cancel(self) -> bytes | None:
+        """The peer gave it up. Bytes come out only where this completes a batch."""
+        return self._close(ExchangeEvent.CANCEL, None)
+
+    def drop(self) -> None:
+        """The connection is gone."""
+        self._close(ExchangeEvent.DROP, None)
+
+    def notify(self, method: str, payload: Any, meta: Mapping[str, Any] | None = None) -> bytes:
+        """A notification about this exchange, or b"" when it is no longer open."""
+        if self.state is not OPEN:
+            return b""
+        wire = {} if payload is None else self.encode(payload)
+        if meta:
+            wire["_meta"] = dict(meta)
+        return encode_notification(method, wire)
+
+    def advances(self, progress: float) -> bool:
+        """Whether progress may be reported now: a token was given and the value increases.
+
+        Specification: Progress (the value must increase with each notification).
+        """
+        if self.progress_token is None or self.state is not OPEN:
+            return False
+        if self._progress is not None and progress <= self._progress:
+            return False
+        self._progress = progress
+        return True
+
+    def _close(self, event: ExchangeEvent, answer: bytes | None) -> bytes | None:
+        was_open = self.state is OPEN
+        self.state = next_exchange_state(self.state, event)
+        if not was_open:
+            return None
+        self._closed(self)
+        if self._batch is not None:
+            return self._batch.settle(answer)
+        return answer
+
+
+@attrs.define(eq=False)
+class Call:
+    """A request that went out.
+
+    Attributes:
+        id: The request's id, which is also its progress token.
+        method: Its method.
+        terms: What it was sent under.
+        state: Where it is in its life.
+        owner: Whatever the driver wants to find again when something arrives for this call.
+    """
+
+    id: RequestId
+    method: str
+    terms: Terms
+    owner: Any = None
+    state: ExchangeState = OPEN
+
+    def move(self, event: ExchangeEvent) -> bool:
+        """Apply an event; True if the call was still open."""
+        was_open = self.state is OPEN
+        self.state = next_exchange_state(self.state, event)
+        return was_open

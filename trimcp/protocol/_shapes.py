@@ -1,0 +1,153 @@
+"""The few wire shapes that every request is read through, before its method is known.
+
+These are the hot path, so they are decoded straight from bytes in one pass. Everything else
+about a payload is the codec's business.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final, TypeVar
+
+import msgspec
+from msgspec import UNSET, Raw, UnsetType
+
+from ._messages import RequestId
+
+
+class InvalidShape(ValueError):
+    """The input does not have the shape; the message says where (`… - at $.name`)."""
+
+
+class Meta(msgspec.Struct, gc=False):
+    """The members of a request's `_meta` that the protocol itself reads.
+
+    Specification: 2026-07-28, Overview, `_meta`.
+    """
+
+    progress_token: RequestId | UnsetType = msgspec.field(default=UNSET, name="progressToken")
+    revision: str | UnsetType = msgspec.field(
+        default=UNSET, name="io.modelcontextprotocol/protocolVersion"
+    )
+    client_info: Raw | UnsetType = msgspec.field(
+        default=UNSET, name="io.modelcontextprotocol/clientInfo"
+    )
+    capabilities: Raw | UnsetType = msgspec.field(
+        default=UNSET, name="io.modelcontextprotocol/clientCapabilities"
+    )
+    log_level: str | UnsetType = msgspec.field(
+        default=UNSET, name="io.modelcontextprotocol/logLevel"
+    )
+
+    @property
+    def is_stateless(self) -> bool:
+        """Whether the request brings its own terms, or tries to."""
+        return self.revision is not UNSET or self.capabilities is not UNSET
+
+
+class _Params(msgspec.Struct, gc=False):
+    meta: Meta | UnsetType = msgspec.field(default=UNSET, name="_meta")
+
+
+class ToolCall(msgspec.Struct, gc=False):
+    """`tools/call`, its arguments still raw so that they are validated from bytes, once."""
+
+    name: str
+    arguments: Raw | UnsetType = UNSET
+    request_state: Raw | UnsetType = msgspec.field(default=UNSET, name="requestState")
+    responses: Raw | UnsetType = msgspec.field(default=UNSET, name="inputResponses")
+
+    @property
+    def is_retry(self) -> bool:
+        """Whether it brings something from an earlier round."""
+        return self.request_state is not UNSET or self.responses is not UNSET
+
+
+class Retry(msgspec.Struct, gc=False):
+    """What a retry adds to the request that was answered with `input_required`.
+
+    Specification: 2026-07-28, Multi Round-Trip Requests.
+    """
+
+    request_state: str | UnsetType = msgspec.field(default=UNSET, name="requestState")
+    responses: dict[str, dict[str, Any]] | UnsetType = msgspec.field(
+        default=UNSET, name="inputResponses"
+    )
+
+
+class Cancelled(msgspec.Struct, gc=False):
+    """`notifications/cancelled`."""
+
+    request_id: RequestId | UnsetType = msgspec.field(default=UNSET, name="requestId")
+    reason: str | None = None
+
+
+class Progress(msgspec.Struct, gc=False):
+    """`notifications/progress`."""
+
+    token: RequestId = msgspec.field(name="progressToken")
+    progress: float
+    total: float | None = None
+    message: str | None = None
+
+
+_T = TypeVar("_T")
+
+NO_META: Final = Meta()
+_params_decoder: Final = msgspec.json.Decoder(_Params)
+_call_decoder: Final = msgspec.json.Decoder(ToolCall)
+_retry_decoder: Final = msgspec.json.Decoder(Retry)
+_cancelled_decoder: Final = msgspec.json.Decoder(Cancelled)
+_progress_decoder: Final = msgspec.json.Decoder(Progress)
+_object_decoder: Final = msgspec.json.Decoder(dict[str, Any])
+
+
+def read_meta(params: Raw | None) -> Meta:
+    """The `_meta` of a request's params.
+
+    Raises:
+        InvalidShape: `params` is no object, or a member of `_meta` has the wrong type.
+    """
+    if params is None:
+        return NO_META
+    meta = _read(_params_decoder, params).meta
+    return NO_META if isinstance(meta, UnsetType) else meta
+
+
+def read_call(params: Raw | None) -> ToolCall:
+    """The shape of `tools/call`. Raises InvalidShape."""
+    return _read(_call_decoder, Raw(b"{}") if params is None else params)
+
+
+def read_retry(params: Raw | None) -> Retry:
+    """The members of a retry, each unset when absent. Raises InvalidShape."""
+    return _read(_retry_decoder, Raw(b"{}") if params is None else params)
+
+
+def read_cancelled(params: Raw | None) -> Cancelled:
+    """The params of `notifications/cancelled`. Raises InvalidShape."""
+    return _read(_cancelled_decoder, Raw(b"{}") if params is None else params)
+
+
+def read_progress(params: Raw | None) -> Progress:
+    """The params of `notifications/progress`. Raises InvalidShape."""
+    return _read(_progress_decoder, Raw(b"{}") if params is None else params)
+
+
+def read_object(raw: Raw | None) -> dict[str, Any]:
+    """Any JSON object; empty when absent. Raises InvalidShape."""
+    return {} if raw is None else _read(_object_decoder, raw)
+
+
+def _read(decoder: msgspec.json.Decoder[_T], raw: Raw) -> _T:
+    try:
+        return decoder.decode(raw)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise InvalidShape(str(error)) from None
+
+
+def subject_of(params: Raw | None) -> dict[str, Any]:
+    """What a request is about: its params without what each round brings anew."""
+    subject = read_object(params)
+    for key in ("_meta", "requestState", "inputResponses"):
+        subject.pop(key, None)
+    return subject

@@ -1,0 +1,50 @@
+"""What an exception means to the peer.
+
+`ToolError` and `RequestError` are meant for the peer, also when they come out of a nursery of
+the handler's own. Everything else is logged whole and leaves without a word of its text.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from trimcp.errors import INTERNAL_ERROR, RequestError, ToolError
+from trimcp.types import CallToolResult, TextContent
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from trimcp.protocol import Exchange
+
+__all__ = ["failure_of", "leaves"]
+
+logger = logging.getLogger("trimcp.server")
+
+
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    """The exceptions in a (nested) group, in order; the exception itself if it is no group."""
+    if isinstance(error, BaseExceptionGroup):
+        for each in error.exceptions:
+            yield from leaves(each)
+    else:
+        yield error
+
+
+def failure_of(exchange: Exchange, error: BaseException) -> RequestError | CallToolResult:
+    """Decide the answer to a request whose handler failed, and log what must be logged.
+
+    A `RequestError` wins over `ToolError`s, whose texts are joined; either wins over unexpected
+    exceptions beside it, which are logged all the same.
+    """
+    found = list(leaves(error))
+    if any(not isinstance(leaf, (RequestError, ToolError)) for leaf in found):
+        logger.error("%s failed", exchange.method, exc_info=error)
+    for leaf in found:
+        if isinstance(leaf, RequestError):
+            return leaf
+    texts = [leaf.text for leaf in found if isinstance(leaf, ToolError)]
+    if exchange.method == "tools/call":
+        text = "\n".join(texts) or "The tool failed unexpectedly."
+        return CallToolResult((TextContent(text),), is_error=True)
+    return RequestError(INTERNAL_ERROR, "\n".join(texts) or "Internal error")

@@ -1,0 +1,368 @@
+"""The driver of one connection: events to tasks, and the one exception boundary.
+
+One task reads; each request of the peer gets a task of its own in the connection's nursery.
+The reader awaits nothing but the next messages, so no handler and no slow reader on the other
+side can delay a ping or a cancellation.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import trio
+
+from trimcp.errors import (
+    INTERNAL_ERROR,
+    LIMIT_EXCEEDED,
+    METHOD_NOT_FOUND,
+    SHUTTING_DOWN,
+    ConnectionLost,
+    ProtocolViolation,
+    RequestError,
+)
+from trimcp.protocol import (
+    AnswerUnusable,
+    Call,
+    Connection,
+    ExchangeCancelled,
+    FailureReceived,
+    Ignored,
+    NotificationReceived,
+    ProgressReceived,
+    Reply,
+    RequestReceived,
+    ResultReceived,
+)
+from trimcp.transports import MessageChannel, Oversized
+
+from ._calls import Pending, ProgressCallback
+from ._failures import failure_of
+from ._frame import Frame
+
+if TYPE_CHECKING:
+    from msgspec import Raw
+
+    from trimcp.limits import Limits
+    from trimcp.protocol import Event, Terms
+
+__all__ = ["HANDED_OVER", "Handlers", "Peer"]
+
+logger = logging.getLogger("trimcp.connection")
+
+#: What a handler returns when another frame has taken over its exchange.
+HANDED_OVER: Final = object()
+
+
+class Handlers(Protocol):
+    """What a role does with what arrives."""
+
+    async def handle(self, frame: Frame) -> Any:
+        """Handle one request; return a payload or raise."""
+
+    def notified(self, peer: Peer, method: str, params: Raw | None) -> None:
+        """A notification that concerns no single exchange. Must not block or raise."""
+
+
+class Peer:
+    """One connection, driven.
+
+    Args:
+        connection: The protocol's state.
+        channel: The way to the peer.
+        handlers: The role.
+        limits: Bounds.
+        eof_grace: Seconds that requests in flight get after the end of input, where the
+            channel drains.
+
+    Attributes:
+        parked: Handlers whose tasks live here and wait for the client's next round.
+        data: Room for the role.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        channel: MessageChannel,
+        handlers: Handlers,
+        limits: Limits,
+        *,
+        eof_grace: float = 5.0,
+    ) -> None:
+        self.connection = connection
+        self.channel = channel
+        self.data: Any = None
+        self.parked: set[Frame] = set()
+        self._handlers = handlers
+        self._limits = limits
+        self._eof_grace = eof_grace
+        self._tasks: trio.Nursery | None = None
+        self._reading = trio.CancelScope()
+        self._life = trio.CancelScope()
+        self._errands = 0
+        self._draining = False
+        self._lost: str | None = None
+
+    # -- its life -------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Serve the connection until the peer is gone, or it has been drained or closed."""
+        try:
+            with self._life:
+                async with trio.open_nursery() as self._tasks:
+                    with self._reading:
+                        await self._read()
+                    self._input_ended()
+                await self.channel.flush()
+        finally:
+            self._lose("the connection was closed")
+            self.connection.drop()
+            self._tasks = None
+
+    async def _read(self) -> None:
+        async for batch in self.channel.incoming:
+            for data in batch:
+                if isinstance(data, Oversized):
+                    self._on_oversized(data)
+                else:
+                    for event in self.connection.receive(data):
+                        _ON[type(event)](self, event)
+
+    def _input_ended(self) -> None:
+        """Nothing more comes: answer what is in flight (stdio), or stop at once."""
+        failure = self.channel.failure
+        reason = "the peer closed the connection"
+        self._lose(reason if failure is None else f"the connection broke: {failure!r}")
+        self._end_parked(reason)
+        if self._tasks is None or self._draining:
+            return
+        if self.channel.drains and failure is None:
+            self._draining = True
+            self._life.deadline = trio.current_time() + self._eof_grace
+        else:
+            self._life.cancel(reason=reason)
+
+    def drain(self, deadline: float) -> None:
+        """Refuse new requests, let those in flight finish until the deadline, then end."""
+        self._draining = True
+        self._life.deadline = min(self._life.deadline, deadline)
+        self._end_parked("the server is shutting down")
+        self.settle()
+
+    def close(self) -> None:
+        """End now."""
+        self._life.cancel(reason="the connection was closed")
+
+    def _end_parked(self, reason: str) -> None:
+        """Nobody will bring the answers that these handlers wait for."""
+        for frame in list(self.parked):
+            frame.cancel(reason)
+
+    def settle(self) -> None:
+        """An exchange has ended: if the connection is being drained, it may be over."""
+        if self._draining and not self.connection.open_exchanges:
+            self._reading.cancel(reason="drained")
+
+    def _lose(self, reason: str) -> None:
+        """No answer can come any more: fail our own calls."""
+        if self._lost is None:
+            self._lost = reason
+        for call in self.connection.lose_calls():
+            call.owner.settle(self._loss())
+
+    def _loss(self) -> ConnectionLost:
+        error = ConnectionLost(self._lost or "the connection was closed")
+        error.__cause__ = self.channel.failure
+        return error
+
+    # -- sending --------------------------------------------------------------------------
+
+    async def send(self, data: bytes | None) -> None:
+        """Send one message, waiting for room. Always a checkpoint; nothing if None or empty.
+
+        A peer that is gone takes no harm and gives no error: the reader notices it.
+        """
+        if not data:
+            await trio.lowlevel.checkpoint()
+            return
+        try:
+            await self.channel.outbox.send(data)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            return
+
+    def send_nowait(self, data: bytes | None) -> None:
+        """Send one message; if there is no room, an errand in the nursery waits for it.
+
+        When even the errands exceed the bound, the peer asks without ever reading, and is
+        disconnected.
+        """
+        if not data:
+            return
+        try:
+            self.channel.outbox.send_nowait(data)
+        except trio.WouldBlock:
+            self._send_later(data)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            return
+
+    def _send_later(self, data: bytes) -> None:
+        if self._tasks is None:
+            return
+        if self._errands >= self._limits.in_flight:
+            logger.warning("%s does not read its answers: disconnected", self.channel.peer)
+            self.close()
+            return
+        self._errands += 1
+        self._tasks.start_soon(self._errand, data)
+
+    async def _errand(self, data: bytes) -> None:
+        try:
+            await self.send(data)
+        finally:
+            self._errands -= 1
+
+    # -- requests of the peer -------------------------------------------------------------
+
+    def _on_request(self, event: RequestReceived) -> None:
+        exchange = event.exchange
+        if self._draining or self._tasks is None:
+            self.send_nowait(exchange.fail(SHUTTING_DOWN, "the server is shutting down"))
+            return
+        self._tasks.start_soon(self._answer, Frame(self, exchange))
+
+    async def _answer(self, frame: Frame) -> None:
+        """Run the handler and send its outcome. Nothing but Cancelled leaves here."""
+        outcome: Any = None
+        try:
+            with frame.scope:
+                outcome = await self._handlers.handle(frame)
+        except* (Exception, SystemExit) as group:
+            outcome = failure_of(frame.exchange, group)
+        if outcome is HANDED_OVER:
+            return
+        if frame.is_parked and not await frame.wait_round():
+            return
+        data = _close(frame, outcome)
+        if data is not None:
+            try:
+                frame.peer.channel.outbox.send_nowait(data)
+            except trio.WouldBlock:
+                await frame.peer.send(data)
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                pass
+        frame.peer.settle()
+
+    def _on_cancelled(self, event: ExchangeCancelled) -> None:
+        logger.debug("cancelled by the peer: %s", event.reason)
+        event.exchange.owner.cancel(event.reason or "cancelled by the peer")
+        self.settle()
+
+    def _on_oversized(self, data: Oversized) -> None:
+        limit = self._limits.message_bytes
+        flaw = f"a message of {data.size} bytes is longer than the limit of {limit}"
+        self.send_nowait(self.connection.refuse(LIMIT_EXCEEDED, flaw))
+
+    # -- requests to the peer -------------------------------------------------------------
+
+    async def request(
+        self,
+        method: str,
+        params: Any,
+        *,
+        terms: Terms | None = None,
+        timeout: float = math.inf,
+        on_progress: ProgressCallback | None = None,
+    ) -> tuple[Call, Raw]:
+        """Ask the peer; leaving cancels the request.
+
+        Returns:
+            The call, and its result as raw JSON.
+
+        Raises:
+            RequestError: The peer answered with an error.
+            RequestTimeout: No answer came in time.
+            ConnectionLost: The peer is gone.
+            ProtocolViolation: The answer is unusable.
+        """
+        if self._lost is not None:
+            raise self._loss()
+        pending = Pending()
+        call, data = self.connection.call(
+            method, params, terms=terms, progress=on_progress is not None, owner=pending
+        )
+        sent = False
+        try:
+            await self.send(data)
+            sent = True
+            return call, await pending.wait(timeout, on_progress)
+        except BaseException as error:
+            # Leaving for whatever reason ends the request; after an answer this is a no-op.
+            cancellation = self.connection.cancel(call, _why(error))
+            if sent:
+                self.send_nowait(cancellation)
+            raise
+
+    def _on_result(self, event: ResultReceived) -> None:
+        event.call.owner.settle(event.result)
+
+    def _on_failure(self, event: FailureReceived) -> None:
+        event.call.owner.settle(RequestError(event.code, event.message, event.data))
+
+    def _on_unusable(self, event: AnswerUnusable) -> None:
+        event.call.owner.settle(ProtocolViolation(event.reason))
+
+    def _on_progress(self, event: ProgressReceived) -> None:
+        event.call.owner.report(event.progress)
+
+    # -- the rest -------------------------------------------------------------------------
+
+    def _on_notification(self, event: NotificationReceived) -> None:
+        self._handlers.notified(self, event.method, event.params)
+
+    def _on_reply(self, event: Reply) -> None:
+        self.send_nowait(event.data)
+
+    def _on_ignored(self, event: Ignored) -> None:
+        logger.debug("ignored: %s", event.reason)
+
+
+def _close(frame: Frame, outcome: Any) -> bytes | None:
+    """The bytes that answer the frame's exchange, if it may still be answered."""
+    exchange = frame.exchange
+    if outcome is None and exchange.is_open:
+        outcome = RequestError(INTERNAL_ERROR, "cancelled by the server")
+    try:
+        if isinstance(outcome, RequestError):
+            return exchange.fail(outcome.code, outcome.message, outcome.data)
+        return exchange.answer(outcome)
+    except (TypeError, ValueError, RecursionError) as error:
+        # The handler's result, or the data of its error, cannot be written as JSON.
+        failure = failure_of(exchange, error)
+    if isinstance(failure, RequestError):
+        return exchange.fail(failure.code, failure.message)
+    return exchange.answer(failure)
+
+
+def _why(error: BaseException) -> str | None:
+    if isinstance(error, trio.Cancelled):
+        return "cancelled by the caller"
+    return None if isinstance(error, RequestError) else str(error)
+
+
+def method_not_found(method: str) -> RequestError:
+    """The error for a method that this side does not have."""
+    return RequestError(METHOD_NOT_FOUND, f"Method not found: {method}")
+
+
+_ON: Final[dict[type[Event], Any]] = {
+    RequestReceived: Peer._on_request,
+    ExchangeCancelled: Peer._on_cancelled,
+    NotificationReceived: Peer._on_notification,
+    ResultReceived: Peer._on_result,
+    FailureReceived: Peer._on_failure,
+    AnswerUnusable: Peer._on_unusable,
+    ProgressReceived: Peer._on_progress,
+    Reply: Peer._on_reply,
+    Ignored: Peer._on_ignored,
+}

@@ -1,0 +1,106 @@
+"""Sealing `requestState`: what the server hands to the client and must not believe blindly.
+
+The state travels through the client, so it is encrypted and authenticated (ChaCha20-Poly1305).
+It says whom it was given to, for which request, until when, and the answers so far.
+
+Specification: 2026-07-28, Multi Round-Trip Requests, Server Requirements 4 and 5.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["InvalidState", "Seal", "State", "digest_of"]
+
+_NONCE = 12
+_DIGEST = 16
+
+
+class InvalidState(Exception):
+    """The state was not sealed by these keys, or was changed since."""
+
+
+class State(msgspec.Struct, array_like=True):
+    """What is sealed.
+
+    Attributes:
+        frame: The handler's run, if it still waits.
+        method: The request's method.
+        subject: The digest of what the request is about (name and arguments).
+        principal: Whom the state was given to; None for an unauthenticated peer.
+        expires: When it lapses, in seconds of the wall clock.
+        questions: The digest of each open question, by key.
+        answers: The digest and the answer of each answered question, by key.
+    """
+
+    frame: str
+    method: str
+    subject: str
+    principal: str | None
+    expires: float
+    questions: dict[str, str]
+    answers: dict[str, tuple[str, dict[str, Any]]]
+
+
+class Seal:
+    """Seals and opens states.
+
+    Args:
+        keys: Secrets of any length, at least 16 bytes; the first seals, all of them open, so
+            keys can be rotated and shared between processes. Without any, one is made up that
+            dies with the process.
+    """
+
+    def __init__(self, keys: Sequence[bytes] = ()) -> None:
+        for key in keys:
+            if len(key) < 16:
+                raise ValueError("a state key needs at least 16 bytes of secret")
+        self._keys = tuple(keys) or (os.urandom(32),)
+        self._ciphers: list[Any] | None = None
+
+    def seal(self, state: State) -> str:
+        """The state as text for the client."""
+        nonce = os.urandom(_NONCE)
+        box = self._open_ciphers()[0].encrypt(nonce, msgspec.msgpack.encode(state), None)
+        return base64.urlsafe_b64encode(nonce + box).decode()
+
+    def open(self, text: str) -> State:
+        """What was sealed. Raises InvalidState."""
+        from cryptography.exceptions import InvalidTag
+
+        try:
+            box = base64.b64decode(text.encode(), altchars=b"-_", validate=True)
+        except ValueError:
+            raise InvalidState from None
+        for cipher in self._open_ciphers():
+            try:
+                plain = cipher.decrypt(box[:_NONCE], box[_NONCE:], None)
+                return msgspec.msgpack.decode(plain, type=State)
+            except (InvalidTag, ValueError):
+                continue
+        raise InvalidState
+
+    def _open_ciphers(self) -> list[Any]:
+        if self._ciphers is None:
+            # Only servers that ask questions pay for loading the library.
+            from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
+
+            self._ciphers = [
+                ChaCha20Poly1305(hashlib.sha256(b"trimcp request state\0" + key).digest())
+                for key in self._keys
+            ]
+        return self._ciphers
+
+
+def digest_of(*values: Any) -> str:
+    """A short digest of JSON values that does not depend on the order of object members."""
+    canonical = msgspec.json.encode(values, order="deterministic")
+    return hashlib.sha256(canonical).hexdigest()[: 2 * _DIGEST]

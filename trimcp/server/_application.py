@@ -1,0 +1,218 @@
+"""The one owner of what a server has while it serves.
+
+::
+
+    application            lifespan, on_startup … on_shutdown
+    └── nursery            background tasks, signal receiver, worker threads' limiter
+        └── doors          serve_stdio, serve_tcp, … each with its connections
+            └── connection writer outside, requests inside
+                └── exchange
+
+It is entered once, whatever the number of doors, and everything in it has ended when it is left.
+"""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import trio
+
+from trimcp._groups import unwrapping
+from trimcp.errors import NotServing
+from trimcp.protocol import Connection, Role
+from trimcp.runtime import Parking, Peer, Seal, ToolThreads
+
+from ._routes import handle
+from ._statistics import Statistics
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+
+    from msgspec import Raw
+
+    from trimcp.runtime import Frame
+    from trimcp.transports import MessageChannel
+
+    from ._server import Server
+
+__all__ = ["Application"]
+
+logger = logging.getLogger("trimcp.server")
+
+#: Seconds for `on_shutdown` hooks and for leaving the lifespans.
+CLEANUP_SECONDS: Final = 10.0
+
+#: How much longer than its requests the body of `application()` may take to end.
+_AFTER_DRAIN: Final = 0.25
+
+
+class Application:
+    """A server while it serves.
+
+    Args:
+        server: The server.
+        explicit: Whether the user opened it, so that doors may join it.
+
+    Attributes:
+        value: What the lifespan yielded.
+        parking: The handlers that wait for answers.
+        threads: The worker threads of synchronous tools.
+        peers: The connections being served.
+    """
+
+    def __init__(self, server: Server[Any], *, explicit: bool) -> None:
+        self.server = server
+        self.explicit = explicit
+        self.value: Any = None
+        self.parking = Parking(Seal(server.state_keys), server.limits)
+        self.threads = ToolThreads(server.limits)
+        self.peers: dict[Peer, float] = {}
+        self.is_closing = False
+        self._accepting: set[trio.CancelScope] = set()
+        self._body = trio.CancelScope()
+
+    # -- opening and closing --------------------------------------------------------------
+
+    @asynccontextmanager
+    async def open(self, *, signals: bool) -> AsyncIterator[Application]:
+        """Enter the lifespan, start what belongs to the server, and undo it all at the end."""
+        with trio.CancelScope() as life, unwrapping():
+            async with AsyncExitStack() as lifespans:
+                try:
+                    self.value = await lifespans.enter_async_context(self._lifespan())
+                    for startup in self.server.startup_hooks:
+                        await startup()
+                    async with trio.open_nursery() as nursery:
+                        await self._start_tasks(nursery, signals)
+                        with self._body:
+                            yield self
+                        nursery.cancel_scope.cancel(reason="the application is closing")
+                finally:
+                    self.is_closing = True
+                    # From here on nothing but the deadline stops the cleaning up. The scope is
+                    # outside of the lifespans, so that it nests around what they opened.
+                    life.shield = True
+                    life.deadline = trio.current_time() + CLEANUP_SECONDS
+                    await self._run_shutdown_hooks()
+        if life.cancelled_caught:
+            logger.error("cleaning up took longer than %g s: given up", CLEANUP_SECONDS)
+
+    @asynccontextmanager
+    async def _lifespan(self) -> AsyncIterator[Any]:
+        if self.server.lifespan is None:
+            yield None
+        else:
+            async with self.server.lifespan(self.server) as value:
+                yield value
+
+    async def _start_tasks(self, nursery: trio.Nursery, signals: bool) -> None:
+        if signals and threading.current_thread() is threading.main_thread():
+            await nursery.start(self._watch_signals)
+        for task in self.server.background_tasks:
+            nursery.start_soon(self._run_background, task)
+
+    async def _run_background(self, task: Callable[[], Awaitable[Any]]) -> None:
+        try:
+            await task()
+        except Exception:
+            logger.exception("background task %r crashed: the server ends", _name(task))
+            raise
+
+    async def _run_shutdown_hooks(self) -> None:
+        for hook in reversed(self.server.shutdown_hooks):
+            try:
+                await hook()
+            except Exception:
+                # One hook's failure must not keep the others from running.
+                logger.exception("on_shutdown hook %r failed", _name(hook))
+
+    async def _watch_signals(self, *, task_status: trio.TaskStatus[None]) -> None:
+        """The first signal drains, a second one cancels at once."""
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
+            task_status.started()
+            async for number in received:
+                name = signal.Signals(number).name
+                if self.is_closing:
+                    logger.warning("%s again: stopping at once", name)
+                    self._body.cancel(reason=f"second {name}")
+                    return
+                logger.info("%s: shutting down", name)
+                self.shutdown(None)
+
+    def shutdown(self, grace: float | None) -> None:
+        """Stop accepting, let requests in flight finish for the grace, then cancel."""
+        if self.is_closing:
+            return
+        self.is_closing = True
+        now = trio.current_time()
+        for scope in self._accepting:
+            scope.cancel(reason="the server is shutting down")
+        last = now
+        for peer, own_grace in self.peers.items():
+            deadline = now + (own_grace if grace is None else grace)
+            peer.drain(deadline)
+            last = max(last, deadline)
+        self._body.deadline = last + _AFTER_DRAIN
+
+    # -- connections ----------------------------------------------------------------------
+
+    @contextmanager
+    def accepting(self) -> Iterator[trio.CancelScope]:
+        """A scope that ends when the server stops accepting connections."""
+        with trio.CancelScope() as scope:
+            self._accepting.add(scope)
+            if self.is_closing:
+                scope.cancel(reason="the server is shutting down")
+            try:
+                yield scope
+            finally:
+                self._accepting.discard(scope)
+
+    async def serve(self, channel: MessageChannel, *, grace: float) -> None:
+        """Serve one connection to its end.
+
+        Args:
+            channel: The way to the peer.
+            grace: Seconds that its requests get at shutdown.
+        """
+        server = self.server
+        if self.is_closing:
+            raise NotServing("the server is shutting down")
+        connection = Connection(Role.SERVER, server.identity, server.limits)
+        peer = Peer(connection, channel, self, server.limits, eof_grace=server.eof_grace)
+        self.peers[peer] = grace if server.shutdown_grace is None else server.shutdown_grace
+        try:
+            await peer.run()
+        finally:
+            del self.peers[peer]
+
+    async def handle(self, frame: Frame) -> Any:
+        """Handle one request."""
+        try:
+            return await handle(self, frame)
+        finally:
+            if frame.questions is not None:
+                self.parking.forget(frame)
+
+    def notified(self, peer: Peer, method: str, params: Raw | None) -> None:
+        """A notification that concerns no single exchange."""
+        logger.debug("notification %s", method)
+
+    def statistics(self) -> Statistics:
+        """Numbers that show what `Limits` bounds."""
+        return Statistics(
+            connections=len(self.peers),
+            in_flight=sum(peer.connection.open_exchanges for peer in self.peers),
+            outbox_bytes=sum(peer.channel.outbox.waiting_bytes for peer in self.peers),
+            parked=self.parking.waiting,
+            threads=self.threads.running,
+            abandoned_threads=self.threads.abandoned,
+        )
+
+
+def _name(function: object) -> str:
+    return getattr(function, "__qualname__", repr(function))

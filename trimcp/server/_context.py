@@ -1,0 +1,187 @@
+"""What a handler can know and do while it runs."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+
+import trio
+
+from trimcp.errors import (
+    INVALID_PARAMS,
+    INVALID_REQUEST,
+    AnswerRefused,
+    MissingCapability,
+    RequestError,
+)
+from trimcp.protocol import DecodeError, Era, codec_for, read_object
+from trimcp.runtime import BadArguments, Frame, compile_form
+from trimcp.types import (
+    ClientCapabilities,
+    ElicitRequestFormParams,
+    ElicitResult,
+    Implementation,
+    ProgressNotificationParams,
+)
+
+if TYPE_CHECKING:
+    from ._application import Application
+
+__all__ = ["Context", "current_context"]
+
+LifespanT = TypeVar("LifespanT")
+AskedT = TypeVar("AskedT")
+
+_current: ContextVar[Context[Any]] = ContextVar("trimcp_context")
+
+
+class Context(Generic[LifespanT]):
+    """The request being handled.
+
+    A handler gets it by annotating a parameter with `Context` or `Context[App]`, and anything it
+    calls through `server.request_context`. When the client has answered a question, the same
+    context speaks of the request that brought the answer.
+    """
+
+    __slots__ = ("_application", "_frame")
+
+    def __init__(self, frame: Frame, application: Application) -> None:
+        self._frame = frame
+        self._application = application
+
+    @property
+    def lifespan_context(self) -> LifespanT:
+        """What the server's lifespan yielded."""
+        value: LifespanT = self._application.value
+        return value
+
+    @property
+    def request_id(self) -> str | int:
+        """The id of the request."""
+        return self._frame.exchange.id
+
+    @property
+    def revision(self) -> str:
+        """The protocol revision of the request, such as `2025-11-25`."""
+        return self._frame.exchange.terms.revision.date
+
+    @property
+    def client_info(self) -> Implementation | None:
+        """How the client calls itself; for display only."""
+        return self._frame.exchange.terms.client_info
+
+    @property
+    def client_capabilities(self) -> ClientCapabilities:
+        """What the client declared it can do."""
+        return self._frame.exchange.terms.capabilities
+
+    async def report_progress(
+        self, progress: float, total: float | None = None, message: str | None = None
+    ) -> None:
+        """Tell the client how far the request is.
+
+        Nothing is sent if the client did not ask for progress, if the value is not greater
+        than the last one (the protocol wants it to increase), or between two rounds of a
+        question. Waits while the client is slow to read.
+
+        Args:
+            progress: How much is done, in any unit.
+            total: How much there is, in the same unit, if known.
+            message: A sentence for people.
+
+        Specification: Progress.
+        """
+        exchange = self._frame.exchange
+        if not exchange.advances(progress):
+            await trio.lowlevel.checkpoint()
+            return
+        token = exchange.progress_token
+        assert token is not None
+        params = ProgressNotificationParams(token, progress, total, message)
+        await self._frame.peer.send(exchange.notify("notifications/progress", params))
+
+    @overload
+    async def elicit(
+        self, message: str, asked: type[AskedT], *, key: str | None = None
+    ) -> AskedT: ...
+
+    @overload
+    async def elicit(self, message: str, asked: Any, *, key: str | None = None) -> Any: ...
+
+    async def elicit(self, message: str, asked: Any, *, key: str | None = None) -> Any:
+        """Ask the user to fill in a form, and wait for it.
+
+        In the stateless era the handler waits between two requests of the client, bounded by
+        `Limits.parked` and `Limits.parked_seconds`.
+
+        Args:
+            message: What the user is asked.
+            asked: A pydantic model, dataclass or TypedDict of primitive fields.
+            key: A name for the question, unique within the request. By default a digest of the
+                question identifies it. Needed where the question's text differs from run to
+                run and the tool is registered with `replay=True`.
+
+        Returns:
+            An instance of `asked`.
+
+        Raises:
+            AnswerRefused: The user declined or dismissed the question.
+            MissingCapability: The client cannot ask its user (-32021 in the stateless era).
+            RequestError: The request is of a kind that may not ask, or the answer does not fit.
+            RegistrationError: `asked` cannot be asked for in a form.
+
+        Specification: Elicitation, Form Mode; 2026-07-28, Multi Round-Trip Requests.
+        """
+        form = compile_form(asked)
+        self._require_elicitation()
+        params = ElicitRequestFormParams(message, form.schema)
+        wire = await self._ask("elicitation/create", params, key)
+        result = _elicit_result(self._frame, wire)
+        if result.action != "accept":
+            raise AnswerRefused(result.action)
+        try:
+            return form.read(result.content or {})
+        except BadArguments as error:
+            raise RequestError(INVALID_PARAMS, f"the answer does not fit: {error}") from None
+
+    def _require_elicitation(self) -> None:
+        declared = self.client_capabilities.elicitation
+        # An empty declaration means forms.
+        if declared is not None and (declared.form is not None or declared.url is None):
+            return
+        flaw = "this needs a client that can ask its user (elicitation)"
+        if self._frame.exchange.terms.revision.era is Era.STATELESS:
+            raise MissingCapability(flaw, {"elicitation": {"form": {}}})
+        raise RequestError(INVALID_REQUEST, flaw)
+
+    async def _ask(self, method: str, params: Any, key: str | None) -> dict[str, Any]:
+        """Put a question to the client in the way of the request's era."""
+        exchange = self._frame.exchange
+        revision = exchange.terms.revision
+        if revision.era is Era.HANDSHAKE:
+            _, raw = await self._frame.peer.request(method, params, terms=exchange.terms)
+            return read_object(raw)
+        if exchange.method not in revision.multi_round:
+            raise RequestError(INVALID_REQUEST, f"{exchange.method} may not ask the client")
+        wire = codec_for(revision).encode(params)
+        return await self._application.parking.ask(self._frame, method, wire, key)
+
+
+def _elicit_result(frame: Frame, wire: dict[str, Any]) -> ElicitResult:
+    try:
+        return codec_for(frame.exchange.terms.revision).decode(wire, ElicitResult)
+    except DecodeError as error:
+        raise RequestError(INVALID_PARAMS, f"the answer is malformed: {error}") from None
+
+
+def enter_context(context: Context[Any]) -> None:
+    """Make this the context of the current task and of everything it starts."""
+    _current.set(context)
+
+
+def current_context() -> Context[Any]:
+    """The context of the request that the current task belongs to. Raises LookupError."""
+    try:
+        return _current.get()
+    except LookupError:
+        raise LookupError("no request is being handled here") from None

@@ -1,0 +1,383 @@
+"""The server a user writes: its register, and the doors that open it."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+
+import trio
+
+from trimcp import transports
+from trimcp.errors import NotServing
+from trimcp.limits import Limits
+from trimcp.types import Implementation, ServerCapabilities, ToolsCapability
+
+from ._application import Application
+from ._context import Context, current_context
+from ._statistics import Statistics
+from ._tools import ToolRegister
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+    from contextlib import AbstractAsyncContextManager
+
+    from trimcp.transports import MessageChannel
+    from trimcp.types import Icon, ToolAnnotations
+
+__all__ = ["Server"]
+
+logger = logging.getLogger("trimcp.server")
+
+LifespanT = TypeVar("LifespanT")
+FunctionT = TypeVar("FunctionT", bound="Callable[..., Any]")
+HookT = TypeVar("HookT", bound="Callable[[], Awaitable[Any]]")
+
+#: Seconds that requests in flight get at shutdown.
+_STDIO_GRACE = 0.5
+_NETWORK_GRACE = 5.0
+
+
+class Server(Generic[LifespanT]):
+    """An MCP server.
+
+    Args:
+        name: The server's name, for clients to show.
+        version: Its version.
+        title: A name for people.
+        instructions: How a model should use the server.
+        website_url: Where people can read about it.
+        icons: Pictures of it.
+        lifespan: An async context manager function that takes the server; what it yields is
+            `ctx.lifespan_context`. Entered once, whatever the number of transports.
+        limits: Bounds of everything that grows.
+        state_keys: Secrets that seal what the client carries between the rounds of a question;
+            the first seals, all open. Share them between processes and list old ones after
+            new ones to rotate. By default a key that dies with the process.
+        shutdown_grace: Seconds that requests in flight get at shutdown; by default 0.5 on
+            stdio and 5 elsewhere.
+        eof_grace: Seconds that requests in flight get after the end of standard input.
+
+    Raises:
+        ValueError: A state key is shorter than 16 bytes.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        version: str = "0.0.0",
+        title: str | None = None,
+        instructions: str | None = None,
+        website_url: str | None = None,
+        icons: Sequence[Icon] | None = None,
+        lifespan: Callable[[Server[Any]], AbstractAsyncContextManager[LifespanT]] | None = None,
+        limits: Limits | None = None,
+        state_keys: Sequence[bytes] = (),
+        shutdown_grace: float | None = None,
+        eof_grace: float = 5.0,
+    ) -> None:
+        self.identity = Implementation(
+            name=name,
+            version=version,
+            title=title,
+            website_url=website_url,
+            icons=None if icons is None else tuple(icons),
+        )
+        self.instructions = instructions
+        self.limits = limits or Limits()
+        self.lifespan = lifespan
+        self.state_keys = tuple(state_keys)
+        self.shutdown_grace = shutdown_grace
+        self.eof_grace = eof_grace
+        self.tools = ToolRegister()
+        self.startup_hooks: list[Callable[[], Awaitable[Any]]] = []
+        self.shutdown_hooks: list[Callable[[], Awaitable[Any]]] = []
+        self.background_tasks: list[Callable[[], Awaitable[Any]]] = []
+        self._application: Application | None = None
+
+    @property
+    def capabilities(self) -> ServerCapabilities:
+        """What the server declares."""
+        return ServerCapabilities(tools=ToolsCapability())
+
+    # -- registering ----------------------------------------------------------------------
+
+    @overload
+    def tool(self, function: FunctionT, /) -> FunctionT: ...
+
+    @overload
+    def tool(
+        self,
+        /,
+        *,
+        name: str | None = None,
+        title: str | None = None,
+        description: str | None = None,
+        annotations: ToolAnnotations | None = None,
+        meta: Mapping[str, Any] | None = None,
+        replay: bool = False,
+    ) -> Callable[[FunctionT], FunctionT]: ...
+
+    def tool(
+        self,
+        function: FunctionT | None = None,
+        /,
+        *,
+        name: str | None = None,
+        title: str | None = None,
+        description: str | None = None,
+        annotations: ToolAnnotations | None = None,
+        meta: Mapping[str, Any] | None = None,
+        replay: bool = False,
+    ) -> Any:
+        """Register a function as a tool; used as a decorator, with or without arguments.
+
+        The parameters' annotations become the input schema and the arguments are validated
+        against them; a parameter annotated with `Context` gets the request's context. A return
+        annotation becomes the output schema. Synchronous functions run in worker threads.
+
+        Args:
+            function: The function, when used without parentheses.
+            name: The tool's name; the function's by default.
+            title: A name for people.
+            description: What the tool does; the docstring's prose by default.
+            annotations: Hints for the client.
+            meta: The tool's `_meta`.
+            replay: Whether the tool may run again from the top, with the answers it already
+                got, when the run that asked a question is gone (another process, a restart).
+                What it does before a question must then be harmless to repeat.
+
+        Raises:
+            RegistrationError: A parameter or the result has no JSON Schema, or the name is
+                taken or not allowed.
+
+        Specification: Tools.
+        """
+
+        def register(function: FunctionT) -> FunctionT:
+            self.tools.add(
+                function,
+                name=name,
+                title=title,
+                description=description,
+                annotations=annotations,
+                meta=None if meta is None else dict(meta),
+                replay=replay,
+            )
+            return function
+
+        return register if function is None else register(function)
+
+    def on_startup(self, hook: HookT) -> HookT:
+        """Run an async function after the lifespan is entered, before anything is served."""
+        self.startup_hooks.append(hook)
+        return hook
+
+    def on_shutdown(self, hook: HookT) -> HookT:
+        """Run an async function when nothing is served any more, last registered first."""
+        self.shutdown_hooks.append(hook)
+        return hook
+
+    def background_task(self, task: HookT) -> HookT:
+        """Run an async function while the server serves.
+
+        The application's nursery owns it: it is cancelled at the end, and if it crashes, the
+        server ends with its exception.
+        """
+        self.background_tasks.append(task)
+        return task
+
+    # -- while serving --------------------------------------------------------------------
+
+    @property
+    def request_context(self) -> Context[LifespanT]:
+        """The context of the request being handled, in its task and in whatever it started.
+
+        Raises:
+            LookupError: No request is being handled here.
+        """
+        return current_context()
+
+    def shutdown(self, *, grace: float | None = None) -> None:
+        """Stop serving: accept nothing more, let requests in flight finish, then cancel them.
+
+        Returns at once and may be called by a handler, and more than once. Outside of an
+        application it does nothing.
+
+        Args:
+            grace: Seconds for requests in flight; by default `shutdown_grace`. When it is over
+                the body of `application()` is cancelled too.
+        """
+        if self._application is not None:
+            self._application.shutdown(grace)
+
+    def statistics(self) -> Statistics:
+        """Numbers of this moment; all zero when the server does not serve."""
+        return Statistics() if self._application is None else self._application.statistics()
+
+    @asynccontextmanager
+    async def application(self, *, signals: bool = True) -> AsyncIterator[Server[LifespanT]]:
+        """Open what all transports of the server share: lifespan, background tasks, hooks.
+
+        `serve_*` and `open_client(server)` inside it join it; each alone opens its own.
+
+        Args:
+            signals: Whether SIGINT and SIGTERM shut the server down (main thread only).
+
+        Raises:
+            NotServing: It is already open.
+        """
+        async with self._opened(explicit=True, signals=signals):
+            yield self
+
+    @asynccontextmanager
+    async def _opened(self, *, explicit: bool, signals: bool) -> AsyncIterator[Application]:
+        if self._application is not None:
+            raise NotServing(
+                "the server already serves; to use several transports at once, start them "
+                "inside `async with server.application():`"
+            )
+        application = Application(self, explicit=explicit)
+        self._application = application
+        try:
+            async with application.open(signals=signals):
+                yield application
+        finally:
+            self._application = None
+
+    @asynccontextmanager
+    async def joined(self, *, signals: bool = True) -> AsyncIterator[Application]:
+        """The application the user opened, or else one of its own for the duration.
+
+        For transports; users call `application()`.
+        """
+        application = self._application
+        if application is not None and application.explicit:
+            yield application
+        else:
+            async with self._opened(explicit=False, signals=signals) as application:
+                yield application
+
+    # -- doors ----------------------------------------------------------------------------
+
+    async def serve_stdio(
+        self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Serve the process that launched this one, over standard input and output.
+
+        Returns after the end of input (requests in flight get `eof_grace`), after `shutdown`,
+        SIGINT or SIGTERM (they get `shutdown_grace`), or when the parent process is gone. While
+        serving, descriptors 0 and 1 are replaced by harmless ones.
+
+        Specification: Transports, stdio.
+        """
+        async with self.joined() as application, trio.open_nursery() as nursery:
+            async with transports.open_stdio_channel(self.limits) as channel:
+                nursery.start_soon(self._follow_parent)
+                task_status.started()
+                await application.serve(channel, grace=_STDIO_GRACE)
+            nursery.cancel_scope.cancel(reason="standard input has ended")
+
+    async def _follow_parent(self) -> None:
+        await transports.wait_parent_gone()
+        logger.info("the parent process is gone: shutting down")
+        self.shutdown()
+
+    async def serve_tcp(
+        self,
+        host: str,
+        port: int,
+        *,
+        task_status: trio.TaskStatus[list[tuple[str, int]]] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Serve newline-delimited messages over TCP until cancelled or shut down.
+
+        There is no authentication: listen on a loopback address.
+
+        Args:
+            host: Where to listen.
+            port: 0 lets the system choose.
+            task_status: `nursery.start` returns the `(host, port)` pairs listened on.
+
+        Raises:
+            OSError: The address cannot be bound.
+
+        Specification: 2026-07-28, Custom Transports.
+        """
+        async with self.joined() as application:
+            listeners = await transports.open_tcp_listeners(host, port)
+            addresses = transports.addresses_of(listeners)
+            await self._serve_listeners(application, listeners, lambda: task_status.started(addresses))
+
+    async def serve_unix(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        task_status: trio.TaskStatus[str | os.PathLike[str]] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Serve newline-delimited messages over a Unix socket until cancelled or shut down.
+
+        Only this user may connect. A socket file left behind by a dead process is replaced,
+        and ours is removed at the end.
+
+        Args:
+            path: Where the socket is made.
+            task_status: `nursery.start` returns the path.
+
+        Raises:
+            OSError: The path is in use or cannot be bound.
+
+        Specification: 2026-07-28, Custom Transports.
+        """
+        async with self.joined() as application:
+            with transports.unix_listener(path) as listener:
+                await self._serve_listeners(application, [listener], lambda: task_status.started(path))
+
+    async def serve_stream(
+        self,
+        stream: trio.abc.Stream,
+        *,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Serve one peer over any Trio stream, and close it at the end.
+
+        The end of input means that the peer is gone and cancels its requests.
+        """
+        async with (
+            self.joined() as application,
+            transports.open_stream_channel(stream, self.limits, peer="stream") as channel,
+        ):
+            task_status.started()
+            await application.serve(channel, grace=_NETWORK_GRACE)
+
+    async def _serve_listeners(
+        self,
+        application: Application,
+        listeners: Sequence[trio.SocketListener],
+        started: Callable[[], None],
+    ) -> None:
+        """Accept connections until told to stop; then wait for those that are open."""
+        async with trio.open_nursery() as connections:
+
+            async def serve(stream: trio.SocketStream) -> None:
+                await self._serve_connection(application, stream)
+
+            with application.accepting():
+                started()
+                await trio.serve_listeners(serve, listeners, handler_nursery=connections)
+
+    async def _serve_connection(self, application: Application, stream: trio.SocketStream) -> None:
+        """One connection, contained: its crash is logged and closes nobody else."""
+        if len(application.peers) >= self.limits.connections:
+            logger.warning("more than %d connections: one refused", self.limits.connections)
+            await trio.aclose_forcefully(stream)
+            return
+        try:
+            async with transports.open_stream_channel(stream, self.limits, peer="socket") as channel:
+                await application.serve(channel, grace=_NETWORK_GRACE)
+        except* NotServing:
+            logger.debug("a connection came too late")
+        except* Exception:
+            logger.exception("a connection crashed")

@@ -1,0 +1,28 @@
+"""Numbers that show what `Limits` bounds."""
+
+from __future__ import annotations
+
+import attrs
+
+__all__ = ["Statistics"]
+
+
+@attrs.frozen(kw_only=True)
+class Statistics:
+    """A moment of a server.
+
+    Attributes:
+        connections: Connections being served.
+        in_flight: Requests without an answer, over all connections.
+        outbox_bytes: Bytes that wait for peers to read them, over all connections.
+        parked: Handlers that wait for the client's answer to a question.
+        threads: Worker threads that run tools, abandoned ones included.
+        abandoned_threads: Worker threads whose call was cancelled and that still run.
+    """
+
+    connections: int = 0
+    in_flight: int = 0
+    outbox_bytes: int = 0
+    parked: int = 0
+    threads: int = 0
+    abandoned_threads: int = 0

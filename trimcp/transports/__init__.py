@@ -1,0 +1,26 @@
+"""Ways to a peer, each a pair of bounded memory channels."""
+
+from ._channel import Incoming, MessageChannel, Outbox, Oversized
+from ._lines import open_stream_channel
+from ._memory import open_memory_channels
+from ._parent import wait_parent_gone
+from ._process import ChildProcess, open_process_channel
+from ._sockets import addresses_of, open_tcp_listeners, open_unix_stream, unix_listener
+from ._stdio import open_stdio_channel
+
+__all__ = [
+    "ChildProcess",
+    "Incoming",
+    "MessageChannel",
+    "Outbox",
+    "Oversized",
+    "addresses_of",
+    "open_memory_channels",
+    "open_process_channel",
+    "open_stdio_channel",
+    "open_stream_channel",
+    "open_tcp_listeners",
+    "open_unix_stream",
+    "unix_listener",
+    "wait_parent_gone",
+]

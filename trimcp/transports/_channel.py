@@ -1,0 +1,153 @@
+"""What every transport is: a pair of bounded memory channels to one peer.
+
+The transport's own tasks stand on the other ends of the pair: one reader that feeds `incoming`,
+and the **one** writer that empties the outbox. Nobody else touches the wire.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeAlias
+
+import attrs
+import trio
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+__all__ = ["Incoming", "MessageChannel", "Outbox", "Oversized", "write_out"]
+
+#: Messages that may wait for the writer, whatever their size.
+_OUTBOX_MESSAGES = 65_536
+
+
+@attrs.frozen
+class Oversized:
+    """Stands for a message that was longer than the limit; its bytes were skipped.
+
+    Attributes:
+        size: How many bytes were skipped.
+    """
+
+    size: int
+
+
+Incoming: TypeAlias = "bytes | Oversized"
+
+
+class Outbox:
+    """Messages waiting for the writer, bounded in bytes.
+
+    Args:
+        limit: Bytes that may wait, those being written included. A single message is always
+            accepted when nothing waits.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._send, self._receive = trio.open_memory_channel[bytes](_OUTBOX_MESSAGES)
+        self._room = trio.lowlevel.ParkingLot()
+        self._broken = False
+        self.waiting_bytes = 0
+
+    def send_nowait(self, data: bytes) -> None:
+        """Queue one message.
+
+        Raises:
+            trio.WouldBlock: There is no room.
+            trio.BrokenResourceError: The peer is gone.
+            trio.ClosedResourceError: The outbox was closed on this side.
+        """
+        if self._broken:
+            raise trio.BrokenResourceError
+        if self.waiting_bytes and self.waiting_bytes + len(data) > self._limit:
+            raise trio.WouldBlock
+        self._send.send_nowait(data)
+        self.waiting_bytes += len(data)
+
+    async def send(self, data: bytes) -> None:
+        """Queue one message, waiting for room. Always a checkpoint. Raises as `send_nowait`."""
+        await trio.lowlevel.checkpoint()
+        while True:
+            try:
+                self.send_nowait(data)
+            except trio.WouldBlock:
+                await self._room.park()
+            else:
+                return
+
+    def close(self) -> None:
+        """Accept nothing more; what waits is still written."""
+        self._send.close()
+        self._room.unpark_all()
+
+    def abandon(self) -> None:
+        """The wire is broken for good: drop what waits and refuse everything."""
+        self._broken = True
+        self._receive.close()
+        self._room.unpark_all()
+
+    async def take(self) -> list[bytes]:
+        """For the writer: everything that waits, at least one message.
+
+        Raises:
+            trio.EndOfChannel: The outbox was closed and is empty.
+        """
+        batch = [await self._receive.receive()]
+        try:
+            while True:
+                batch.append(self._receive.receive_nowait())
+        except (trio.WouldBlock, trio.EndOfChannel):
+            return batch
+
+    def release(self, batch: list[bytes]) -> None:
+        """For the writer: these messages are on the wire."""
+        self.waiting_bytes -= sum(map(len, batch))
+        self._room.unpark_all()
+
+
+@attrs.define(eq=False)
+class MessageChannel:
+    """Messages from and to one peer.
+
+    Attributes:
+        incoming: Receives what arrived, several messages at a time. Ends when the peer is gone
+            or sends no more.
+        outbox: Takes what is to be sent.
+        peer: A name for logs.
+        drains: Whether the end of input is only the end of the peer's questions (stdio), and
+            the answers are still wanted. Elsewhere it means that the peer is gone.
+        failure: Why `incoming` ended, unless it ended in good order.
+        written: Set once the writer has nothing more to do.
+    """
+
+    incoming: trio.MemoryReceiveChannel[list[Incoming]]
+    outbox: Outbox
+    peer: str
+    drains: bool = False
+    failure: BaseException | None = None
+    written: trio.Event = attrs.field(factory=trio.Event)
+
+    async def flush(self) -> None:
+        """Accept nothing more and wait until what waits is on the wire, or cannot be."""
+        self.outbox.close()
+        await self.written.wait()
+
+
+async def write_out(
+    channel: MessageChannel, deliver: Callable[[list[bytes]], Awaitable[None]]
+) -> None:
+    """The one writer: take whatever waits, deliver it in one go, until the outbox is closed."""
+    outbox = channel.outbox
+    try:
+        while True:
+            batch = await outbox.take()
+            await deliver(batch)
+            outbox.release(batch)
+    except trio.EndOfChannel:
+        pass
+    except (trio.BrokenResourceError, trio.ClosedResourceError, OSError) as error:
+        # A send that failed half-way leaves the stream in an unknown state.
+        channel.failure = channel.failure or error
+    finally:
+        outbox.abandon()
+        channel.written.set()

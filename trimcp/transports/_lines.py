@@ -1,0 +1,121 @@
+"""Newline-delimited messages over any Trio stream.
+
+Specification: 2026-07-28, stdio; the same framing is used for TCP and Unix sockets, as Custom
+Transports recommends.
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import trio
+
+from trimcp._groups import unwrapping
+
+from ._channel import Incoming, MessageChannel, Outbox, Oversized, write_out
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from trimcp.limits import Limits
+
+__all__ = ["LineSplitter", "open_stream_channel"]
+
+_CHUNK = 64 * 1024
+
+
+class LineSplitter:
+    """Cuts a byte stream into lines.
+
+    Args:
+        limit: The longest line kept, in bytes. A longer one is skipped to its end.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._pieces: list[bytes] = []
+        self._size = 0
+
+    def feed(self, data: bytes) -> list[Incoming]:
+        """Take some bytes; return the lines they complete, without blank ones."""
+        *complete, rest = data.split(b"\n")
+        lines: list[Incoming] = []
+        for piece in complete:
+            self._add(piece)
+            self._finish(lines)
+        self._add(rest)
+        return lines
+
+    def end(self) -> list[Incoming]:
+        """The stream ended: what stands after the last newline is a line too."""
+        lines: list[Incoming] = []
+        self._finish(lines)
+        return lines
+
+    def _add(self, piece: bytes) -> None:
+        self._size += len(piece)
+        if self._size > self._limit:
+            self._pieces.clear()
+        elif piece:
+            self._pieces.append(piece)
+
+    def _finish(self, lines: list[Incoming]) -> None:
+        if self._size > self._limit:
+            lines.append(Oversized(self._size))
+        else:
+            line = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+            if line and not line.isspace():
+                lines.append(line)
+        self._pieces.clear()
+        self._size = 0
+
+
+@asynccontextmanager
+async def open_stream_channel(
+    stream: trio.abc.Stream, limits: Limits, *, peer: str, drains: bool = False
+) -> AsyncIterator[MessageChannel]:
+    """A message channel over a byte stream, which is closed at the end.
+
+    Args:
+        stream: Any bidirectional Trio stream.
+        limits: `message_bytes` and `outbox_bytes` are used.
+        peer: A name for logs.
+        drains: See `MessageChannel`.
+    """
+    feed, incoming = trio.open_memory_channel[list[Incoming]](1)
+    channel = MessageChannel(incoming, Outbox(limits.outbox_bytes), peer, drains)
+
+    async def deliver(batch: list[bytes]) -> None:
+        batch.append(b"")
+        await stream.send_all(b"\n".join(batch))
+
+    with unwrapping():
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_read_in, stream, channel, feed, LineSplitter(limits.message_bytes))
+            nursery.start_soon(write_out, channel, deliver)
+            try:
+                yield channel
+            finally:
+                nursery.cancel_scope.cancel(reason="the connection was closed")
+                await trio.aclose_forcefully(stream)
+
+
+async def _read_in(
+    stream: trio.abc.Stream,
+    channel: MessageChannel,
+    feed: trio.MemorySendChannel[list[Incoming]],
+    splitter: LineSplitter,
+) -> None:
+    """The reader: pass on complete lines until the stream ends."""
+    with feed:
+        try:
+            while data := await stream.receive_some(_CHUNK):
+                if lines := splitter.feed(bytes(data)):
+                    await feed.send(lines)
+            if lines := splitter.end():
+                await feed.send(lines)
+        except (trio.BrokenResourceError, OSError) as error:
+            channel.failure = channel.failure or error
+        except trio.ClosedResourceError:
+            pass

@@ -1,0 +1,56 @@
+"""Two ends in one process: what one end sends, the other receives."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import trio
+
+from trimcp._groups import unwrapping
+
+from ._channel import Incoming, MessageChannel, Outbox, Oversized, write_out
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from trimcp.limits import Limits
+
+__all__ = ["open_memory_channels"]
+
+
+@asynccontextmanager
+async def open_memory_channels(
+    limits: Limits, other: Limits | None = None
+) -> AsyncIterator[tuple[MessageChannel, MessageChannel]]:
+    """Two connected message channels.
+
+    Args:
+        limits: Of the first end; `message_bytes` bounds what it receives.
+        other: Of the second end; the same by default.
+    """
+    other = other or limits
+    to_first, first_incoming = trio.open_memory_channel[list[Incoming]](1)
+    to_second, second_incoming = trio.open_memory_channel[list[Incoming]](1)
+    first = MessageChannel(first_incoming, Outbox(limits.outbox_bytes), "memory")
+    second = MessageChannel(second_incoming, Outbox(other.outbox_bytes), "memory")
+    with unwrapping():
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_carry, first, to_second, other.message_bytes)
+            nursery.start_soon(_carry, second, to_first, limits.message_bytes)
+            try:
+                yield first, second
+            finally:
+                nursery.cancel_scope.cancel(reason="the connection was closed")
+
+
+async def _carry(
+    channel: MessageChannel, feed: trio.MemorySendChannel[list[Incoming]], limit: int
+) -> None:
+    """The writer of one end is the reader of the other."""
+
+    async def deliver(batch: list[bytes]) -> None:
+        await feed.send([data if len(data) <= limit else Oversized(len(data)) for data in batch])
+
+    with feed:
+        await write_out(channel, deliver)

@@ -1,0 +1,97 @@
+"""TCP and Unix sockets: connecting, and listening with addresses to show.
+
+Specification: 2026-07-28, Custom Transports (byte streams reuse the stdio framing).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import stat
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import trio
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+__all__ = ["addresses_of", "open_tcp_listeners", "open_unix_stream", "unix_listener"]
+
+
+async def open_tcp_listeners(host: str, port: int) -> Sequence[trio.SocketListener]:
+    """Listen on a host and port; port 0 lets the system choose one, the same for all families.
+
+    Raises:
+        OSError: The address cannot be bound.
+    """
+    return await trio.open_tcp_listeners(port, host=host)
+
+
+def addresses_of(listeners: Sequence[trio.SocketListener]) -> list[tuple[str, int]]:
+    """The `(host, port)` pairs that are really listened on."""
+    return [listener.socket.getsockname()[:2] for listener in listeners]
+
+
+@contextmanager
+def unix_listener(path: str | os.PathLike[str]) -> Iterator[trio.SocketListener]:
+    """Listen on a Unix socket that only this user may connect to; remove it at the end.
+
+    A socket file left behind by a dead process is replaced; one that is in use is not.
+
+    Raises:
+        OSError: The path is in use, is no socket, or cannot be bound.
+    """
+    if sys.platform == "win32":
+        raise OSError(errno.ENOTSUP, "there are no Unix sockets on this platform")
+    path = os.fspath(path)
+    _remove_stale(path)
+    plain = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        # Owner only from the first moment on: between bind and chmod others could connect.
+        mask = os.umask(0o177)
+        try:
+            plain.bind(path)
+        finally:
+            os.umask(mask)
+        plain.listen(128)
+        plain.setblocking(False)
+        inode = os.stat(path).st_ino
+        try:
+            yield trio.SocketListener(trio.socket.from_stdlib_socket(plain))
+        finally:
+            _remove_own(path, inode)
+    finally:
+        plain.close()
+
+
+def _remove_stale(path: str) -> None:
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        return
+    if not stat.S_ISSOCK(mode):
+        raise OSError(errno.EEXIST, "is in the way and no socket", path)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            os.unlink(path)
+        else:
+            raise OSError(errno.EADDRINUSE, "another process is listening on", path)
+
+
+def _remove_own(path: str, inode: int) -> None:
+    """Remove the socket file unless somebody has put another one there meanwhile."""
+    try:
+        if os.stat(path).st_ino == inode:
+            os.unlink(path)
+    except FileNotFoundError:
+        return
+
+
+async def open_unix_stream(path: str | os.PathLike[str]) -> trio.SocketStream:
+    """Connect to a Unix socket. Raises OSError."""
+    return await trio.open_unix_socket(os.fspath(path))

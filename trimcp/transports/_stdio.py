@@ -1,0 +1,185 @@
+"""The process's own standard streams, for a server that its client has launched.
+
+The descriptors are shared with whoever launched us, so their flags are left alone: making them
+non-blocking would change the launcher's terminal or pipe too, for good if we are killed.
+Instead we wait until the descriptor is ready and then transfer no more than it surely takes.
+
+While serving, descriptor 0 is the null device and descriptor 1 points at standard error. So a
+`print`, a library that writes to descriptor 1, and every child process stay off the wire.
+
+Specification: 2026-07-28, stdio.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import sys
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING
+
+import trio
+
+from ._lines import open_stream_channel
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+
+    from trimcp.limits import Limits
+
+    from ._channel import MessageChannel
+
+__all__ = ["open_stdio_channel"]
+
+#: A pipe that is ready to write takes this much without blocking.
+_PIPE_BUF = getattr(select, "PIPE_BUF", 512)
+
+
+class DescriptorStream(trio.abc.Stream):
+    """A stream over two blocking descriptors that it owns, with no flag of theirs changed.
+
+    POSIX only. Regular files and the null device, which cannot be waited for and never block,
+    are read and written at once.
+    """
+
+    def __init__(self, read_fd: int, write_fd: int) -> None:
+        self._read_fd = read_fd
+        self._write_fd = write_fd
+        self._sending = trio.Lock()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        await self._ready(trio.lowlevel.wait_readable, self._read_fd)
+        return os.read(self._read_fd, max_bytes or 65536)
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        async with self._sending:
+            rest = memoryview(data)
+            while rest:
+                await self._ready(trio.lowlevel.wait_writable, self._write_fd)
+                try:
+                    rest = rest[os.write(self._write_fd, rest[:_PIPE_BUF]) :]
+                except BrokenPipeError as error:
+                    raise trio.BrokenResourceError from error
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self._ready(trio.lowlevel.wait_writable, self._write_fd)
+
+    async def aclose(self) -> None:
+        for name in ("_read_fd", "_write_fd"):
+            descriptor = getattr(self, name)
+            setattr(self, name, -1)
+            if descriptor >= 0:
+                trio.lowlevel.notify_closing(descriptor)
+                os.close(descriptor)
+        await trio.lowlevel.checkpoint()
+
+    @staticmethod
+    async def _ready(wait: object, descriptor: int) -> None:
+        if descriptor < 0:
+            raise trio.ClosedResourceError
+        try:
+            await wait(descriptor)  # type: ignore[operator]
+        except PermissionError:
+            # epoll refuses what is always ready.
+            await trio.lowlevel.checkpoint()
+
+
+class ThreadedStream(trio.abc.Stream):
+    """The same over two descriptors that can only block: a thread for each transfer.
+
+    For platforms without readiness for pipes. A read that is abandoned keeps its thread until
+    a byte or the end of input arrives; it cannot keep the process alive.
+    """
+
+    def __init__(self, read_fd: int, write_fd: int) -> None:
+        self._read_fd = read_fd
+        self._write_fd = write_fd
+        self._limiter = trio.CapacityLimiter(2)
+        self._closed = False
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        self._check()
+        return await trio.to_thread.run_sync(
+            os.read,
+            self._read_fd,
+            max_bytes or 65536,
+            abandon_on_cancel=True,
+            limiter=self._limiter,
+        )
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        self._check()
+        await trio.to_thread.run_sync(
+            self._write, bytes(data), abandon_on_cancel=True, limiter=self._limiter
+        )
+
+    async def wait_send_all_might_not_block(self) -> None:
+        self._check()
+        await trio.lowlevel.checkpoint()
+
+    async def aclose(self) -> None:
+        # The descriptors stay open: an abandoned thread may still be using them, and a number
+        # that is closed under it could by then belong to somebody else.
+        self._closed = True
+        await trio.lowlevel.checkpoint()
+
+    def _check(self) -> None:
+        if self._closed:
+            raise trio.ClosedResourceError
+
+    def _write(self, data: bytes) -> None:
+        rest = memoryview(data)
+        try:
+            while rest:
+                rest = rest[os.write(self._write_fd, rest) :]
+        except BrokenPipeError as error:
+            raise trio.BrokenResourceError from error
+
+
+@contextmanager
+def borrowed_descriptors() -> Iterator[tuple[int, int]]:
+    """Take descriptors 0 and 1 for the protocol and put harmless ones in their place."""
+    wire_in, wire_out = os.dup(0), os.dup(1)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    os.dup2(2, 1)
+    restore_in, restore_out = os.dup(wire_in), os.dup(wire_out)
+    # What was printed before this moment and is still buffered must not reach the wire either.
+    _flush(sys.stdout)
+    try:
+        yield wire_in, wire_out
+    finally:
+        _flush(sys.stdout)
+        os.dup2(restore_in, 0)
+        os.dup2(restore_out, 1)
+        os.close(restore_in)
+        os.close(restore_out)
+
+
+def _flush(stream: object) -> None:
+    try:
+        stream.flush()  # type: ignore[attr-defined]
+    except (AttributeError, ValueError, OSError):
+        # No standard output at all, closed, or nobody reads it: nothing can be lost.
+        return
+
+
+@asynccontextmanager
+async def open_stdio_channel(
+    limits: Limits, *, threads: bool | None = None
+) -> AsyncIterator[MessageChannel]:
+    """A message channel over this process's standard input and output.
+
+    Args:
+        limits: See `open_stream_channel`.
+        threads: Whether to use worker threads instead of readiness; by default only on
+            Windows, which has no readiness for pipes.
+    """
+    if threads is None:
+        threads = sys.platform == "win32"
+    with borrowed_descriptors() as (wire_in, wire_out):
+        stream: trio.abc.Stream
+        stream = (ThreadedStream if threads else DescriptorStream)(wire_in, wire_out)
+        async with open_stream_channel(stream, limits, peer="stdio", drains=True) as channel:
+            yield channel
