@@ -1,5 +1,15 @@
 """trimcp: a Trio-native, structured-concurrency runtime for the Model Context Protocol."""
 
+from trimcp.client import (
+    Client,
+    client_for,
+    open_client,
+    open_memory_client,
+    open_stdio_client,
+    open_stream_client,
+    open_tcp_client,
+    open_unix_client,
+)
 from trimcp.errors import (
     AnswerRefused,
     ConnectionLost,
@@ -18,3 +28,34 @@ from trimcp.errors import (
 )
 from trimcp.limits import Limits
 from trimcp.server import Context, Server, Statistics
+
+__all__ = [
+    "AnswerRefused",
+    "Client",
+    "ConnectionLost",
+    "Context",
+    "Forbidden",
+    "LimitExceeded",
+    "Limits",
+    "MCPError",
+    "MissingCapability",
+    "NoCommonRevision",
+    "NotServing",
+    "ProcessDied",
+    "ProtocolViolation",
+    "RegistrationError",
+    "RequestError",
+    "RequestTimeout",
+    "Server",
+    "Statistics",
+    "ToolError",
+    "client_for",
+    "open_client",
+    "open_memory_client",
+    "open_stdio_client",
+    "open_stream_client",
+    "open_tcp_client",
+    "open_unix_client",
+]
+
+__version__ = "0.1.0"

@@ -26,7 +26,15 @@ from ._revisions import (
     Revision,
     find_revision,
 )
-from ._shapes import InvalidShape, Progress, ToolCall, read_call, read_object, read_retry, subject_of
+from ._shapes import (
+    InvalidShape,
+    Progress,
+    ToolCall,
+    read_call,
+    read_object,
+    read_retry,
+    subject_of,
+)
 
 __all__ = [
     "HANDSHAKE_REVISIONS",

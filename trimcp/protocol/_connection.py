@@ -17,9 +17,13 @@ from typing import TYPE_CHECKING, Any
 from msgspec import UnsetType
 
 from trimcp.errors import INVALID_PARAMS, INVALID_REQUEST, LIMIT_EXCEEDED
-from trimcp.types import Implementation, InitializeRequestParams
+from trimcp.types import (
+    CancelledNotificationParams,
+    Implementation,
+    InitializeRequestParams,
+)
 
-from ._codec import DecodeError, codec_for
+from ._codec import META, PROGRESS_TOKEN, DecodeError, codec_for
 from ._eras import ERAS, Rejected, Terms, stamp_of, stateless_terms
 from ._events import (
     AnswerUnusable,
@@ -311,9 +315,9 @@ class Connection:
         wire = self._wire(params, terms)
         meta = ERAS[terms.revision.era].request_meta(terms)
         if progress:
-            meta["progressToken"] = call.id
+            meta[PROGRESS_TOKEN] = call.id
         if meta:
-            wire = (wire or {}) | {"_meta": meta}
+            wire = (wire or {}) | {META: meta}
         data = encode_request(call.id, method, wire)
         self._calls[call.id] = call
         return call, data
@@ -328,10 +332,8 @@ class Connection:
         self._calls.pop(call.id, None)
         if not call.move(ExchangeEvent.CANCEL) or call.method == "initialize":
             return None
-        params: dict[str, Any] = {"requestId": call.id}
-        if reason is not None:
-            params["reason"] = reason
-        return encode_notification("notifications/cancelled", params)
+        params = CancelledNotificationParams(call.id, reason)
+        return encode_notification("notifications/cancelled", self._wire(params, call.terms))
 
     def lose_calls(self) -> list[Call]:
         """No answers can come any more: close our calls, and return those that had none."""

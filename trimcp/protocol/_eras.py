@@ -11,7 +11,7 @@ Specification: 2026-07-28, Versioning and Compatibility; 2025-11-25, Lifecycle.
 from __future__ import annotations
 
 import functools
-from typing import Any, Final, Protocol, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, get_args
 
 import attrs
 import msgspec
@@ -20,9 +20,24 @@ from msgspec import Raw, UnsetType
 from trimcp.errors import INVALID_PARAMS, UNSUPPORTED_PROTOCOL_VERSION
 from trimcp.types import ClientCapabilities, Implementation, LoggingLevel
 
-from ._codec import META_PREFIX, DecodeError, codec_for
+from ._codec import (
+    CACHE_SCOPE,
+    COMPLETE,
+    META,
+    META_CLIENT_CAPABILITIES,
+    META_CLIENT_INFO,
+    META_LOG_LEVEL,
+    META_PROTOCOL_VERSION,
+    META_SERVER_INFO,
+    RESULT_TYPE,
+    TTL_MS,
+    DecodeError,
+    codec_for,
+)
 from ._revisions import LATEST, STATELESS_REVISIONS, Era, Revision, find_revision
-from ._shapes import Meta
+
+if TYPE_CHECKING:
+    from ._shapes import Meta
 
 LOGGING_LEVELS: Final = get_args(LoggingLevel)
 
@@ -95,25 +110,25 @@ class StatelessEra:
 
     def request_meta(self, terms: Terms) -> Wire:
         codec = codec_for(terms.revision)
-        meta: Wire = {META_PREFIX + "protocolVersion": terms.revision.date}
+        meta: Wire = {META_PROTOCOL_VERSION: terms.revision.date}
         if terms.client_info is not None:
-            meta[META_PREFIX + "clientInfo"] = codec.encode(terms.client_info)
-        meta[META_PREFIX + "clientCapabilities"] = codec.encode(terms.capabilities)
+            meta[META_CLIENT_INFO] = codec.encode(terms.client_info)
+        meta[META_CLIENT_CAPABILITIES] = codec.encode(terms.capabilities)
         if terms.log_level is not None:
-            meta[META_PREFIX + "logLevel"] = terms.log_level
+            meta[META_LOG_LEVEL] = terms.log_level
         return meta
 
     def dress(self, result: Wire, exchange: ResultContext) -> Wire:
-        result.setdefault("resultType", "complete")
-        if exchange.method in exchange.terms.revision.cacheable:
+        result.setdefault(RESULT_TYPE, COMPLETE)
+        if result[RESULT_TYPE] == COMPLETE and exchange.method in exchange.terms.revision.cacheable:
             # Without a word from the server a result is stale at once and nobody else's.
-            result.setdefault("ttlMs", 0)
-            result.setdefault("cacheScope", "private")
-        own = result.get("_meta")
+            result.setdefault(TTL_MS, 0)
+            result.setdefault(CACHE_SCOPE, "private")
+        own = result.get(META)
         if own is None:
-            result["_meta"] = exchange.stamp
+            result[META] = exchange.stamp
         else:
-            result["_meta"] = msgspec.json.decode(exchange.stamp) | dict(own)
+            result[META] = msgspec.json.decode(exchange.stamp) | dict(own)
         return result
 
 
@@ -126,7 +141,7 @@ ERAS: Final[dict[Era, EraRules]] = {
 def stamp_of(identity: Implementation) -> Raw:
     """The `_meta` that names the server, encoded once."""
     wire = codec_for(LATEST).encode(identity)
-    return Raw(msgspec.json.encode({META_PREFIX + "serverInfo": wire}))
+    return Raw(msgspec.json.encode({META_SERVER_INFO: wire}))
 
 
 def stateless_terms(meta: Meta) -> Terms:
@@ -137,9 +152,9 @@ def stateless_terms(meta: Meta) -> Terms:
             one that is spoken without a handshake (-32022).
     """
     if isinstance(meta.revision, UnsetType):
-        raise Rejected(INVALID_PARAMS, f"_meta lacks {META_PREFIX}protocolVersion")
+        raise Rejected(INVALID_PARAMS, f"_meta lacks {META_PROTOCOL_VERSION}")
     if isinstance(meta.capabilities, UnsetType):
-        raise Rejected(INVALID_PARAMS, f"_meta lacks {META_PREFIX}clientCapabilities")
+        raise Rejected(INVALID_PARAMS, f"_meta lacks {META_CLIENT_CAPABILITIES}")
     info = None if isinstance(meta.client_info, UnsetType) else bytes(meta.client_info)
     level = None if isinstance(meta.log_level, UnsetType) else meta.log_level
     return _parse_terms(meta.revision, info, bytes(meta.capabilities), level)

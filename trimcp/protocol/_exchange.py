@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from ._codec import codec_for
+from trimcp.types import InputRequiredResult
+
+from ._codec import INPUT_REQUIRED, META, RESULT_TYPE, codec_for
 from ._eras import ERAS, Terms, Wire
 from ._messages import (
     RequestId,
@@ -102,6 +104,8 @@ class Exchange:
         if self.state is not OPEN:
             return self._close(ExchangeEvent.ANSWER, None)
         wire = dict(result) if isinstance(result, dict) else self.encode(result)
+        if isinstance(result, InputRequiredResult):
+            wire[RESULT_TYPE] = INPUT_REQUIRED
         era = ERAS[self.terms.revision.era]
         return self._close(ExchangeEvent.ANSWER, encode_answer(self.id, era.dress(wire, self)))
 
@@ -127,7 +131,7 @@ class Exchange:
             return b""
         wire = {} if payload is None else self.encode(payload)
         if meta:
-            wire["_meta"] = dict(meta)
+            wire[META] = dict(meta)
         return encode_notification(method, wire)
 
     def advances(self, progress: float) -> bool:

@@ -202,15 +202,17 @@ def _is_async(function: Callable[..., Any]) -> bool:
     return inspect.iscoroutinefunction(_inner(function))
 
 
-def _signature(
-    function: Callable[..., Any], name: str
-) -> tuple[inspect.Signature, dict[str, Any]]:
+def _signature(function: Callable[..., Any], name: str) -> tuple[inspect.Signature, dict[str, Any]]:
     try:
         signature = inspect.signature(function)
         hints = typing.get_type_hints(_inner(function), include_extras=True)
     except (TypeError, ValueError, NameError, AttributeError) as error:
-        raise RegistrationError(f"tool {name!r}: its annotations cannot be read: {error}") from error
-    if inspect.isasyncgenfunction(_inner(function)) or inspect.isgeneratorfunction(_inner(function)):
+        raise RegistrationError(
+            f"tool {name!r}: its annotations cannot be read: {error}"
+        ) from error
+    if inspect.isasyncgenfunction(_inner(function)) or inspect.isgeneratorfunction(
+        _inner(function)
+    ):
         raise RegistrationError(f"tool {name!r}: generators are not supported yet")
     return signature, hints
 
@@ -387,4 +389,3 @@ def _property(asked: Any, name: str, schema: dict[str, Any], definitions: Any) -
             "know only strings, numbers, integers, booleans and choices"
         )
     return schema
-

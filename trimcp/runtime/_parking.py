@@ -24,7 +24,7 @@ import trio
 
 from trimcp.errors import INVALID_PARAMS, INVALID_REQUEST, RequestError
 from trimcp.protocol import InvalidShape, read_retry, subject_of
-from trimcp.types import InputRequiredResult
+from trimcp.types import InputRequest, InputRequiredResult
 
 from ._seal import InvalidState, State, digest_of
 
@@ -45,15 +45,13 @@ class Question:
     """One open question.
 
     Attributes:
-        method: Such as `elicitation/create`.
-        params: Its params in wire form.
+        request: What the client is asked.
         digest: What the answer is matched by.
         answered: Set once the answer is there.
         answer: The client's result in wire form.
     """
 
-    method: str
-    params: dict[str, Any]
+    request: InputRequest
     digest: str
     answered: trio.Event = attrs.field(factory=trio.Event)
     answer: dict[str, Any] | None = None
@@ -107,15 +105,12 @@ class Parking:
         """How many frames wait for an answer."""
         return len(self._waiting)
 
-    async def ask(
-        self, frame: Frame, method: str, params: dict[str, Any], key: str | None
-    ) -> dict[str, Any]:
+    async def ask(self, frame: Frame, request: InputRequest, key: str | None) -> dict[str, Any]:
         """Ask the client and wait for the answer.
 
         Args:
             frame: Who asks.
-            method: Such as `elicitation/create`.
-            params: In wire form.
+            request: What the client is asked.
             key: The handler's own name for the question, or None.
 
         Returns:
@@ -125,7 +120,7 @@ class Parking:
             RequestError: The question is not the one that the recorded answer answers.
         """
         questions = self._questions_of(frame)
-        digest = digest_of(method, params)
+        digest = digest_of(frame.exchange.encode(request))
         name = questions.name(key, digest)
         recorded = questions.answers.get(name)
         if recorded is not None:
@@ -133,7 +128,7 @@ class Parking:
             if recorded[0] not in (None, digest):
                 raise RequestError(INVALID_PARAMS, f"the question {name!r} changed between rounds")
             return recorded[1]
-        question = questions.pending[name] = Question(method, params, digest)
+        question = questions.pending[name] = Question(request, digest)
         try:
             # Sibling tasks that are about to ask too share this round.
             await trio.lowlevel.checkpoint()
@@ -162,8 +157,7 @@ class Parking:
         data = exchange.answer(
             InputRequiredResult(
                 input_requests={
-                    name: {"method": question.method, "params": question.params}
-                    for name, question in open_questions.items()
+                    name: question.request for name, question in open_questions.items()
                 },
                 request_state=self._seal.seal(self._state(frame, questions, open_questions)),
             )
@@ -196,8 +190,7 @@ class Parking:
             expires=time.time() + self._limits.parked_seconds,
             questions={name: question.digest for name, question in open_questions.items()},
             answers={
-                name: (digest or "", answer)
-                for name, (digest, answer) in questions.answers.items()
+                name: (digest or "", answer) for name, (digest, answer) in questions.answers.items()
             },
         )
 
@@ -251,9 +244,7 @@ class Parking:
             raise RequestError(INVALID_PARAMS, "requestState belongs to another request")
         return state
 
-    def _resume(
-        self, frame: Frame, newcomer: Frame, responses: dict[str, dict[str, Any]]
-    ) -> None:
+    def _resume(self, frame: Frame, newcomer: Frame, responses: dict[str, dict[str, Any]]) -> None:
         """The next round: the waiting frame takes over the new exchange and gets its answers."""
         questions = frame.questions
         assert questions is not None
@@ -288,4 +279,3 @@ class Parking:
             frame.home.parked.discard(frame)
             self._frames.pop(frame.questions.id, None)
             self._waiting.pop(frame.questions.id, None)
-

@@ -42,6 +42,8 @@ from ._failures import failure_of
 from ._frame import Frame
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from msgspec import Raw
 
     from trimcp.limits import Limits
@@ -78,6 +80,7 @@ class Peer:
 
     Attributes:
         parked: Handlers whose tasks live here and wait for the client's next round.
+        explain_loss: Makes the error for calls whose answer can no longer come.
         data: Room for the role.
     """
 
@@ -94,6 +97,7 @@ class Peer:
         self.channel = channel
         self.data: Any = None
         self.parked: set[Frame] = set()
+        self.explain_loss: Callable[[str], ConnectionLost] = ConnectionLost
         self._handlers = handlers
         self._limits = limits
         self._eof_grace = eof_grace
@@ -172,7 +176,7 @@ class Peer:
             call.owner.settle(self._loss())
 
     def _loss(self) -> ConnectionLost:
-        error = ConnectionLost(self._lost or "the connection was closed")
+        error = self.explain_loss(self._lost or "the connection was closed")
         error.__cause__ = self.channel.failure
         return error
 

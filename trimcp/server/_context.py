@@ -21,6 +21,7 @@ from trimcp.types import (
     ElicitRequestFormParams,
     ElicitResult,
     Implementation,
+    InputRequest,
     ProgressNotificationParams,
 )
 
@@ -163,8 +164,8 @@ class Context(Generic[LifespanT]):
             return read_object(raw)
         if exchange.method not in revision.multi_round:
             raise RequestError(INVALID_REQUEST, f"{exchange.method} may not ask the client")
-        wire = codec_for(revision).encode(params)
-        return await self._application.parking.ask(self._frame, method, wire, key)
+        request = InputRequest(method, params)
+        return await self._application.parking.ask(self._frame, request, key)
 
 
 def _elicit_result(frame: Frame, wire: dict[str, Any]) -> ElicitResult:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
-    from trimcp.transports import MessageChannel
     from trimcp.types import Icon, ToolAnnotations
 
 __all__ = ["Server"]
@@ -309,7 +308,9 @@ class Server(Generic[LifespanT]):
         async with self.joined() as application:
             listeners = await transports.open_tcp_listeners(host, port)
             addresses = transports.addresses_of(listeners)
-            await self._serve_listeners(application, listeners, lambda: task_status.started(addresses))
+            await self._serve_listeners(
+                application, listeners, lambda: task_status.started(addresses)
+            )
 
     async def serve_unix(
         self,
@@ -333,7 +334,9 @@ class Server(Generic[LifespanT]):
         """
         async with self.joined() as application:
             with transports.unix_listener(path) as listener:
-                await self._serve_listeners(application, [listener], lambda: task_status.started(path))
+                await self._serve_listeners(
+                    application, [listener], lambda: task_status.started(path)
+                )
 
     async def serve_stream(
         self,
@@ -355,7 +358,7 @@ class Server(Generic[LifespanT]):
     async def _serve_listeners(
         self,
         application: Application,
-        listeners: Sequence[trio.SocketListener],
+        listeners: list[trio.SocketListener],
         started: Callable[[], None],
     ) -> None:
         """Accept connections until told to stop; then wait for those that are open."""
@@ -375,7 +378,9 @@ class Server(Generic[LifespanT]):
             await trio.aclose_forcefully(stream)
             return
         try:
-            async with transports.open_stream_channel(stream, self.limits, peer="socket") as channel:
+            async with transports.open_stream_channel(
+                stream, self.limits, peer="socket"
+            ) as channel:
                 await application.serve(channel, grace=_NETWORK_GRACE)
         except* NotServing:
             logger.debug("a connection came too late")

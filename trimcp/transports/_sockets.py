@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["addresses_of", "open_tcp_listeners", "open_unix_stream", "unix_listener"]
 
 
-async def open_tcp_listeners(host: str, port: int) -> Sequence[trio.SocketListener]:
+async def open_tcp_listeners(host: str, port: int) -> list[trio.SocketListener]:
     """Listen on a host and port; port 0 lets the system choose one, the same for all families.
 
     Raises:

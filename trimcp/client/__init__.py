@@ -1,0 +1,25 @@
+"""Clients: how they are opened, and what they can ask."""
+
+from ._client import Client
+from ._open import (
+    ClientOptions,
+    client_for,
+    open_client,
+    open_memory_client,
+    open_stdio_client,
+    open_stream_client,
+    open_tcp_client,
+    open_unix_client,
+)
+
+__all__ = [
+    "Client",
+    "ClientOptions",
+    "client_for",
+    "open_client",
+    "open_memory_client",
+    "open_stdio_client",
+    "open_stream_client",
+    "open_tcp_client",
+    "open_unix_client",
+]

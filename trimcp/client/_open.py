@@ -1,0 +1,276 @@
+"""The ways to a server, each an async context manager that yields a `Client`."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypedDict, Unpack
+from urllib.parse import urlsplit
+
+import trio
+
+from trimcp import transports
+from trimcp._groups import unwrapping
+from trimcp.limits import Limits
+
+from ._client import Client
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+
+    from trimcp.transports import ChildProcess, MessageChannel
+
+    from ._answers import ElicitationCallback
+
+__all__ = [
+    "ClientOptions",
+    "client_for",
+    "open_client",
+    "open_memory_client",
+    "open_stdio_client",
+    "open_stream_client",
+    "open_tcp_client",
+    "open_unix_client",
+]
+
+#: The network's grace for requests of an in-process server.
+_MEMORY_GRACE = 5.0
+
+
+class ClientOptions(TypedDict, total=False):
+    """What every way to open a client accepts.
+
+    Attributes:
+        elicitation: Answers form questions of the server; without it the client declares that
+            it cannot.
+        revision: Pins the protocol revision, such as `"2025-11-25"`.
+        timeout: Seconds to wait for an answer, unless a call says otherwise. Default 60.
+        probe_timeout: Seconds after which a server that does not answer `server/discover` is
+            taken for one of the handshake era. Default 10.
+        name: How the client calls itself.
+        version: Its version.
+        limits: Bounds of everything that grows.
+    """
+
+    elicitation: ElicitationCallback | None
+    revision: str | None
+    timeout: float
+    probe_timeout: float
+    name: str
+    version: str
+    limits: Limits
+
+
+class _Application(Protocol):
+    async def serve(self, channel: MessageChannel, *, grace: float) -> None: ...
+
+
+class _Server(Protocol):
+    """What a client needs of a server in the same process."""
+
+    @property
+    def limits(self) -> Limits: ...
+
+    def joined(self, *, signals: bool = ...) -> AbstractAsyncContextManager[_Application]: ...
+
+
+Target: TypeAlias = "_Server | str | os.PathLike[str] | Sequence[str]"
+
+
+def _client(way: Any, options: ClientOptions) -> Client:
+    return Client(
+        way,
+        options.get("limits") or Limits(),
+        name=options.get("name", "trimcp"),
+        version=options.get("version", "0.1.0"),
+        revision=options.get("revision"),
+        timeout=options.get("timeout", 60.0),
+        probe_timeout=options.get("probe_timeout", 10.0),
+        elicitation=options.get("elicitation"),
+    )
+
+
+def client_for(target: Target, **options: Unpack[ClientOptions]) -> Client:
+    """A client that is not connected yet, for `await nursery.start(client.run)`.
+
+    Args:
+        target: As for `open_client`.
+        options: See `ClientOptions`.
+
+    Raises:
+        ValueError: The target or an option cannot be understood.
+    """
+    limits = options.get("limits") or Limits()
+    if isinstance(target, str | os.PathLike):
+        return _client(_way_of_text(os.fspath(target), limits), options)
+    if isinstance(target, list | tuple):
+        return _client(_process_way(list(target), limits), options)
+    return _client(_memory_way(target, limits), options)  # type: ignore[arg-type]
+
+
+def _way_of_text(target: str, limits: Limits) -> Any:
+    if target.endswith(".py"):
+        return _process_way([sys.executable, target], limits)
+    parts = urlsplit(target)
+    if parts.scheme == "tcp" and parts.hostname and parts.port is not None:
+        return _tcp_way(parts.hostname, parts.port, limits)
+    if parts.scheme == "unix" and (parts.netloc + parts.path):
+        return _unix_way(parts.netloc + parts.path, limits)
+    raise ValueError(
+        f"cannot tell how to reach {target!r}: give a Python file, tcp://HOST:PORT, "
+        "unix:PATH, or a list with a command and its arguments"
+    )
+
+
+@asynccontextmanager
+async def open_client(target: Target, **options: Unpack[ClientOptions]) -> AsyncIterator[Client]:
+    """Connect to a server, whatever it is.
+
+    Args:
+        target: A `Server` in this process, a Python file to run, a `tcp://HOST:PORT` or
+            `unix:PATH` address, or a command with its arguments.
+        options: See `ClientOptions`.
+
+    Raises:
+        ValueError: The target or an option cannot be understood.
+        OSError: The server cannot be started or reached.
+        NoCommonRevision: Client and server share no protocol revision.
+        RequestError, RequestTimeout, ConnectionLost, ProtocolViolation: The server did not
+            answer the first request as it must.
+    """
+    async with client_for(target, **options).opened() as client:
+        yield client
+
+
+@asynccontextmanager
+async def open_memory_client(
+    server: _Server, **options: Unpack[ClientOptions]
+) -> AsyncIterator[Client]:
+    """Connect to a `Server` in this process, without any IO: for tests, above all."""
+    limits = options.get("limits") or Limits()
+    async with _client(_memory_way(server, limits), options).opened() as client:
+        yield client
+
+
+@asynccontextmanager
+async def open_stdio_client(
+    command: Sequence[str],
+    *,
+    env: Mapping[str, str] | None = None,
+    cwd: str | os.PathLike[str] | None = None,
+    grace: float = 2.0,
+    on_stderr: Callable[[str], None] | None = None,
+    **options: Unpack[ClientOptions],
+) -> AsyncIterator[Client]:
+    """Start a server as a child process and connect to it.
+
+    At the end the child's input is closed, then it gets SIGTERM, then SIGKILL, with `grace`
+    seconds between; the signals go to its whole process group.
+
+    Args:
+        command: The program and its arguments.
+        env: Added to this process's environment.
+        cwd: Where the child starts.
+        grace: Seconds between the steps of leaving.
+        on_stderr: Called with each line of the child's standard error; by default they go to
+            the log `trimcp.process`.
+        options: See `ClientOptions`.
+
+    Raises:
+        OSError: The program cannot be started.
+        ProcessDied: It ended before it answered.
+    """
+    limits = options.get("limits") or Limits()
+    way = _process_way(list(command), limits, env=env, cwd=cwd, grace=grace, on_stderr=on_stderr)
+    async with _client(way, options).opened() as client:
+        yield client
+
+
+@asynccontextmanager
+async def open_tcp_client(
+    host: str, port: int, **options: Unpack[ClientOptions]
+) -> AsyncIterator[Client]:
+    """Connect to a server on `serve_tcp`. Raises OSError if it cannot be reached."""
+    limits = options.get("limits") or Limits()
+    async with _client(_tcp_way(host, port, limits), options).opened() as client:
+        yield client
+
+
+@asynccontextmanager
+async def open_unix_client(
+    path: str | os.PathLike[str], **options: Unpack[ClientOptions]
+) -> AsyncIterator[Client]:
+    """Connect to a server on `serve_unix`. Raises OSError if it cannot be reached."""
+    limits = options.get("limits") or Limits()
+    async with _client(_unix_way(path, limits), options).opened() as client:
+        yield client
+
+
+@asynccontextmanager
+async def open_stream_client(
+    stream: trio.abc.Stream, **options: Unpack[ClientOptions]
+) -> AsyncIterator[Client]:
+    """Connect over any Trio stream, which is closed at the end."""
+    limits = options.get("limits") or Limits()
+    async with _client(_stream_way(stream, limits, "stream"), options).opened() as client:
+        yield client
+
+
+# -- ways -------------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def _stream_way(
+    stream: trio.abc.Stream, limits: Limits, peer: str
+) -> AsyncIterator[tuple[MessageChannel, None]]:
+    async with transports.open_stream_channel(stream, limits, peer=peer) as channel:
+        yield channel, None
+
+
+@asynccontextmanager
+async def _tcp_way(
+    host: str, port: int, limits: Limits
+) -> AsyncIterator[tuple[MessageChannel, None]]:
+    stream = await trio.open_tcp_stream(host, port)
+    async with _stream_way(stream, limits, f"tcp://{host}:{port}") as way:
+        yield way
+
+
+@asynccontextmanager
+async def _unix_way(
+    path: str | os.PathLike[str], limits: Limits
+) -> AsyncIterator[tuple[MessageChannel, None]]:
+    stream = await transports.open_unix_stream(path)
+    async with _stream_way(stream, limits, f"unix:{os.fspath(path)}") as way:
+        yield way
+
+
+@asynccontextmanager
+async def _process_way(
+    command: list[str], limits: Limits, **options: Any
+) -> AsyncIterator[tuple[MessageChannel, ChildProcess]]:
+    async with transports.open_process_channel(command, limits, **options) as way:
+        yield way
+
+
+@asynccontextmanager
+async def _memory_way(
+    server: _Server, limits: Limits
+) -> AsyncIterator[tuple[MessageChannel, None]]:
+    """Serve one in-memory connection beside the client, and let it end first."""
+    async with (
+        server.joined(signals=False) as application,
+        transports.open_memory_channels(limits, server.limits) as (ours, theirs),
+    ):
+        with unwrapping():
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_serve, application, theirs)
+                try:
+                    yield ours, None
+                finally:
+                    nursery.cancel_scope.cancel(reason="the client was closed")
+
+
+async def _serve(application: _Application, channel: MessageChannel) -> None:
+    await application.serve(channel, grace=_MEMORY_GRACE)
