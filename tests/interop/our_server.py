@@ -1,0 +1,105 @@
+"""A stdio server made with trimcp, the peer of the clients of other SDKs.
+
+Usage: ``python our_server.py``
+
+It offers the tools of `server.mjs` and `server_sdk.py`; each request says its era itself.
+"""
+
+from __future__ import annotations
+
+import attrs
+import pydantic
+import trio
+
+from trimcp import AnswerRefused, Context, Server, ToolError
+
+STEP_SECONDS = 0.02
+"""Between two steps of progress, so that each is read by itself: the TypeScript SDK's client
+drops progress that arrives in one chunk with the answer."""
+
+
+class Confirmation(pydantic.BaseModel):
+    """The form that `ask` sends."""
+
+    ok: bool
+
+
+@attrs.define
+class Cancellations:
+    """How many calls of `forever` this process has seen cancelled."""
+
+    count: int = 0
+
+
+async def report_steps(steps: int, ctx: Context) -> None:
+    """Send 1 … `steps`."""
+    for step in range(1, steps + 1):
+        await ctx.report_progress(step, steps, f"step {step}")
+        await trio.sleep(STEP_SECONDS)
+
+
+def add_tools(server: Server) -> None:
+    """Register the tools that end by themselves."""
+
+    @server.tool
+    async def add(a: int, b: int) -> int:
+        """Add two integers."""
+        return a + b
+
+    @server.tool
+    async def slow(ctx: Context):
+        """Report three steps of progress."""
+        await report_steps(3, ctx)
+        return "done"
+
+    @server.tool
+    async def countdown(steps: int, ctx: Context):
+        """Report so many steps."""
+        await report_steps(steps, ctx)
+        return "liftoff"
+
+    @server.tool
+    async def fail():
+        """Fail, as a tool may."""
+        raise ToolError("this tool always fails")
+
+    @server.tool
+    async def ask(ctx: Context):
+        """Ask the user yes or no."""
+        try:
+            answer = await ctx.elicit("Go on?", Confirmation)
+        except AnswerRefused:
+            return "no"
+        return "yes" if answer.ok else "no"
+
+
+def add_cancellation(server: Server) -> None:
+    """Register a tool that never returns and one that tells how often it was cancelled."""
+    seen = Cancellations()
+
+    @server.tool
+    async def forever():
+        """Wait to be cancelled."""
+        try:
+            await trio.sleep_forever()
+        finally:
+            seen.count += 1
+
+    @server.tool
+    async def cancelled():
+        """Cancelled calls of forever."""
+        return str(seen.count)
+
+
+def create_server() -> Server:
+    """Build the server, with every tool registered."""
+    server: Server = Server(
+        "trimcp-peer", version="1.0.0", instructions="A peer for interoperability tests."
+    )
+    add_tools(server)
+    add_cancellation(server)
+    return server
+
+
+if __name__ == "__main__":
+    trio.run(create_server().serve_stdio)
