@@ -35,6 +35,11 @@ META = {
 }
 
 
+def _environment() -> dict[str, str]:
+    """This process's environment, with byte code cached as for any installed package."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+
 class BenchmarkError(Exception):
     """The run cannot go on; the text says what to do."""
 
@@ -97,7 +102,12 @@ class Running:
         self._stderr = stderr
         self._unfinished = b""
         self.process = subprocess.Popen(
-            peer.command(), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, bufsize=0
+            peer.command(),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            bufsize=0,
+            env=_environment(),
         )
         assert self.process.stdin is not None
         assert self.process.stdout is not None

@@ -1,8 +1,9 @@
 /**
  * A client made with the official TypeScript SDK, the peer of the server under test.
  *
- *     node client.mjs handshake|stateless -- command [argument …]
+ *     node client.mjs handshake|stateless|auto -- command [argument …]
  *
+ * `auto` lets the SDK find out the era, with a process of its own for the question.
  * Starts the command, drives it over stdio through a fixed script and prints one JSON object that
  * says what was seen. A step that throws is recorded as `{"error": {…}}` and the script goes on;
  * the exit status is 1 only when no connection could be made.
@@ -11,6 +12,7 @@ import { Client } from '@modelcontextprotocol/client';
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
 
 const STATELESS = '2026-07-28';
+const MODES = { handshake: 'legacy', stateless: { pin: STATELESS }, auto: 'auto' };
 const CANCEL_AFTER_MS = 100;
 
 const describeError = error => ({
@@ -42,7 +44,7 @@ function createClient(era, questions) {
         { name: 'typescript-sdk-peer', version: '1.0.0' },
         {
             capabilities: { elicitation: { form: {} } },
-            versionNegotiation: { mode: era === 'handshake' ? 'legacy' : { pin: STATELESS } }
+            versionNegotiation: { mode: MODES[era] }
         }
     );
     client.setRequestHandler('elicitation/create', async request => {
@@ -111,8 +113,8 @@ async function run(era, [command, ...args]) {
 }
 
 const [era, separator, ...command] = process.argv.slice(2);
-if (!['handshake', 'stateless'].includes(era) || separator !== '--' || command.length === 0) {
-    console.error('usage: node client.mjs handshake|stateless -- command [argument …]');
+if (!Object.hasOwn(MODES, era ?? '') || separator !== '--' || command.length === 0) {
+    console.error('usage: node client.mjs handshake|stateless|auto -- command [argument …]');
     process.exit(2);
 }
 const facts = await run(era, command);

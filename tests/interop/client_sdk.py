@@ -1,6 +1,8 @@
 """A client made with the official Python SDK, the peer of the server under test.
 
-Usage: ``python client_sdk.py handshake|stateless asyncio|trio -- command [argument …]``
+Usage: ``python client_sdk.py handshake|stateless|auto asyncio|trio -- command [argument …]``
+
+``auto`` lets the SDK find out the era.
 
 Starts the command, drives it over stdio through a fixed script and prints one JSON object that
 says what was seen. A step that raises is recorded as ``{"error": {…}}`` and the script goes on;
@@ -34,8 +36,9 @@ if TYPE_CHECKING:
     from mcp.client.session import IncomingMessage
 
 STATELESS = "2026-07-28"
+MODES = {"handshake": "legacy", "stateless": STATELESS, "auto": "auto"}
 CANCEL_AFTER_SECONDS = 0.1
-USAGE = "usage: python client_sdk.py handshake|stateless asyncio|trio -- command [argument …]"
+USAGE = "usage: python client_sdk.py handshake|stateless|auto asyncio|trio -- command [argument …]"
 
 Facts = dict[str, Any]
 
@@ -88,7 +91,7 @@ class Script:
         self.unexpected: list[str] = []
         self.client = Client(
             StdioServerParameters(command=command[0], args=command[1:], env=dict(os.environ)),
-            mode="legacy" if era == "handshake" else STATELESS,
+            mode=MODES[era],
             client_info=Implementation(name="python-sdk-peer", version="1.0.0"),
             elicitation_callback=self.answer,
             message_handler=self.on_message,
@@ -198,7 +201,12 @@ class Script:
 def main() -> int:
     """Read the arguments, run the script, print what it saw."""
     match sys.argv[1:]:
-        case ["handshake" | "stateless" as era, "asyncio" | "trio" as backend, "--", *command]:
+        case [
+            "handshake" | "stateless" | "auto" as era,
+            "asyncio" | "trio" as backend,
+            "--",
+            *command,
+        ]:
             if command:
                 facts = anyio.run(Script(era, command).run, backend=backend)
                 print(json.dumps(facts, ensure_ascii=False))

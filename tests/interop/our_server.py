@@ -13,7 +13,7 @@ import trio
 
 from trimcp import AnswerRefused, Context, Server, ToolError
 
-STEP_SECONDS = 0.02
+STEP_SECONDS = 0.05
 """Between two steps of progress, so that each is read by itself: the TypeScript SDK's client
 drops progress that arrives in one chunk with the answer."""
 
@@ -47,24 +47,24 @@ def add_tools(server: Server) -> None:
         return a + b
 
     @server.tool
-    async def slow(ctx: Context):
+    async def slow(ctx: Context) -> str:
         """Report three steps of progress."""
         await report_steps(3, ctx)
         return "done"
 
     @server.tool
-    async def countdown(steps: int, ctx: Context):
+    async def countdown(steps: int, ctx: Context) -> str:
         """Report so many steps."""
         await report_steps(steps, ctx)
         return "liftoff"
 
     @server.tool
-    async def fail():
+    async def fail() -> None:
         """Fail, as a tool may."""
         raise ToolError("this tool always fails")
 
     @server.tool
-    async def ask(ctx: Context):
+    async def ask(ctx: Context) -> str:
         """Ask the user yes or no."""
         try:
             answer = await ctx.elicit("Go on?", Confirmation)
@@ -78,7 +78,7 @@ def add_cancellation(server: Server) -> None:
     seen = Cancellations()
 
     @server.tool
-    async def forever():
+    async def forever() -> None:
         """Wait to be cancelled."""
         try:
             await trio.sleep_forever()
@@ -86,7 +86,7 @@ def add_cancellation(server: Server) -> None:
             seen.count += 1
 
     @server.tool
-    async def cancelled():
+    async def cancelled() -> str:
         """Cancelled calls of forever."""
         return str(seen.count)
 

@@ -1,9 +1,10 @@
 /**
  * A stdio server made with the official TypeScript SDK, the peer of the client under test.
  *
- *     node server.mjs [--era handshake|stateless|both]
+ *     node server.mjs [--era handshake|stateless|both] [--revisions DATE,…]
  *
  * `both` (the default) lets the client's opening request choose the era of the connection.
+ * `--revisions` is what the server supports, the preferred one first; by default all it knows.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
@@ -87,17 +88,24 @@ function addAsk(server) {
     });
 }
 
+const { values } = parseArgs({
+    options: { era: { type: 'string', default: 'both' }, revisions: { type: 'string' } }
+});
+
 function createServer() {
     const server = new McpServer(
         { name: 'typescript-sdk-peer', version: '1.0.0' },
-        { capabilities: { tools: {} }, instructions: 'A peer for interoperability tests.' }
+        {
+            capabilities: { tools: {} },
+            instructions: 'A peer for interoperability tests.',
+            ...(values.revisions && { supportedProtocolVersions: values.revisions.split(',') })
+        }
     );
     addTools(server);
     addAsk(server);
     return server;
 }
 
-const { values } = parseArgs({ options: { era: { type: 'string', default: 'both' } } });
 const onerror = error => console.error(`server.mjs: ${error.message}`);
 
 switch (values.era) {

@@ -15,7 +15,7 @@ Specification: 2026-07-28, Multi Round-Trip Requests.
 from __future__ import annotations
 
 import collections
-import secrets
+import os
 import time
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -70,7 +70,7 @@ class Questions:
         resumed: Set when the next round begins.
     """
 
-    id: str = attrs.field(factory=lambda: secrets.token_urlsafe(16))
+    id: str = attrs.field(factory=lambda: os.urandom(16).hex())
     answers: Answers = attrs.field(factory=dict)
     pending: dict[str, Question] = attrs.field(factory=dict)
     is_parked: bool = False

@@ -42,7 +42,7 @@ from ._failures import failure_of
 from ._frame import Frame
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from msgspec import Raw
 
@@ -60,8 +60,11 @@ HANDED_OVER: Final = object()
 class Handlers(Protocol):
     """What a role does with what arrives."""
 
-    async def handle(self, frame: Frame) -> Any:
+    def handle(self, frame: Frame) -> Awaitable[Any]:
         """Handle one request; return a payload or raise."""
+
+    def ended(self, frame: Frame) -> None:
+        """A handler that has asked something has ended. Must not block or raise."""
 
     def notified(self, peer: Peer, method: str, params: Raw | None) -> None:
         """A notification that concerns no single exchange. Must not block or raise."""
@@ -239,23 +242,28 @@ class Peer:
         """Run the handler and send its outcome. Nothing but Cancelled leaves here."""
         outcome: Any = None
         try:
-            with frame.scope:
-                outcome = await self._handlers.handle(frame)
-        except* (Exception, SystemExit) as group:
-            outcome = failure_of(frame.exchange, group)
-        if outcome is HANDED_OVER:
-            return
-        if frame.is_parked and not await frame.wait_round():
-            return
-        data = _close(frame, outcome)
+            try:
+                with frame.scope:
+                    outcome = await self._handlers.handle(frame)
+            except* (Exception, SystemExit) as group:
+                outcome = failure_of(frame.exchange, group)
+            if outcome is HANDED_OVER or (frame.is_parked and not await frame.wait_round()):
+                return
+            await frame.peer.finish(_close(frame, outcome))
+        finally:
+            if frame.questions is not None:
+                self._handlers.ended(frame)
+
+    async def finish(self, data: bytes | None) -> None:
+        """Send the answer that ended an exchange. A checkpoint only where there is no room."""
         if data is not None:
             try:
-                frame.peer.channel.outbox.send_nowait(data)
+                self.channel.outbox.send_nowait(data)
             except trio.WouldBlock:
-                await frame.peer.send(data)
+                await self.send(data)
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 pass
-        frame.peer.settle()
+        self.settle()
 
     def _on_cancelled(self, event: ExchangeCancelled) -> None:
         logger.debug("cancelled by the peer: %s", event.reason)

@@ -9,7 +9,6 @@ Specification: 2026-07-28, Multi Round-Trip Requests, Server Requirements 4 and 
 from __future__ import annotations
 
 import base64
-import hashlib
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -90,7 +89,9 @@ class Seal:
 
     def _open_ciphers(self) -> list[Any]:
         if self._ciphers is None:
-            # Only servers that ask questions pay for loading the library.
+            # Only servers that ask questions pay for loading the libraries.
+            import hashlib
+
             from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
             self._ciphers = [
@@ -102,5 +103,7 @@ class Seal:
 
 def digest_of(*values: Any) -> str:
     """A short digest of JSON values that does not depend on the order of object members."""
+    import hashlib
+
     canonical = msgspec.json.encode(values, order="deterministic")
     return hashlib.sha256(canonical).hexdigest()[: 2 * _DIGEST]

@@ -190,13 +190,13 @@ class Application:
         finally:
             del self.peers[peer]
 
-    async def handle(self, frame: Frame) -> Any:
+    def handle(self, frame: Frame) -> Awaitable[Any]:
         """Handle one request."""
-        try:
-            return await handle(self, frame)
-        finally:
-            if frame.questions is not None:
-                self.parking.forget(frame)
+        return handle(self, frame)
+
+    def ended(self, frame: Frame) -> None:
+        """A handler that has asked something has ended."""
+        self.parking.forget(frame)
 
     def notified(self, peer: Peer, method: str, params: Raw | None) -> None:
         """A notification that concerns no single exchange."""

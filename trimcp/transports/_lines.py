@@ -97,8 +97,10 @@ async def open_stream_channel(
             try:
                 yield channel
             finally:
-                nursery.cancel_scope.cancel(reason="the connection was closed")
+                # Closing first: in a cancelled scope it would raise Cancelled in place of the
+                # exception that may be on its way.
                 await trio.aclose_forcefully(stream)
+                nursery.cancel_scope.cancel(reason="the connection was closed")
 
 
 async def _read_in(

@@ -1,0 +1,429 @@
+"""Driving a server from outside: raw lines over real pipes and sockets, with deadlines.
+
+A deadline here is never what makes a test right: it is the bound after which a promise counts
+as broken.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from contextlib import asynccontextmanager, contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+import trio
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+
+#: Seconds for anything that happens "at once", on a busy machine.
+PROMPT: Final = 2.0
+
+#: Seconds for the start of a process, and for whatever has no promise about time.
+PATIENCE: Final = 20.0
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+
+Message = dict[str, Any]
+
+
+# -- the two eras -----------------------------------------------------------------------------
+
+
+@attrs.frozen
+class Dialect:
+    """How requests of one revision look; both eras may share a connection."""
+
+    revision: str
+
+    @property
+    def is_stateless(self) -> bool:
+        return self.revision == "2026-07-28"
+
+    def request(
+        self, identity: Any, method: str, params: Mapping[str, Any] | None = None
+    ) -> Message:
+        """A request; in the stateless era with its terms."""
+        message: Message = {"jsonrpc": "2.0", "id": identity, "method": method}
+        wire = dict(params or {})
+        if self.is_stateless:
+            meta = {
+                "io.modelcontextprotocol/protocolVersion": self.revision,
+                "io.modelcontextprotocol/clientInfo": {"name": "harness", "version": "1"},
+                "io.modelcontextprotocol/clientCapabilities": {},
+            }
+            wire["_meta"] = meta | wire.get("_meta", {})
+        if wire:
+            message["params"] = wire
+        return message
+
+    def call(
+        self, identity: Any, tool: str, arguments: Mapping[str, Any] | None = None, **params: Any
+    ) -> Message:
+        """`tools/call`."""
+        return self.request(
+            identity, "tools/call", {"name": tool, "arguments": dict(arguments or {}), **params}
+        )
+
+    def ping(self, identity: Any) -> Message:
+        """A sign of life, please."""
+        return self.request(identity, "server/discover" if self.is_stateless else "ping")
+
+
+HANDSHAKE: Final = Dialect("2025-11-25")
+STATELESS: Final = Dialect("2026-07-28")
+ERAS: Final = (HANDSHAKE, STATELESS)
+
+
+def handshake(revision: str = HANDSHAKE.revision) -> list[Message]:
+    """What opens a session."""
+    params = {
+        "protocolVersion": revision,
+        "capabilities": {},
+        "clientInfo": {"name": "harness", "version": "1"},
+    }
+    return [
+        {"jsonrpc": "2.0", "id": "init", "method": "initialize", "params": params},
+        {"jsonrpc": "2.0", "method": "notifications/initialized"},
+    ]
+
+
+def cancelled(identity: Any) -> Message:
+    """`notifications/cancelled`."""
+    params = {"requestId": identity, "reason": "no longer wanted"}
+    return {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params}
+
+
+def line(message: Message | list[Message]) -> bytes:
+    """One message as it stands on the wire."""
+    return json.dumps(message).encode() + b"\n"
+
+
+def text_of(answer: Message) -> str:
+    """The text of a tool's result."""
+    text: str = answer["result"]["content"][0]["text"]
+    return text
+
+
+# -- a raw conversation -----------------------------------------------------------------------
+
+
+class Wire:
+    """A conversation in raw lines over any stream. Every line received must be JSON."""
+
+    def __init__(self, sending: trio.abc.SendStream, receiving: trio.abc.ReceiveStream) -> None:
+        self.sending = sending
+        self.receiving = receiving
+        self._buffer = bytearray()
+
+    async def send(self, *messages: Message | list[Message] | bytes) -> None:
+        """Send messages, or bytes as they are, in one go."""
+        data = b"".join(each if isinstance(each, bytes) else line(each) for each in messages)
+        with trio.fail_after(PATIENCE):
+            await self.sending.send_all(data)
+
+    async def receive(self, within: float = PATIENCE) -> Any:
+        """The next message. Raises EOFError, or trio.TooSlowError."""
+        with trio.fail_after(within):
+            while True:
+                head, found, rest = self._buffer.partition(b"\n")
+                if found:
+                    self._buffer = rest
+                    return json.loads(head)
+                data = await self.receiving.receive_some()
+                if not data:
+                    assert not self._buffer, f"half a line: {bytes(self._buffer)!r}"
+                    raise EOFError
+                self._buffer += data
+
+    async def receive_all(self, within: float = PATIENCE) -> list[Message]:
+        """Everything until the end of the stream."""
+        messages: list[Message] = []
+        with trio.fail_after(within), suppress(EOFError, trio.BrokenResourceError):
+            while True:
+                messages.append(await self.receive(within))
+        return messages
+
+    async def answer(self, identity: Any, within: float = PATIENCE) -> Message:
+        """The next message, which must be the answer to that request."""
+        message: Message = await self.receive(within)
+        assert message.get("id") == identity, message
+        return message
+
+    async def answers(self, *identities: Any, within: float = PATIENCE) -> dict[Any, Message]:
+        """The answers to these requests, in any order; nothing else may come between."""
+        found: dict[Any, Message] = {}
+        with trio.fail_after(within):
+            while len(found) < len(identities):
+                message = await self.receive(within)
+                assert message.get("id") in identities, message
+                assert message["id"] not in found, message
+                found[message["id"]] = message
+        return found
+
+    async def ask(self, message: Message, within: float = PATIENCE) -> Message:
+        """Send a request; the next message must be its answer."""
+        await self.send(message)
+        return await self.answer(message["id"], within)
+
+    async def shake_hands(self, revision: str = HANDSHAKE.revision) -> None:
+        """Open a session of the handshake era; the stateless era works beside it."""
+        await self.send(*handshake(revision))
+        answer = await self.answer("init")
+        assert answer["result"]["protocolVersion"] == revision
+
+    async def aclose(self) -> None:
+        """Close both directions."""
+        await self.sending.aclose()
+        await self.receiving.aclose()
+
+
+@asynccontextmanager
+async def stream_wire(stream: trio.abc.Stream) -> AsyncIterator[Wire]:
+    """A raw conversation over a stream, closed at the end."""
+    async with stream:
+        yield Wire(stream, stream)
+
+
+# -- lines that something says ----------------------------------------------------------------
+
+
+class Lines:
+    """Lines of text that come in, kept, with a way to wait for one."""
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+        self._news = trio.Event()
+
+    def add(self, text: str) -> None:
+        self.seen.append(text)
+        self._news.set()
+        self._news = trio.Event()
+
+    async def wait(self, *wanted: str, within: float = PATIENCE) -> None:
+        """Wait until all these lines have come. Raises trio.TooSlowError."""
+        for each in wanted:
+            await self.wait_for(lambda text, each=each: text == each, within=within)
+
+    async def wait_for(self, fits: Callable[[str], bool], within: float = PATIENCE) -> str:
+        """The first line that fits. Raises trio.TooSlowError."""
+        with trio.fail_after(within):
+            while True:
+                for text in self.seen:
+                    if fits(text):
+                        return text
+                await self._news.wait()
+
+    async def pump(self, stream: trio.abc.ReceiveStream) -> None:
+        """Take everything from a stream until it ends."""
+        rest = b""
+        async for data in stream:
+            *complete, rest = (rest + bytes(data)).split(b"\n")
+            for each in complete:
+                self.add(each.decode(errors="replace"))
+
+
+# -- processes --------------------------------------------------------------------------------
+
+
+def command(program: str, *arguments: object) -> list[str]:
+    """The command that starts a program of `programs/`."""
+    module = f"tests.guarantees.programs.{program}"
+    return [sys.executable, "-m", module, *map(str, arguments)]
+
+
+class Program(Wire):
+    """A running program, its standard streams real pipes.
+
+    Attributes:
+        process: Trio's handle on it.
+        stderr: What it says on standard error.
+    """
+
+    def __init__(self, process: trio.Process) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        super().__init__(process.stdin, process.stdout)
+        self.process = process
+        self.stderr = Lines()
+
+    async def close_stdin(self) -> None:
+        """The end of input."""
+        await self.sending.aclose()
+
+    def signal(self, number: signal.Signals) -> None:
+        """To this process alone."""
+        os.kill(self.process.pid, number)
+
+    async def wait_exit(self, within: float) -> tuple[int, float]:
+        """Wait for its end; the exit status and the seconds it took. Raises TooSlowError."""
+        began = trio.current_time()
+        with trio.fail_after(within):
+            status = await self.process.wait()
+        return status, trio.current_time() - began
+
+    async def port(self) -> int:
+        """The port that it says it listens on."""
+        said = await self.stderr.wait_for(lambda text: text.startswith("listening "))
+        return int(said.split()[1])
+
+
+@asynccontextmanager
+async def started(
+    argv: Sequence[str], *, stdin: int | None = None, **options: Any
+) -> AsyncIterator[Program]:
+    """A process with pipes; it and all it started are killed at the end, if they still live."""
+    process = await trio.lowlevel.open_process(
+        argv,
+        stdin=subprocess.PIPE if stdin is None else stdin,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=ROOT,
+        start_new_session=True,
+        **options,
+    )
+    if process.stdin is None:
+        process.stdin = _NoStream()  # the caller holds the other end
+    program = Program(process)
+    assert process.stderr is not None
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(program.stderr.pump, process.stderr)
+        try:
+            yield program
+        finally:
+            with trio.CancelScope(shield=True, relative_deadline=PATIENCE):
+                with suppress(ProcessLookupError, PermissionError):
+                    os.killpg(process.pid, signal.SIGKILL)
+                await process.wait()
+                await program.aclose()
+            nursery.cancel_scope.cancel()
+    await process.stderr.aclose()
+
+
+class _NoStream(trio.abc.SendStream):
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        raise trio.ClosedResourceError
+
+    async def wait_send_all_might_not_block(self) -> None:
+        raise trio.ClosedResourceError
+
+    async def aclose(self) -> None:
+        await trio.lowlevel.checkpoint()
+
+
+@attrs.frozen
+class Serving:
+    """A server program, and a way to open connections to it.
+
+    Attributes:
+        program: The process.
+        wire: The first connection; on stdio the only one.
+    """
+
+    program: Program
+    wire: Wire
+    address: int | Path | None
+
+    async def connect(self) -> trio.SocketStream:
+        """Another connection, over a socket."""
+        return await connect_to(self.address)
+
+
+async def connect_to(address: int | Path | None) -> trio.SocketStream:
+    """Connect to a port on this machine, or to a Unix socket."""
+    if isinstance(address, Path):
+        return await trio.open_unix_socket(address)
+    assert address is not None
+    return await trio.open_tcp_stream("127.0.0.1", address)
+
+
+@asynccontextmanager
+async def serving(
+    program: str, door: str, tmp_path: Path, *arguments: object
+) -> AsyncIterator[Serving]:
+    """Start a server program on a door, with a session open on the first connection."""
+    path = tmp_path / "socket"
+    more = ("--path", path) if door == "unix" else ()
+    async with started(command(program, door, *more, *arguments)) as process:
+        await process.stderr.wait_for(lambda text: text.startswith("listening"))
+        if door == "stdio":
+            await process.shake_hands()
+            yield Serving(process, process, None)
+            return
+        address = path if door == "unix" else await process.port()
+        async with stream_wire(await connect_to(address)) as wire:
+            await wire.shake_hands()
+            yield Serving(process, wire, address)
+
+
+# -- who is still alive -----------------------------------------------------------------------
+
+
+class Witness:
+    """A named pipe that ends when the last process that holds it has ended.
+
+    Unlike a process id it says so of grandchildren too, at once, and without polling.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        self._stream = trio.lowlevel.FdStream(descriptor)
+        self.lines = Lines()
+
+    async def wait_all_gone(self, within: float) -> None:
+        """Wait until nobody holds the pipe any more. Raises trio.TooSlowError."""
+        with trio.fail_after(within):
+            await self.lines.pump(self._stream)
+
+    async def read_until(self, count: int) -> list[str]:
+        """Read until that many lines have come."""
+        rest = b""
+        with trio.fail_after(PATIENCE):
+            while len(self.lines.seen) < count:
+                await trio.lowlevel.wait_readable(self._stream.fileno())
+                data = await self._stream.receive_some()
+                *complete, rest = (rest + bytes(data)).split(b"\n")
+                for each in complete:
+                    self.lines.add(each.decode())
+        return self.lines.seen
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
+@asynccontextmanager
+async def witness(path: Path) -> AsyncIterator[Witness]:
+    """Make the named pipe and read from it."""
+    os.mkfifo(path)
+    found = Witness(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
+    try:
+        yield found
+    finally:
+        await found.aclose()
+
+
+@contextmanager
+def stopwatch() -> Iterator[Callable[[], float]]:
+    """Seconds since the block was entered."""
+    began = trio.current_time()
+    yield lambda: trio.current_time() - began
+
+
+# -- the task tree ----------------------------------------------------------------------------
+
+
+def tasks() -> list[str]:
+    """The names of all tasks that belong to somebody, sorted."""
+    root = trio.lowlevel.current_root_task()
+    found: list[str] = []
+    waiting = [] if root is None else [root]
+    while waiting:
+        task = waiting.pop()
+        found.append(task.name)
+        for nursery in task.child_nurseries:
+            waiting.extend(nursery.child_tasks)
+    return sorted(found)
