@@ -19,12 +19,10 @@ vocabulary. The tasks of 2025-11-25 are not.
 
 import enum
 from collections.abc import Mapping
-from typing import Any, ClassVar, Final, Literal, TypeAlias, TypeVar, dataclass_transform
+from typing import Any, ClassVar, Final, Literal, TypeAlias
 
 import attrs
 from attrs.converters import optional
-
-PayloadT = TypeVar("PayloadT", bound="Payload")
 
 
 class Unset(enum.Enum):
@@ -77,12 +75,6 @@ class Payload:
         return self.__class__, self._values()
 
 
-@dataclass_transform(frozen_default=True, eq_default=False, field_specifiers=(attrs.field,))
-def payload(cls: type[PayloadT]) -> type[PayloadT]:
-    """Make a frozen, slotted attrs class that generates nothing but its constructor."""
-    return attrs.frozen(cls, eq=False, repr=False, getstate_setstate=False, weakref_slot=False)
-
-
 # -- plain values -----------------------------------------------------------------------------
 
 JSONObject: TypeAlias = Mapping[str, Any]
@@ -105,7 +97,7 @@ ElicitContent: TypeAlias = Mapping[str, str | int | float | bool | list[str]]
 # -- who is talking, and what they can do -----------------------------------------------------
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class Icon(Payload):
     """An image that stands for something in a user interface. Spec: Icons."""
 
@@ -115,7 +107,7 @@ class Icon(Payload):
     theme: IconTheme | None = None
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class Implementation(Payload):
     """Names a piece of client or server software. Spec: Lifecycle; Discovery."""
 
@@ -127,14 +119,14 @@ class Implementation(Payload):
     website_url: str | None = None
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class RootsCapability(Payload):
     """The client can list roots. Spec: Roots, Capabilities."""
 
     list_changed: bool | None = None
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class SamplingCapability(Payload):
     """The client can sample a model. Spec: Sampling, Capabilities."""
 
@@ -142,7 +134,7 @@ class SamplingCapability(Payload):
     tools: JSONObject | None = None
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class ElicitationCapability(Payload):
     """The client can ask its user. Spec: Elicitation, Capabilities.
 
@@ -153,7 +145,7 @@ class ElicitationCapability(Payload):
     url: JSONObject | None = None
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class ClientCapabilities(Payload):
     """What a client can do for a server. Spec: Lifecycle; Overview, `_meta`."""
 
@@ -164,14 +156,14 @@ class ClientCapabilities(Payload):
     extensions: Mapping[str, JSONObject] | None = None
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class PromptsCapability(Payload):
     """The server has prompts. Spec: Prompts, Capabilities."""
 
     list_changed: bool | None = None
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class ResourcesCapability(Payload):
     """The server has resources. Spec: Resources, Capabilities."""
 
@@ -179,14 +171,14 @@ class ResourcesCapability(Payload):
     list_changed: bool | None = None
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class ToolsCapability(Payload):
     """The server has tools. Spec: Tools, Capabilities."""
 
     list_changed: bool | None = None
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class ServerCapabilities(Payload):
     """What a server offers. Spec: Lifecycle; Discovery."""
 
@@ -199,7 +191,7 @@ class ServerCapabilities(Payload):
     extensions: Mapping[str, JSONObject] | None = None
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class InitializeRequestParams(Payload):
     """Opens a handshake-era session. Spec: Lifecycle, Initialization."""
 
@@ -208,7 +200,7 @@ class InitializeRequestParams(Payload):
     client_info: Implementation
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class InitializeResult(Payload):
     """The server's half of the handshake. Spec: Lifecycle, Initialization."""
 
@@ -219,7 +211,7 @@ class InitializeResult(Payload):
     meta: Meta | None = None
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class DiscoverResult(Payload):
     """What a stateless server speaks and offers. Spec: Discovery."""
 
@@ -234,26 +226,26 @@ class DiscoverResult(Payload):
 # -- common shapes ----------------------------------------------------------------------------
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class EmptyResult(Payload):
     """Success with nothing to say. Spec: Overview, Messages."""
 
     meta: Meta | None = None
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class NotificationParams(Payload):
     """The params of a notification that says all by its name. Spec: Overview, Messages."""
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class PaginatedRequestParams(Payload):
     """Asks for one page of a list; no cursor is the first. Spec: Pagination."""
 
     cursor: str | None = None
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class CancelledNotificationParams(Payload):
     """A request is cancelled. Spec: Cancellation.
 
@@ -264,7 +256,7 @@ class CancelledNotificationParams(Payload):
     reason: str | None = None
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class ProgressNotificationParams(Payload):
     """How far a request has come. Spec: Progress."""
 
@@ -274,7 +266,7 @@ class ProgressNotificationParams(Payload):
     message: str | None = None
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class Annotations(Payload):
     """Hints for how a client uses or shows an object. Spec: Resources, Annotations.
 
@@ -291,7 +283,7 @@ class Annotations(Payload):
 # -- resources --------------------------------------------------------------------------------
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class Resource(Payload):
     """Something a server lets clients read. Spec: Resources. `size` is in bytes."""
 
@@ -306,7 +298,7 @@ class Resource(Payload):
     meta: Meta | None = None
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class ResourceTemplate(Payload):
     """A family of resources named by an RFC 6570 template. Spec: Resources, Templates."""
 
@@ -320,7 +312,7 @@ class ResourceTemplate(Payload):
     meta: Meta | None = None
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class TextResourceContents(Payload):
     """The contents of a resource that is text. Spec: Resources, Resource Contents."""
 
@@ -330,7 +322,7 @@ class TextResourceContents(Payload):
     meta: Meta | None = None
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class BlobResourceContents(Payload):
     """The contents of a binary resource, in base64. Spec: Resources, Resource Contents."""
 
@@ -343,7 +335,7 @@ class BlobResourceContents(Payload):
 ResourceContents: TypeAlias = TextResourceContents | BlobResourceContents
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class ListResourcesResult(Payload):
     """One page of resources. Spec: Resources, Listing."""
 
@@ -354,7 +346,7 @@ class ListResourcesResult(Payload):
     meta: Meta | None = None
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class ListResourceTemplatesResult(Payload):
     """One page of resource templates. Spec: Resources, Templates."""
 
@@ -367,7 +359,7 @@ class ListResourceTemplatesResult(Payload):
     meta: Meta | None = None
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class ReadResourceRequestParams(Payload):
     """Asks for a resource's contents. Spec: Resources, Reading.
 
@@ -379,7 +371,7 @@ class ReadResourceRequestParams(Payload):
     request_state: str | None = None
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class ReadResourceResult(Payload):
     """A resource's contents, maybe of several parts. Spec: Resources, Reading."""
 
@@ -389,21 +381,21 @@ class ReadResourceResult(Payload):
     meta: Meta | None = None
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class SubscribeRequestParams(Payload):
     """Asks to hear of changes to one resource. Spec: Resources, Subscriptions."""
 
     uri: str
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class UnsubscribeRequestParams(Payload):
     """Ends what `SubscribeRequestParams` began. Spec: Resources, Subscriptions."""
 
     uri: str
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class ResourceUpdatedNotificationParams(Payload):
     """A resource has changed and may be read again. Spec: Resources, Subscriptions."""
 
@@ -413,7 +405,7 @@ class ResourceUpdatedNotificationParams(Payload):
 # -- subscriptions of the stateless era -------------------------------------------------------
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class SubscriptionFilter(Payload):
     """Which notifications a listener wants, or gets. Spec: Subscriptions."""
 
@@ -425,21 +417,21 @@ class SubscriptionFilter(Payload):
     )
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class SubscriptionsListenRequestParams(Payload):
     """Opens a stream of notifications. Spec: Subscriptions."""
 
     notifications: SubscriptionFilter
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class SubscriptionsAcknowledgedNotificationParams(Payload):
     """The first message on that stream: what the server agreed to send. Spec: Subscriptions."""
 
     notifications: SubscriptionFilter
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class SubscriptionsListenResult(Payload):
     """The server has ended the stream; `meta` names the subscription. Spec: Subscriptions."""
 
@@ -449,7 +441,7 @@ class SubscriptionsListenResult(Payload):
 # -- content ----------------------------------------------------------------------------------
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class TextContent(Payload):
     """Text for or from a model. Spec: Tools, Text Content."""
 
@@ -459,7 +451,7 @@ class TextContent(Payload):
     type: Literal["text"] = "text"
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class ImageContent(Payload):
     """An image, in base64. Spec: Tools, Image Content."""
 
@@ -470,7 +462,7 @@ class ImageContent(Payload):
     type: Literal["image"] = "image"
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class AudioContent(Payload):
     """A sound, in base64. Spec: Tools, Audio Content. Since 2025-03-26."""
 
@@ -481,14 +473,14 @@ class AudioContent(Payload):
     type: Literal["audio"] = "audio"
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class ResourceLink(Resource):
     """A resource the client may read. Spec: Tools, Resource Links. Since 2025-06-18."""
 
     type: Literal["resource_link"] = "resource_link"
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class EmbeddedResource(Payload):
     """A resource's contents inside a message. Spec: Tools, Embedded Resources."""
 
@@ -506,7 +498,7 @@ ContentBlock: TypeAlias = (
 # -- prompts ----------------------------------------------------------------------------------
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class PromptArgument(Payload):
     """One argument that a prompt takes. Spec: Prompts."""
 
@@ -516,7 +508,7 @@ class PromptArgument(Payload):
     required: bool | None = None
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class Prompt(Payload):
     """A template for messages that a server offers. Spec: Prompts."""
 
@@ -530,7 +522,7 @@ class Prompt(Payload):
     meta: Meta | None = None
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class PromptMessage(Payload):
     """One message of a prompt. Spec: Prompts, PromptMessage."""
 
@@ -538,7 +530,7 @@ class PromptMessage(Payload):
     content: ContentBlock
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class ListPromptsResult(Payload):
     """One page of prompts. Spec: Prompts, Listing."""
 
@@ -549,7 +541,7 @@ class ListPromptsResult(Payload):
     meta: Meta | None = None
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class GetPromptRequestParams(Payload):
     """Asks for a prompt's messages. Spec: Prompts, Getting.
 
@@ -562,7 +554,7 @@ class GetPromptRequestParams(Payload):
     request_state: str | None = None
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class GetPromptResult(Payload):
     """A prompt's messages. Spec: Prompts, Getting."""
 
@@ -574,7 +566,7 @@ class GetPromptResult(Payload):
 # -- tools ------------------------------------------------------------------------------------
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class ToolAnnotations(Payload):
     """Hints about a tool; never a promise. Spec: Tools, Tool. Since 2025-03-26."""
 
@@ -585,7 +577,7 @@ class ToolAnnotations(Payload):
     open_world_hint: bool | None = None
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class Tool(Payload):
     """A function that a server offers to models. Spec: Tools."""
 
@@ -599,7 +591,7 @@ class Tool(Payload):
     meta: Meta | None = None
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class ListToolsResult(Payload):
     """One page of tools. Spec: Tools, Listing."""
 
@@ -610,7 +602,7 @@ class ListToolsResult(Payload):
     meta: Meta | None = None
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class CallToolRequestParams(Payload):
     """Calls a tool. Spec: Tools, Calling.
 
@@ -623,7 +615,7 @@ class CallToolRequestParams(Payload):
     request_state: str | None = None
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class CallToolResult(Payload):
     """What a tool returned, or how it failed. Spec: Tools, Tool Result.
 
@@ -639,7 +631,7 @@ class CallToolResult(Payload):
 # -- completion -------------------------------------------------------------------------------
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class PromptReference(Payload):
     """Names a prompt. Spec: Completion."""
 
@@ -648,7 +640,7 @@ class PromptReference(Payload):
     type: Literal["ref/prompt"] = "ref/prompt"
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class ResourceTemplateReference(Payload):
     """Names a resource or a resource template. Spec: Completion."""
 
@@ -659,7 +651,7 @@ class ResourceTemplateReference(Payload):
 CompletionReference: TypeAlias = PromptReference | ResourceTemplateReference
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class CompletionArgument(Payload):
     """The argument being typed, and what stands there so far. Spec: Completion."""
 
@@ -667,14 +659,14 @@ class CompletionArgument(Payload):
     value: str
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class CompletionContext(Payload):
     """Arguments already settled. Spec: Completion. Since 2025-06-18."""
 
     arguments: Mapping[str, str] | None = None
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class CompleteRequestParams(Payload):
     """Asks how an argument could go on. Spec: Completion."""
 
@@ -683,7 +675,7 @@ class CompleteRequestParams(Payload):
     context: CompletionContext | None = None
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class Completion(Payload):
     """Up to 100 suggestions, best first. Spec: Completion."""
 
@@ -692,7 +684,7 @@ class Completion(Payload):
     has_more: bool | None = None
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class CompleteResult(Payload):
     """Suggestions for an argument. Spec: Completion."""
 
@@ -703,14 +695,14 @@ class CompleteResult(Payload):
 # -- logging ----------------------------------------------------------------------------------
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class SetLevelRequestParams(Payload):
     """Sets the least severe level a session wants to see. Spec: Logging. Handshake era."""
 
     level: LoggingLevel
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class LoggingMessageNotificationParams(Payload):
     """A log message; `data` is any JSON value, with None for null. Spec: Logging."""
 
@@ -722,7 +714,7 @@ class LoggingMessageNotificationParams(Payload):
 # -- sampling ---------------------------------------------------------------------------------
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class ToolUseContent(Payload):
     """A model asks for a tool. Spec: Sampling, Tools. Since 2025-11-25."""
 
@@ -733,7 +725,7 @@ class ToolUseContent(Payload):
     type: Literal["tool_use"] = "tool_use"
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class ToolResultContent(Payload):
     """The answer to a `ToolUseContent`. Spec: Sampling, Tools. Since 2025-11-25.
 
@@ -753,7 +745,7 @@ SamplingMessageContentBlock: TypeAlias = (
 )
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class SamplingMessage(Payload):
     """One message to a model. Spec: Sampling.
 
@@ -767,14 +759,14 @@ class SamplingMessage(Payload):
     meta: Meta | None = None
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class ModelHint(Payload):
     """Part of a model's name. Spec: Sampling, Model Preferences."""
 
     name: str | None = None
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class ModelPreferences(Payload):
     """What matters when a model is chosen; numbers from 0 to 1. Spec: Sampling."""
 
@@ -786,14 +778,14 @@ class ModelPreferences(Payload):
     intelligence_priority: float | None = None
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class ToolChoice(Payload):
     """Whether a model may, must or must not use tools. Spec: Sampling, Tools."""
 
     mode: ToolChoiceMode | None = None
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class CreateMessageRequestParams(Payload):
     """Asks the client to sample a model. Spec: Sampling."""
 
@@ -811,7 +803,7 @@ class CreateMessageRequestParams(Payload):
     tool_choice: ToolChoice | None = None
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class CreateMessageResult(Payload):
     """What the model said. Spec: Sampling.
 
@@ -831,7 +823,7 @@ class CreateMessageResult(Payload):
 # -- roots ------------------------------------------------------------------------------------
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class Root(Payload):
     """A directory or file the server may work on; a `file://` URI. Spec: Roots."""
 
@@ -840,7 +832,7 @@ class Root(Payload):
     meta: Meta | None = None
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class ListRootsResult(Payload):
     """The client's roots. Spec: Roots."""
 
@@ -851,7 +843,7 @@ class ListRootsResult(Payload):
 # -- elicitation ------------------------------------------------------------------------------
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class ElicitRequestFormParams(Payload):
     """Asks the user to fill in a form. Spec: Elicitation, Form Mode. Since 2025-06-18."""
 
@@ -860,7 +852,7 @@ class ElicitRequestFormParams(Payload):
     mode: Literal["form"] = "form"
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class ElicitRequestURLParams(Payload):
     """Asks the user to visit a URL. Spec: Elicitation, URL Mode. Since 2025-11-25.
 
@@ -876,7 +868,7 @@ class ElicitRequestURLParams(Payload):
 ElicitRequestParams: TypeAlias = ElicitRequestFormParams | ElicitRequestURLParams
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class ElicitResult(Payload):
     """What the user did; `content` only with `"accept"` of a form. Spec: Elicitation."""
 
@@ -885,7 +877,7 @@ class ElicitResult(Payload):
     meta: Meta | None = None
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class ElicitationCompleteNotificationParams(Payload):
     """What the user was sent to a URL for is done. Spec: Elicitation. 2025-11-25 only."""
 
@@ -900,7 +892,7 @@ InputRequestParams: TypeAlias = (
 InputResponse: TypeAlias = CreateMessageResult | ListRootsResult | ElicitResult
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class InputRequest(Payload):
     """One question inside an `InputRequiredResult`. Spec: Multi Round-Trip Requests."""
 
@@ -908,7 +900,7 @@ class InputRequest(Payload):
     params: InputRequestParams | None = None
 
 
-@payload
+@attrs.frozen(eq=False, repr=False)
 class InputRequiredResult(Payload):
     """The server needs answers before it can go on. Spec: Multi Round-Trip Requests.
 

@@ -245,6 +245,9 @@ class Client:
         """Handle one request of the server (handshake era)."""
         return await self._answerer.handle(frame)
 
+    def ended(self, frame: Frame) -> None:
+        """Clients ask the server nothing while they answer it."""
+
     def notified(self, peer: Peer, method: str, params: Raw | None) -> None:
         """A notification that concerns no single call."""
         logger.debug("notification %s", method)

@@ -20,7 +20,6 @@ from trimcp.errors import (
 from trimcp.protocol import (
     HANDSHAKE_REVISIONS,
     LATEST,
-    LATEST_HANDSHAKE,
     META_PREFIX,
     REVISIONS,
     STATELESS_REVISIONS,
@@ -102,7 +101,7 @@ async def agree(peer: Peer, offer: Offer, pinned: Revision | None) -> Agreement:
             answer as it must.
     """
     if pinned is not None and pinned.era is Era.HANDSHAKE:
-        return await _initialize(peer, offer, pinned)
+        return await _initialize(peer, offer, (pinned,))
     try:
         return await _discover(peer, offer, pinned or LATEST)
     except RequestTimeout:
@@ -114,7 +113,7 @@ async def agree(peer: Peer, offer: Offer, pinned: Revision | None) -> Agreement:
             raise
         # Whatever else an older server says to a method it does not know.
         logger.debug("server/discover was refused (%s): trying initialize", error)
-    return await _initialize(peer, offer, LATEST_HANDSHAKE)
+    return await _initialize(peer, offer, HANDSHAKE_REVISIONS)
 
 
 async def _discover(peer: Peer, offer: Offer, revision: Revision) -> Agreement:
@@ -161,16 +160,26 @@ def _identity(wire: Any, revision: Revision) -> Implementation | None:
         return None
 
 
-async def _initialize(peer: Peer, offer: Offer, revision: Revision) -> Agreement:
+async def _initialize(peer: Peer, offer: Offer, accepted: tuple[Revision, ...]) -> Agreement:
+    """Offer the last of the accepted revisions; the server may choose another of them."""
+    revision = accepted[-1]
     params = InitializeRequestParams(revision.date, offer.capabilities, offer.identity)
-    call, raw = await peer.request(
-        "initialize", params, terms=offer.terms(revision), timeout=offer.timeout
-    )
+    try:
+        call, raw = await peer.request(
+            "initialize", params, terms=offer.terms(revision), timeout=offer.timeout
+        )
+    except RequestError as error:
+        # Whatever the code: 2025-11-25 has -32602 for this, 2026-07-28 has -32022.
+        if supported := _supported(error.data):
+            raise NoCommonRevision(
+                f"the server speaks {', '.join(supported)}", supported
+            ) from error
+        raise
     result = decode_result(call, read_object(raw), InitializeResult)
     agreed = find_revision(result.protocol_version)
-    if agreed not in HANDSHAKE_REVISIONS or agreed is None:
+    if agreed is None or agreed not in accepted:
         raise NoCommonRevision(
-            f"the server answered with the unknown revision {result.protocol_version!r}",
+            f"the server answered with the revision {result.protocol_version!r}",
             (result.protocol_version,),
         )
     terms = offer.terms(agreed)

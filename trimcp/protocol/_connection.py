@@ -115,7 +115,7 @@ class Connection:
         return self._on_malformed(message, batch)
 
     def _on_malformed(self, message: Malformed, batch: BatchAnswer | None) -> list[Event]:
-        if self.role is Role.SERVER:
+        if self.role is Role.SERVER and not message.is_answer:
             return self._refuse(message.id, message.code, message.message, None, batch)
         # To a client this can only be an answer; answering it again would help nobody.
         call = None if message.id is None else self._take_call(message.id)

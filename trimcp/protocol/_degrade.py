@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from msgspec import Raw
+
 from trimcp.types import AudioContent, ResourceLink, TextContent
 
 if TYPE_CHECKING:
@@ -38,8 +40,10 @@ def link_as_text(block: ResourceLink) -> TextContent:
 # -- structured content -----------------------------------------------------------------------
 
 
-def wrap_value(value: Any) -> Mapping[str, Any]:
-    """Make an object of a structured value that is none."""
+def wrap_value(value: Any) -> Any:
+    """Make an object of a structured value that is none. It may be JSON text already."""
+    if isinstance(value, Raw):
+        return value if bytes(value)[:1] == b"{" else {RESULT: value}
     return value if isinstance(value, dict) else {RESULT: value}
 
 

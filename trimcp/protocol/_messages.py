@@ -10,6 +10,7 @@ Specification: Overview, Messages (all revisions).
 
 from __future__ import annotations
 
+import itertools
 import re
 from typing import Any, Final, Literal, TypeAlias
 
@@ -53,11 +54,16 @@ class Failure(msgspec.Struct, gc=False):
 
 
 class Malformed(msgspec.Struct, gc=False):
-    """Input that is no message, and the error that answers it."""
+    """Input that is no message, and the error that answers it.
+
+    `is_answer` says that it was meant as a response: its id is one of the reader's own, and it
+    must not be answered.
+    """
 
     id: RequestId | None
     code: int
     message: str
+    is_answer: bool = False
 
 
 Message: TypeAlias = Request | Notification | Answer | Failure | Malformed
@@ -101,7 +107,7 @@ def decode(data: bytes, *, nesting: int) -> Message | Batch:
     flaw = _unreadable(data, nesting)
     if flaw is not None:
         return Malformed(None, PARSE_ERROR, flaw)
-    if data.lstrip(b" \t\r")[:1] == b"[":
+    if data.lstrip(b" \t\r\n")[:1] == b"[":
         return _decode_batch(data)
     return _decode_one(data)
 
@@ -134,7 +140,8 @@ def _failure(identity: RequestId | None, error: Raw) -> Message:
     try:
         parsed = _decode_error(error)
     except (msgspec.DecodeError, RecursionError) as flaw:
-        return Malformed(identity, INVALID_REQUEST, f"invalid error response: {flaw}")
+        text = f"invalid error response: {flaw}"
+        return Malformed(identity, INVALID_REQUEST, text, is_answer=True)
     return Failure(identity, parsed.code, parsed.message, parsed.data)
 
 
@@ -152,7 +159,8 @@ def _explain(data: bytes | Raw, flaw: str) -> Message:
         return _failure(None, Raw(_encode(value["error"])))
     if type(identity) not in (int, str):
         identity = None
-    return Malformed(identity, INVALID_REQUEST, f"invalid request: {flaw}")
+    is_answer = "method" not in value and ("result" in value or "error" in value)
+    return Malformed(identity, INVALID_REQUEST, f"invalid request: {flaw}", is_answer)
 
 
 def _decode_batch(data: bytes) -> Message | Batch:
@@ -167,9 +175,11 @@ def _decode_batch(data: bytes) -> Message | Batch:
 
 # -- what the JSON library would not refuse, or only deep inside ------------------------------
 
-_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"', re.DOTALL)
-_INNERMOST: Final = re.compile(rb"\[\]|\{\}")
+#: A string; one that never ends reaches to the end, or each quote in it would be tried anew.
+_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 _NOT_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
+#: Brackets as signed bytes: one level down, one level up.
+_STEPS: Final = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
 
 
 def _unreadable(data: bytes, nesting: int) -> str | None:
@@ -185,17 +195,9 @@ def _unreadable(data: bytes, nesting: int) -> str | None:
 
 
 def _deeper(data: bytes, nesting: int) -> bool:
-    """Whether brackets outside strings nest deeper than that; each pass peels one level."""
-    brackets = _STRING.sub(b"", data).translate(None, _NOT_BRACKETS)
-    for _ in range(nesting):
-        if not brackets:
-            return False
-        peeled = _INNERMOST.sub(b"", brackets)
-        if len(peeled) == len(brackets):
-            # Unbalanced: nothing to peel. Deep only if it opens that often in a row.
-            return max(map(len, re.findall(rb"[\[{]+", brackets)), default=0) > nesting
-        brackets = peeled
-    return bool(brackets)
+    """Whether brackets outside strings nest deeper than that, in one pass."""
+    steps = _STRING.sub(b"", data).translate(_STEPS, _NOT_BRACKETS)
+    return max(itertools.accumulate(memoryview(steps).cast("b")), default=0) > nesting
 
 
 # -- to bytes ---------------------------------------------------------------------------------

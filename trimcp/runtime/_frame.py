@@ -67,6 +67,8 @@ class Frame:
             Whether the next round came; otherwise nobody wants the outcome any more.
         """
         assert self.questions is not None
+        if self.scope.cancel_called:
+            return False
         self.scope = trio.CancelScope(deadline=self.questions.deadline)
         with self.scope:
             await self.questions.resumed.wait()

@@ -12,6 +12,7 @@ import attrs
 from msgspec import Raw
 
 from trimcp.errors import INVALID_PARAMS, RegistrationError, RequestError
+from trimcp.protocol import codec_for
 from trimcp.runtime import (
     HANDED_OVER,
     BadArguments,
@@ -20,14 +21,14 @@ from trimcp.runtime import (
     Questions,
     compile_function,
 )
-from trimcp.types import CallToolResult, TextContent, Tool
+from trimcp.types import UNSET, CallToolResult, TextContent, Tool
 
 from ._context import Context, enter_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from trimcp.protocol import ToolCall
+    from trimcp.protocol import Revision, ToolCall
     from trimcp.types import ToolAnnotations
 
     from ._application import Application
@@ -73,8 +74,18 @@ class RegisteredTool:
         if self.function.context is not None:
             bound[self.function.context] = context
         if self.function.is_async:
-            return self.function.result(await self.function.call(**bound))
-        return self.function.result(await application.threads.run(self.function.call, bound))
+            value = await self.function.call(**bound)
+        else:
+            value = await application.threads.run(self.function.call, bound)
+        return self._fitted(self.function.result(value), frame.exchange.terms.revision)
+
+    def _fitted(self, result: CallToolResult, revision: Revision) -> CallToolResult:
+        """The result as the revision's view of the output schema wants it."""
+        schema = self.description.output_schema
+        if revision.structured_any or schema is None or result.structured_content is UNSET:
+            return result
+        value = codec_for(revision).structured(result.structured_content, schema)
+        return attrs.evolve(result, structured_content=value)
 
     def _take_retry(self, frame: Frame, application: Application) -> bool:
         """Take what the request brings from an earlier round; False if it was for another frame.
