@@ -138,7 +138,9 @@ async def _discover(peer: Peer, offer: Offer, revision: Revision) -> Agreement:
 
 def _supported(data: Any) -> tuple[str, ...]:
     listed = data.get("supported") if isinstance(data, dict) else None
-    return tuple(each for each in listed or () if isinstance(each, str))
+    if not isinstance(listed, list):
+        return ()
+    return tuple(each for each in listed if isinstance(each, str))
 
 
 def _newest_common(supported: tuple[str, ...], *, than: Revision | None = None) -> Revision:

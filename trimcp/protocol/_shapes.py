@@ -73,6 +73,11 @@ class Retry(msgspec.Struct, gc=False):
         default=UNSET, name="inputResponses"
     )
 
+    @property
+    def is_present(self) -> bool:
+        """Whether the request belongs to an earlier round."""
+        return self.request_state is not UNSET or self.responses is not UNSET
+
 
 class Cancelled(msgspec.Struct, gc=False):
     """`notifications/cancelled`."""

@@ -35,4 +35,4 @@ def describe(function: Callable[..., Any]) -> tuple[str | None, dict[str, str]]:
         for each in parsed.params
         if each.description
     }
-    return parsed.description or None, arguments
+    return (parsed.description or "").strip() or None, arguments

@@ -14,6 +14,7 @@ import typing
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import attrs
+import msgspec
 import pydantic
 from msgspec import Raw
 from pydantic.fields import FieldInfo
@@ -33,7 +34,7 @@ from trimcp.types import (
 from ._docstrings import describe
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 __all__ = ["BadArguments", "Form", "Function", "compile_form", "compile_function"]
 
@@ -102,6 +103,31 @@ class Function:
             raise BadArguments(_explain(error)) from None
         return {name: values[field] for field, name in self._names.items()}
 
+    def bind_text(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Validate values that came as text (a URI's variables, a prompt's arguments).
+
+        Text is read as the parameter's type: `"5"` as a number, `"[1, 2]"` as a list.
+
+        Raises:
+            BadArguments: They do not fit.
+        """
+        validator = self._model.__pydantic_validator__
+        try:
+            fields = validator.validate_python(dict(values)).__dict__
+        except pydantic.ValidationError as error:
+            try:
+                fields = validator.validate_python(
+                    {name: _parsed(value) for name, value in values.items()}
+                ).__dict__
+            except pydantic.ValidationError:
+                raise BadArguments(_explain(error)) from None
+        return {name: fields[field] for field, name in self._names.items()}
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The names of its parameters, the context left out."""
+        return tuple(self._names.values())
+
     def result(self, value: Any) -> CallToolResult:
         """Turn what the function returned into a tool result.
 
@@ -118,6 +144,19 @@ class Function:
         return _content_of(value)
 
 
+def _parsed(text: Any) -> Any:
+    """The JSON in a text, or the text itself."""
+    try:
+        return msgspec.json.decode(text) if isinstance(text, str) else text
+    except (msgspec.DecodeError, RecursionError):
+        return text
+
+
+def to_json(value: Any) -> bytes:
+    """Any value that pydantic knows how to write. Raises TypeError or ValueError."""
+    return pydantic.TypeAdapter(type(value)).dump_json(value, by_alias=True)
+
+
 def _content_of(value: Any) -> CallToolResult:
     """The result of a function whose annotation promises no structure."""
     if value is None:
@@ -128,7 +167,7 @@ def _content_of(value: Any) -> CallToolResult:
         return CallToolResult((value,))
     if isinstance(value, (list, tuple)) and value and all(_is_block(each) for each in value):
         return CallToolResult(tuple(_block(each) for each in value))
-    raw = pydantic.TypeAdapter(type(value)).dump_json(value, by_alias=True)
+    raw = to_json(value)
     structured: Any = Raw(raw) if raw[:1] == b"{" else UNSET
     return CallToolResult((TextContent(raw.decode()),), structured_content=structured)
 
@@ -142,7 +181,11 @@ def _block(value: Any) -> Any:
 
 
 def compile_function(
-    function: Callable[..., Any], context_type: type, *, name: str | None = None
+    function: Callable[..., Any],
+    context_type: type,
+    *,
+    name: str | None = None,
+    kind: str = "tool",
 ) -> Function:
     """Look at a function once, at registration.
 
@@ -150,13 +193,15 @@ def compile_function(
         function: A function, a bound method, a `functools.partial` or a callable object.
         context_type: The class whose annotation marks the context parameter.
         name: Its name, if not the function's own.
+        kind: What it is to become, for messages; only a tool's result has a schema.
 
     Raises:
         RegistrationError: A parameter or the result cannot become JSON Schema, or the function
             is of a kind that cannot be called with named arguments.
     """
     known = name or getattr(function, "__name__", None) or _inner_name(function)
-    signature, hints = _signature(function, known)
+    label = f"{kind} {known!r}"
+    signature, hints = _signature(function, label)
     description, documented = describe(_inner(function))
     context: str | None = None
     fields: dict[str, Any] = {}
@@ -167,16 +212,17 @@ def compile_function(
             context = parameter.name
             continue
         field = f"arg_{len(names)}"
-        fields[field] = _field(known, parameter, hint, documented.get(parameter.name))
+        fields[field] = _field(label, parameter, hint, documented.get(parameter.name))
         names[field] = parameter.name
-    model = _model(known, fields, names)
-    output = _output(known, hints.get("return", signature.return_annotation))
+    model = _model(label, fields)
+    returned = hints.get("return", signature.return_annotation)
+    output = _output(label, returned) if kind == "tool" else None
     return Function(
         function,
         known,
         description,
-        _input_schema(known, model, names),
-        None if output is None else _output_schema(known, output),
+        _input_schema(model),
+        None if output is None else _output_schema(output),
         _is_async(function),
         context,
         model,
@@ -202,18 +248,18 @@ def _is_async(function: Callable[..., Any]) -> bool:
     return inspect.iscoroutinefunction(_inner(function))
 
 
-def _signature(function: Callable[..., Any], name: str) -> tuple[inspect.Signature, dict[str, Any]]:
+def _signature(
+    function: Callable[..., Any], label: str
+) -> tuple[inspect.Signature, dict[str, Any]]:
     try:
         signature = inspect.signature(function)
         hints = typing.get_type_hints(_inner(function), include_extras=True)
     except (TypeError, ValueError, NameError, AttributeError) as error:
-        raise RegistrationError(
-            f"tool {name!r}: its annotations cannot be read: {error}"
-        ) from error
+        raise RegistrationError(f"{label}: its annotations cannot be read: {error}") from error
     if inspect.isasyncgenfunction(_inner(function)) or inspect.isgeneratorfunction(
         _inner(function)
     ):
-        raise RegistrationError(f"tool {name!r}: generators are not supported yet")
+        raise RegistrationError(f"{label}: generators are not supported yet")
     return signature, hints
 
 
@@ -227,10 +273,10 @@ def _is_context(hint: Any, context_type: type) -> bool:
 
 
 def _field(
-    name: str, parameter: inspect.Parameter, hint: Any, description: str | None
+    label: str, parameter: inspect.Parameter, hint: Any, description: str | None
 ) -> tuple[Any, Any]:
     """The annotation and field of one parameter, for pydantic's model."""
-    where = f"tool {name!r}, parameter {parameter.name!r}"
+    where = f"{label}, parameter {parameter.name!r}"
     if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
         raise RegistrationError(f"{where}: *args and **kwargs have no JSON Schema")
     if parameter.kind is parameter.POSITIONAL_ONLY:
@@ -254,14 +300,14 @@ def _has_description(annotation: Any, default: Any) -> bool:
     return any(isinstance(each, FieldInfo) and each.description for each in metadata)
 
 
-def _model(name: str, fields: dict[str, Any], names: dict[str, str]) -> type[_Arguments]:
+def _model(label: str, fields: dict[str, Any]) -> type[_Arguments]:
     try:
-        return pydantic.create_model(f"{name}_arguments", __base__=_Arguments, **fields)
+        return pydantic.create_model("Arguments", __base__=_Arguments, **fields)
     except (pydantic.errors.PydanticUserError, TypeError) as error:
-        raise RegistrationError(f"tool {name!r}: {_first_line(error)}") from error
+        raise RegistrationError(f"{label}: {_first_line(error)}") from error
 
 
-def _input_schema(name: str, model: type[_Arguments], names: dict[str, str]) -> dict[str, Any]:
+def _input_schema(model: type[_Arguments]) -> dict[str, Any]:
     schema = model.model_json_schema(by_alias=True, schema_generator=_Schema)
     schema.pop("title", None)
     schema.pop("description", None)
@@ -269,7 +315,7 @@ def _input_schema(name: str, model: type[_Arguments], names: dict[str, str]) -> 
     return schema
 
 
-def _output(name: str, hint: Any) -> pydantic.TypeAdapter[Any] | None:
+def _output(label: str, hint: Any) -> pydantic.TypeAdapter[Any] | None:
     """The adapter of an annotation that promises structure."""
     if hint in (inspect.Parameter.empty, inspect.Signature.empty, Any, None, type(None), str):
         return None
@@ -279,11 +325,11 @@ def _output(name: str, hint: Any) -> pydantic.TypeAdapter[Any] | None:
         adapter = pydantic.TypeAdapter(hint)
         adapter.json_schema(mode="serialization")
     except pydantic.errors.PydanticUserError as error:
-        raise RegistrationError(f"tool {name!r}, its result: {_first_line(error)}") from error
+        raise RegistrationError(f"{label}, its result: {_first_line(error)}") from error
     return adapter
 
 
-def _output_schema(name: str, adapter: pydantic.TypeAdapter[Any]) -> dict[str, Any]:
+def _output_schema(adapter: pydantic.TypeAdapter[Any]) -> dict[str, Any]:
     schema = adapter.json_schema(mode="serialization", schema_generator=_Schema)
     schema.pop("title", None)
     return schema

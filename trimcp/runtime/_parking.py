@@ -216,7 +216,7 @@ class Parking:
             return {name: (None, response) for name, response in responses.items()}
         state = self._open(retry.request_state, frame)
         waiting = self._frames.get(state.frame)
-        if waiting is not None:
+        if waiting is not None and not waiting.scope.cancel_called:
             self._resume(waiting, frame, responses)
             return None
         answers: Answers = {

@@ -148,6 +148,8 @@ class Peer:
             self._draining = True
             self._life.deadline = trio.current_time() + self._eof_grace
         else:
+            # Nobody reads what a handler may still want to say while it is cleaning up.
+            self.connection.drop()
             self._life.cancel(reason=reason)
 
     def drain(self, deadline: float) -> None:
@@ -245,7 +247,10 @@ class Peer:
             try:
                 with frame.scope:
                     outcome = await self._handlers.handle(frame)
-            except* (Exception, SystemExit) as group:
+            except* (trio.Cancelled, KeyboardInterrupt, GeneratorExit):
+                raise
+            except* BaseException as group:
+                # Also what is no `Exception`: SystemExit, a panic in a Rust library.
                 outcome = failure_of(frame.exchange, group)
             if outcome is HANDED_OVER or (frame.is_parked and not await frame.wait_round()):
                 return
@@ -253,6 +258,11 @@ class Peer:
         finally:
             if frame.questions is not None:
                 self._handlers.ended(frame)
+                if frame.peer is not self and frame.exchange.is_open:
+                    # The last round came over another connection, which lives on.
+                    frame.peer.send_nowait(
+                        frame.exchange.fail(INTERNAL_ERROR, "the handler was cancelled")
+                    )
 
     async def finish(self, data: bytes | None) -> None:
         """Send the answer that ended an exchange. A checkpoint only where there is no room."""

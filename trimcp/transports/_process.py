@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import trio
@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 __all__ = ["ChildProcess", "open_process_channel"]
 
 logger = logging.getLogger("trimcp.process")
+
+#: Seconds between the end of a child's output and its own; longer, and it only closed its output.
+_EXIT: Final = 0.5
 
 #: Seconds from SIGTERM to SIGKILL when the caller was itself cancelled.
 _HURRY = 0.2
@@ -94,6 +97,28 @@ class ChildProcess:
             os.killpg(self.process.pid, number)
 
 
+@attrs.frozen(eq=False)
+class _Output(trio.abc.ReceiveStream):
+    """A child's standard output, which ends when its exit status is known, or is not to come.
+
+    A process that dies closes its output first and can be waited for a moment later, so without
+    the wait the errors of the calls in flight could not say how it ended.
+    """
+
+    process: trio.Process
+    stream: trio.abc.ReceiveStream
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        data = await self.stream.receive_some(max_bytes)
+        if not data:
+            with trio.move_on_after(_EXIT):
+                await self.process.wait()
+        return data
+
+    async def aclose(self) -> None:
+        await self.stream.aclose()
+
+
 _SIGKILL: int = getattr(signal, "SIGKILL", signal.SIGTERM)
 
 
@@ -134,7 +159,7 @@ async def open_process_channel(
     child = ChildProcess(process, command, grace)
     assert process.stdin is not None
     assert process.stdout is not None
-    stream = trio.StapledStream(process.stdin, process.stdout)
+    stream = trio.StapledStream(process.stdin, _Output(process, process.stdout))
     with unwrapping():
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_pump_stderr, child, limits.stderr_bytes, on_stderr)

@@ -1,0 +1,8 @@
+"""The command `trimcp`: serve a file, list a server's tools, call one of them.
+
+What a command needs is imported when it runs, so that `trimcp run` starts as fast as the server.
+"""
+
+from ._main import main
+
+__all__ = ["main"]

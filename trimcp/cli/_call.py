@@ -1,0 +1,121 @@
+"""`trimcp call`: call one tool."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from trimcp.protocol import LATEST, codec_for, find_revision
+
+from ._connecting import connected
+from ._errors import CommandError
+from ._logging import log_as_tool
+from ._output import chosen_output, write, write_json
+from ._questions import Questioner
+from ._results import as_text, failure_text
+from ._terminal import Terminal
+from ._values import describe, read_json, read_value
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from trimcp.client import Client
+    from trimcp.types import CallToolResult, Tool
+
+    from ._arguments import Argument, Calling
+
+__all__ = ["call"]
+
+
+def call(options: Calling) -> int:
+    """Call the tool; the status says whether it failed.
+
+    Raises:
+        CommandError: The server cannot be reached, or the tool does not take these arguments.
+        MCPError: The server does not answer as it must, or answers with an error.
+    """
+    log_as_tool(options.verbosity)
+    return 1 if trio.run(_call, options).is_error else 0
+
+
+async def _call(options: Calling) -> CallToolResult:
+    terminal = Terminal()
+    questioner = Questioner(terminal)
+    async with connected(options, questioner.answer if terminal.can_ask else None) as client:
+        tool = _find(await client.list_tools(), options.tool)
+        arguments = _arguments(tool, options)
+        # Logs and a bar would write into each other's lines.
+        shows_progress = terminal.is_shown and not options.verbosity
+        try:
+            result = await client.call_tool(
+                tool.name, arguments, progress=terminal.show_progress if shows_progress else None
+            )
+        finally:
+            terminal.clear()
+        _show(result, client, options)
+        return result
+
+
+def _show(result: CallToolResult, client: Client, options: Calling) -> None:
+    if chosen_output(options.output) == "json":
+        write_json(codec_for(find_revision(client.revision) or LATEST).encode(result))
+    elif not result.is_error:
+        write(as_text(result))
+    if result.is_error:
+        sys.stderr.write(f"{failure_text(result)}\n")
+
+
+def _find(tools: Sequence[Tool], name: str) -> Tool:
+    for tool in tools:
+        if tool.name == name:
+            return tool
+    known = ", ".join(tool.name for tool in tools) or "no tools at all"
+    raise CommandError(f"no tool {name!r}; the server has {known}")
+
+
+# -- arguments --------------------------------------------------------------------------------
+
+
+def _arguments(tool: Tool, options: Calling) -> dict[str, Any]:
+    """What the command line gives, typed and checked against what the tool takes."""
+    schema = tool.input_schema
+    _refuse_unknown(tool, [*options.json, *(each.key for each in options.arguments)])
+    given = {each.key: _read(each, schema) for each in options.arguments}
+    arguments = {**options.json, **given}
+    missing = [name for name in schema.get("required", ()) if name not in arguments]
+    if missing:
+        raise CommandError(f"missing: {', '.join(missing)}; {_takes(tool)}")
+    return arguments
+
+
+def _refuse_unknown(tool: Tool, names: list[str]) -> None:
+    schema = tool.input_schema
+    if schema.get("additionalProperties") or "properties" not in schema:
+        # The tool takes what it does not name.
+        return
+    unknown = [name for name in names if name not in schema["properties"]]
+    if unknown:
+        raise CommandError(f"unknown: {', '.join(unknown)}; {_takes(tool)}")
+
+
+def _read(argument: Argument, schema: Mapping[str, Any]) -> Any:
+    try:
+        if argument.is_json:
+            return read_json(argument.text)
+        expected = schema.get("properties", {}).get(argument.key)
+        return read_value(argument.text, expected, schema)
+    except ValueError as error:
+        raise CommandError(f"argument {argument.key}: {error}") from None
+
+
+def _takes(tool: Tool) -> str:
+    """The arguments of a tool, for somebody who got them wrong."""
+    schema = tool.input_schema
+    required = schema.get("required", ())
+    named = [
+        f"{name} ({describe(each, schema)}{', required' if name in required else ''})"
+        for name, each in schema.get("properties", {}).items()
+    ]
+    return f"{tool.name} takes {', '.join(named) or 'no arguments'}"

@@ -1,0 +1,85 @@
+"""The command's one entrance, and its exit statuses."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Final
+
+from trimcp._groups import unwrapping
+
+from ._arguments import Calling, Running, parse
+from ._errors import UsageError, explain
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ._arguments import Connecting
+
+__all__ = ["main"]
+
+FAILED: Final = 1
+WRONG_USAGE: Final = 2
+#: What a shell reports of a program that SIGINT or SIGPIPE ended.
+INTERRUPTED: Final = 130
+NOBODY_READS: Final = 141
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command.
+
+    Args:
+        arguments: What follows the command's name; by default the process's own.
+
+    Returns:
+        The exit status: 0; 1 if something failed; 2 if the command was written wrongly; 130
+        after Ctrl-C.
+
+    Raises:
+        SystemExit: Help was asked for, or the command was written wrongly.
+    """
+    options = parse(sys.argv[1:] if arguments is None else list(arguments))
+    try:
+        with unwrapping():
+            return _perform(options)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        _abandon_output()
+        return NOBODY_READS
+    except Exception as error:
+        return _report(error, options)
+    except BaseExceptionGroup as group:
+        if group.subgroup(KeyboardInterrupt) is None:
+            raise
+        return INTERRUPTED
+
+
+def _perform(options: Running | Connecting) -> int:
+    if isinstance(options, Running):
+        from ._run import run
+
+        return run(options)
+    if isinstance(options, Calling):
+        from ._call import call
+
+        return call(options)
+    from ._list import list_tools
+
+    return list_tools(options)
+
+
+def _report(error: Exception, options: Running | Connecting) -> int:
+    if options.verbosity:
+        import traceback
+
+        traceback.print_exception(error)
+    sys.stderr.write(f"trimcp: {explain(error)}\n")
+    return WRONG_USAGE if isinstance(error, UsageError) else FAILED
+
+
+def _abandon_output() -> None:
+    """Send what is still buffered nowhere, or the interpreter would complain at its end."""
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, sys.stdout.fileno())
+    os.close(null)

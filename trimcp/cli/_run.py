@@ -1,0 +1,83 @@
+"""`trimcp run`: serve the server in a file."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from ._errors import CommandError, reason
+from ._loading import load_server
+from ._logging import log_as_server
+
+if TYPE_CHECKING:
+    from trimcp.server import Server
+
+    from ._arguments import Address, Running
+
+__all__ = ["run"]
+
+
+def run(options: Running) -> int:
+    """Serve until the end of input, a signal, or the server's own `shutdown()`.
+
+    Raises:
+        CommandError: There is no server, or it cannot be served.
+    """
+    server = load_server(options.file)
+    log_as_server(options.verbosity)
+    trio.run(_serve, server, options)
+    return 0
+
+
+async def _serve(server: Server[Any], options: Running) -> None:
+    if options.tcp is not None:
+        await _serve_tcp(server, options.tcp)
+    elif options.unix is not None:
+        await _serve_unix(server, options.unix)
+    else:
+        if sys.stdin.isatty():
+            _say("serving on standard input and output; Ctrl-D or Ctrl-C ends it")
+        await server.serve_stdio()
+
+
+async def _serve_tcp(server: Server[Any], address: Address) -> None:
+    status = _Listening()
+    try:
+        await server.serve_tcp(*address, task_status=status)
+    except OSError as error:
+        raise status.explain(error, _tcp_name(address)) from error
+
+
+async def _serve_unix(server: Server[Any], path: str) -> None:
+    status = _Listening()
+    try:
+        await server.serve_unix(path, task_status=status)
+    except OSError as error:
+        raise status.explain(error, f"unix:{path}") from error
+
+
+class _Listening:
+    """A task status that tells the user instead of a nursery."""
+
+    def __init__(self) -> None:
+        self._has_started = False
+
+    def started(self, value: Any = None) -> None:
+        self._has_started = True
+        for name in [f"unix:{value}"] if isinstance(value, str) else map(_tcp_name, value):
+            _say(f"listening on {name}")
+
+    def explain(self, error: OSError, name: str) -> Exception:
+        return error if self._has_started else CommandError(f"cannot serve {name}: {reason(error)}")
+
+
+def _tcp_name(address: Address) -> str:
+    host, port = address
+    return f"tcp://[{host}]:{port}" if ":" in host else f"tcp://{host}:{port}"
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(f"{text}\n")
+    sys.stderr.flush()

@@ -1,0 +1,130 @@
+"""The people in front of the terminal: what they are shown beside the result, and asked.
+
+All of it goes to standard error, since standard output belongs to the result.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from typing import Final
+
+import trio
+
+__all__ = ["Terminal", "output_width", "printable", "progress_line"]
+
+_BAR: Final = 20
+_MARK: Final = 3
+
+
+def printable(text: str) -> str:
+    """A server's words on one line, with nothing in them that a terminal would obey."""
+    return "".join(each if each.isprintable() else " " for each in text)
+
+
+def output_width() -> int:
+    """How many columns standard output has; 80 if it is no terminal."""
+    return shutil.get_terminal_size().columns
+
+
+def progress_line(progress: float, total: float | None, message: str | None, width: int) -> str:
+    """One line that says how far something is, no wider than given."""
+    if total:
+        share = min(max(progress / total, 0), 1)
+        bar = ("#" * round(share * _BAR)).ljust(_BAR, ".")
+        numbers = f"{share:4.0%}  {progress:,.10g}/{total:,.10g}"
+    else:
+        # Nobody knows how long it takes: the mark only shows that it goes on.
+        place = int(progress) % (_BAR - _MARK + 1)
+        bar = ("." * place + "#" * _MARK).ljust(_BAR, ".")
+        numbers = f"{progress:,.10g}"
+    return printable(f"[{bar}] {numbers}  {message or ''}").rstrip()[:width]
+
+
+class Terminal:
+    """The terminal on standard error and standard input, if there is one.
+
+    Attributes:
+        is_shown: Whether somebody can see standard error.
+        can_ask: Whether somebody can see it and answer.
+    """
+
+    def __init__(self) -> None:
+        self.is_shown = sys.stderr.isatty()
+        self.can_ask = self.is_shown and sys.stdin.isatty()
+        self._bar = ""
+        self._is_asking = False
+        self._typed = b""
+
+    # -- the progress bar -----------------------------------------------------------------
+
+    async def show_progress(
+        self, progress: float, total: float | None, message: str | None
+    ) -> None:
+        """Draw the bar; it gives way while something is being asked."""
+        if not self._is_asking:
+            self._draw(progress_line(progress, total, message, _error_width() - 1))
+        await trio.lowlevel.checkpoint()
+
+    def clear(self) -> None:
+        """Remove the bar."""
+        if self._bar:
+            self._draw("")
+            _write("\r")
+
+    def _draw(self, line: str) -> None:
+        _write("\r" + line.ljust(len(self._bar)))
+        self._bar = line
+
+    # -- questions ------------------------------------------------------------------------
+
+    def say(self, text: str) -> None:
+        """Show a line."""
+        self.clear()
+        _write(f"{text}\n")
+
+    async def ask(self, prompt: str) -> str:
+        """Ask for a line.
+
+        Raises:
+            EOFError: Ctrl-D instead of an answer.
+        """
+        self.clear()
+        self._is_asking = True
+        try:
+            _write(prompt)
+            return await self._line()
+        finally:
+            self._is_asking = False
+
+    async def _line(self) -> str:
+        """The next line that is typed; what follows it is kept for the next question."""
+        while b"\n" not in self._typed:
+            data = await _read_input()
+            if not data:
+                _write("\n")
+                raise EOFError
+            self._typed += data
+        line, _, self._typed = self._typed.partition(b"\n")
+        return line.decode(errors="replace").strip()
+
+
+async def _read_input() -> bytes:
+    """Wait for input without a thread, which could not be stopped by Ctrl-C."""
+    if sys.platform == "win32":
+        return await trio.to_thread.run_sync(os.read, 0, 4096, abandon_on_cancel=True)
+    await trio.lowlevel.wait_readable(0)
+    return os.read(0, 4096)
+
+
+def _error_width() -> int:
+    try:
+        return os.get_terminal_size(sys.stderr.fileno()).columns or 80
+    except OSError:
+        return 80
+
+
+def _write(text: str) -> None:
+    sys.stderr.write(text)
+    sys.stderr.flush()

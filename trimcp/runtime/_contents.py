@@ -1,0 +1,93 @@
+"""What handlers of resources and prompts return, as the protocol's payloads.
+
+Specification: Resources, Resource Contents; Prompts, PromptMessage.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import TYPE_CHECKING, Any, Final
+
+from trimcp.types import (
+    AudioContent,
+    BlobResourceContents,
+    EmbeddedResource,
+    GetPromptResult,
+    ImageContent,
+    PromptMessage,
+    ReadResourceResult,
+    ResourceLink,
+    TextContent,
+    TextResourceContents,
+)
+
+from ._functions import to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["prompt_result", "read_result"]
+
+_CONTENTS: Final = (TextResourceContents, BlobResourceContents)
+_BLOCKS: Final = (TextContent, ImageContent, AudioContent, ResourceLink, EmbeddedResource)
+
+
+def read_result(value: Any, uri: str, mime_type: str | None) -> ReadResourceResult:
+    """The result of `resources/read`.
+
+    Text becomes text, bytes a blob, resource contents (one or several) stay what they are, and
+    everything else becomes JSON.
+
+    Args:
+        value: What the handler returned.
+        uri: The URI that was read.
+        mime_type: What the resource was registered with, or None to go by the value.
+
+    Raises:
+        TypeError, ValueError: The value cannot be written as JSON.
+    """
+    if isinstance(value, ReadResourceResult):
+        return value
+    if isinstance(value, _CONTENTS):
+        return ReadResourceResult((value,))
+    if isinstance(value, (list, tuple)) and value and all(isinstance(v, _CONTENTS) for v in value):
+        return ReadResourceResult(tuple(value))
+    return ReadResourceResult((_contents(value, uri, mime_type),))
+
+
+def _contents(
+    value: Any, uri: str, mime_type: str | None
+) -> TextResourceContents | BlobResourceContents:
+    if isinstance(value, str):
+        return TextResourceContents(uri, value, mime_type or "text/plain")
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        blob = base64.b64encode(value).decode()
+        return BlobResourceContents(uri, blob, mime_type or "application/octet-stream")
+    return TextResourceContents(uri, to_json(value).decode(), mime_type or "application/json")
+
+
+def prompt_result(value: Any, description: str | None) -> GetPromptResult:
+    """The result of `prompts/get`.
+
+    A text, a content block, a message, or several of these; what is no message yet is said by
+    the user.
+
+    Raises:
+        TypeError: It is something else.
+    """
+    if isinstance(value, GetPromptResult):
+        return value
+    many = value if isinstance(value, (list, tuple)) else (value,)
+    return GetPromptResult(tuple(_messages(many)), description)
+
+
+def _messages(values: Iterable[Any]) -> Iterable[PromptMessage]:
+    for value in values:
+        if isinstance(value, PromptMessage):
+            yield value
+        elif isinstance(value, str):
+            yield PromptMessage("user", TextContent(value))
+        elif isinstance(value, _BLOCKS):
+            yield PromptMessage("user", value)
+        else:
+            raise TypeError(f"a prompt gives text, content or messages, not {type(value).__name__}")

@@ -1,0 +1,102 @@
+"""Prompts: their registration and how one is made.
+
+Specification: Prompts.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+
+from trimcp.errors import INVALID_PARAMS, RequestError
+from trimcp.runtime import (
+    HANDED_OVER,
+    BadArguments,
+    Function,
+    compile_function,
+    prompt_result,
+)
+from trimcp.types import Prompt, PromptArgument
+
+from ._context import Context
+from ._running import call_function, handed_over
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from trimcp.runtime import Frame
+    from trimcp.types import Icon
+
+    from ._application import Application
+
+__all__ = ["RegisteredPrompt", "make_prompt"]
+
+
+@attrs.frozen(eq=False)
+class RegisteredPrompt:
+    """A prompt as registered.
+
+    Attributes:
+        description: What `prompts/list` says.
+        function: What runs.
+        replay: Whether it may run again from the top with recorded answers.
+    """
+
+    description: Prompt
+    function: Function
+    replay: bool
+
+    async def get(
+        self, application: Application, frame: Frame, arguments: Mapping[str, str]
+    ) -> Any:
+        """Run the prompt's function.
+
+        Returns:
+            A `GetPromptResult`, or the mark that another frame has taken over.
+
+        Raises:
+            RequestError: An argument is missing, unknown or malformed.
+        """
+        if handed_over(application, frame, replay=self.replay):
+            return HANDED_OVER
+        try:
+            bound = self.function.bind_text(arguments)
+        except BadArguments as error:
+            flaw = f"Invalid arguments for prompt {self.description.name}: {error}"
+            raise RequestError(INVALID_PARAMS, flaw) from None
+        value = await call_function(application, frame, self.function, bound)
+        return prompt_result(value, self.description.description)
+
+
+def make_prompt(
+    function: Callable[..., Any],
+    *,
+    name: str | None,
+    title: str | None,
+    description: str | None,
+    icons: tuple[Icon, ...] | None,
+    meta: dict[str, Any] | None,
+    replay: bool,
+) -> RegisteredPrompt:
+    """Look at a prompt's function. Raises RegistrationError."""
+    compiled = compile_function(function, Context, name=name, kind="prompt")
+    properties = compiled.input_schema["properties"]
+    required = compiled.input_schema.get("required", ())
+    arguments = [
+        PromptArgument(
+            name=each,
+            description=properties[each].get("description"),
+            required=each in required,
+        )
+        for each in compiled.parameters
+    ]
+    described = Prompt(
+        name=compiled.name,
+        title=title,
+        description=description or compiled.description,
+        arguments=arguments or None,
+        icons=icons,
+        meta=meta,
+    )
+    return RegisteredPrompt(described, compiled, replay)

@@ -1,0 +1,182 @@
+"""Resources and resource templates: their registration and how one is read.
+
+Specification: Resources.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from trimcp.errors import RegistrationError, RequestError
+from trimcp.runtime import (
+    HANDED_OVER,
+    BadArguments,
+    Function,
+    InvalidTemplate,
+    UriTemplate,
+    compile_function,
+    compile_template,
+    read_result,
+)
+from trimcp.types import Resource, ResourceTemplate
+
+from ._context import Context
+from ._register import Register
+from ._running import call_function, handed_over
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from trimcp.runtime import Frame
+    from trimcp.types import CacheScope
+
+    from ._application import Application
+
+__all__ = ["Reading", "ResourceRegister"]
+
+_URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S*")
+
+
+@attrs.frozen(eq=False)
+class Reading:
+    """How a resource, or any resource of a template, is read.
+
+    Attributes:
+        description: What the lists say.
+        function: What runs.
+        template: The template, or None for a single resource.
+        replay: Whether the function may run again from the top with recorded answers.
+        ttl_ms: How long a client may keep the contents, in milliseconds.
+        cache_scope: Who may share them.
+    """
+
+    description: Resource | ResourceTemplate
+    function: Function
+    template: UriTemplate | None
+    replay: bool
+    ttl_ms: int | None
+    cache_scope: CacheScope | None
+
+    def bind(self, uri: str) -> dict[str, Any] | None:
+        """The function's arguments for a URI; None if it is not one of ours."""
+        if self.template is None:
+            return {}
+        values = self.template.match(uri)
+        if values is None:
+            return None
+        try:
+            return self.function.bind_text(values)
+        except BadArguments:
+            # `user://{id}` with an id that is no number names no resource.
+            return None
+
+    async def read(
+        self, application: Application, frame: Frame, uri: str, arguments: dict[str, Any]
+    ) -> Any:
+        """Run the function.
+
+        Returns:
+            A `ReadResourceResult`, or the mark that another frame has taken over.
+        """
+        if handed_over(application, frame, replay=self.replay):
+            return HANDED_OVER
+        value = await call_function(application, frame, self.function, arguments)
+        result = read_result(value, uri, self.description.mime_type)
+        return attrs.evolve(
+            result,
+            ttl_ms=self.ttl_ms if result.ttl_ms is None else result.ttl_ms,
+            cache_scope=result.cache_scope or self.cache_scope,
+        )
+
+
+class ResourceRegister:
+    """The resources and templates of one server.
+
+    Attributes:
+        fixed: Resources with one URI each, by URI.
+        templates: Templates, by their text.
+    """
+
+    def __init__(self) -> None:
+        self.fixed: Register[Reading] = Register("resource")
+        self.templates: Register[Reading] = Register("resource template")
+
+    def add(
+        self,
+        function: Callable[..., Any],
+        uri: str,
+        *,
+        name: str | None,
+        replay: bool,
+        ttl_ms: int | None,
+        cache_scope: CacheScope | None,
+        **described: Any,
+    ) -> None:
+        """Register a function under a URI or a template.
+
+        Raises:
+            RegistrationError: The URI, the template or the function's parameters do not do.
+        """
+        is_template = "{" in uri
+        kind = "resource template" if is_template else "resource"
+        compiled = compile_function(function, Context, name=name, kind=kind)
+        described["description"] = described.get("description") or compiled.description
+        template = _template(uri, compiled) if is_template else None
+        if template is None:
+            _check_fixed(uri, compiled)
+            description: Any = Resource(uri=uri, name=compiled.name, **described)
+        else:
+            described.pop("size", None)
+            description = ResourceTemplate(uri_template=uri, name=compiled.name, **described)
+        reading = Reading(description, compiled, template, replay, ttl_ms, cache_scope)
+        (self.templates if is_template else self.fixed).add(uri, reading)
+
+    def remove(self, uri: str) -> None:
+        """Raises KeyError if there is no such resource or template."""
+        (self.templates if "{" in uri else self.fixed).remove(uri)
+
+    def find(self, uri: str) -> tuple[Reading, dict[str, Any]] | None:
+        """Who reads this URI, and with which arguments. Fixed resources come first."""
+        fixed = self.fixed.find(uri)
+        if fixed is not None:
+            return fixed, {}
+        for reading in self.templates:
+            arguments = reading.bind(uri)
+            if arguments is not None:
+                return reading, arguments
+        return None
+
+
+def _template(uri: str, function: Function) -> UriTemplate:
+    try:
+        template = compile_template(uri)
+    except InvalidTemplate as error:
+        raise RegistrationError(f"resource template: {error}") from error
+    if set(template.names) != set(function.parameters):
+        raise RegistrationError(
+            f"resource template {uri!r} has the variables {_list(template.names)}, but the "
+            f"function takes {_list(function.parameters)}"
+        )
+    return template
+
+
+def _check_fixed(uri: str, function: Function) -> None:
+    if not _URI.fullmatch(uri):
+        raise RegistrationError(f"resource {uri!r}: a URI begins with a scheme, such as 'notes:'")
+    if function.parameters:
+        raise RegistrationError(
+            f"resource {uri!r}: its function takes {_list(function.parameters)}, but the URI has "
+            "no variables"
+        )
+
+
+def _list(names: tuple[str, ...]) -> str:
+    return ", ".join(sorted(names)) or "nothing"
+
+
+def not_found(uri: str, code: int) -> RequestError:
+    """The error for a URI that names no resource."""
+    return RequestError(code, f"Resource not found: {uri}", {"uri": uri})
