@@ -24,6 +24,7 @@ from trimcp.errors import (
     RegistrationError,
     RequestError,
     RequestTimeout,
+    ResourceNotFound,
     ToolError,
 )
 from trimcp.limits import Limits
@@ -46,6 +47,7 @@ __all__ = [
     "RegistrationError",
     "RequestError",
     "RequestTimeout",
+    "ResourceNotFound",
     "Server",
     "Statistics",
     "ToolError",

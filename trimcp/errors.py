@@ -9,6 +9,7 @@
     │   ├── MissingCapability      the client did not declare what a handler needs
     │   ├── Forbidden              the caller may not do this
     │   └── LimitExceeded          a bound of `Limits` was reached
+    ├── ResourceNotFound       raised by a resource's function: there is none of that URI
     ├── RequestTimeout         a call's deadline passed (also a `TimeoutError`)
     ├── ConnectionLost         the peer, its process or the transport is gone
     │   └── ProcessDied            the child process ended; carries its exit status
@@ -36,6 +37,7 @@ __all__ = [
     "RegistrationError",
     "RequestError",
     "RequestTimeout",
+    "ResourceNotFound",
     "ToolError",
 ]
 
@@ -125,6 +127,22 @@ class LimitExceeded(RequestError):
 
     def __init__(self, message: str, data: Any = None) -> None:
         super().__init__(LIMIT_EXCEEDED, message, data)
+
+
+class ResourceNotFound(MCPError):
+    """Raised by the function of a resource to say that there is none of that URI.
+
+    The client gets the error code of its revision, with the URI.
+
+    Args:
+        uri: The URI that was asked for.
+
+    Specification: Resources, Error Handling.
+    """
+
+    def __init__(self, uri: str) -> None:
+        super().__init__(f"Resource not found: {uri}")
+        self.uri = uri
 
 
 class RequestTimeout(MCPError, TimeoutError):

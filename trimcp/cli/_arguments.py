@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias
 
 import attrs
 
+import trimcp
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -208,21 +210,12 @@ def _parser() -> argparse.ArgumentParser:
         epilog="`trimcp COMMAND --help` says more.",
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
+    parser.add_argument("--version", action="version", version=f"trimcp {trimcp.__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _add_run(commands)
     _add_list(commands)
     _add_call(commands)
     return parser
-
-
-class _Version(argparse.Action):
-    """Looks the version up only if it is asked for."""
-
-    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
-        import trimcp
-
-        parser.exit(0, f"trimcp {trimcp.__version__}\n")
 
 
 def _add_run(commands: Any) -> None:

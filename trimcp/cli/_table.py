@@ -50,4 +50,4 @@ def _wrap(cell: str, width: int) -> list[str]:
         piece
         for line in cell.splitlines()
         for piece in textwrap.wrap(line, width, subsequent_indent="  ")
-    ]
+    ] or [""]

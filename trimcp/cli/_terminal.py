@@ -74,8 +74,9 @@ class Terminal:
             _write("\r")
 
     def _draw(self, line: str) -> None:
-        _write("\r" + line.ljust(len(self._bar)))
-        self._bar = line
+        # Ctrl-C may end the writing; what is known to be drawn can then still be removed.
+        before, self._bar = self._bar, line
+        _write("\r" + line.ljust(len(before)))
 
     # -- questions ------------------------------------------------------------------------
 

@@ -7,9 +7,9 @@ the handler's own. Everything else is logged whole and leaves without a word of 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from trimcp.errors import INTERNAL_ERROR, RequestError, ToolError
+from trimcp.errors import INTERNAL_ERROR, RequestError, ResourceNotFound, ToolError
 from trimcp.types import CallToolResult, TextContent
 
 if TYPE_CHECKING:
@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from trimcp.protocol import Exchange
 
 __all__ = ["failure_of", "leaves"]
+
+#: Exceptions that are meant for the peer.
+_MEANT: Final = (RequestError, ResourceNotFound, ToolError)
 
 logger = logging.getLogger("trimcp.server")
 
@@ -38,11 +41,14 @@ def failure_of(exchange: Exchange, error: BaseException) -> RequestError | CallT
     exceptions beside it, which are logged all the same.
     """
     found = list(leaves(error))
-    if any(not isinstance(leaf, (RequestError, ToolError)) for leaf in found):
+    if any(not isinstance(leaf, _MEANT) for leaf in found):
         logger.error("%s failed", exchange.method, exc_info=error)
     for leaf in found:
         if isinstance(leaf, RequestError):
             return leaf
+        if isinstance(leaf, ResourceNotFound):
+            code = exchange.terms.revision.resource_not_found
+            return RequestError(code, str(leaf), {"uri": leaf.uri})
     texts = [leaf.text for leaf in found if isinstance(leaf, ToolError)]
     if exchange.method == "tools/call":
         text = "\n".join(texts) or "The tool failed unexpectedly."

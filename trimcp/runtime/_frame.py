@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -30,10 +31,22 @@ class Frame:
         scope: Cancels the handler.
         questions: What the handler has asked so far, once it has asked anything.
         lost_state: The client brought a state whose frame is gone.
+        timer: Bounds the handler's running time, where it is bounded; see `pause`.
         data: Room for the role that runs the handler.
     """
 
-    __slots__ = ("data", "exchange", "home", "lost_state", "peer", "questions", "scope")
+    __slots__ = (
+        "_pauses",
+        "_remaining",
+        "data",
+        "exchange",
+        "home",
+        "lost_state",
+        "peer",
+        "questions",
+        "scope",
+        "timer",
+    )
 
     def __init__(self, peer: Peer, exchange: Exchange) -> None:
         self.home = peer
@@ -42,6 +55,9 @@ class Frame:
         self.lost_state = False
         self.scope = trio.CancelScope()
         self.questions: Questions | None = None
+        self.timer: trio.CancelScope | None = None
+        self._pauses = 0
+        self._remaining = 0.0
         self.data: Any = None
         exchange.owner = self
 
@@ -54,6 +70,21 @@ class Frame:
         self.peer = peer
         self.exchange = exchange
         exchange.owner = self
+
+    def pause(self) -> None:
+        """Stop the timer: the handler waits for the client's answer."""
+        if self.timer is not None:
+            if self._pauses == 0:
+                self._remaining = self.timer.deadline - trio.current_time()
+                self.timer.deadline = math.inf
+            self._pauses += 1
+
+    def resume(self) -> None:
+        """Undo one `pause`; the last one lets the timer go on."""
+        if self.timer is not None:
+            self._pauses -= 1
+            if self._pauses == 0:
+                self.timer.deadline = trio.current_time() + self._remaining
 
     @property
     def is_parked(self) -> bool:

@@ -129,6 +129,7 @@ class Parking:
                 raise RequestError(INVALID_PARAMS, f"the question {name!r} changed between rounds")
             return recorded[1]
         question = questions.pending[name] = Question(request, digest)
+        frame.pause()
         try:
             # Sibling tasks that are about to ask too share this round.
             await trio.lowlevel.checkpoint()
@@ -137,6 +138,7 @@ class Parking:
             await question.answered.wait()
         finally:
             del questions.pending[name]
+            frame.resume()
         assert question.answer is not None
         return question.answer
 

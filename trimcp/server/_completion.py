@@ -23,13 +23,13 @@ if TYPE_CHECKING:
 
     from ._application import Application
 
-__all__ = ["Completer", "CompletionRegister"]
+__all__ = ["Completer", "CompletionKey", "CompletionRegister"]
 
 #: The specification allows no more suggestions in one answer.
 MAX_VALUES: Final = 100
 
 #: What is completed: the kind of thing, its name or URI template, the argument.
-Key: TypeAlias = "tuple[str, str, str]"
+CompletionKey: TypeAlias = "tuple[str, str, str]"
 
 
 @attrs.frozen(eq=False)
@@ -65,12 +65,12 @@ class CompletionRegister:
     """The completers of one server."""
 
     def __init__(self) -> None:
-        self._completers: dict[Key, Completer] = {}
+        self._completers: dict[CompletionKey, Completer] = {}
 
     def __len__(self) -> int:
         return len(self._completers)
 
-    def add(self, key: Key, function: Callable[..., Any]) -> None:
+    def add(self, key: CompletionKey, function: Callable[..., Any]) -> None:
         """Register a function for an argument. Raises RegistrationError."""
         label = f"completion of {key[2]!r} for {key[0]} {key[1]!r}"
         if key in self._completers:
@@ -88,7 +88,7 @@ class CompletionRegister:
         self,
         application: Application,
         frame: Frame,
-        key: Key,
+        key: CompletionKey,
         value: str,
         arguments: Mapping[str, str],
     ) -> Completion:

@@ -14,7 +14,7 @@ from trimcp.errors import (
     MissingCapability,
     RequestError,
 )
-from trimcp.protocol import DecodeError, Era, codec_for, read_object
+from trimcp.protocol import LOGGING_LEVELS, DecodeError, Era, codec_for, read_object
 from trimcp.runtime import BadArguments, Frame, compile_form
 from trimcp.types import (
     ClientCapabilities,
@@ -22,6 +22,8 @@ from trimcp.types import (
     ElicitResult,
     Implementation,
     InputRequest,
+    LoggingLevel,
+    LoggingMessageNotificationParams,
     ProgressNotificationParams,
 )
 
@@ -101,6 +103,65 @@ class Context(Generic[LifespanT]):
         params = ProgressNotificationParams(token, progress, total, message)
         await self._frame.peer.send(exchange.notify("notifications/progress", params))
 
+    async def log(self, level: LoggingLevel, data: Any, *, logger: str | None = None) -> None:
+        """Send a log message to the client.
+
+        Nothing is sent if it is less severe than the client wants (without a word from it:
+        `info` in the handshake era, nothing at all in the stateless era), or between two rounds
+        of a question. Waits while the client is slow to read. Never log secrets.
+
+        Args:
+            level: How severe it is.
+            data: Any value that JSON can express.
+            logger: A name for its origin.
+
+        Raises:
+            ValueError: There is no such level.
+
+        Specification: Logging (deprecated in 2026-07-28, where logs should go to stderr or
+        OpenTelemetry).
+        """
+        rank = LOGGING_LEVELS.index(level)
+        exchange = self._frame.exchange
+        wanted = self._wanted_level()
+        if wanted is None or rank < LOGGING_LEVELS.index(wanted):
+            await trio.lowlevel.checkpoint()
+            return
+        params = LoggingMessageNotificationParams(level, data, logger)
+        await self._frame.peer.send(exchange.notify("notifications/message", params))
+
+    def _wanted_level(self) -> LoggingLevel | None:
+        terms = self._frame.exchange.terms
+        if terms.revision.era is Era.STATELESS:
+            return terms.log_level
+        # `logging/setLevel` may have come since the request began.
+        session = self._frame.peer.connection.terms
+        return (session.log_level if session is not None else None) or "info"
+
+    async def debug(self, data: Any, *, logger: str | None = None) -> None:
+        """`log("debug", …)`."""
+        await self.log("debug", data, logger=logger)
+
+    async def info(self, data: Any, *, logger: str | None = None) -> None:
+        """`log("info", …)`."""
+        await self.log("info", data, logger=logger)
+
+    async def notice(self, data: Any, *, logger: str | None = None) -> None:
+        """`log("notice", …)`."""
+        await self.log("notice", data, logger=logger)
+
+    async def warning(self, data: Any, *, logger: str | None = None) -> None:
+        """`log("warning", …)`."""
+        await self.log("warning", data, logger=logger)
+
+    async def error(self, data: Any, *, logger: str | None = None) -> None:
+        """`log("error", …)`."""
+        await self.log("error", data, logger=logger)
+
+    async def critical(self, data: Any, *, logger: str | None = None) -> None:
+        """`log("critical", …)`."""
+        await self.log("critical", data, logger=logger)
+
     @overload
     async def elicit(
         self, message: str, asked: type[AskedT], *, key: str | None = None
@@ -160,7 +221,11 @@ class Context(Generic[LifespanT]):
         exchange = self._frame.exchange
         revision = exchange.terms.revision
         if revision.era is Era.HANDSHAKE:
-            _, raw = await self._frame.peer.request(method, params, terms=exchange.terms)
+            self._frame.pause()
+            try:
+                _, raw = await self._frame.peer.request(method, params, terms=exchange.terms)
+            finally:
+                self._frame.resume()
             return read_object(raw)
         if exchange.method not in revision.multi_round:
             raise RequestError(INVALID_REQUEST, f"{exchange.method} may not ask the client")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from trimcp.errors import RegistrationError, RequestError
+from trimcp.errors import RegistrationError
 from trimcp.runtime import (
     HANDED_OVER,
     BadArguments,
@@ -138,6 +138,10 @@ class ResourceRegister:
         """Raises KeyError if there is no such resource or template."""
         (self.templates if "{" in uri else self.fixed).remove(uri)
 
+    def knows(self, uri: str) -> bool:
+        """Whether a resource or template is registered under exactly this text."""
+        return (self.templates if "{" in uri else self.fixed).find(uri) is not None
+
     def find(self, uri: str) -> tuple[Reading, dict[str, Any]] | None:
         """Who reads this URI, and with which arguments. Fixed resources come first."""
         fixed = self.fixed.find(uri)
@@ -175,8 +179,3 @@ def _check_fixed(uri: str, function: Function) -> None:
 
 def _list(names: tuple[str, ...]) -> str:
     return ", ".join(sorted(names)) or "nothing"
-
-
-def not_found(uri: str, code: int) -> RequestError:
-    """The error for a URI that names no resource."""
-    return RequestError(code, f"Resource not found: {uri}", {"uri": uri})

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from trimcp.errors import INVALID_PARAMS, RequestError
+import attrs
+
+from trimcp.errors import INVALID_PARAMS, RequestError, ResourceNotFound
 from trimcp.protocol import (
     STATELESS_REVISIONS,
     DecodeError,
@@ -15,11 +17,20 @@ from trimcp.protocol import (
 )
 from trimcp.runtime import method_not_found
 from trimcp.types import (
+    CompleteRequestParams,
+    CompleteResult,
     DiscoverResult,
     EmptyResult,
+    GetPromptRequestParams,
     InitializeResult,
+    ListPromptsResult,
+    ListResourcesResult,
+    ListResourceTemplatesResult,
     ListToolsResult,
     PaginatedRequestParams,
+    PromptReference,
+    ReadResourceRequestParams,
+    SetLevelRequestParams,
 )
 
 if TYPE_CHECKING:
@@ -27,10 +38,16 @@ if TYPE_CHECKING:
 
     from trimcp.protocol import Exchange
     from trimcp.runtime import Frame
+    from trimcp.types import CompletionReference
 
     from ._application import Application
+    from ._completion import CompletionKey
+    from ._register import Register
+    from ._server import Server
 
 __all__ = ["handle"]
+
+ItemT = TypeVar("ItemT")
 
 
 async def handle(application: Application, frame: Frame) -> Any:
@@ -52,15 +69,85 @@ async def handle(application: Application, frame: Frame) -> Any:
 
 async def _call_tool(application: Application, frame: Frame) -> Any:
     shape = read_call(frame.exchange.params)
-    tool = application.server.tools.get(shape.name)
-    return await tool.call(frame, application, shape)
+    tool = application.server.tools.find(shape.name)
+    if tool is None:
+        raise RequestError(INVALID_PARAMS, f"Unknown tool: {shape.name}")
+    return await tool.call(application, frame, shape)
 
 
 async def _list_tools(application: Application, frame: Frame) -> ListToolsResult:
-    params = _decode(frame.exchange, PaginatedRequestParams)
-    if params.cursor is not None:
-        raise RequestError(INVALID_PARAMS, f"invalid cursor: {params.cursor!r}")
-    return ListToolsResult(tuple(tool.description for tool in application.server.tools))
+    server = application.server
+    tools, following = _page(server, frame, server.tools)
+    listed = [tool.description for tool in tools]
+    return ListToolsResult(listed, following, server.list_ttl_ms, server.list_scope)
+
+
+async def _list_resources(application: Application, frame: Frame) -> ListResourcesResult:
+    server = application.server
+    readings, following = _page(server, frame, server.resources.fixed)
+    listed: Any = [reading.description for reading in readings]
+    return ListResourcesResult(listed, following, server.list_ttl_ms, server.list_scope)
+
+
+async def _list_templates(application: Application, frame: Frame) -> ListResourceTemplatesResult:
+    server = application.server
+    readings, following = _page(server, frame, server.resources.templates)
+    listed: Any = [reading.description for reading in readings]
+    return ListResourceTemplatesResult(listed, following, server.list_ttl_ms, server.list_scope)
+
+
+async def _read_resource(application: Application, frame: Frame) -> Any:
+    uri = _decode(frame.exchange, ReadResourceRequestParams).uri
+    found = application.server.resources.find(uri)
+    if found is None:
+        raise ResourceNotFound(uri)
+    reading, arguments = found
+    return await reading.read(application, frame, uri, arguments)
+
+
+async def _list_prompts(application: Application, frame: Frame) -> ListPromptsResult:
+    server = application.server
+    prompts, following = _page(server, frame, server.prompts)
+    listed = [prompt.description for prompt in prompts]
+    return ListPromptsResult(listed, following, server.list_ttl_ms, server.list_scope)
+
+
+async def _get_prompt(application: Application, frame: Frame) -> Any:
+    params = _decode(frame.exchange, GetPromptRequestParams)
+    prompt = application.server.prompts.find(params.name)
+    if prompt is None:
+        raise RequestError(INVALID_PARAMS, f"Unknown prompt: {params.name}")
+    return await prompt.get(application, frame, params.arguments or {})
+
+
+async def _complete(application: Application, frame: Frame) -> CompleteResult:
+    params = _decode(frame.exchange, CompleteRequestParams)
+    key = _completed(application.server, params.ref, params.argument.name)
+    given = None if params.context is None else params.context.arguments
+    completions = application.server.completions
+    value = params.argument.value
+    return CompleteResult(await completions.complete(application, frame, key, value, given or {}))
+
+
+def _completed(server: Server[Any], ref: CompletionReference, argument: str) -> CompletionKey:
+    """What is to be completed. Raises RequestError if there is no such prompt or template."""
+    if isinstance(ref, PromptReference):
+        kind, name = "prompt", ref.name
+        known = server.prompts.find(name) is not None
+    else:
+        kind, name = "resource", ref.uri
+        known = server.resources.knows(name)
+    if not known:
+        raise RequestError(INVALID_PARAMS, f"Unknown {kind}: {name}")
+    return kind, name, argument
+
+
+async def _set_level(application: Application, frame: Frame) -> EmptyResult:
+    params = _decode(frame.exchange, SetLevelRequestParams)
+    connection = frame.peer.connection
+    if connection.terms is not None:
+        connection.terms = attrs.evolve(connection.terms, log_level=params.level)
+    return EmptyResult()
 
 
 async def _initialize(application: Application, frame: Frame) -> InitializeResult:
@@ -86,6 +173,13 @@ async def _ping(application: Application, frame: Frame) -> EmptyResult:
     return EmptyResult()
 
 
+def _page(
+    server: Server[Any], frame: Frame, register: Register[ItemT]
+) -> tuple[list[ItemT], str | None]:
+    cursor = _decode(frame.exchange, PaginatedRequestParams).cursor
+    return register.page(cursor, server.page_size)
+
+
 def _decode(exchange: Exchange, cls: type[Any]) -> Any:
     """The params of a request. Raises RequestError."""
     try:
@@ -97,6 +191,13 @@ def _decode(exchange: Exchange, cls: type[Any]) -> Any:
 _ROUTES: Final[dict[str, Callable[[Application, Frame], Awaitable[Any]]]] = {
     "tools/call": _call_tool,
     "tools/list": _list_tools,
+    "resources/list": _list_resources,
+    "resources/templates/list": _list_templates,
+    "resources/read": _read_resource,
+    "prompts/list": _list_prompts,
+    "prompts/get": _get_prompt,
+    "completion/complete": _complete,
+    "logging/setLevel": _set_level,
     "initialize": _initialize,
     "server/discover": _discover,
     "ping": _ping,

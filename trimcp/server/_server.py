@@ -4,41 +4,39 @@ from __future__ import annotations
 
 import logging
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import trio
 
 from trimcp import transports
 from trimcp.errors import NotServing
 from trimcp.limits import Limits
-from trimcp.types import Implementation, ServerCapabilities, ToolsCapability
+from trimcp.types import Implementation
 
 from ._application import Application
 from ._context import Context, current_context
+from ._registration import Registration
 from ._statistics import Statistics
-from ._tools import ToolRegister
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
     from contextlib import AbstractAsyncContextManager
 
-    from trimcp.types import Icon, ToolAnnotations
+    from trimcp.types import CacheScope, Icon
 
 __all__ = ["Server"]
 
 logger = logging.getLogger("trimcp.server")
 
 LifespanT = TypeVar("LifespanT")
-FunctionT = TypeVar("FunctionT", bound="Callable[..., Any]")
-HookT = TypeVar("HookT", bound="Callable[[], Awaitable[Any]]")
 
 #: Seconds that requests in flight get at shutdown.
 _STDIO_GRACE = 0.5
 _NETWORK_GRACE = 5.0
 
 
-class Server(Generic[LifespanT]):
+class Server(Registration, Generic[LifespanT]):
     """An MCP server.
 
     Args:
@@ -57,6 +55,9 @@ class Server(Generic[LifespanT]):
         shutdown_grace: Seconds that requests in flight get at shutdown; by default 0.5 on
             stdio and 5 elsewhere.
         eof_grace: Seconds that requests in flight get after the end of standard input.
+        page_size: Items on one page of a list; None for all on one.
+        list_ttl_ms: How long a client may keep a list, in milliseconds (stateless era).
+        list_scope: Whether it may share lists between users (stateless era).
 
     Raises:
         ValueError: A state key is shorter than 16 bytes.
@@ -76,7 +77,11 @@ class Server(Generic[LifespanT]):
         state_keys: Sequence[bytes] = (),
         shutdown_grace: float | None = None,
         eof_grace: float = 5.0,
+        page_size: int | None = None,
+        list_ttl_ms: int | None = None,
+        list_scope: CacheScope | None = None,
     ) -> None:
+        super().__init__()
         self.identity = Implementation(
             name=name,
             version=version,
@@ -90,103 +95,10 @@ class Server(Generic[LifespanT]):
         self.state_keys = tuple(state_keys)
         self.shutdown_grace = shutdown_grace
         self.eof_grace = eof_grace
-        self.tools = ToolRegister()
-        self.startup_hooks: list[Callable[[], Awaitable[Any]]] = []
-        self.shutdown_hooks: list[Callable[[], Awaitable[Any]]] = []
-        self.background_tasks: list[Callable[[], Awaitable[Any]]] = []
+        self.page_size = page_size
+        self.list_ttl_ms = list_ttl_ms
+        self.list_scope: CacheScope | None = list_scope
         self._application: Application | None = None
-
-    @property
-    def capabilities(self) -> ServerCapabilities:
-        """What the server declares."""
-        return ServerCapabilities(tools=ToolsCapability())
-
-    # -- registering ----------------------------------------------------------------------
-
-    @overload
-    def tool(self, function: FunctionT, /) -> FunctionT: ...
-
-    @overload
-    def tool(
-        self,
-        /,
-        *,
-        name: str | None = None,
-        title: str | None = None,
-        description: str | None = None,
-        annotations: ToolAnnotations | None = None,
-        meta: Mapping[str, Any] | None = None,
-        replay: bool = False,
-    ) -> Callable[[FunctionT], FunctionT]: ...
-
-    def tool(
-        self,
-        function: FunctionT | None = None,
-        /,
-        *,
-        name: str | None = None,
-        title: str | None = None,
-        description: str | None = None,
-        annotations: ToolAnnotations | None = None,
-        meta: Mapping[str, Any] | None = None,
-        replay: bool = False,
-    ) -> Any:
-        """Register a function as a tool; used as a decorator, with or without arguments.
-
-        The parameters' annotations become the input schema and the arguments are validated
-        against them; a parameter annotated with `Context` gets the request's context. A return
-        annotation becomes the output schema. Synchronous functions run in worker threads.
-
-        Args:
-            function: The function, when used without parentheses.
-            name: The tool's name; the function's by default.
-            title: A name for people.
-            description: What the tool does; the docstring's prose by default.
-            annotations: Hints for the client.
-            meta: The tool's `_meta`.
-            replay: Whether the tool may run again from the top, with the answers it already
-                got, when the run that asked a question is gone (another process, a restart).
-                What it does before a question must then be harmless to repeat.
-
-        Raises:
-            RegistrationError: A parameter or the result has no JSON Schema, or the name is
-                taken or not allowed.
-
-        Specification: Tools.
-        """
-
-        def register(function: FunctionT) -> FunctionT:
-            self.tools.add(
-                function,
-                name=name,
-                title=title,
-                description=description,
-                annotations=annotations,
-                meta=None if meta is None else dict(meta),
-                replay=replay,
-            )
-            return function
-
-        return register if function is None else register(function)
-
-    def on_startup(self, hook: HookT) -> HookT:
-        """Run an async function after the lifespan is entered, before anything is served."""
-        self.startup_hooks.append(hook)
-        return hook
-
-    def on_shutdown(self, hook: HookT) -> HookT:
-        """Run an async function when nothing is served any more, last registered first."""
-        self.shutdown_hooks.append(hook)
-        return hook
-
-    def background_task(self, task: HookT) -> HookT:
-        """Run an async function while the server serves.
-
-        The application's nursery owns it: it is cancelled at the end, and if it crashes, the
-        server ends with its exception.
-        """
-        self.background_tasks.append(task)
-        return task
 
     # -- while serving --------------------------------------------------------------------
 

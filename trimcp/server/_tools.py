@@ -9,31 +9,26 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
+import trio
 from msgspec import Raw
 
-from trimcp.errors import INVALID_PARAMS, RegistrationError, RequestError
+from trimcp.errors import RegistrationError, ToolError
 from trimcp.protocol import codec_for
-from trimcp.runtime import (
-    HANDED_OVER,
-    BadArguments,
-    Frame,
-    Function,
-    Questions,
-    compile_function,
-)
+from trimcp.runtime import HANDED_OVER, BadArguments, Frame, Function, compile_function
 from trimcp.types import UNSET, CallToolResult, TextContent, Tool
 
-from ._context import Context, enter_context
+from ._context import Context
+from ._running import call_function, handed_over
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from trimcp.protocol import Revision, ToolCall
-    from trimcp.types import ToolAnnotations
+    from trimcp.types import Icon, ToolAnnotations
 
     from ._application import Application
 
-__all__ = ["RegisteredTool", "ToolRegister"]
+__all__ = ["RegisteredTool", "make_tool"]
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 
@@ -45,14 +40,16 @@ class RegisteredTool:
     Attributes:
         description: What `tools/list` says.
         function: What runs.
+        timeout: Seconds one call may run, or None.
         replay: Whether it may run again from the top with recorded answers.
     """
 
     description: Tool
     function: Function
+    timeout: float | None
     replay: bool
 
-    async def call(self, frame: Frame, application: Application, shape: ToolCall) -> Any:
+    async def call(self, application: Application, frame: Frame, shape: ToolCall) -> Any:
         """Run the tool for one request.
 
         Returns:
@@ -61,7 +58,7 @@ class RegisteredTool:
         Raises:
             Exception: Whatever the tool raises.
         """
-        if shape.is_retry and not self._take_retry(frame, application):
+        if shape.is_retry and handed_over(application, frame, replay=self.replay):
             return HANDED_OVER
         arguments = shape.arguments
         try:
@@ -69,15 +66,18 @@ class RegisteredTool:
         except BadArguments as error:
             text = f"Invalid arguments for tool {self.description.name}:\n{error}"
             return CallToolResult((TextContent(text),), is_error=True)
-        context: Context[Any] = Context(frame, application)
-        enter_context(context)
-        if self.function.context is not None:
-            bound[self.function.context] = context
-        if self.function.is_async:
-            value = await self.function.call(**bound)
+        if self.timeout is None:
+            value = await call_function(application, frame, self.function, bound)
         else:
-            value = await application.threads.run(self.function.call, bound)
+            value = await self._call_in_time(application, frame, bound, self.timeout)
         return self._fitted(self.function.result(value), frame.exchange.terms.revision)
+
+    async def _call_in_time(
+        self, application: Application, frame: Frame, bound: dict[str, Any], seconds: float
+    ) -> Any:
+        with trio.move_on_after(seconds) as frame.timer:
+            return await call_function(application, frame, self.function, bound)
+        raise ToolError(f"The tool did not finish within {seconds:g} seconds.")
 
     def _fitted(self, result: CallToolResult, revision: Revision) -> CallToolResult:
         """The result as the revision's view of the output schema wants it."""
@@ -87,71 +87,33 @@ class RegisteredTool:
         value = codec_for(revision).structured(result.structured_content, schema)
         return attrs.evolve(result, structured_content=value)
 
-    def _take_retry(self, frame: Frame, application: Application) -> bool:
-        """Take what the request brings from an earlier round; False if it was for another frame.
 
-        Raises:
-            RequestError: The state cannot be used.
-        """
-        answers = application.parking.take_retry(frame)
-        if answers is None:
-            return False
-        if frame.lost_state and not self.replay:
-            raise RequestError(
-                INVALID_PARAMS,
-                "state lost: the handler that asked is gone; call the tool again",
-            )
-        frame.questions = Questions(answers=answers)
-        return True
-
-
-class ToolRegister:
-    """The tools of one server, in the order of their registration."""
-
-    def __init__(self) -> None:
-        self._tools: dict[str, RegisteredTool] = {}
-
-    def __iter__(self) -> Iterator[RegisteredTool]:
-        return iter(self._tools.values())
-
-    def __len__(self) -> int:
-        return len(self._tools)
-
-    def get(self, name: str) -> RegisteredTool:
-        """The tool of that name. Raises RequestError."""
-        tool = self._tools.get(name)
-        if tool is None:
-            raise RequestError(INVALID_PARAMS, f"Unknown tool: {name}")
-        return tool
-
-    def add(
-        self,
-        function: Callable[..., Any],
-        *,
-        name: str | None,
-        title: str | None,
-        description: str | None,
-        annotations: ToolAnnotations | None,
-        meta: dict[str, Any] | None,
-        replay: bool,
-    ) -> RegisteredTool:
-        """Register a function. Raises RegistrationError."""
-        compiled = compile_function(function, Context, name=name)
-        if not _NAME.fullmatch(compiled.name):
-            raise RegistrationError(
-                f"tool {compiled.name!r}: a name has 1 to 128 letters, digits, '_', '-' or '.'"
-            )
-        if compiled.name in self._tools:
-            raise RegistrationError(f"tool {compiled.name!r} is already registered")
-        listed = Tool(
-            name=compiled.name,
-            input_schema=compiled.input_schema,
-            title=title,
-            description=description or compiled.description,
-            output_schema=compiled.output_schema,
-            annotations=annotations,
-            meta=meta,
+def make_tool(
+    function: Callable[..., Any],
+    *,
+    name: str | None,
+    title: str | None,
+    description: str | None,
+    annotations: ToolAnnotations | None,
+    icons: tuple[Icon, ...] | None,
+    meta: dict[str, Any] | None,
+    timeout: float | None,
+    replay: bool,
+) -> RegisteredTool:
+    """Look at a tool's function. Raises RegistrationError."""
+    compiled = compile_function(function, Context, name=name)
+    if not _NAME.fullmatch(compiled.name):
+        raise RegistrationError(
+            f"tool {compiled.name!r}: a name has 1 to 128 letters, digits, '_', '-' or '.'"
         )
-        tool = RegisteredTool(listed, compiled, replay)
-        self._tools[compiled.name] = tool
-        return tool
+    listed = Tool(
+        name=compiled.name,
+        input_schema=compiled.input_schema,
+        title=title,
+        description=description or compiled.description,
+        output_schema=compiled.output_schema,
+        annotations=annotations,
+        icons=icons,
+        meta=meta,
+    )
+    return RegisteredTool(listed, compiled, timeout, replay)
