@@ -16,11 +16,10 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeAlias
 
 import attrs
-
-import trimcp
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -210,12 +209,22 @@ def _parser() -> argparse.ArgumentParser:
         epilog="`trimcp COMMAND --help` says more.",
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=f"trimcp {trimcp.__version__}")
+    parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _add_run(commands)
     _add_list(commands)
     _add_call(commands)
     return parser
+
+
+class _Version(argparse.Action):
+    """Looks the version up only when it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        from importlib.metadata import version
+
+        sys.stdout.write(f"trimcp {version('trimcp')}\n")
+        parser.exit()
 
 
 def _add_run(commands: Any) -> None:

@@ -3,58 +3,117 @@
 In the handshake era a question is a request of the server; in the stateless era it comes as the
 result of a call, and the answers go back with the call's retry.
 
-Specification: Elicitation; 2026-07-28, Multi Round-Trip Requests, Client Requirements.
+Specification: Elicitation; Sampling; Roots; 2026-07-28, Multi Round-Trip Requests, Client
+Requirements.
 """
 
 from __future__ import annotations
 
+import os
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+import attrs
 import trio
 
 from trimcp._groups import unwrapping
 from trimcp.errors import INVALID_PARAMS, ProtocolViolation, RequestError
 from trimcp.protocol import DecodeError, InvalidShape, codec_for, read_object
-from trimcp.runtime import method_not_found
-from trimcp.types import ElicitRequestFormParams, ElicitResult, EmptyResult
+from trimcp.runtime import InvalidSchema, SchemaChecker, method_not_found
+from trimcp.types import (
+    ClientCapabilities,
+    CreateMessageRequestParams,
+    CreateMessageResult,
+    ElicitationCapability,
+    ElicitRequestFormParams,
+    ElicitRequestURLParams,
+    ElicitResult,
+    EmptyResult,
+    ListRootsResult,
+    Root,
+    RootsCapability,
+    SamplingCapability,
+    TextContent,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
-
     from trimcp.protocol import Revision
     from trimcp.runtime import Frame
     from trimcp.types import InputRequiredResult
 
-__all__ = ["Answerer", "ElicitationCallback"]
+__all__ = ["Answerer", "ElicitationCallback", "Roots", "SamplingCallback", "UrlCallback"]
 
 #: Asked with the form; returns the content, an `ElicitResult`, or None for "declined".
-ElicitationCallback: TypeAlias = (
-    "Callable[[ElicitRequestFormParams], Awaitable[Mapping[str, Any] | ElicitResult | None]]"
+ElicitationCallback: TypeAlias = Callable[
+    [ElicitRequestFormParams], Awaitable[Mapping[str, Any] | ElicitResult | None]
+]
+
+#: Asked before the user is sent to a URL; returns whether they agreed, or an `ElicitResult`.
+UrlCallback: TypeAlias = Callable[[ElicitRequestURLParams], Awaitable[bool | ElicitResult]]
+
+#: Asked for a model's answer; returns it, or just its text.
+SamplingCallback: TypeAlias = Callable[
+    [CreateMessageRequestParams], Awaitable[CreateMessageResult | str]
+]
+
+#: The roots, or a function that gives them: paths, URIs or `Root`s.
+Roots: TypeAlias = (
+    Sequence[str | os.PathLike[str] | Root]
+    | Callable[[], Awaitable[Sequence[str | os.PathLike[str] | Root]]]
 )
 
 
+@attrs.frozen(kw_only=True)
 class Answerer:
-    """Runs the user's callbacks.
+    """Runs the user's callbacks; what has no callback is not declared.
 
-    Args:
-        elicitation: Answers form questions; None if the client cannot.
+    Attributes:
+        elicitation: Answers form questions.
+        url: Agrees to URL questions.
+        sampling: Gives a model's answers.
+        sampling_tools: Whether `sampling` understands tools.
+        roots: The client's roots.
     """
 
-    def __init__(self, elicitation: ElicitationCallback | None) -> None:
-        self._elicitation = elicitation
+    elicitation: ElicitationCallback | None = None
+    url: UrlCallback | None = None
+    sampling: SamplingCallback | None = None
+    sampling_tools: bool = False
+    roots: Roots | None = None
+
+    @property
+    def capabilities(self) -> ClientCapabilities:
+        """What the client can declare."""
+        elicitation = sampling = None
+        if self.elicitation is not None or self.url is not None:
+            elicitation = ElicitationCapability(
+                form=None if self.elicitation is None else {},
+                url=None if self.url is None else {},
+            )
+        if self.sampling is not None:
+            sampling = SamplingCapability(tools={} if self.sampling_tools else None)
+        return ClientCapabilities(
+            elicitation=elicitation,
+            sampling=sampling,
+            roots=None if self.roots is None else RootsCapability(list_changed=True),
+        )
 
     async def handle(self, frame: Frame) -> Any:
-        """A request of the server. Raises RequestError."""
+        """A request of the server (handshake era). Raises RequestError."""
         exchange = frame.exchange
         if exchange.method == "ping":
             return EmptyResult()
-        if exchange.method not in exchange.terms.revision.server_requests:
+        method = exchange.terms.revision.server_requests.get(exchange.method)
+        if method is None:
             raise method_not_found(exchange.method)
         try:
-            params = read_object(exchange.params)
-        except InvalidShape as error:
+            params: Any = read_object(exchange.params)
+            if method.params is not None:
+                params = codec_for(exchange.terms.revision).decode(params, method.params)
+        except (InvalidShape, DecodeError) as error:
             raise RequestError(INVALID_PARAMS, f"invalid params: {error}") from None
-        return await self._answer(exchange.method, params, exchange.terms.revision)
+        return await self._answer(exchange.method, params)
 
     async def answer_all(
         self, result: InputRequiredResult, revision: Revision
@@ -62,7 +121,7 @@ class Answerer:
         """Answer every question of a round, side by side.
 
         Returns:
-            The answers in wire form, by key; None if there was no question.
+            The answers, by key; None if there was no question.
 
         Raises:
             ProtocolViolation: A question is of a kind that this client did not declare.
@@ -70,16 +129,13 @@ class Answerer:
         if not result.input_requests:
             return None
         answers: dict[str, Any] = {}
-        codec = codec_for(revision)
 
         async def answer(key: str, method: str, params: Any) -> None:
-            wire = {} if params is None else codec.encode(params)
             try:
-                answers[key] = codec.encode(await self._answer(method, wire, revision))
+                answers[key] = await self._answer(method, params)
             except RequestError as error:
-                raise ProtocolViolation(
-                    f"the question {key!r} cannot be answered: {error}"
-                ) from error
+                flaw = f"the question {key!r} cannot be answered: {error}"
+                raise ProtocolViolation(flaw) from error
 
         with unwrapping():
             async with trio.open_nursery() as nursery:
@@ -87,16 +143,65 @@ class Answerer:
                     nursery.start_soon(answer, key, question.method, question.params)
         return answers
 
-    async def _answer(self, method: str, params: dict[str, Any], revision: Revision) -> Any:
-        if method != "elicitation/create" or self._elicitation is None:
-            raise method_not_found(method)
-        try:
-            form = codec_for(revision).decode(params, ElicitRequestFormParams)
-        except DecodeError as error:
-            raise RequestError(INVALID_PARAMS, f"invalid params: {error}") from None
-        answer = await self._elicitation(form)
-        if isinstance(answer, ElicitResult):
+    async def _answer(self, method: str, params: Any) -> Any:
+        if isinstance(params, ElicitRequestFormParams) and self.elicitation is not None:
+            return await _answer_form(self.elicitation, params)
+        if isinstance(params, ElicitRequestURLParams) and self.url is not None:
+            agreed = await self.url(params)
+            if isinstance(agreed, ElicitResult):
+                return agreed
+            return ElicitResult("accept" if agreed else "decline")
+        if isinstance(params, CreateMessageRequestParams) and self.sampling is not None:
+            return await self._sample(self.sampling, params)
+        if method == "roots/list" and self.roots is not None:
+            found = await self.roots() if callable(self.roots) else self.roots
+            return ListRootsResult([_root(each) for each in found])
+        raise method_not_found(method)
+
+    async def _sample(self, sample: SamplingCallback, params: CreateMessageRequestParams) -> Any:
+        if params.tools is not None and not self.sampling_tools:
+            raise RequestError(INVALID_PARAMS, "this client cannot sample with tools")
+        answer = await sample(params)
+        if isinstance(answer, CreateMessageResult):
             return answer
-        if answer is None:
-            return ElicitResult("decline")
-        return ElicitResult("accept", dict(answer))
+        return CreateMessageResult("assistant", (TextContent(answer),), model="unknown")
+
+
+async def _answer_form(ask: ElicitationCallback, params: ElicitRequestFormParams) -> ElicitResult:
+    """Run the callback, fill in defaults, and check the content against the form.
+
+    Raises:
+        RequestError: The form cannot be checked.
+        ValueError: The callback's content does not fit the form.
+    """
+    answer = await ask(params)
+    if answer is None:
+        return ElicitResult("decline")
+    if isinstance(answer, ElicitResult):
+        if answer.action != "accept":
+            return answer
+        answer = answer.content or {}
+    properties = params.requested_schema.get("properties", {})
+    defaults = {
+        name: schema["default"]
+        for name, schema in properties.items()
+        if isinstance(schema, dict) and "default" in schema
+    }
+    content = {**defaults, **answer}
+    try:
+        flaws = SchemaChecker(params.requested_schema).flaws(content)
+    except InvalidSchema as error:
+        raise RequestError(INVALID_PARAMS, f"the form is malformed: {error}") from None
+    if flaws is not None:
+        raise ValueError(f"the answer does not fit the form:\n{flaws}")
+    return ElicitResult("accept", content)
+
+
+def _root(value: str | os.PathLike[str] | Root) -> Root:
+    if isinstance(value, Root):
+        return value
+    text = os.fspath(value)
+    if "://" in text:
+        return Root(text)
+    path = Path(text).absolute()
+    return Root(path.as_uri(), path.name)

@@ -1,4 +1,4 @@
-"""The client: its life, and the verbs."""
+"""The client: its life, and how its requests are made."""
 
 from __future__ import annotations
 
@@ -6,85 +6,86 @@ import logging
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
+import attrs
 import trio
 
 from trimcp._groups import unwrapping
 from trimcp.errors import ConnectionLost, ProcessDied, ProtocolViolation
-from trimcp.protocol import Connection, Era, InvalidShape, Role, read_object
-from trimcp.runtime import Peer
-from trimcp.types import (
-    CallToolRequestParams,
-    CallToolResult,
-    ClientCapabilities,
-    ElicitationCapability,
-    Implementation,
-    InputRequiredResult,
-    ListToolsResult,
-    PaginatedRequestParams,
-    Tool,
+from trimcp.protocol import (
+    Connection,
+    DecodeError,
+    InvalidShape,
+    Role,
+    codec_for,
+    read_object,
 )
+from trimcp.runtime import Peer
+from trimcp.types import Implementation, InputRequiredResult, LoggingMessageNotificationParams
 
-from ._answers import Answerer
+from ._cache import ResponseCache, key_of
+from ._inbox import Inbox
 from ._negotiation import Agreement, Offer, agree, decode_result, known_revision
+from ._verbs import Verbs
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable
     from contextlib import AbstractAsyncContextManager
 
     from msgspec import Raw
 
     from trimcp.limits import Limits
+    from trimcp.protocol import Call, Terms
     from trimcp.runtime import Frame, ProgressCallback
     from trimcp.transports import ChildProcess, MessageChannel
-    from trimcp.types import ServerCapabilities
+    from trimcp.types import LoggingLevel, ServerCapabilities
 
-    from ._answers import ElicitationCallback
+    from ._answers import Answerer
 
-__all__ = ["Client", "Way"]
+__all__ = ["Client", "LogCallback", "Way"]
 
 logger = logging.getLogger("trimcp.client")
 
 Way: TypeAlias = "AbstractAsyncContextManager[tuple[MessageChannel, ChildProcess | None]]"
 
+#: Awaited with each log message of the server, one after another.
+LogCallback: TypeAlias = "Callable[[LoggingMessageNotificationParams], Awaitable[Any]]"
+
 #: Seconds for what still waits to be written when a client is left.
 _FLUSH_SECONDS: Final = 1.0
 
-#: Rounds of questions that one call may take.
-MAX_ROUNDS: Final = 20
 
-
-class Client:
-    """A connection to one MCP server, as `open_client` and its kin yield it.
-
-    Attributes:
-        revision: The protocol revision in use, such as `2026-07-28`.
-        server_info: How the server calls itself, if it does; for display only.
-        capabilities: What the server offers.
-        instructions: How the server wants to be used, or None.
-    """
+class Client(Verbs):
+    """A connection to one MCP server, as `open_client` and its kin yield it."""
 
     def __init__(
         self,
         way: Way,
         limits: Limits,
+        answerer: Answerer,
         *,
         name: str,
         version: str,
         revision: str | None,
         timeout: float,
         probe_timeout: float,
-        elicitation: ElicitationCallback | None,
+        max_rounds: int,
+        logging: LogCallback | None,
+        log_level: LoggingLevel | None,
     ) -> None:
+        super().__init__()
         self._way = way
         self._limits = limits
+        self._answerer = answerer
         self._pinned = None if revision is None else known_revision(revision)
         self._timeout = timeout
-        self._answerer = Answerer(elicitation)
-        capabilities = ClientCapabilities(
-            elicitation=None if elicitation is None else ElicitationCapability(form={})
-        )
+        self._max_rounds = max_rounds
         identity = Implementation(name=name, version=version)
-        self._offer = Offer(identity, capabilities, probe_timeout, timeout)
+        self._offer = Offer(identity, answerer.capabilities, probe_timeout, timeout)
+        self._cache = ResponseCache()
+        self._inbox = Inbox()
+        self._callbacks: dict[str, Callable[[Any], Awaitable[Any]]] = {}
+        self._on_log = logging
+        self._log_level = log_level
         self._closing = trio.Event()
         self._peer: Peer
         self._agreement: Agreement
@@ -100,15 +101,25 @@ class Client:
                 self._peer = Peer(connection, channel, self, self._limits)
                 self._peer.explain_loss = lambda reason: _loss(reason, child)
                 nursery.start_soon(self._peer.run)
+                nursery.start_soon(self._inbox.run)
                 self._agreement = await agree(self._peer, self._offer, self._pinned)
                 connection.terms = self._agreement.terms
                 try:
+                    await self._ask_for_logs()
                     yield self
                 finally:
                     # A call that was just given up has a cancellation waiting to be written.
                     with trio.CancelScope(shield=True, relative_deadline=_FLUSH_SECONDS):
                         await channel.flush()
                     nursery.cancel_scope.cancel(reason="the client was closed")
+
+    async def _ask_for_logs(self) -> None:
+        """A client that wants log messages says so, where the server would not send any."""
+        level = self._log_level
+        if level is None and self._on_log is not None and self._is_stateless:
+            level = "info"
+        if level is not None:
+            await self.set_log_level(level)
 
     async def run(self, *, task_status: trio.TaskStatus[Client] = trio.TASK_STATUS_IGNORED) -> None:
         """Keep the connection open until `close()`: for `await nursery.start(client.run)`."""
@@ -124,12 +135,12 @@ class Client:
 
     @property
     def revision(self) -> str:
-        """The protocol revision in use."""
+        """The protocol revision in use, such as `2026-07-28`."""
         return self._agreement.terms.revision.date
 
     @property
     def server_info(self) -> Implementation | None:
-        """How the server calls itself, if it does."""
+        """How the server calls itself, if it does; for display only."""
         return self._agreement.server_info
 
     @property
@@ -142,104 +153,109 @@ class Client:
         """How the server wants to be used."""
         return self._agreement.instructions
 
-    # -- verbs ----------------------------------------------------------------------------
+    @property
+    def dropped_notifications(self) -> int:
+        """Notifications that came faster than the callbacks could take them."""
+        return self._inbox.dropped
 
-    async def ping(self, *, timeout: float | None = None) -> None:
-        """Ask the server for a sign of life.
+    def clear_cache(self) -> None:
+        """Forget every result that the server allowed to keep."""
+        self._cache.drop()
 
-        The stateless era has no ping, so there `server/discover` is asked instead.
+    # -- requests -------------------------------------------------------------------------
 
-        Raises:
-            RequestError, RequestTimeout, ConnectionLost, ProtocolViolation: As every verb.
-        """
-        era = self._agreement.terms.revision.era
-        method = "ping" if era is Era.HANDSHAKE else "server/discover"
-        await self._peer.request(method, None, timeout=self._seconds(timeout))
-
-    async def list_tools(self, *, timeout: float | None = None) -> list[Tool]:
-        """All tools of the server, page by page.
-
-        Args:
-            timeout: Seconds for each page, instead of the client's default.
-
-        Raises:
-            RequestError, RequestTimeout, ConnectionLost, ProtocolViolation: As every verb.
-        """
-        tools: list[Tool] = []
-        cursor: str | None = None
-        seen: set[str] = set()
-        while True:
-            page = await self.list_tools_page(cursor, timeout=timeout)
-            tools += page.tools
-            cursor = page.next_cursor
-            if cursor is None:
-                return tools
-            if cursor in seen:
-                raise ProtocolViolation(f"tools/list repeats the cursor {cursor!r}")
-            seen.add(cursor)
-
-    async def list_tools_page(
-        self, cursor: str | None = None, *, timeout: float | None = None
-    ) -> ListToolsResult:
-        """One page of `tools/list`; `next_cursor` of the result leads to the next."""
-        params = PaginatedRequestParams(cursor)
-        call, raw = await self._peer.request("tools/list", params, timeout=self._seconds(timeout))
-        result: ListToolsResult = decode_result(call, _object(call.method, raw), ListToolsResult)
+    async def _ask(
+        self,
+        method: str,
+        params: Any,
+        *,
+        timeout: float | None,
+        progress: ProgressCallback | None = None,
+    ) -> Any:
+        result, _ = await self._ask_sized(method, params, timeout, progress)
         return result
 
-    async def call_tool(
-        self,
-        name: str,
-        arguments: Mapping[str, Any] | None = None,
-        *,
-        progress: ProgressCallback | None = None,
-        timeout: float | None = None,
-    ) -> CallToolResult:
-        """Call a tool; leaving the call (a cancel scope, an exception) cancels it.
+    async def _ask_sized(
+        self, method: str, params: Any, timeout: float | None, progress: ProgressCallback | None
+    ) -> tuple[Any, int]:
+        """One request with all its rounds; the result, and its size unless there were rounds."""
+        size = 0
+        for round_number in range(self._max_rounds):
+            call, raw = await self._request(method, params, timeout, progress)
+            if round_number == 0:
+                size = len(bytes(raw))
+            expected = call.terms.revision.client_requests[method].result
+            result = decode_result(call, _object(method, raw), expected)
+            if not isinstance(result, InputRequiredResult):
+                return result, 0 if round_number else size
+            responses = await self._answerer.answer_all(result, call.terms.revision)
+            params = attrs.evolve(
+                params, input_responses=responses, request_state=result.request_state
+            )
+        raise ProtocolViolation(f"the server asked more than {self._max_rounds} times")
+
+    async def _ask_cached(self, method: str, params: Any, *, timeout: float | None) -> Any:
+        revision = self._agreement.terms.revision
+        if method not in revision.cacheable:
+            return await self._ask(method, params, timeout=timeout)
+        key = key_of(method, codec_for(revision).encode(params))
+        kept = self._cache.find(key)
+        if kept is not None:
+            await trio.lowlevel.checkpoint()
+            return kept
+        result, size = await self._ask_sized(method, params, timeout, None)
+        if size:
+            # What took questions and answers is never kept (Caching).
+            self._cache.keep(key, size, result)
+        return result
+
+    async def _ask_raw(
+        self, method: str, params: dict[str, Any] | None, timeout: float | None
+    ) -> dict[str, Any]:
+        _, raw = await self._request(method, params, timeout, None)
+        return _object(method, raw)
+
+    async def _request(
+        self, method: str, params: Any, timeout: float | None, progress: ProgressCallback | None
+    ) -> tuple[Call, Raw]:
+        seconds = self._timeout if timeout is None else timeout
+        answer = await self._peer.request(method, params, timeout=seconds, on_progress=progress)
+        # Log messages that arrived before the answer are delivered before it.
+        await self._inbox.wait_caught_up()
+        return answer
+
+    def _use_terms(self, terms: Terms) -> None:
+        self._agreement = attrs.evolve(self._agreement, terms=terms)
+        self._peer.connection.terms = terms
+
+    # -- what the server sends by itself ----------------------------------------------------
+
+    def on_notification(self, method: str, callback: Callable[[Any], Awaitable[Any]]) -> None:
+        """Await a callback with the params of each notification of this method.
+
+        Callbacks run one after another, in the order of arrival; when too many wait, the newest
+        notifications are dropped and counted in `dropped_notifications`. An exception of a
+        callback ends the client.
 
         Args:
-            name: The tool's name.
-            arguments: Its arguments: values that JSON can express.
-            progress: Awaited with progress, total and message, one report after another. All
-                that ran are done when the call returns; while one runs, only the latest report
-                waits.
-            timeout: Seconds to wait for the answer, instead of the client's default. The time
-                spent in `progress` and in answering questions does not count.
-
-        Returns:
-            The result. A tool that failed returns one too, with `is_error` set.
-
-        Raises:
-            RequestError: The server answered with an error: an unknown tool, for example.
-            RequestTimeout: No answer came in time.
-            ConnectionLost: The server is gone.
-            ProtocolViolation: The answer is malformed, or asks for more rounds than allowed.
-
-        Specification: Tools, Calling Tools; 2026-07-28, Multi Round-Trip Requests.
+            method: Such as `notifications/tools/list_changed`, or one of an extension.
+            callback: Gets the params as they stand on the wire.
         """
-        params = CallToolRequestParams(name, None if arguments is None else dict(arguments))
-        for _ in range(MAX_ROUNDS):
-            call, raw = await self._peer.request(
-                "tools/call", params, timeout=self._seconds(timeout), on_progress=progress
-            )
-            method = call.terms.revision.client_requests[call.method]
-            result = decode_result(call, _object(call.method, raw), method.result)
-            if not isinstance(result, InputRequiredResult):
-                answer: CallToolResult = result
-                return answer
-            responses = await self._answerer.answer_all(result, call.terms.revision)
-            params = CallToolRequestParams(
-                name,
-                params.arguments,
-                input_responses=responses,
-                request_state=result.request_state,
-            )
-        raise ProtocolViolation(f"the server asked more than {MAX_ROUNDS} times")
+        self._callbacks[method] = callback
 
-    def _seconds(self, timeout: float | None) -> float:
-        return self._timeout if timeout is None else timeout
+    async def notify(self, method: str, params: dict[str, Any] | None = None) -> None:
+        """Send a notification to the server; for extensions."""
+        await self._peer.send(self._peer.connection.notify(method, params))
 
-    # -- requests of the server -----------------------------------------------------------
+    async def notify_roots_changed(self) -> None:
+        """Tell the server that the roots have changed; nothing in the stateless era, where it
+        asks anew each time.
+
+        Specification: Roots, Root List Changes (handshake era).
+        """
+        method = "notifications/roots/list_changed"
+        known = method in self._agreement.terms.revision.client_notifications
+        await self._peer.send(self._peer.connection.notify(method) if known else None)
 
     async def handle(self, frame: Frame) -> Any:
         """Handle one request of the server (handshake era)."""
@@ -250,7 +266,32 @@ class Client:
 
     def notified(self, peer: Peer, method: str, params: Raw | None) -> None:
         """A notification that concerns no single call."""
-        logger.debug("notification %s", method)
+        try:
+            wire = read_object(params)
+            if method == "notifications/message" and self._on_log is not None:
+                codec = codec_for(self._agreement.terms.revision)
+                self._inbox.put(self._on_log, codec.decode(wire, LoggingMessageNotificationParams))
+        except (InvalidShape, DecodeError) as error:
+            logger.debug("malformed %s: %s", method, error)
+            return
+        self._forget_changed(method)
+        callback = self._callbacks.get(method)
+        if callback is not None:
+            self._inbox.put(callback, wire)
+
+    def _forget_changed(self, method: str) -> None:
+        """What changed is not fresh any more, whatever its time to live was."""
+        if method in _CHANGED:
+            self._cache.drop(lambda key: key.startswith(_CHANGED[method]))
+
+
+#: The cached methods that a notification makes stale.
+_CHANGED: Final = {
+    "notifications/tools/list_changed": (b"tools/list\n",),
+    "notifications/prompts/list_changed": (b"prompts/list\n",),
+    "notifications/resources/list_changed": (b"resources/list\n", b"resources/templates/list\n"),
+    "notifications/resources/updated": (b"resources/read\n",),
+}
 
 
 def _object(method: str, raw: Raw) -> dict[str, Any]:

@@ -14,14 +14,17 @@ from trimcp import transports
 from trimcp._groups import unwrapping
 from trimcp.limits import Limits
 
+from ._answers import Answerer
 from ._client import Client
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from trimcp.transports import ChildProcess, MessageChannel
+    from trimcp.types import LoggingLevel
 
-    from ._answers import ElicitationCallback
+    from ._answers import ElicitationCallback, Roots, SamplingCallback, UrlCallback
+    from ._client import LogCallback
 
 __all__ = [
     "ClientOptions",
@@ -42,18 +45,33 @@ class ClientOptions(TypedDict, total=False):
     """What every way to open a client accepts.
 
     Attributes:
-        elicitation: Answers form questions of the server; without it the client declares that
-            it cannot.
+        elicitation: Answers form questions: gets the form, returns the content (defaults are
+            filled in, and the whole is checked), or None to decline. What has no callback the
+            client declares it cannot do.
+        url_elicitation: Agrees that the user is sent to a URL; returns True or False.
+        sampling: Gives a model's answer, or just its text.
+        sampling_tools: Whether `sampling` understands tools. Default False.
+        roots: The client's roots (paths, URIs, `Root`s), or an async function that gives them.
+        logging: Awaited with each log message of the server.
+        log_level: How severe a log message must be for the server to send it.
         revision: Pins the protocol revision, such as `"2025-11-25"`.
         timeout: Seconds to wait for an answer, unless a call says otherwise. Default 60.
         probe_timeout: Seconds after which a server that does not answer `server/discover` is
             taken for one of the handshake era. Default 10.
+        max_rounds: Rounds of questions that one call may take (stateless era). Default 20.
         name: How the client calls itself.
         version: Its version.
         limits: Bounds of everything that grows.
     """
 
     elicitation: ElicitationCallback | None
+    url_elicitation: UrlCallback | None
+    sampling: SamplingCallback | None
+    sampling_tools: bool
+    roots: Roots | None
+    logging: LogCallback | None
+    log_level: LoggingLevel | None
+    max_rounds: int
     revision: str | None
     timeout: float
     probe_timeout: float
@@ -82,12 +100,21 @@ def _client(way: Any, options: ClientOptions) -> Client:
     return Client(
         way,
         options.get("limits") or Limits(),
+        Answerer(
+            elicitation=options.get("elicitation"),
+            url=options.get("url_elicitation"),
+            sampling=options.get("sampling"),
+            sampling_tools=options.get("sampling_tools", False),
+            roots=options.get("roots"),
+        ),
         name=options.get("name", "trimcp"),
         version=options.get("version", "0.1.0"),
         revision=options.get("revision"),
         timeout=options.get("timeout", 60.0),
         probe_timeout=options.get("probe_timeout", 10.0),
-        elicitation=options.get("elicitation"),
+        max_rounds=options.get("max_rounds", 20),
+        logging=options.get("logging"),
+        log_level=options.get("log_level"),
     )
 
 

@@ -157,6 +157,11 @@ def to_json(value: Any) -> bytes:
     return pydantic.TypeAdapter(type(value)).dump_json(value, by_alias=True)
 
 
+def convert(value: Any, cls: Any) -> Any:
+    """A value of JSON as any type that pydantic knows. Raises ValueError."""
+    return pydantic.TypeAdapter(cls).validate_python(value)
+
+
 def _content_of(value: Any) -> CallToolResult:
     """The result of a function whose annotation promises no structure."""
     if value is None:

@@ -39,6 +39,9 @@ logger = logging.getLogger("trimcp.process")
 #: Seconds between the end of a child's output and its own; longer, and it only closed its output.
 _EXIT: Final = 0.5
 
+#: Seconds without output after which nothing is left of what a dead child wrote.
+_LEFTOVER: Final = 0.1
+
 #: Seconds from SIGTERM to SIGKILL when the caller was itself cancelled.
 _HURRY = 0.2
 
@@ -97,23 +100,38 @@ class ChildProcess:
             os.killpg(self.process.pid, number)
 
 
-@attrs.frozen(eq=False)
+@attrs.define(eq=False)
 class _Output(trio.abc.ReceiveStream):
     """A child's standard output, which ends when its exit status is known, or is not to come.
 
     A process that dies closes its output first and can be waited for a moment later, so without
-    the wait the errors of the calls in flight could not say how it ended.
+    the wait the errors of the calls in flight could not say how it ended. Where its own children
+    hold on to the output, the stream ends all the same once the process is gone and what it
+    wrote has been read.
     """
 
     process: trio.Process
     stream: trio.abc.ReceiveStream
+    _is_over: bool = False
+    _receiving: trio.CancelScope = attrs.field(factory=trio.CancelScope)
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        data = await self.stream.receive_some(max_bytes)
-        if not data:
-            with trio.move_on_after(_EXIT):
-                await self.process.wait()
-        return data
+        if not self._is_over:
+            with trio.CancelScope() as self._receiving:
+                data = await self.stream.receive_some(max_bytes)
+                if not data:
+                    with trio.move_on_after(_EXIT):
+                        await self.process.wait()
+                return data
+        with trio.move_on_after(_LEFTOVER):
+            return await self.stream.receive_some(max_bytes)
+        return b""
+
+    async def watch(self) -> None:
+        """Notice the end of the process, whoever else holds its output."""
+        await self.process.wait()
+        self._is_over = True
+        self._receiving.cancel(reason="the child process ended")
 
     async def aclose(self) -> None:
         await self.stream.aclose()
@@ -159,10 +177,12 @@ async def open_process_channel(
     child = ChildProcess(process, command, grace)
     assert process.stdin is not None
     assert process.stdout is not None
-    stream = trio.StapledStream(process.stdin, _Output(process, process.stdout))
+    output = _Output(process, process.stdout)
+    stream = trio.StapledStream(process.stdin, output)
     with unwrapping():
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_pump_stderr, child, limits.stderr_bytes, on_stderr)
+            nursery.start_soon(output.watch)
             try:
                 async with open_stream_channel(stream, limits, peer=command[0]) as channel:
                     yield channel, child

@@ -1,0 +1,384 @@
+"""What a client can ask a server."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+import attrs
+
+from trimcp.errors import ProtocolViolation
+from trimcp.protocol import Era
+from trimcp.runtime import InvalidSchema, SchemaChecker, convert
+from trimcp.types import (
+    UNSET,
+    CallToolRequestParams,
+    CallToolResult,
+    CompleteRequestParams,
+    CompleteResult,
+    Completion,
+    CompletionArgument,
+    CompletionContext,
+    GetPromptRequestParams,
+    GetPromptResult,
+    ListPromptsResult,
+    ListResourcesResult,
+    ListResourceTemplatesResult,
+    ListToolsResult,
+    PaginatedRequestParams,
+    Prompt,
+    PromptReference,
+    ReadResourceRequestParams,
+    ReadResourceResult,
+    Resource,
+    ResourceTemplate,
+    ResourceTemplateReference,
+    SetLevelRequestParams,
+    Tool,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from trimcp.runtime import ProgressCallback
+    from trimcp.types import LoggingLevel
+
+    from ._negotiation import Agreement
+
+__all__ = ["Verbs"]
+
+ResultT = TypeVar("ResultT")
+
+
+class Verbs:
+    """The verbs of a client. All of them raise, besides what they name:
+
+    * `RequestError`: the server answered with an error.
+    * `RequestTimeout`: no answer came in time (`timeout=`, else the client's default).
+    * `ConnectionLost`: the server is gone.
+    * `ProtocolViolation`: the answer is not what the protocol says it must be.
+
+    Leaving a call, by a cancel scope or an exception, cancels it at the server.
+    """
+
+    _agreement: Agreement
+
+    def __init__(self) -> None:
+        self._output_schemas: dict[str, Mapping[str, Any] | None] = {}
+        self._checkers: dict[str, SchemaChecker] = {}
+
+    @property
+    def _is_stateless(self) -> bool:
+        return self._agreement.terms.revision.era is Era.STATELESS
+
+    @abstractmethod
+    async def _ask(
+        self,
+        method: str,
+        params: Any,
+        *,
+        timeout: float | None,
+        progress: ProgressCallback | None = None,
+    ) -> Any:
+        """One request with all its rounds; the decoded result."""
+
+    @abstractmethod
+    async def _ask_cached(self, method: str, params: Any, *, timeout: float | None) -> Any:
+        """The same, or a result that is still fresh."""
+
+    # -- tools ----------------------------------------------------------------------------
+
+    async def list_tools(self, *, timeout: float | None = None) -> list[Tool]:
+        """All tools, page by page.
+
+        Args:
+            timeout: Seconds for each page.
+
+        Specification: Tools, Listing Tools.
+        """
+
+        async def page(cursor: str | None) -> tuple[tuple[Tool, ...], str | None]:
+            result = await self.list_tools_page(cursor, timeout=timeout)
+            return result.tools, result.next_cursor
+
+        return await _all_pages("tools/list", page)
+
+    async def list_tools_page(
+        self, cursor: str | None = None, *, timeout: float | None = None
+    ) -> ListToolsResult:
+        """One page of tools; `next_cursor` of the result leads to the next."""
+        params = PaginatedRequestParams(cursor)
+        result: ListToolsResult = await self._ask_cached("tools/list", params, timeout=timeout)
+        for tool in result.tools:
+            self._output_schemas[tool.name] = tool.output_schema
+            self._checkers.pop(tool.name, None)
+        return result
+
+    async def call_tool(
+        self,
+        name: str,
+        arguments: Mapping[str, Any] | None = None,
+        *,
+        progress: ProgressCallback | None = None,
+        timeout: float | None = None,
+    ) -> CallToolResult:
+        """Call a tool.
+
+        Args:
+            name: The tool's name.
+            arguments: Its arguments: values that JSON can express.
+            progress: Awaited with progress, total and message, one report after another. All
+                that ran are done when the call returns; while one runs, only the latest report
+                waits.
+            timeout: Seconds to wait for the answer. The time spent in `progress` and in
+                answering questions does not count.
+
+        Returns:
+            The result. A tool that failed returns one too, with `is_error` set. Structured
+            content is checked against the tool's output schema if the tool has been listed.
+
+        Specification: Tools, Calling Tools; 2026-07-28, Multi Round-Trip Requests.
+        """
+        params = CallToolRequestParams(name, None if arguments is None else dict(arguments))
+        result: CallToolResult = await self._ask(
+            "tools/call", params, timeout=timeout, progress=progress
+        )
+        self._check_output(name, result)
+        return result
+
+    def _check_output(self, name: str, result: CallToolResult) -> None:
+        schema = self._output_schemas.get(name)
+        if schema is None or result.is_error:
+            return
+        if result.structured_content is UNSET:
+            raise ProtocolViolation(f"tool {name!r} promises structured content and gave none")
+        flaws = self._checker(name, schema).flaws(result.structured_content)
+        if flaws is not None:
+            raise ProtocolViolation(f"tool {name!r}: its result does not fit its schema:\n{flaws}")
+
+    def _checker(self, name: str, schema: Mapping[str, Any]) -> SchemaChecker:
+        checker = self._checkers.get(name)
+        if checker is None:
+            try:
+                checker = self._checkers[name] = SchemaChecker(schema)
+            except InvalidSchema as error:
+                # Treating it as satisfied would be wrong.
+                raise ProtocolViolation(f"tool {name!r}: its output schema: {error}") from None
+        return checker
+
+    # -- resources ------------------------------------------------------------------------
+
+    async def list_resources(self, *, timeout: float | None = None) -> list[Resource]:
+        """All resources, page by page. Specification: Resources, Listing Resources."""
+
+        async def page(cursor: str | None) -> tuple[tuple[Resource, ...], str | None]:
+            result = await self.list_resources_page(cursor, timeout=timeout)
+            return result.resources, result.next_cursor
+
+        return await _all_pages("resources/list", page)
+
+    async def list_resources_page(
+        self, cursor: str | None = None, *, timeout: float | None = None
+    ) -> ListResourcesResult:
+        """One page of resources."""
+        params = PaginatedRequestParams(cursor)
+        result: ListResourcesResult = await self._ask_cached(
+            "resources/list", params, timeout=timeout
+        )
+        return result
+
+    async def list_resource_templates(
+        self, *, timeout: float | None = None
+    ) -> list[ResourceTemplate]:
+        """All templates, page by page. Specification: Resources, Resource Templates."""
+
+        async def page(cursor: str | None) -> tuple[tuple[ResourceTemplate, ...], str | None]:
+            result = await self.list_resource_templates_page(cursor, timeout=timeout)
+            return result.resource_templates, result.next_cursor
+
+        return await _all_pages("resources/templates/list", page)
+
+    async def list_resource_templates_page(
+        self, cursor: str | None = None, *, timeout: float | None = None
+    ) -> ListResourceTemplatesResult:
+        """One page of templates."""
+        params = PaginatedRequestParams(cursor)
+        result: ListResourceTemplatesResult = await self._ask_cached(
+            "resources/templates/list", params, timeout=timeout
+        )
+        return result
+
+    async def read_resource(self, uri: str, *, timeout: float | None = None) -> ReadResourceResult:
+        """Read a resource.
+
+        An unknown URI is a `RequestError` with code -32602, or -32002 in the handshake era.
+
+        Specification: Resources, Reading Resources.
+        """
+        params = ReadResourceRequestParams(uri)
+        result: ReadResourceResult = await self._ask_cached(
+            "resources/read", params, timeout=timeout
+        )
+        return result
+
+    # -- prompts and completion -----------------------------------------------------------
+
+    async def list_prompts(self, *, timeout: float | None = None) -> list[Prompt]:
+        """All prompts, page by page. Specification: Prompts, Listing Prompts."""
+
+        async def page(cursor: str | None) -> tuple[tuple[Prompt, ...], str | None]:
+            result = await self.list_prompts_page(cursor, timeout=timeout)
+            return result.prompts, result.next_cursor
+
+        return await _all_pages("prompts/list", page)
+
+    async def list_prompts_page(
+        self, cursor: str | None = None, *, timeout: float | None = None
+    ) -> ListPromptsResult:
+        """One page of prompts."""
+        params = PaginatedRequestParams(cursor)
+        result: ListPromptsResult = await self._ask_cached("prompts/list", params, timeout=timeout)
+        return result
+
+    async def get_prompt(
+        self,
+        name: str,
+        arguments: Mapping[str, str] | None = None,
+        *,
+        progress: ProgressCallback | None = None,
+        timeout: float | None = None,
+    ) -> GetPromptResult:
+        """Get the messages of a prompt. Specification: Prompts, Getting a Prompt."""
+        params = GetPromptRequestParams(name, None if arguments is None else dict(arguments))
+        result: GetPromptResult = await self._ask(
+            "prompts/get", params, timeout=timeout, progress=progress
+        )
+        return result
+
+    async def complete(
+        self,
+        argument: str,
+        value: str = "",
+        *,
+        prompt: str | None = None,
+        resource: str | None = None,
+        arguments: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+    ) -> Completion:
+        """Ask how an argument could go on.
+
+        Args:
+            argument: The argument of the prompt, or the variable of the template.
+            value: What has been typed so far.
+            prompt: The prompt's name.
+            resource: The resource template.
+            arguments: What the other arguments are already.
+            timeout: Seconds to wait for the answer.
+
+        Raises:
+            ValueError: It is not exactly one of `prompt` and `resource`.
+
+        Specification: Completion.
+        """
+        if (prompt is None) == (resource is None):
+            raise ValueError("a completion is asked of a prompt= or of a resource= template")
+        ref = PromptReference(prompt) if prompt is not None else None
+        params = CompleteRequestParams(
+            ref or ResourceTemplateReference(resource or ""),
+            CompletionArgument(argument, value),
+            None if arguments is None else CompletionContext(dict(arguments)),
+        )
+        result: CompleteResult = await self._ask("completion/complete", params, timeout=timeout)
+        return result.completion
+
+    # -- the rest -------------------------------------------------------------------------
+
+    async def ping(self, *, timeout: float | None = None) -> None:
+        """Ask the server for a sign of life.
+
+        The stateless era has no ping, so there `server/discover` is asked instead.
+
+        Specification: Ping (handshake era).
+        """
+        method = "server/discover" if self._is_stateless else "ping"
+        await self._ask(method, None, timeout=timeout)
+
+    async def set_log_level(self, level: LoggingLevel, *, timeout: float | None = None) -> None:
+        """Choose how severe a log message must be for the server to send it.
+
+        Handshake era: asks the server. Stateless era: every further request says so itself.
+
+        Specification: Logging, Setting Log Level.
+        """
+        if self._is_stateless:
+            self._use_terms(attrs.evolve(self._agreement.terms, log_level=level))
+        else:
+            await self._ask("logging/setLevel", SetLevelRequestParams(level), timeout=timeout)
+
+    @abstractmethod
+    def _use_terms(self, terms: Any) -> None:
+        """Send further requests under these terms."""
+
+    @overload
+    async def request(
+        self, method: str, params: Mapping[str, Any] | None = None, *, timeout: float | None = None
+    ) -> dict[str, Any]: ...
+
+    @overload
+    async def request(
+        self,
+        method: str,
+        params: Mapping[str, Any] | None,
+        result: type[ResultT],
+        *,
+        timeout: float | None = None,
+    ) -> ResultT: ...
+
+    async def request(
+        self,
+        method: str,
+        params: Mapping[str, Any] | None = None,
+        result: Any = None,
+        *,
+        timeout: float | None = None,
+    ) -> Any:
+        """Send any request: a method of an extension, for example.
+
+        Args:
+            method: The method.
+            params: Its params as they stand on the wire, without `_meta`.
+            result: What the result is converted to, as pydantic understands it; the wire
+                mapping by default.
+            timeout: Seconds to wait for the answer.
+        """
+        wire = await self._ask_raw(method, None if params is None else dict(params), timeout)
+        if result is None:
+            return wire
+        try:
+            return convert(wire, result)
+        except ValueError as error:
+            raise ProtocolViolation(f"the result of {method} does not fit:\n{error}") from None
+
+    @abstractmethod
+    async def _ask_raw(
+        self, method: str, params: dict[str, Any] | None, timeout: float | None
+    ) -> dict[str, Any]:
+        """One request, its result in wire form."""
+
+
+async def _all_pages(
+    method: str,
+    page: Callable[[str | None], Awaitable[tuple[tuple[ResultT, ...], str | None]]],
+) -> list[ResultT]:
+    """Turn pages to the end. Raises ProtocolViolation if the server goes in circles."""
+    items: list[ResultT] = []
+    cursor: str | None = None
+    seen: set[str] = set()
+    while True:
+        found, cursor = await page(cursor)
+        items += found
+        if cursor is None:
+            return items
+        if cursor in seen:
+            raise ProtocolViolation(f"{method} repeats the cursor {cursor!r}")
+        seen.add(cursor)
