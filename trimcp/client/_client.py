@@ -118,7 +118,7 @@ class Client(Verbs):
         level = self._log_level
         if level is None and self._on_log is not None and self._is_stateless:
             level = "info"
-        if level is not None:
+        if level is not None and (self._is_stateless or self.capabilities.logging is not None):
             await self.set_log_level(level)
 
     async def run(self, *, task_status: trio.TaskStatus[Client] = trio.TASK_STATUS_IGNORED) -> None:

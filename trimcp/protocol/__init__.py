@@ -15,7 +15,7 @@ from ._events import (
     RequestReceived,
     ResultReceived,
 )
-from ._exchange import Call, Exchange
+from ._exchange import Call, Exchange, TooLarge
 from ._revisions import (
     HANDSHAKE_REVISIONS,
     LATEST,
@@ -65,6 +65,7 @@ __all__ = [
     "Revision",
     "Role",
     "Terms",
+    "TooLarge",
     "ToolCall",
     "codec_for",
     "find_revision",

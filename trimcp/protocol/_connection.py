@@ -146,6 +146,7 @@ class Connection:
             terms,
             token,
             self._stamp,
+            self._limits.message_bytes,
             self._forget,
             batch,
         )

@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 OPEN = ExchangeState.OPEN
 
 
+class TooLarge(ValueError):
+    """An answer is longer than the limit."""
+
+
 class BatchAnswer:
     """Collects the answers to one batch, which are sent as one array (2025-03-26)."""
 
@@ -66,6 +70,7 @@ class Exchange:
         terms: What was agreed for it.
         progress_token: The token under which progress may be reported, or None.
         stamp: The encoded `_meta` of results.
+        limit: The largest answer, in bytes.
         state: Where it is in its life.
         owner: Whatever the driver runs for this exchange.
     """
@@ -76,6 +81,7 @@ class Exchange:
     terms: Terms
     progress_token: RequestId | None
     stamp: Raw
+    limit: int
     _closed: Callable[[Exchange], None]
     _batch: BatchAnswer | None = None
     state: ExchangeState = OPEN
@@ -98,16 +104,19 @@ class Exchange:
             result: A payload, or a mapping that is wire form already.
 
         Raises:
-            TypeError, ValueError: The result cannot be written as JSON. The exchange stays
-                open, so that it can still fail.
+            TooLarge: The result is longer than the limit.
+            TypeError, ValueError: The result cannot be written as JSON. In both cases the
+                exchange stays open, so that it can still fail.
         """
         if self.state is not OPEN:
             return self._close(ExchangeEvent.ANSWER, None)
         wire = dict(result) if isinstance(result, dict) else self.encode(result)
         if isinstance(result, InputRequiredResult):
             wire[RESULT_TYPE] = INPUT_REQUIRED
-        era = ERAS[self.terms.revision.era]
-        return self._close(ExchangeEvent.ANSWER, encode_answer(self.id, era.dress(wire, self)))
+        data = encode_answer(self.id, ERAS[self.terms.revision.era].dress(wire, self))
+        if len(data) > self.limit:
+            raise TooLarge(f"a result of {len(data)} bytes is longer than {self.limit}")
+        return self._close(ExchangeEvent.ANSWER, data)
 
     def fail(self, code: int, message: str, data: Any = None) -> bytes | None:
         """The error answer. Raises TypeError or ValueError as `answer` does."""

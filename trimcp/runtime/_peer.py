@@ -34,6 +34,7 @@ from trimcp.protocol import (
     Reply,
     RequestReceived,
     ResultReceived,
+    TooLarge,
 )
 from trimcp.transports import MessageChannel, Oversized
 
@@ -358,6 +359,9 @@ def _close(frame: Frame, outcome: Any) -> bytes | None:
         if isinstance(outcome, RequestError):
             return exchange.fail(outcome.code, outcome.message, outcome.data)
         return exchange.answer(outcome)
+    except TooLarge as error:
+        logger.warning("%s: %s", exchange.method, error)
+        return exchange.fail(LIMIT_EXCEEDED, str(error))
     except (TypeError, ValueError, RecursionError) as error:
         # The handler's result, or the data of its error, cannot be written as JSON.
         failure = failure_of(exchange, error)
