@@ -50,6 +50,7 @@ from ._messages import (
     encode_failure,
     encode_notification,
     encode_request,
+    id_in_head,
 )
 from ._revisions import LATEST_HANDSHAKE, Era, find_revision
 from ._shapes import InvalidShape, Meta, read_cancelled, read_meta, read_object, read_progress
@@ -99,6 +100,15 @@ class Connection:
         if isinstance(message, Batch):
             return self._on_batch(message)
         return self._on_message(message, None)
+
+    def receive_oversized(self, head: bytes, flaw: str) -> list[Event]:
+        """A message was too long and has been skipped.
+
+        Args:
+            head: Its first bytes; where they leave no doubt, they tell the id.
+            flaw: One sentence.
+        """
+        return self._on_malformed(Malformed(id_in_head(head), LIMIT_EXCEEDED, flaw), None)
 
     def _on_message(self, message: Message, batch: BatchAnswer | None) -> list[Event]:
         if isinstance(message, Request):
@@ -348,11 +358,6 @@ class Connection:
         """No answers can be sent any more: close the peer's exchanges."""
         for exchange in list(self._exchanges.values()):
             exchange.drop()
-
-    def refuse(self, code: int, message: str) -> bytes:
-        """The error for input whose id could not be read."""
-        omit_id = self.terms is None or self.terms.revision.parse_error_omits_id
-        return encode_failure(None, code, message, None, omit_id=omit_id)
 
     def _wire(self, params: Any, terms: Terms) -> dict[str, Any] | None:
         if params is None or isinstance(params, dict):

@@ -200,6 +200,20 @@ def _deeper(data: bytes, nesting: int) -> bool:
     return max(itertools.accumulate(memoryview(steps).cast("b")), default=0) > nesting
 
 
+_HEAD: Final = re.compile(
+    rb'\s*\{\s*"jsonrpc"\s*:\s*"2\.0"\s*,\s*"id"\s*:\s*(-?\d{1,18}|"[^"\\]*")\s*,'
+)
+
+
+def id_in_head(head: bytes) -> RequestId | None:
+    """The id of a message whose end is missing, if it stands where it cannot be mistaken."""
+    found = _HEAD.match(head)
+    try:
+        return None if found is None else _decode_any(found[1])
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
 # -- to bytes ---------------------------------------------------------------------------------
 
 

@@ -19,6 +19,7 @@ from trimcp.errors import (
     METHOD_NOT_FOUND,
     SHUTTING_DOWN,
     ConnectionLost,
+    LimitExceeded,
     ProtocolViolation,
     RequestError,
 )
@@ -134,8 +135,11 @@ class Peer:
                 if isinstance(data, Oversized):
                     self._on_oversized(data)
                 else:
-                    for event in self.connection.receive(data):
-                        _ON[type(event)](self, event)
+                    self._dispatch(self.connection.receive(data))
+
+    def _dispatch(self, events: list[Event]) -> None:
+        for event in events:
+            _ON[type(event)](self, event)
 
     def _input_ended(self) -> None:
         """Nothing more comes: answer what is in flight (stdio), or stop at once."""
@@ -284,7 +288,7 @@ class Peer:
     def _on_oversized(self, data: Oversized) -> None:
         limit = self._limits.message_bytes
         flaw = f"a message of {data.size} bytes is longer than the limit of {limit}"
-        self.send_nowait(self.connection.refuse(LIMIT_EXCEEDED, flaw))
+        self._dispatch(self.connection.receive_oversized(data.head, flaw))
 
     # -- requests to the peer -------------------------------------------------------------
 
@@ -307,6 +311,7 @@ class Peer:
             RequestTimeout: No answer came in time.
             ConnectionLost: The peer is gone.
             ProtocolViolation: The answer is unusable.
+            LimitExceeded: The request is longer than `Limits.message_bytes`.
         """
         if self._lost is not None:
             raise self._loss()
@@ -316,6 +321,8 @@ class Peer:
         )
         sent = False
         try:
+            if len(data) > self._limits.message_bytes:
+                raise LimitExceeded(f"a request of {len(data)} bytes is longer than the limit")
             await self.send(data)
             sent = True
             return call, await pending.wait(timeout, on_progress)

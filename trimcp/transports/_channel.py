@@ -26,9 +26,11 @@ class Oversized:
 
     Attributes:
         size: How many bytes were skipped.
+        head: The first of them, which may say which request it was.
     """
 
     size: int
+    head: bytes = attrs.field(default=b"", eq=False, repr=False)
 
 
 Incoming: TypeAlias = "bytes | Oversized"

@@ -24,6 +24,9 @@ __all__ = ["LineSplitter", "open_stream_channel"]
 
 _CHUNK = 64 * 1024
 
+#: Bytes kept of a line that is skipped.
+_HEAD = 256
+
 
 class LineSplitter:
     """Cuts a byte stream into lines.
@@ -36,6 +39,7 @@ class LineSplitter:
         self._limit = limit
         self._pieces: list[bytes] = []
         self._size = 0
+        self._head = b""
 
     def feed(self, data: bytes) -> list[Incoming]:
         """Take some bytes; return the lines they complete, without blank ones."""
@@ -56,13 +60,19 @@ class LineSplitter:
     def _add(self, piece: bytes) -> None:
         self._size += len(piece)
         if self._size > self._limit:
-            self._pieces.clear()
+            self._skip(piece)
         elif piece:
             self._pieces.append(piece)
 
+    def _skip(self, piece: bytes) -> None:
+        if not self._head:
+            self._head = b"".join([*self._pieces, piece[:_HEAD]])[:_HEAD]
+        self._pieces.clear()
+
     def _finish(self, lines: list[Incoming]) -> None:
         if self._size > self._limit:
-            lines.append(Oversized(self._size))
+            lines.append(Oversized(self._size, self._head))
+            self._head = b""
         else:
             line = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
             if line and not line.isspace():

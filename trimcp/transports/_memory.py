@@ -50,7 +50,9 @@ async def _carry(
     """The writer of one end is the reader of the other."""
 
     async def deliver(batch: list[bytes]) -> None:
-        await feed.send([data if len(data) <= limit else Oversized(len(data)) for data in batch])
+        await feed.send(
+            [data if len(data) <= limit else Oversized(len(data), data[:256]) for data in batch]
+        )
 
     with feed:
         await write_out(channel, deliver)
