@@ -28,6 +28,7 @@ from trimcp.errors import (
     ToolError,
 )
 from trimcp.limits import Limits
+from trimcp.runtime import Header
 from trimcp.server import Context, Server, Statistics
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "ConnectionLost",
     "Context",
     "Forbidden",
+    "Header",
     "LimitExceeded",
     "Limits",
     "MCPError",

@@ -133,6 +133,8 @@ def _classify(envelope: _Envelope) -> Message:
         return _failure(identity, envelope.error)
     if isinstance(envelope.result, Raw) and identity is not None:
         return Answer(identity, envelope.result)
+    if isinstance(envelope.result, Raw):
+        return Malformed(None, INVALID_REQUEST, "invalid response: no id", is_answer=True)
     return Malformed(identity, INVALID_REQUEST, "invalid request: no method, result or error")
 
 

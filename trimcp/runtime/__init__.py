@@ -4,7 +4,14 @@ from ._calls import ProgressCallback
 from ._contents import prompt_result, read_result
 from ._failures import failure_of
 from ._frame import Frame
-from ._functions import BadArguments, Function, compile_form, compile_function, convert
+from ._functions import (
+    BadArguments,
+    Function,
+    Header,
+    compile_form,
+    compile_function,
+    convert,
+)
 from ._parking import Answers, Parking, Questions
 from ._peer import HANDED_OVER, Handlers, Peer, method_not_found
 from ._schemas import InvalidSchema, SchemaChecker
@@ -19,6 +26,7 @@ __all__ = [
     "Frame",
     "Function",
     "Handlers",
+    "Header",
     "InvalidSchema",
     "InvalidTemplate",
     "Parking",

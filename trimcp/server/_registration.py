@@ -72,6 +72,8 @@ class Registration:
         annotations: ToolAnnotations | None = None,
         icons: Sequence[Icon] | None = None,
         meta: Mapping[str, Any] | None = None,
+        input_schema: Mapping[str, Any] | None = None,
+        output_schema: Mapping[str, Any] | None = None,
         timeout: float | None = None,
         replay: bool = False,
     ) -> Callable[[FunctionT], FunctionT]: ...
@@ -87,6 +89,8 @@ class Registration:
         annotations: ToolAnnotations | None = None,
         icons: Sequence[Icon] | None = None,
         meta: Mapping[str, Any] | None = None,
+        input_schema: Mapping[str, Any] | None = None,
+        output_schema: Mapping[str, Any] | None = None,
         timeout: float | None = None,
         replay: bool = False,
     ) -> Any:
@@ -104,6 +108,10 @@ class Registration:
             annotations: Hints for the client.
             icons: Pictures of it.
             meta: The tool's `_meta`.
+            input_schema: A JSON Schema (2020-12 unless it names another draft) instead of the
+                one made from the parameters. It is listed as given, arguments are checked
+                against it, and the function takes them all as one mapping.
+            output_schema: The same for the result.
             timeout: Seconds one call may run; the time spent waiting for the client's answer to
                 a question does not count. None for no bound.
             replay: Whether the tool may run again from the top, with the answers it already
@@ -111,8 +119,8 @@ class Registration:
                 What it does before a question must then be harmless to repeat.
 
         Raises:
-            RegistrationError: A parameter or the result has no JSON Schema, or the name is
-                taken or not allowed.
+            RegistrationError: A parameter or the result has no JSON Schema, a given schema cannot
+                be used, or the name is taken or not allowed.
 
         Specification: Tools.
         """
@@ -126,6 +134,8 @@ class Registration:
                 annotations=annotations,
                 icons=None if icons is None else tuple(icons),
                 meta=None if meta is None else dict(meta),
+                input_schema=input_schema,
+                output_schema=output_schema,
                 timeout=timeout,
                 replay=replay,
             )

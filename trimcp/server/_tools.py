@@ -21,7 +21,7 @@ from ._context import Context
 from ._running import call_function, handed_over
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from trimcp.protocol import Revision, ToolCall
     from trimcp.types import Icon, ToolAnnotations
@@ -97,11 +97,15 @@ def make_tool(
     annotations: ToolAnnotations | None,
     icons: tuple[Icon, ...] | None,
     meta: dict[str, Any] | None,
+    input_schema: Mapping[str, Any] | None,
+    output_schema: Mapping[str, Any] | None,
     timeout: float | None,
     replay: bool,
 ) -> RegisteredTool:
     """Look at a tool's function. Raises RegistrationError."""
-    compiled = compile_function(function, Context, name=name)
+    compiled = compile_function(
+        function, Context, name=name, input_schema=input_schema, output_schema=output_schema
+    )
     if not _NAME.fullmatch(compiled.name):
         raise RegistrationError(
             f"tool {compiled.name!r}: a name has 1 to 128 letters, digits, '_', '-' or '.'"

@@ -1,0 +1,102 @@
+"""From raw JSON to keyword arguments."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+import msgspec
+import pydantic
+
+from ._pydantic import explain
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from trimcp.runtime._schemas import SchemaChecker
+
+__all__ = ["Arguments", "BadArguments", "Binder", "GivenBinder", "ModelBinder"]
+
+
+class BadArguments(ValueError):
+    """The arguments do not fit; the message has one line for each flaw, with its JSON path."""
+
+
+class Arguments(pydantic.BaseModel):
+    """The base of the models made from signatures; what a function does not take is refused."""
+
+    model_config = pydantic.ConfigDict(extra="forbid", protected_namespaces=())
+
+
+class Binder(Protocol):
+    """Turns what a client sent into keyword arguments. Both methods raise BadArguments."""
+
+    def bind(self, raw: bytes) -> dict[str, Any]:
+        """From JSON."""
+
+    def bind_text(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """From values that came as text."""
+
+
+class ModelBinder:
+    """Binds by a model made from the function's signature.
+
+    Args:
+        model: The model.
+        names: The parameter of each of its fields.
+    """
+
+    def __init__(self, model: type[Arguments], names: dict[str, str]) -> None:
+        self._validator = model.__pydantic_validator__
+        self._names = tuple(names.items())
+
+    def bind(self, raw: bytes) -> dict[str, Any]:
+        try:
+            fields = self._validator.validate_json(raw).__dict__
+        except pydantic.ValidationError as error:
+            raise BadArguments(explain(error)) from None
+        return {name: fields[field] for field, name in self._names}
+
+    def bind_text(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        try:
+            fields = self._validator.validate_python(dict(values)).__dict__
+        except pydantic.ValidationError as error:
+            try:
+                # `"[1, 2]"` for a list, after `"5"` for a number has been tried.
+                parsed = {name: _parsed(value) for name, value in values.items()}
+                fields = self._validator.validate_python(parsed).__dict__
+            except pydantic.ValidationError:
+                raise BadArguments(explain(error)) from None
+        return {name: fields[field] for field, name in self._names}
+
+
+class GivenBinder:
+    """Binds by a JSON Schema that the user gave: all arguments go into one parameter.
+
+    Args:
+        checker: The schema.
+        parameter: The parameter that takes the arguments.
+    """
+
+    def __init__(self, checker: SchemaChecker, parameter: str) -> None:
+        self._checker = checker
+        self._parameter = parameter
+
+    def bind(self, raw: bytes) -> dict[str, Any]:
+        try:
+            return self.bind_text(msgspec.json.decode(raw))
+        except msgspec.DecodeError as error:
+            raise BadArguments(f"$: {error}") from None
+
+    def bind_text(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        flaws = self._checker.flaws(values)
+        if flaws is not None:
+            raise BadArguments(flaws)
+        return {self._parameter: values}
+
+
+def _parsed(text: Any) -> Any:
+    """The JSON in a text, or the text itself."""
+    try:
+        return msgspec.json.decode(text) if isinstance(text, str) else text
+    except (msgspec.DecodeError, RecursionError):
+        return text

@@ -1,0 +1,267 @@
+"""Looking at a user's function once, at registration.
+
+Specification: Tools, Data Types.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import types
+import typing
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import attrs
+import pydantic
+from pydantic.fields import FieldInfo
+
+from trimcp.errors import RegistrationError
+from trimcp.runtime._docstrings import describe
+from trimcp.runtime._schemas import InvalidSchema, SchemaChecker
+
+from ._arguments import Arguments, Binder, GivenBinder, ModelBinder
+from ._attrs import adapted
+from ._headers import check_headers
+from ._pydantic import PlainSchema, adapter_for, first_line
+from ._results import GivenOutput, Output, output_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from msgspec import Raw
+
+    from trimcp.types import CallToolResult
+
+__all__ = ["Function", "compile_function"]
+
+_NO_ARGUMENTS: Final = b"{}"
+
+
+@attrs.frozen(eq=False)
+class Function:
+    """A function that can be called with JSON.
+
+    Attributes:
+        call: The function itself.
+        name: Its name.
+        description: The prose of its docstring, or None.
+        input_schema: The schema of its arguments: an object.
+        parameters: The names of its parameters, the context left out.
+        is_async: Whether it is a coroutine function.
+        context: The name of the parameter that takes the `Context`, or None.
+    """
+
+    call: Callable[..., Any]
+    name: str
+    description: str | None
+    input_schema: dict[str, Any]
+    parameters: tuple[str, ...]
+    is_async: bool
+    context: str | None
+    _binder: Binder
+    _output: Output
+
+    @property
+    def output_schema(self) -> dict[str, Any] | None:
+        """The schema of its result; None when it gives content only."""
+        return self._output.schema
+
+    def bind(self, arguments: bytes | Raw | None) -> dict[str, Any]:
+        """Validate raw JSON and return keyword arguments.
+
+        Raises:
+            BadArguments: They do not fit the schema.
+        """
+        return self._binder.bind(_NO_ARGUMENTS if arguments is None else bytes(arguments))
+
+    def bind_text(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Validate values that came as text (a URI's variables, a prompt's arguments).
+
+        Text is read as the parameter's type: `"5"` as a number, `"[1, 2]"` as a list.
+
+        Raises:
+            BadArguments: They do not fit.
+        """
+        return self._binder.bind_text(values)
+
+    def result(self, value: Any) -> CallToolResult:
+        """Turn what the function returned into a tool result.
+
+        Raises:
+            TypeError, ValueError: It is not what the function promises, or it cannot be
+                written as JSON.
+        """
+        return self._output.result(value)
+
+
+def compile_function(
+    function: Callable[..., Any],
+    context_type: type,
+    *,
+    name: str | None = None,
+    kind: str = "tool",
+    input_schema: Mapping[str, Any] | None = None,
+    output_schema: Mapping[str, Any] | None = None,
+) -> Function:
+    """Look at a function.
+
+    Args:
+        function: A function, a bound method, a `functools.partial` or a callable object.
+        context_type: The class whose annotation marks the context parameter.
+        name: Its name, if not the function's own.
+        kind: What it is to become, for messages; only a tool's result has a schema.
+        input_schema: The schema of the arguments, if not made from the signature; the function
+            then takes all of them as one mapping.
+        output_schema: The schema of the result, if not made from the return annotation.
+
+    Raises:
+        RegistrationError: A parameter or the result cannot become JSON Schema, a given schema
+            cannot be used, or the function cannot be called with named arguments.
+    """
+    known = name or getattr(function, "__name__", None) or _inner_name(function)
+    label = f"{kind} {known!r}"
+    signature, hints = _signature(function, label)
+    description, documented = describe(_inner(function))
+    context: str | None = None
+    parameters: list[inspect.Parameter] = []
+    for parameter in signature.parameters.values():
+        if _is_context(hints.get(parameter.name, parameter.annotation), context_type):
+            context = parameter.name
+        else:
+            parameters.append(parameter)
+    if input_schema is None:
+        schema, binder = _from_signature(label, parameters, hints, documented)
+    else:
+        schema, binder = _from_schema(label, parameters, dict(input_schema))
+    returned = hints.get("return", signature.return_annotation)
+    return Function(
+        function,
+        known,
+        description,
+        schema,
+        tuple(parameter.name for parameter in parameters),
+        inspect.iscoroutinefunction(_inner(function)),
+        context,
+        binder,
+        _output(label, kind, returned, output_schema),
+    )
+
+
+def _inner(function: Callable[..., Any]) -> Callable[..., Any]:
+    while isinstance(function, functools.partial):
+        function = function.func
+    if inspect.isroutine(function):
+        return function
+    return type(function).__call__  # a callable object
+
+
+def _inner_name(function: Callable[..., Any]) -> str:
+    inner = function.func if isinstance(function, functools.partial) else type(function)
+    return getattr(inner, "__name__", "tool")
+
+
+def _signature(
+    function: Callable[..., Any], label: str
+) -> tuple[inspect.Signature, dict[str, Any]]:
+    try:
+        signature = inspect.signature(function)
+        hints = typing.get_type_hints(_inner(function), include_extras=True)
+    except (TypeError, ValueError, NameError, AttributeError) as error:
+        raise RegistrationError(f"{label}: its annotations cannot be read: {error}") from error
+    inner = _inner(function)
+    if inspect.isasyncgenfunction(inner) or inspect.isgeneratorfunction(inner):
+        raise RegistrationError(f"{label}: generators are not supported yet")
+    return signature, hints
+
+
+def _is_context(hint: Any, context_type: type) -> bool:
+    origin = typing.get_origin(hint) or hint
+    if origin is Annotated:
+        return _is_context(typing.get_args(hint)[0], context_type)
+    if origin in (typing.Union, types.UnionType):
+        return any(_is_context(each, context_type) for each in typing.get_args(hint))
+    return isinstance(origin, type) and issubclass(origin, context_type)
+
+
+# -- arguments --------------------------------------------------------------------------------
+
+
+def _from_signature(
+    label: str,
+    parameters: list[inspect.Parameter],
+    hints: dict[str, Any],
+    documented: dict[str, str],
+) -> tuple[dict[str, Any], Binder]:
+    """The input schema and binder that follow from the parameters' annotations."""
+    fields: dict[str, Any] = {}
+    names: dict[str, str] = {}
+    for parameter in parameters:
+        hint = hints.get(parameter.name, parameter.annotation)
+        field = f"arg_{len(names)}"
+        fields[field] = _field(label, parameter, hint, documented.get(parameter.name))
+        names[field] = parameter.name
+    try:
+        model = pydantic.create_model("Arguments", __base__=Arguments, **fields)
+    except (pydantic.errors.PydanticUserError, TypeError) as error:
+        raise RegistrationError(f"{label}: {first_line(error)}") from error
+    schema = model.model_json_schema(by_alias=True, schema_generator=PlainSchema)
+    schema.pop("title", None)
+    schema.pop("description", None)
+    schema.setdefault("properties", {})
+    check_headers(label, schema)
+    return schema, ModelBinder(model, names)
+
+
+def _field(
+    label: str, parameter: inspect.Parameter, hint: Any, description: str | None
+) -> tuple[Any, Any]:
+    """The annotation and default of one parameter, for pydantic's model."""
+    where = f"{label}, parameter {parameter.name!r}"
+    if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+        raise RegistrationError(f"{where}: *args and **kwargs have no JSON Schema")
+    if parameter.kind is parameter.POSITIONAL_ONLY:
+        raise RegistrationError(f"{where}: arguments are passed by name, so drop the '/'")
+    annotation = Any if hint is parameter.empty else hint
+    adapter_for(annotation, where)
+    default = ... if parameter.default is parameter.empty else parameter.default
+    extra: dict[str, Any] = {"alias": parameter.name}
+    if description and not _has_description(annotation, default):
+        extra["description"] = description
+    # An alias, since some argument names mean something to pydantic's own classes.
+    return Annotated[adapted(annotation), pydantic.Field(**extra)], default
+
+
+def _has_description(annotation: Any, default: Any) -> bool:
+    """Whether the user described the argument with `Field(description=…)`."""
+    metadata = (*getattr(annotation, "__metadata__", ()), default)
+    return any(isinstance(each, FieldInfo) and each.description for each in metadata)
+
+
+def _from_schema(
+    label: str, parameters: list[inspect.Parameter], schema: dict[str, Any]
+) -> tuple[dict[str, Any], Binder]:
+    """The binder for a schema that the user gave."""
+    if schema.get("type") != "object":
+        raise RegistrationError(f'{label}: its input schema must have "type": "object"')
+    if len(parameters) != 1:
+        raise RegistrationError(
+            f"{label}: with an input schema given, the function takes one mapping, and "
+            "optionally the context"
+        )
+    try:
+        checker = SchemaChecker(schema)
+    except InvalidSchema as error:
+        raise RegistrationError(f"{label}, its input schema: {error}") from error
+    return schema, GivenBinder(checker, parameters[0].name)
+
+
+# -- result -----------------------------------------------------------------------------------
+
+
+def _output(label: str, kind: str, hint: Any, schema: Mapping[str, Any] | None) -> Output:
+    if schema is not None:
+        try:
+            return GivenOutput(dict(schema))
+        except InvalidSchema as error:
+            raise RegistrationError(f"{label}, its output schema: {error}") from error
+    return output_of(hint, label) if kind == "tool" else Output()
