@@ -39,7 +39,7 @@ class Limits:
         parked: Handlers that wait for the client's answer to a question (stateless era). Over
             it, the one that has waited longest is cancelled. 0 turns waiting off; tools
             registered with `replay=True` still work.
-        parked_seconds: How long a handler waits for such an answer.
+        parked_seconds: How long a handler waits for such an answer, in either era.
         stderr_bytes: The longest single line of a child's standard error kept in memory.
     """
 

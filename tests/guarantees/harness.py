@@ -6,8 +6,12 @@ as broken.
 
 from __future__ import annotations
 
+import functools
+import gc
 import json
+import operator
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -198,6 +202,7 @@ class Lines:
 
     def __init__(self) -> None:
         self.seen: list[str] = []
+        self.ended = trio.Event()
         self._news = trio.Event()
 
     def add(self, text: str) -> None:
@@ -208,7 +213,7 @@ class Lines:
     async def wait(self, *wanted: str, within: float = PATIENCE) -> None:
         """Wait until all these lines have come. Raises trio.TooSlowError."""
         for each in wanted:
-            await self.wait_for(lambda text, each=each: text == each, within=within)
+            await self.wait_for(functools.partial(operator.eq, each), within=within)
 
     async def wait_for(self, fits: Callable[[str], bool], within: float = PATIENCE) -> str:
         """The first line that fits. Raises trio.TooSlowError."""
@@ -226,6 +231,13 @@ class Lines:
             *complete, rest = (rest + bytes(data)).split(b"\n")
             for each in complete:
                 self.add(each.decode(errors="replace"))
+        self.ended.set()
+
+    async def whole(self, within: float = PATIENCE) -> str:
+        """Everything, once it has ended."""
+        with trio.fail_after(within):
+            await self.ended.wait()
+        return "\n".join(self.seen)
 
 
 # -- processes --------------------------------------------------------------------------------
@@ -284,6 +296,8 @@ async def started(
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         cwd=ROOT,
+        # Buffers as users have them, whatever is set where the tests run.
+        env={key: value for key, value in os.environ.items() if key != "PYTHONUNBUFFERED"},
         start_new_session=True,
         **options,
     )
@@ -411,6 +425,46 @@ def stopwatch() -> Iterator[Callable[[], float]]:
     """Seconds since the block was entered."""
     began = trio.current_time()
     yield lambda: trio.current_time() - began
+
+
+# -- what a process holds ---------------------------------------------------------------------
+
+
+@attrs.frozen
+class Resources:
+    """What a process holds at a moment.
+
+    Attributes:
+        memory: Bytes of memory in use by the process.
+        blocks: Objects that Python's allocator has given out.
+        tasks: Tasks in the tree.
+        descriptors: Open file descriptors.
+    """
+
+    memory: int
+    blocks: int
+    tasks: int
+    descriptors: int
+
+    @classmethod
+    def now(cls) -> Resources:
+        """Of this process, garbage collected first."""
+        gc.collect()
+        statm = Path("/proc/self/statm")
+        if statm.exists():
+            memory = int(statm.read_text().split()[1]) * resource.getpagesize()
+        else:
+            memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return cls(memory, sys.getallocatedblocks(), len(tasks()), len(os.listdir("/dev/fd")))
+
+    def since(self, before: Resources) -> Resources:
+        """The growth."""
+        return Resources(
+            self.memory - before.memory,
+            self.blocks - before.blocks,
+            self.tasks - before.tasks,
+            self.descriptors - before.descriptors,
+        )
 
 
 # -- the task tree ----------------------------------------------------------------------------

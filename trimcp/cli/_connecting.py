@@ -12,6 +12,7 @@ from trimcp.errors import MCPError, ProcessDied
 
 from ._errors import CommandError, UsageError, explain, reason
 from ._loading import split_object
+from ._peer_logs import log_options
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -47,6 +48,7 @@ async def connected(options: Connecting, elicitation: Ask | None = None) -> Asyn
             revision=options.revision,
             timeout=options.timeout,
             probe_timeout=min(_PROBE_SECONDS, options.timeout),
+            **log_options(options.verbosity),
         )
     except ValueError as error:
         raise UsageError(str(error)) from error

@@ -35,12 +35,14 @@ from trimcp.types import (
     RootsCapability,
     SamplingCapability,
     TextContent,
+    ToolResultContent,
+    ToolUseContent,
 )
 
 if TYPE_CHECKING:
     from trimcp.protocol import Revision
     from trimcp.runtime import Frame
-    from trimcp.types import InputRequiredResult
+    from trimcp.types import InputRequiredResult, SamplingMessage
 
 __all__ = ["Answerer", "ElicitationCallback", "Roots", "SamplingCallback", "UrlCallback"]
 
@@ -156,15 +158,39 @@ class Answerer:
         if method == "roots/list" and self.roots is not None:
             found = await self.roots() if callable(self.roots) else self.roots
             return ListRootsResult([_root(each) for each in found])
+        if method == "elicitation/create" and (self.elicitation or self.url) is not None:
+            raise RequestError(INVALID_PARAMS, "this client has not declared that mode")
         raise method_not_found(method)
 
     async def _sample(self, sample: SamplingCallback, params: CreateMessageRequestParams) -> Any:
-        if params.tools is not None and not self.sampling_tools:
+        wants_tools = params.tools is not None or params.tool_choice is not None
+        if wants_tools and not self.sampling_tools:
             raise RequestError(INVALID_PARAMS, "this client cannot sample with tools")
+        _check_tool_results(params.messages)
         answer = await sample(params)
         if isinstance(answer, CreateMessageResult):
             return answer
         return CreateMessageResult("assistant", (TextContent(answer),), model="unknown")
+
+
+def _check_tool_results(messages: Sequence[SamplingMessage]) -> None:
+    """Each use of a tool is answered by the next message, which holds nothing but results.
+
+    Raises:
+        RequestError: It is not so.
+
+    Specification: Sampling, Message Content Constraints.
+    """
+    used: set[str] = set()
+    for message in messages:
+        results = [each for each in message.content if isinstance(each, ToolResultContent)]
+        if results and len(results) < len(message.content):
+            raise RequestError(INVALID_PARAMS, "tool results are mixed with other content")
+        if {each.tool_use_id for each in results} != used:
+            raise RequestError(INVALID_PARAMS, "tool uses and tool results do not match")
+        used = {each.id for each in message.content if isinstance(each, ToolUseContent)}
+    if used:
+        raise RequestError(INVALID_PARAMS, "tool uses and tool results do not match")
 
 
 async def _answer_form(ask: ElicitationCallback, params: ElicitRequestFormParams) -> ElicitResult:
@@ -198,10 +224,13 @@ async def _answer_form(ask: ElicitationCallback, params: ElicitRequestFormParams
 
 
 def _root(value: str | os.PathLike[str] | Root) -> Root:
-    if isinstance(value, Root):
-        return value
-    text = os.fspath(value)
-    if "://" in text:
-        return Root(text)
-    path = Path(text).absolute()
-    return Root(path.as_uri(), path.name)
+    """Raises ValueError for a URI that is no `file://` one: the protocol has no other roots."""
+    if not isinstance(value, Root):
+        text = os.fspath(value)
+        if "://" not in text:
+            path = Path(text).absolute()
+            return Root(path.as_uri(), path.name)
+        value = Root(text)
+    if not value.uri.startswith("file://"):
+        raise ValueError(f"a root is a file:// URI, not {value.uri!r}")
+    return value

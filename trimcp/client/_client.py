@@ -10,7 +10,7 @@ import attrs
 import trio
 
 from trimcp._groups import unwrapping
-from trimcp.errors import ConnectionLost, ProcessDied, ProtocolViolation
+from trimcp.errors import ConnectionLost, ProcessDied, ProtocolViolation, RequestError
 from trimcp.protocol import (
     Connection,
     DecodeError,
@@ -203,7 +203,13 @@ class Client(Verbs):
         if kept is not None:
             await trio.lowlevel.checkpoint()
             return kept
-        result, size = await self._ask_sized(method, params, timeout, None)
+        try:
+            result, size = await self._ask_sized(method, params, timeout, None)
+        except RequestError:
+            if getattr(params, "cursor", None) is not None:
+                # Pages that lead to a cursor which is no longer good are not good either.
+                self._cache.drop(lambda key: key.startswith(method.encode() + b"\n"))
+            raise
         if size:
             # What took questions and answers is never kept (Caching).
             self._cache.keep(key, size, result)

@@ -196,7 +196,13 @@ def decode_result(call: Call, wire: dict[str, Any], cls: Any) -> Any:
     Raises:
         ProtocolViolation: It is not what the method's result must be.
     """
+    revision = call.terms.revision
+    kind = wire.get("resultType", "complete")
+    # Where there may be questions instead, the codec tells the two types apart.
+    is_plain = revision.era is Era.STATELESS and call.method not in revision.multi_round
+    if is_plain and kind != "complete":
+        raise ProtocolViolation(f"the result of {call.method} has the type {kind!r}")
     try:
-        return codec_for(call.terms.revision).decode(wire, cls)
+        return codec_for(revision).decode(wire, cls)
     except (DecodeError, InvalidShape) as error:
         raise ProtocolViolation(f"the result of {call.method} is malformed: {error}") from None

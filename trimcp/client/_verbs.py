@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import attrs
 
-from trimcp.errors import ProtocolViolation
+from trimcp.errors import INVALID_PARAMS, ProtocolViolation, RequestError
 from trimcp.protocol import Era
 from trimcp.runtime import InvalidSchema, SchemaChecker, convert
 from trimcp.types import (
@@ -370,12 +370,25 @@ async def _all_pages(
     method: str,
     page: Callable[[str | None], Awaitable[tuple[tuple[ResultT, ...], str | None]]],
 ) -> list[ResultT]:
-    """Turn pages to the end. Raises ProtocolViolation if the server goes in circles."""
+    """Turn pages to the end; begin again, once, if a cursor becomes invalid on the way.
+
+    Raises:
+        ProtocolViolation: The server goes in circles.
+    """
     items: list[ResultT] = []
     cursor: str | None = None
     seen: set[str] = set()
+    again = True
     while True:
-        found, cursor = await page(cursor)
+        try:
+            found, cursor = await page(cursor)
+        except RequestError as error:
+            if cursor is None or error.code != INVALID_PARAMS or not again:
+                raise
+            again = False
+            items, cursor = [], None
+            seen.clear()
+            continue
         items += found
         if cursor is None:
             return items

@@ -134,6 +134,8 @@ class Connection:
         return [AnswerUnusable(call, message.message)]
 
     def _on_request(self, request: Request, batch: BatchAnswer | None) -> list[Event]:
+        if self.role is Role.CLIENT and self._is_stateless:
+            return [Ignored(f"{request.method}: servers send no requests in this revision")]
         try:
             if request.id in self._exchanges:
                 raise Rejected(INVALID_REQUEST, f"id {request.id!r} is already in use")
@@ -365,6 +367,11 @@ class Connection:
         return codec_for(terms.revision).encode(params)
 
     # -- bookkeeping ----------------------------------------------------------------------
+
+    @property
+    def is_initialized(self) -> bool:
+        """Whether the client has said that the handshake is complete (handshake era)."""
+        return self.session is SessionState.READY
 
     @property
     def open_exchanges(self) -> int:

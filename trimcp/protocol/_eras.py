@@ -122,7 +122,7 @@ class StatelessEra:
         result.setdefault(RESULT_TYPE, COMPLETE)
         if result[RESULT_TYPE] == COMPLETE and exchange.method in exchange.terms.revision.cacheable:
             # Without a word from the server a result is stale at once and nobody else's.
-            result.setdefault(TTL_MS, 0)
+            result[TTL_MS] = max(0, result.get(TTL_MS, 0))
             result.setdefault(CACHE_SCOPE, "private")
         own = result.get(META)
         if own is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, overload
 
 import trio
 
@@ -28,11 +28,19 @@ from trimcp.types import (
 )
 
 if TYPE_CHECKING:
+    from typing_extensions import TypeVar
+
     from ._application import Application
 
-__all__ = ["Context", "current_context"]
+    LifespanT = TypeVar("LifespanT", default=Any)
+else:
+    # Defaults of type variables came with Python 3.13; only type checkers need this one.
+    from typing import TypeVar
 
-LifespanT = TypeVar("LifespanT")
+    LifespanT = TypeVar("LifespanT")
+
+__all__ = ["Context", "LifespanT", "current_context"]
+
 AskedT = TypeVar("AskedT")
 
 _current: ContextVar[Context[Any]] = ContextVar("trimcp_context")
@@ -174,7 +182,7 @@ class Context(Generic[LifespanT]):
         """Ask the user to fill in a form, and wait for it.
 
         In the stateless era the handler waits between two requests of the client, bounded by
-        `Limits.parked` and `Limits.parked_seconds`.
+        `Limits.parked`. It never waits longer than `Limits.parked_seconds`.
 
         Args:
             message: What the user is asked.
@@ -189,6 +197,7 @@ class Context(Generic[LifespanT]):
         Raises:
             AnswerRefused: The user declined or dismissed the question.
             MissingCapability: The client cannot ask its user (-32021 in the stateless era).
+            RequestTimeout: No answer came in time (handshake era).
             RequestError: The request is of a kind that may not ask, or the answer does not fit.
             RegistrationError: `asked` cannot be asked for in a form.
 
@@ -221,9 +230,14 @@ class Context(Generic[LifespanT]):
         exchange = self._frame.exchange
         revision = exchange.terms.revision
         if revision.era is Era.HANDSHAKE:
+            peer = self._frame.peer
+            if not peer.connection.is_initialized:
+                # Lifecycle: nothing but pings and logs before `notifications/initialized`.
+                raise RequestError(INVALID_REQUEST, "the client has not finished the handshake")
+            seconds = self._application.server.limits.parked_seconds
             self._frame.pause()
             try:
-                _, raw = await self._frame.peer.request(method, params, terms=exchange.terms)
+                _, raw = await peer.request(method, params, terms=exchange.terms, timeout=seconds)
             finally:
                 self._frame.resume()
             return read_object(raw)

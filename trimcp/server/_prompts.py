@@ -63,7 +63,8 @@ class RegisteredPrompt:
         try:
             bound = self.function.bind_text(arguments)
         except BadArguments as error:
-            flaw = f"Invalid arguments for prompt {self.description.name}: {error}"
+            flaws = str(error).replace("\n", "; ")
+            flaw = f"Invalid arguments for prompt {self.description.name}: {flaws}"
             raise RequestError(INVALID_PARAMS, flaw) from None
         value = await call_function(application, frame, self.function, bound)
         return prompt_result(value, self.description.description)

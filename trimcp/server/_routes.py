@@ -121,6 +121,8 @@ async def _get_prompt(application: Application, frame: Frame) -> Any:
 
 
 async def _complete(application: Application, frame: Frame) -> CompleteResult:
+    if not application.server.completions:
+        raise method_not_found(frame.exchange.method)
     params = _decode(frame.exchange, CompleteRequestParams)
     key = _completed(application.server, params.ref, params.argument.name)
     given = None if params.context is None else params.context.arguments

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic
 
 import trio
 
@@ -14,7 +14,7 @@ from trimcp.limits import Limits
 from trimcp.types import Implementation
 
 from ._application import Application
-from ._context import Context, current_context
+from ._context import Context, LifespanT, current_context
 from ._registration import Registration
 from ._statistics import Statistics
 
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 __all__ = ["Server"]
 
 logger = logging.getLogger("trimcp.server")
-
-LifespanT = TypeVar("LifespanT")
 
 #: Seconds that requests in flight get at shutdown.
 _STDIO_GRACE = 0.5

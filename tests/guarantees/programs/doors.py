@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from trimcp import Server
-
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from trimcp import Server
 
 
 def arguments() -> argparse.Namespace:

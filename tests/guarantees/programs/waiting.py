@@ -12,7 +12,7 @@ from tests.guarantees.programs.doors import arguments, noted_lifespan, say, serv
 from trimcp import Context, Server
 
 options = arguments()
-server = Server(
+server: Server[None] = Server(
     "waiting",
     lifespan=noted_lifespan,
     shutdown_grace=options.grace,

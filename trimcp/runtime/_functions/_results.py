@@ -31,7 +31,15 @@ if TYPE_CHECKING:
 __all__ = ["Output", "output_of"]
 
 _CONTENT: Final = (TextContent, ImageContent, AudioContent, ResourceLink, EmbeddedResource)
-_UNSTRUCTURED: Final = (inspect.Signature.empty, Any, None, type(None), str)
+_UNSTRUCTURED: Final = (
+    inspect.Signature.empty,
+    Any,
+    None,
+    type(None),
+    typing.NoReturn,
+    typing.Never,
+    str,
+)
 
 
 class Output:
@@ -64,6 +72,8 @@ class AnnotatedOutput(Output):
 
     def result(self, value: Any) -> CallToolResult:
         if isinstance(value, CallToolResult):
+            if _promises(value):
+                self._adapter.validate_json(msgspec.json.encode(value.structured_content))
             return value
         checked = self._adapter.validate_python(value)
         return _structured(self._adapter.dump_json(checked, by_alias=True))
@@ -85,12 +95,17 @@ class GivenOutput(Output):
 
     def result(self, value: Any) -> CallToolResult:
         if isinstance(value, CallToolResult):
+            if _promises(value):
+                self._check(msgspec.json.encode(value.structured_content))
             return value
         raw = to_json(value)
+        self._check(raw)
+        return _structured(raw)
+
+    def _check(self, raw: bytes) -> None:
         flaws = self._checker.flaws(msgspec.json.decode(raw))
         if flaws is not None:
             raise ValueError(f"the tool's result does not fit its output schema:\n{flaws}")
-        return _structured(raw)
 
 
 def output_of(hint: Any, label: str) -> Output:
@@ -98,6 +113,15 @@ def output_of(hint: Any, label: str) -> Output:
     if hint in _UNSTRUCTURED or any(_is_content(each) for each in _flatten(hint)):
         return Output()
     return AnnotatedOutput(adapter_for(hint, f"{label}, its result"))
+
+
+def _promises(result: CallToolResult) -> bool:
+    """Whether this result must fit the output schema. Raises ValueError if it has no structure."""
+    if result.is_error:
+        return False
+    if result.structured_content is UNSET:
+        raise ValueError("the tool promises structured content and gave none")
+    return True
 
 
 def _structured(raw: bytes) -> CallToolResult:

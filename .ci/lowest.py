@@ -1,0 +1,21 @@
+"""Print the lowest versions of the run-time dependencies that pyproject.toml allows, as pins."""
+
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parents[1] / "pyproject.toml"
+
+
+def pin(requirement: str) -> str:
+    """`attrs>=25.4` as `attrs==25.4`."""
+    found = re.fullmatch(r"([\w.-]+)\s*>=\s*([\w.]+)(?:,.*)?", requirement)
+    if found is None:
+        sys.exit(f"{requirement!r} has no floor of the form NAME>=VERSION")
+    return f"{found[1]}=={found[2]}"
+
+
+if __name__ == "__main__":
+    requirements = tomllib.loads(PROJECT.read_text())["project"]["dependencies"]
+    print("\n".join(map(pin, requirements)))

@@ -1,0 +1,309 @@
+"""Running the real command: as a program among programs, and at a terminal."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import select
+import signal
+import struct
+import subprocess
+import sys
+import termios
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+#: Seconds after which something that should have come is given up; nothing is timed by it.
+PATIENCE: Final = 30.0
+
+COMMAND: Final = (sys.executable, "-m", "trimcp")
+
+#: A server that most tests use.
+DEMO: Final = '''\
+"""A server for the tests of the command line."""
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import trio
+from pydantic import BaseModel, Field
+from typing import Literal
+
+from trimcp import Context, Server, ToolError
+from trimcp.types import (
+    AudioContent,
+    BlobResourceContents,
+    CallToolResult,
+    EmbeddedResource,
+    ImageContent,
+    ResourceLink,
+    TextContent,
+    TextResourceContents,
+)
+
+server = Server("demo", version="1.0")
+
+
+@server.tool
+async def add(a: int, b: int = 1) -> int:
+    """Add two integers.
+
+    The second line is not for lists.
+    """
+    return a + b
+
+
+@server.tool(title="Echo")
+async def echo(
+    text: str,
+    times: float = 1,
+    loud: bool = False,
+    words: list[str] = [],
+    more: dict[str, int] | None = None,
+    level: Literal["low", "high"] = "low",
+) -> str:
+    """Say what came in."""
+    return repr((text, times, loud, words, more, level))
+
+
+@server.tool
+async def table() -> dict[str, Any]:
+    return {"rows": [1, 2]}
+
+
+@server.tool
+async def silent() -> CallToolResult:
+    return CallToolResult((), structured_content={"rows": ["ä"]})
+
+
+@server.tool
+async def pictures() -> CallToolResult:
+    return CallToolResult(
+        (
+            ImageContent("aGVsbG8=", "image/png"),
+            AudioContent("aGVsbG8=", "audio/wav"),
+            TextContent("in between\\n"),
+            ResourceLink("file:///a", "a name"),
+            EmbeddedResource(TextResourceContents("file:///b", "hello")),
+            EmbeddedResource(BlobResourceContents("file:///c", "aGVsbG8=")),
+        )
+    )
+
+
+@server.tool
+async def fail() -> str:
+    raise ToolError("This is no good.\\nTry something else.")
+
+
+@server.tool
+async def steps(total: int | None = None) -> str:
+    ctx = server.request_context
+    for i in range(3):
+        await ctx.report_progress(i + 1, total, f"step {i + 1}\\x1b[31m")
+    return "done"
+
+
+@server.tool
+async def hang(mark: str) -> str:
+    try:
+        await server.request_context.report_progress(1, 4, "hanging")
+        await trio.sleep_forever()
+    finally:
+        Path(mark).write_text("cleaned up")
+
+
+@server.tool
+async def complain(ctx: Context) -> str:
+    print("a word on standard error", file=sys.stderr, flush=True)
+    await ctx.warning("a word for the log", logger="kitchen")
+    await ctx.debug("a detail for the log")
+    return "said"
+
+
+class Order(BaseModel):
+    """What is asked for."""
+
+    sure: bool = Field(description="really now")
+    count: int = Field(title="How many", ge=1, le=10)
+    price: float = 2.5
+    size: Literal["small", "large"] = "small"
+    extras: list[Literal["milk", "sugar"]] = []
+
+
+@server.tool
+async def ask(ctx: Context) -> str:
+    order = await ctx.elicit("What may it be?", Order)
+    return order.model_dump_json()
+
+
+class Nothing(BaseModel):
+    """A form without fields."""
+
+
+@server.tool
+async def agree(ctx: Context) -> str:
+    return repr(await ctx.elicit("Do you agree?", Nothing))
+
+
+class One(BaseModel):
+    value: str
+
+
+@server.tool
+async def ask_twice(ctx: Context) -> str:
+    answers = {}
+
+    async def ask(name: str) -> None:
+        answers[name] = (await ctx.elicit(f"Question {name}", One)).value
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(ask, "A")
+        nursery.start_soon(ask, "B")
+    return f"A got {answers['A']}, B got {answers['B']}"
+
+
+if __name__ == "__main__":
+    trio.run(server.serve_stdio)
+'''
+
+
+def environment() -> dict[str, str]:
+    """This process's environment without what would change the command's looks."""
+    hidden = ("COLUMNS", "LINES", "PYTHONPATH")
+    return {name: value for name, value in os.environ.items() if name not in hidden}
+
+
+def run(*words: str | Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
+    """Run `trimcp` without any terminal, to its end."""
+    return subprocess.run(
+        [*COMMAND, *map(str, words)],
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        env=environment(),
+        check=False,
+    )
+
+
+@contextmanager
+def running(*words: str | Path) -> Iterator[subprocess.Popen[str]]:
+    """`trimcp`, while it runs; killed at the end if it still does."""
+    process = subprocess.Popen(
+        [*COMMAND, *map(str, words)],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment(),
+    )
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+class Screen:
+    """`trimcp` at a terminal of its own.
+
+    Attributes:
+        text: Everything that was written to the terminal so far, keys that were echoed included.
+        process: The command.
+    """
+
+    def __init__(self, master: int, process: subprocess.Popen[bytes]) -> None:
+        self._master = master
+        self._seen = 0
+        self.text = ""
+        self.process = process
+
+    def wait_for(self, text: str) -> str:
+        """Wait until a text appears behind what was waited for before; all up to its end."""
+        deadline = time.monotonic() + PATIENCE
+        while (place := self.text.find(text, self._seen)) < 0:
+            assert self._read(deadline), f"{text!r} never came; the screen shows {self.text!r}"
+        begin, self._seen = self._seen, place + len(text)
+        return self.text[begin : self._seen]
+
+    def type(self, keys: str) -> None:
+        """Press keys; `\\x04` is Ctrl-D."""
+        os.write(self._master, keys.encode())
+
+    def interrupt(self) -> None:
+        """What Ctrl-C does."""
+        self.process.send_signal(signal.SIGINT)
+
+    def finish(self) -> int:
+        """Read until the command has ended; its status."""
+        deadline = time.monotonic() + PATIENCE
+        while self._read(deadline):
+            pass
+        return self.process.wait(PATIENCE)
+
+    @property
+    def lines(self) -> list[str]:
+        """The lines as a person sees them in the end: what was overwritten is gone."""
+        return [_overwritten(line) for line in self.text.split("\r\n")]
+
+    def _read(self, deadline: float) -> bool:
+        """Read what is there; False at the end. Raises TimeoutError."""
+        ready, _, _ = select.select([self._master], [], [], deadline - time.monotonic())
+        if not ready:
+            raise TimeoutError(f"nothing more was written; the screen shows {self.text!r}")
+        try:
+            data = os.read(self._master, 65536)
+        except OSError:
+            # This is how Linux tells that nobody holds the other end any more.
+            return False
+        self.text += data.decode()
+        return bool(data)
+
+
+def _overwritten(line: str) -> str:
+    shown: list[str] = []
+    for piece in line.split("\r"):
+        shown[: len(piece)] = piece
+    return "".join(shown).rstrip()
+
+
+@contextmanager
+def screen(
+    *words: str | Path, columns: int = 80, stdout: int | None = None, stdin: int | None = None
+) -> Iterator[Screen]:
+    """Run `trimcp` at a new terminal.
+
+    Args:
+        words: The words after `trimcp`.
+        columns: The terminal's width.
+        stdout: Standard output, if it is not the terminal.
+        stdin: Standard input, if it is not the terminal.
+    """
+    master, terminal = os.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    process = subprocess.Popen(
+        [*COMMAND, *map(str, words)],
+        stdin=terminal if stdin is None else stdin,
+        stdout=terminal if stdout is None else stdout,
+        stderr=terminal,
+        env=environment(),
+    )
+    os.close(terminal)
+    with process:
+        try:
+            yield Screen(master, process)
+        finally:
+            process.kill()
+            os.close(master)
+
+
+def is_one_line(text: str) -> bool:
+    """Whether an error message is what was promised: one line that begins with our name."""
+    return re.fullmatch(r"trimcp: [^\n]+\n", text) is not None

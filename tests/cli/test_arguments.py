@@ -1,0 +1,121 @@
+"""The grammar of the command line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from trimcp.cli._arguments import Argument, Calling, Connecting, Running, parse
+
+DEFAULTS: dict[str, Any] = {"timeout": 60.0, "revision": None, "output": None, "verbosity": 0}
+
+
+@pytest.mark.parametrize(
+    ("words", "options"),
+    [
+        ("run a.py", Running(file="a.py", tcp=None, unix=None, verbosity=0)),
+        ("run --stdio a.py:app", Running(file="a.py:app", tcp=None, unix=None, verbosity=0)),
+        (
+            "run a.py --tcp [::1]:80 -vv",
+            Running(file="a.py", tcp=("::1", 80), unix=None, verbosity=2),
+        ),
+        ("run --unix s a.py", Running(file="a.py", tcp=None, unix="s", verbosity=0)),
+        ("list a.py", Connecting(target="a.py", **DEFAULTS)),
+        ("list -- server --port 1", Connecting(target=["server", "--port", "1"], **DEFAULTS)),
+        (
+            "list --timeout 1.5 unix:s --output text --revision 2025-11-25 -v",
+            Connecting(
+                target="unix:s", timeout=1.5, revision="2025-11-25", output="text", verbosity=1
+            ),
+        ),
+    ],
+)
+def test_words_become_options(words: str, options: Running | Connecting) -> None:
+    assert parse(words.split()) == options
+
+
+def calling(target: str | list[str], *arguments: Argument) -> Calling:
+    return Calling(target=target, tool="add", arguments=list(arguments), json={}, **DEFAULTS)
+
+
+@pytest.mark.parametrize(
+    ("words", "options"),
+    [
+        (["a.py", "add"], calling("a.py")),
+        (["a.py", "add", "a=1"], calling("a.py", Argument("a", "1", False))),
+        (["a.py", "add", "a=b=c"], calling("a.py", Argument("a", "b=c", False))),
+        (["a.py", "add", "a="], calling("a.py", Argument("a", "", False))),
+        (["a.py", "add", "a=-1"], calling("a.py", Argument("a", "-1", False))),
+        (["a.py", "add", "a:=[1]"], calling("a.py", Argument("a", "[1]", True))),
+        (["a.py", "add", "a=:=x"], calling("a.py", Argument("a", ":=x", False))),
+        (["add", "--", "server"], calling(["server"])),
+        (["add", "--", "env", "--", "x"], calling(["env", "--", "x"])),
+        (
+            ["add", "a=1", "--", "server", "b=2", "-v"],
+            calling(["server", "b=2", "-v"], Argument("a", "1", False)),
+        ),
+    ],
+)
+def test_calls(words: list[str], options: Calling) -> None:
+    assert parse(["call", *words]) == options
+
+
+def test_options_of_a_call_may_stand_anywhere_before_the_command() -> None:
+    words = ["--timeout", "5", "a.py", "-v", "add", "a=1", "--json", '{"c": 3}', "b=2"]
+    options = parse(["call", *words])
+    assert isinstance(options, Calling)
+    assert (options.target, options.tool) == ("a.py", "add")
+    assert options.arguments == [Argument("a", "1", False), Argument("b", "2", False)]
+    assert (options.json, options.timeout, options.verbosity) == ({"c": 3}, 5.0, 1)
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        ([], "COMMAND"),
+        (["serve"], "invalid choice: 'serve'"),
+        (["run"], "give one FILE or FILE:OBJECT"),
+        (["run", "a.py", "b.py"], "give one FILE or FILE:OBJECT"),
+        (["run", "--", "python"], "not a command after --"),
+        (["run", "--tcp", "localhost", "a.py"], "not HOST:PORT: 'localhost'"),
+        (["run", "--tcp", ":80", "a.py"], "not HOST:PORT: ':80'"),
+        (["run", "--tcp", "h:99999", "a.py"], "not HOST:PORT: 'h:99999'"),
+        (["run", "--tcp", "h:1", "--unix", "s", "a.py"], "not allowed with argument --tcp"),
+        (["run", "--output", "json", "a.py"], "unknown option: --output"),
+        (["list"], "name the server"),
+        (["list", "--"], "a command is missing after --"),
+        (["list", "a.py", "b.py"], "'b.py'"),
+        (["list", "a.py", "--bogus"], "unknown option: --bogus"),
+        (["list", "--timeout", "0", "a.py"], "not a number of seconds above zero: '0'"),
+        (["list", "--timeout", "nan", "a.py"], "not a number of seconds above zero: 'nan'"),
+        (["list", "--timeout", "soon", "a.py"], "not a number of seconds above zero: 'soon'"),
+        (["list", "--output", "xml", "a.py"], "invalid choice: 'xml'"),
+        (["call"], "name the server"),
+        (["call", "a.py"], "name the TOOL to call"),
+        (["call", "--", "server"], "name the TOOL to call"),
+        (["call", "a.py", "add", "five"], "not KEY=VALUE or KEY:=JSON: 'five'"),
+        (["call", "a.py", "add", "=5"], "not KEY=VALUE or KEY:=JSON: '=5'"),
+        (["call", "a.py", "add", ":=5"], "not KEY=VALUE or KEY:=JSON: ':=5'"),
+        (["call", "a.py", "add", "--json", "{"], "not JSON"),
+        (["call", "a.py", "add", "--json", "[1]"], "not a JSON object"),
+    ],
+)
+def test_words_that_make_no_sense_end_with_status_2(
+    words: list[str], complaint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        parse(words)
+    assert caught.value.code == 2
+    first, *usage = capsys.readouterr().err.splitlines()
+    assert first.startswith("trimcp: ")
+    assert complaint in first
+    assert usage[0].startswith("usage: trimcp")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["run", "-h"], ["list", "-h"], ["call", "-h"]])
+def test_help(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        parse(words)
+    assert caught.value.code == 0
+    assert capsys.readouterr().out.startswith("usage: trimcp")

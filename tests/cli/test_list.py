@@ -1,0 +1,119 @@
+"""`trimcp list`."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from trimcp.cli._table import table
+
+from .harness import is_one_line, run, screen
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def test_json_is_what_the_wire_says(demo: Path) -> None:
+    done = run("list", demo)
+    assert (done.returncode, done.stderr) == (0, "")
+    tools = {tool["name"]: tool for tool in json.loads(done.stdout)["tools"]}
+    assert tools["add"]["inputSchema"]["required"] == ["a"]
+    assert tools["echo"]["title"] == "Echo"
+    assert done.stdout.count("\n") == 1
+
+
+def test_the_table_on_a_terminal(demo: Path) -> None:
+    with screen("list", demo, columns=100) as terminal:
+        assert terminal.finish() == 0
+    lines = terminal.lines
+    assert lines[0].split() == ["TOOL", "ARGUMENTS", "DESCRIPTION"]
+    assert lines[1].split("  ")[0] == "add"
+    assert "a*: integer" in lines[1]
+    assert lines[1].endswith("Add two integers.")
+    assert lines[2].strip() == "b: integer = 1"
+    text = "\n".join(lines)
+    assert "Echo: Say what came in." in text
+    assert "text*: string" in text
+    assert 'level: low | high = "low"' in text
+    assert "words: array of string = []" in text
+    assert "more: object or null" in text
+    assert "second line" not in text
+
+
+@pytest.mark.parametrize("columns", [40, 60])
+def test_the_table_fits_the_terminal(demo: Path, columns: int) -> None:
+    with screen("list", demo, columns=columns) as terminal:
+        assert terminal.finish() == 0
+    assert max(map(len, terminal.lines)) <= columns
+    assert "b: integer" in terminal.text
+    assert len(terminal.lines) > 15
+
+
+def test_output_may_be_chosen(demo: Path) -> None:
+    assert run("list", "--output", "text", demo).stdout.startswith("TOOL")
+    with screen("list", "--output", "json", demo) as terminal:
+        assert terminal.finish() == 0
+    document = json.loads(terminal.text)
+    assert document["tools"][0]["name"] == "add"
+    assert terminal.text.count("\n") > 1
+
+
+def test_no_tools(tmp_path: Path) -> None:
+    file = tmp_path / "empty.py"
+    file.write_text("from trimcp import Server\nserver = Server('empty')\n")
+    done = run("list", "--output", "text", f"{file}:server")
+    assert (done.returncode, done.stdout) == (0, "The server has no tools.\n")
+
+
+def test_a_command(demo: Path) -> None:
+    done = run("list", "--output", "text", "--", sys.executable, demo)
+    assert done.stdout.startswith("TOOL")
+
+
+def test_the_revision_may_be_pinned(demo: Path) -> None:
+    """Titles of tools came with 2025-06-18; structured output too."""
+    tools = json.loads(run("list", "--revision", "2025-03-26", demo).stdout)["tools"]
+    assert not any("title" in tool or "outputSchema" in tool for tool in tools)
+
+
+def test_an_unknown_revision_is_wrong_usage(demo: Path) -> None:
+    done = run("list", "--revision", "2020-01-01", demo)
+    assert done.returncode == 2
+    assert is_one_line(done.stderr)
+    assert "2025-11-25" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("target", "status", "words"),
+    [
+        ("nowhere.py", 1, "no such file: nowhere.py"),
+        ("nowhere", 2, "cannot tell how to reach 'nowhere'"),
+        ("http://localhost/", 2, "cannot tell how to reach"),
+        ("tcp://127.0.0.1:1", 1, "cannot reach tcp://127.0.0.1:1: "),
+        ("tcp://127.0.0.1:x", 2, "x"),
+        ("unix:/nowhere/at/all", 1, "cannot reach unix:/nowhere/at/all: No such file"),
+    ],
+)
+def test_servers_that_cannot_be_reached(target: str, status: int, words: str) -> None:
+    done = run("list", target)
+    assert done.returncode == status
+    assert is_one_line(done.stderr), done.stderr
+    assert words in done.stderr
+
+
+def test_tables_wrap_the_widest_column() -> None:
+    rows = [("A", "B"), ("x", "one two three four"), ("yy", "")]
+    assert table(rows, 14).splitlines() == [
+        "A   B",
+        "x   one two",
+        "      three",
+        "      four",
+        "yy",
+    ]
+
+
+def test_an_empty_cell_has_its_line() -> None:
+    assert table([("A", "B"), ("", "")], 20).split("\n") == ["A  B", ""]

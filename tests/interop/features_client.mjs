@@ -1,0 +1,143 @@
+/**
+ * A client made with the official TypeScript SDK that does what it is told, for one of everything.
+ *
+ *     node features_client.mjs handshake|stateless STEPS -- command [argument …]
+ *
+ * STEPS is a JSON object: each label names a step, and what the step saw is printed under that
+ * label, all in one JSON document. A step that throws is recorded as `{"error": {…}}`.
+ *
+ *     {"op": "call", "name": …, "arguments": {…}, "level": …}   a tool; `level` for its log only
+ *     {"op": "read", "uri": …}
+ *     {"op": "prompt", "name": …, "arguments": {…}}
+ *     {"op": "complete", "ref": {…}, "argument": {…}, "context": {…}}
+ *     {"op": "pages", "method": …}                              a list, page by page
+ *     {"op": "page", "method": …, "cursor": …}                  one page of it
+ *     {"op": "tools"}                                           all tools, by the SDK's own means
+ *     {"op": "level", "level": …}                               handshake era
+ *     {"op": "identify"}                                        what is known of the server
+ */
+import { Client, LOG_LEVEL_META_KEY } from '@modelcontextprotocol/client';
+import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
+
+const MODES = { handshake: 'legacy', stateless: { pin: '2026-07-28' } };
+
+async function attempt(step) {
+    try {
+        return { result: await step() };
+    } catch (error) {
+        const { code = null, message, data = null } = error;
+        return { error: { type: error.constructor.name, code, message, data } };
+    }
+}
+
+/** Fills in any form; the message may ask for something else. */
+function answer({ message, requestedSchema }) {
+    if (message.includes('decline')) return { action: 'decline' };
+    if (message.includes('cancel')) return { action: 'cancel' };
+    const fill = schema => {
+        if (schema.enum !== undefined) return schema.enum.at(-1);
+        if (schema.type === 'array') return schema.items.enum;
+        return { string: 'text', integer: 3, number: 1.5, boolean: true }[schema.type];
+    };
+    const required = Object.entries(requestedSchema.properties).filter(([name]) =>
+        requestedSchema.required.includes(name)
+    );
+    const content = Object.fromEntries(required.map(([name, schema]) => [name, fill(schema)]));
+    return { action: 'accept', content };
+}
+
+class Script {
+    constructor(era) {
+        this.era = era;
+        this.seen = { logs: [], questions: [], unexpected: [] };
+        this.client = new Client(
+            { name: 'typescript-sdk-peer', version: '1.0.0' },
+            {
+                capabilities: { elicitation: { form: {} } },
+                versionNegotiation: { mode: MODES[era] }
+            }
+        );
+        this.client.onerror = error => this.seen.unexpected.push(error.message);
+        this.client.setNotificationHandler('notifications/message', ({ params }) => {
+            this.seen.logs.push(params);
+        });
+        this.client.setRequestHandler('elicitation/create', async ({ params }) => {
+            this.seen.questions.push(params);
+            return answer(params);
+        });
+    }
+
+    async call({ name, arguments: args = {}, level }) {
+        const progress = [];
+        const _meta = level === undefined ? {} : { _meta: { [LOG_LEVEL_META_KEY]: level } };
+        const outcome = await attempt(() =>
+            this.client.callTool(
+                { name, arguments: args, ..._meta },
+                { onprogress: step => progress.push(step) }
+            )
+        );
+        return { ...outcome, progress };
+    }
+
+    async pages(method) {
+        const pages = [await this.client.request({ method, params: {} })];
+        while (pages.at(-1).nextCursor !== undefined) {
+            const { nextCursor: cursor } = pages.at(-1);
+            pages.push(await this.client.request({ method, params: { cursor } }));
+        }
+        return pages;
+    }
+
+    async identify() {
+        const { client } = this;
+        if (this.era === 'stateless') await client.discover();
+        return {
+            revision: client.getNegotiatedProtocolVersion(),
+            info: client.getServerVersion(),
+            capabilities: client.getServerCapabilities(),
+            instructions: client.getInstructions()
+        };
+    }
+
+    async step({ op, ...params }) {
+        const { client } = this;
+        switch (op) {
+            case 'call':
+                return this.call(params);
+            case 'read':
+                return attempt(() => client.readResource(params));
+            case 'prompt':
+                return attempt(() => client.getPrompt(params));
+            case 'complete':
+                return attempt(() => client.complete(params));
+            case 'pages':
+                return attempt(() => this.pages(params.method));
+            case 'page':
+                return attempt(() =>
+                    client.request({ method: params.method, params: { cursor: params.cursor } })
+                );
+            case 'tools':
+                return attempt(() => client.listTools());
+            case 'level':
+                return attempt(() => client.setLoggingLevel(params.level));
+            case 'identify':
+                return attempt(() => this.identify());
+            default:
+                throw new Error(`no such step: ${op}`);
+        }
+    }
+
+    async run(steps, [command, ...args]) {
+        await this.client.connect(new StdioClientTransport({ command, args, env: process.env }));
+        for (const [label, step] of Object.entries(steps)) this.seen[label] = await this.step(step);
+        await this.client.close();
+        return this.seen;
+    }
+}
+
+const [era, steps, separator, ...command] = process.argv.slice(2);
+if (!Object.hasOwn(MODES, era ?? '') || separator !== '--' || command.length === 0) {
+    console.error('usage: node features_client.mjs handshake|stateless STEPS -- command …');
+    process.exit(2);
+}
+console.log(JSON.stringify(await new Script(era).run(JSON.parse(steps), command)));

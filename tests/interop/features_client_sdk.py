@@ -1,0 +1,224 @@
+"""A client made with the official Python SDK that does what it is told, for one of everything.
+
+Usage: ``python features_client_sdk.py handshake|stateless asyncio|trio STEPS -- command …``
+
+STEPS is a JSON object: each label names a step, and what the step saw is printed under that
+label, all in one JSON document. The steps are those of `features_client.mjs`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import anyio
+from mcp import Client
+from mcp.client.stdio import StdioServerParameters
+from mcp.shared.exceptions import MCPDeprecationWarning, MCPError
+from mcp_types import (
+    ElicitRequestFormParams,
+    ElicitRequestParams,
+    ElicitResult,
+    Implementation,
+    LoggingMessageNotificationParams,
+    PromptReference,
+    ResourceTemplateReference,
+)
+from pydantic import BaseModel
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from mcp.client import ClientRequestContext
+    from mcp.client.session import IncomingMessage
+
+MODES = {"handshake": "legacy", "stateless": "auto"}
+LOG_LEVEL = "io.modelcontextprotocol/logLevel"
+FILLINGS = {"string": "text", "integer": 3, "number": 1.5, "boolean": True}
+
+Facts = dict[str, Any]
+
+
+def dump(value: object) -> object:
+    """Turn the SDK's models into what they were on the wire."""
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json", by_alias=True, exclude_unset=True)
+    if isinstance(value, list):
+        return [dump(item) for item in value]
+    return value
+
+
+async def attempt(step: Callable[[], Awaitable[object]]) -> Facts:
+    """Run one step and keep either its result or its error."""
+    try:
+        return {"result": dump(await step())}
+    except MCPError as error:
+        described = {"code": error.code, "message": error.message, "data": error.data}
+        return {"error": {"type": type(error).__name__, **described}}
+    except Exception as error:
+        return {"error": {"type": type(error).__name__, "message": str(error)}}
+
+
+def fill(schema: Facts) -> Any:
+    """A value for one field of a form."""
+    if "enum" in schema:
+        return schema["enum"][-1]
+    if schema["type"] == "array":
+        return schema["items"]["enum"]
+    return FILLINGS[schema["type"]]
+
+
+class Script:
+    """The steps, and what they saw."""
+
+    def __init__(self, era: str, command: list[str]) -> None:
+        self.seen: Facts = {"logs": [], "questions": [], "unexpected": []}
+        self.client = Client(
+            StdioServerParameters(command=command[0], args=command[1:], env=dict(os.environ)),
+            mode=MODES[era],
+            client_info=Implementation(name="python-sdk-peer", version="1.0.0"),
+            elicitation_callback=self.answer,
+            logging_callback=self.on_log,
+            message_handler=self.on_message,
+        )
+
+    async def answer(
+        self, context: ClientRequestContext, params: ElicitRequestParams
+    ) -> ElicitResult:
+        """Fill in any form; the message may ask for something else."""
+        assert isinstance(params, ElicitRequestFormParams)
+        self.seen["questions"].append(dump(params))
+        if "decline" in params.message:
+            return ElicitResult(action="decline")
+        if "cancel" in params.message:
+            return ElicitResult(action="cancel")
+        schema = params.requested_schema
+        content = {name: fill(schema["properties"][name]) for name in schema["required"]}
+        return ElicitResult(action="accept", content=content)
+
+    async def on_log(self, params: LoggingMessageNotificationParams) -> None:
+        """Keep a log message."""
+        self.seen["logs"].append(dump(params))
+
+    async def on_message(self, message: IncomingMessage) -> None:
+        """Keep what the SDK could not make sense of."""
+        if isinstance(message, Exception):
+            self.seen["unexpected"].append(str(message))
+
+    async def call(self, params: Facts) -> Facts:
+        """Call a tool, with or without a log level of its own."""
+        progress: list[Facts] = []
+
+        async def on_progress(done: float, total: float | None, message: str | None) -> None:
+            progress.append({"progress": done, "total": total, "message": message})
+
+        meta: Any = {LOG_LEVEL: params["level"]} if "level" in params else None
+        outcome = await attempt(
+            lambda: self.client.call_tool(
+                params["name"],
+                params.get("arguments", {}),
+                progress_callback=on_progress,
+                meta=meta,
+            )
+        )
+        return {**outcome, "progress": progress}
+
+    async def page(self, method: str, cursor: str | None = None) -> Any:
+        """One page of a list."""
+        client = self.client
+        lists: dict[str, Callable[..., Awaitable[Any]]] = {
+            "tools/list": client.list_tools,
+            "prompts/list": client.list_prompts,
+            "resources/list": client.list_resources,
+            "resources/templates/list": client.list_resource_templates,
+        }
+        return await lists[method](cursor=cursor)
+
+    async def pages(self, method: str) -> list[Any]:
+        """All pages of a list."""
+        pages = [await self.page(method)]
+        while pages[-1].next_cursor is not None:
+            pages.append(await self.page(method, pages[-1].next_cursor))
+        return pages
+
+    async def tools(self) -> Facts:
+        """All tools; this SDK has no means of its own but turning pages."""
+        pages = await self.pages("tools/list")
+        return {"tools": [dump(tool) for page in pages for tool in page.tools]}
+
+    async def complete(self, params: Facts) -> Any:
+        """Ask how an argument could go on."""
+        ref = params["ref"]
+        cls = PromptReference if ref["type"] == "ref/prompt" else ResourceTemplateReference
+        context = params.get("context", {}).get("arguments")
+        return await self.client.complete(cls.model_validate(ref), params["argument"], context)
+
+    async def identify(self) -> Facts:
+        """What is known of the server."""
+        client = self.client
+        return {
+            "revision": client.protocol_version,
+            "info": dump(client.server_info),
+            "capabilities": dump(client.server_capabilities),
+            "instructions": client.instructions,
+        }
+
+    async def step(self, op: str, params: Facts) -> Facts:
+        """Do one step."""
+        client = self.client
+        match op:
+            case "call":
+                return await self.call(params)
+            case "read":
+                return await attempt(lambda: client.read_resource(params["uri"]))
+            case "prompt":
+                return await attempt(
+                    lambda: client.get_prompt(params["name"], params.get("arguments"))
+                )
+            case "complete":
+                return await attempt(lambda: self.complete(params))
+            case "pages":
+                return await attempt(lambda: self.pages(params["method"]))
+            case "page":
+                return await attempt(lambda: self.page(params["method"], params["cursor"]))
+            case "tools":
+                return await attempt(self.tools)
+            case "level":
+                return await attempt(lambda: client.set_logging_level(params["level"]))
+            case "identify":
+                return await attempt(self.identify)
+        raise ValueError(f"no such step: {op}")
+
+    async def run(self, steps: dict[str, Facts]) -> Facts:
+        """Connect, do the steps, close."""
+        async with self.client:
+            for label, step in steps.items():
+                params = dict(step)
+                self.seen[label] = await self.step(params.pop("op"), params)
+        return self.seen
+
+
+def main() -> int:
+    """Read the arguments, run the script, print what it saw."""
+    match sys.argv[1:]:
+        case [
+            "handshake" | "stateless" as era,
+            "asyncio" | "trio" as backend,
+            steps,
+            "--",
+            *command,
+        ]:
+            # Logging is deprecated, and is tested here nevertheless.
+            warnings.simplefilter("ignore", MCPDeprecationWarning)
+            seen = anyio.run(Script(era, command).run, json.loads(steps), backend=backend)
+            print(json.dumps(seen))
+            return 0
+    print("usage: features_client_sdk.py ERA BACKEND STEPS -- command …", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,96 @@
+"""Pairs of connected ends over every transport that runs in one process."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+import trio
+import trio.testing
+
+from trimcp.testing import end_of
+from trimcp.transports import (
+    MessageChannel,
+    addresses_of,
+    open_memory_channels,
+    open_stream_channel,
+    open_tcp_listeners,
+    open_unix_stream,
+    unix_listener,
+)
+from trimcp.transports._stdio import DescriptorStream
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from contextlib import AbstractAsyncContextManager
+
+    from trimcp.limits import Limits
+
+    Ends: TypeAlias = tuple[
+        AbstractAsyncContextManager[MessageChannel], AbstractAsyncContextManager[MessageChannel]
+    ]
+    OpenPair: TypeAlias = Callable[[Limits], AbstractAsyncContextManager[Ends]]
+
+
+def over(one: trio.abc.Stream, other: trio.abc.Stream, limits: Limits) -> Ends:
+    """Line-framed ends over two connected streams."""
+    return (
+        open_stream_channel(one, limits, peer="one"),
+        open_stream_channel(other, limits, peer="other"),
+    )
+
+
+@asynccontextmanager
+async def memory(limits: Limits) -> AsyncIterator[Ends]:
+    """The transport of `open_memory_client`."""
+    async with open_memory_channels(limits) as (first, second):
+        yield end_of(first), end_of(second)
+
+
+@asynccontextmanager
+async def memory_streams(limits: Limits) -> AsyncIterator[Ends]:
+    """Streams without a bound of their own, so each is given one by lock-step."""
+    yield over(*trio.testing.lockstep_stream_pair(), limits)
+
+
+@asynccontextmanager
+async def tcp(limits: Limits) -> AsyncIterator[Ends]:
+    """A connection over the loopback interface."""
+    (listener,) = await open_tcp_listeners("127.0.0.1", 0)
+    async with listener:
+        ((host, port),) = addresses_of([listener])
+        client = await trio.open_tcp_stream(host, port)
+        server = await listener.accept()
+    yield over(client, server, limits)
+
+
+@asynccontextmanager
+async def unix(limits: Limits) -> AsyncIterator[Ends]:
+    """A connection over a socket file."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory, "socket")
+        with unix_listener(path) as listener:
+            async with listener:
+                client = await open_unix_stream(path)
+                server = await listener.accept()
+        yield over(client, server, limits)
+
+
+@asynccontextmanager
+async def pipes(limits: Limits) -> AsyncIterator[Ends]:
+    """Two pipes, as standard input and output are, with blocking descriptors."""
+    one_in, other_out = os.pipe()
+    other_in, one_out = os.pipe()
+    yield over(DescriptorStream(one_in, one_out), DescriptorStream(other_in, other_out), limits)
+
+
+PAIRS: dict[str, OpenPair] = {
+    "memory": memory,
+    "memory streams": memory_streams,
+    "tcp": tcp,
+    "unix": unix,
+    "pipes": pipes,
+}

@@ -1,0 +1,350 @@
+"""What every message channel has to do, whatever carries the messages."""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import trio
+
+from trimcp._groups import unwrapping
+from trimcp.transports import Oversized
+
+from ._pairs import (
+    LIMITS,
+    flood,
+    leaving_nothing,
+    message,
+    pair_of,
+    receive,
+    require,
+    send,
+    wait_blocked,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Collection
+
+    from trimcp.transports import Incoming, MessageChannel
+
+    from ._pairs import OpenPair
+
+__all__ = ["CHECKS", "check_message_channel"]
+
+Check: TypeAlias = "Callable[[OpenPair], Awaitable[None]]"
+
+#: Messages that are sent one after another.
+_MANY: Final = 300
+
+
+async def check_message_channel(
+    open_pair: OpenPair, *, timeout: float = 30.0, only: Collection[str] = ()
+) -> None:
+    """Check that a transport's channels do what is expected of every message channel.
+
+    Works under Trio's own clock and under an autojump clock; under the latter only if nothing
+    but Trio's tasks and the system's sockets and pipes carries the messages (no threads, no
+    processes), since time would jump while they work.
+
+    Args:
+        open_pair: Takes the `Limits` to open the channels with; returns an async context
+            manager that yields the two ends, each an async context manager that yields its
+            `MessageChannel`, as `open_stream_channel(...)` does. They are entered side by side
+            and left one after another. Where both ends can only be opened together, `end_of`
+            makes an end of a channel. Called once for every check.
+        timeout: Seconds for each check.
+        only: The names of the checks to run; all of them by default.
+
+    Raises:
+        AssertionError: A check failed; the message begins with its name.
+        ValueError: There is no check of that name.
+    """
+    if unknown := sorted(set(only) - set(CHECKS)):
+        raise ValueError(f"no such checks: {', '.join(unknown)}; there are {', '.join(CHECKS)}")
+    for name, check in CHECKS.items():
+        if not only or name in only:
+            await _run(name, check, open_pair, timeout)
+
+
+async def _run(name: str, check: Check, open_pair: OpenPair, timeout: float) -> None:
+    __tracebackhide__ = True
+    try:
+        with unwrapping(), trio.fail_after(timeout):
+            await check(open_pair)
+    except AssertionError as error:
+        raise AssertionError(f"{name}: {error}") from error
+    except trio.TooSlowError as error:
+        flaw = f"{name}: not done after {timeout:g} s: messages were lost, or something hangs"
+        raise AssertionError(flaw) from error
+    except BaseExceptionGroup as group:
+        _, others = group.split((Exception, trio.Cancelled))
+        if others is not None:
+            raise
+        raise AssertionError(f"{name}: several errors at once") from group
+    except Exception as error:
+        raise AssertionError(f"{name}: an unexpected {error!r}") from error
+
+
+# -- messages arrive ---------------------------------------------------------------------------
+
+
+async def _order(open_pair: OpenPair) -> None:
+    """Messages of all sizes arrive once each, whole and in order, in either direction."""
+    sizes = random.Random(1)
+    sent = [message(n, sizes.choice((0, 100, 5_000, 20_000))) for n in range(_MANY)]
+    async with pair_of(open_pair) as (first, second):
+        for one, other in ((first, second), (second, first)):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(send, one.channel, sent)
+                await receive(other.channel, sent)
+
+
+async def _both_directions(open_pair: OpenPair) -> None:
+    """Both sides send more than the outboxes hold, at the same time."""
+    ours = [message(n, 2_000, "first") for n in range(_MANY)]
+    theirs = [message(n, 2_000, "second") for n in range(_MANY)]
+    async with pair_of(open_pair) as (first, second), trio.open_nursery() as nursery:
+        nursery.start_soon(send, first.channel, ours)
+        nursery.start_soon(send, second.channel, theirs)
+        nursery.start_soon(receive, first.channel, theirs)
+        nursery.start_soon(receive, second.channel, ours)
+
+
+async def _big_messages(open_pair: OpenPair) -> None:
+    """A message of the full size passes; a longer one is announced and does no harm."""
+    limit = LIMITS.message_bytes
+    full, long, after = message(1, limit), message(2, limit + 1), message(3)
+    assert (len(full), len(long)) == (limit, limit + 1)
+    async with pair_of(open_pair) as (first, second), trio.open_nursery() as nursery:
+        nursery.start_soon(send, first.channel, [full, long, after])
+        await receive(second.channel, [full, Oversized(len(long)), after])
+
+
+async def _many_small(open_pair: OpenPair) -> None:
+    """Thousands of short messages."""
+    sent = [b"%d" % n for n in range(5_000)]
+    async with pair_of(open_pair) as (first, second), trio.open_nursery() as nursery:
+        nursery.start_soon(send, first.channel, sent)
+        await receive(second.channel, sent)
+
+
+async def _any_text(open_pair: OpenPair) -> None:
+    """What stands in a message is nobody's business: line separators that are not newlines."""
+    texts = ['{"a":\r1}', '\t{"a": "\x7f"}', '"\x85 \u2028 \u2029"', '"é 漢 😀"', '"\\n\\u0000"']
+    sent = [text.encode() for text in texts]
+    async with pair_of(open_pair) as (first, second):
+        await send(first.channel, sent)
+        await receive(second.channel, sent)
+
+
+# -- bounds ------------------------------------------------------------------------------------
+
+
+async def _back_pressure(open_pair: OpenPair) -> None:
+    """Where nobody reads there is no room some time, and nothing of what was accepted is lost."""
+    async with pair_of(open_pair) as (first, second):
+        outbox = first.channel.outbox
+        accepted = await flood(first.channel)
+        require(
+            0 < outbox.waiting_bytes <= LIMITS.outbox_bytes,
+            f"{outbox.waiting_bytes} bytes wait in an outbox of {LIMITS.outbox_bytes}",
+        )
+        await receive(second.channel, accepted)
+        await wait_blocked()
+        require(
+            outbox.waiting_bytes == 0,
+            f"everything has arrived, and {outbox.waiting_bytes} bytes still count as waiting",
+        )
+        again = [message(n) for n in range(10)]
+        await send(first.channel, again)
+        await receive(second.channel, again)
+
+
+# -- the end -----------------------------------------------------------------------------------
+
+
+async def _end(open_pair: OpenPair) -> None:
+    """What was sent before an end is left arrives; then the other end hears that it is over."""
+    sent = [message(n, 1_000) for n in range(100)]
+
+    async def send_and_leave() -> None:
+        await send(first.channel, sent)
+        await first.channel.flush()
+        try:
+            first.channel.outbox.send_nowait(b"{}")
+        except (trio.ClosedResourceError, trio.BrokenResourceError):
+            pass
+        else:
+            raise AssertionError("a message was accepted after flush()")
+        await first.leave()
+
+    async with pair_of(open_pair) as (first, second):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(send_and_leave)
+            await receive(second.channel, sent)
+            await _ended(second.channel)
+        failure = second.channel.failure
+        require(failure is None, f"it ended in good order, and `failure` is {failure!r}")
+
+
+async def _ended(channel: MessageChannel) -> None:
+    try:
+        batch = await channel.incoming.receive()
+    except (trio.EndOfChannel, trio.ClosedResourceError):
+        return
+    raise AssertionError(f"{len(batch)} messages arrived after the end")
+
+
+async def _gone(open_pair: OpenPair) -> None:
+    """Whoever waits for room learns that the peer is gone."""
+
+    async def send_for_ever() -> None:
+        try:
+            while True:
+                await second.channel.outbox.send(message(0, 10_000))
+        except trio.BrokenResourceError:
+            return
+
+    async with pair_of(open_pair) as (first, second):
+        await flood(second.channel)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(send_for_ever)
+            await wait_blocked()
+            await first.leave()
+
+
+async def _own_end(open_pair: OpenPair) -> None:
+    """Leaving an end wakes whoever still reads or sends there."""
+
+    async def send_on(channel: MessageChannel) -> None:
+        try:
+            while True:
+                await channel.outbox.send(message(0, 10_000))
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            return
+
+    async with pair_of(open_pair) as (first, _), trio.open_nursery() as nursery:
+        nursery.start_soon(_ended, first.channel)
+        await wait_blocked()
+        await flood(first.channel)
+        nursery.start_soon(send_on, first.channel)
+        await wait_blocked()
+        nursery.start_soon(first.leave)
+
+
+async def _own_error(open_pair: OpenPair) -> None:
+    """An exception that leaves an end comes out as it is, not in a group."""
+    reason = LookupError("the user's own")
+    async with pair_of(open_pair) as (first, _):
+        await first.leave(reason)
+        require(first.error is reason, f"{first.error!r} came out instead of {reason!r}")
+
+
+# -- cancellation ------------------------------------------------------------------------------
+
+
+async def _cancelled_receive(open_pair: OpenPair) -> None:
+    """A receive that is cancelled, at whatever moment, loses nothing."""
+    sent = [message(n, 100) for n in range(_MANY)]
+    found: list[Incoming] = []
+    chance = random.Random(2)
+
+    async def send_slowly(channel: MessageChannel) -> None:
+        for data in sent:
+            await channel.outbox.send(data)
+            for _ in range(chance.randrange(6)):
+                await trio.lowlevel.checkpoint()
+
+    async def cancel_soon(scope: trio.CancelScope) -> None:
+        for _ in range(chance.randrange(10)):
+            await trio.lowlevel.checkpoint()
+        scope.cancel(reason="to see what is lost")
+
+    async with pair_of(open_pair) as (first, second), trio.open_nursery() as nursery:
+        nursery.start_soon(send_slowly, first.channel)
+        while len(found) < len(sent):
+            await trio.lowlevel.checkpoint()
+            with trio.CancelScope() as scope:
+                nursery.start_soon(cancel_soon, scope)
+                found += await second.channel.incoming.receive()
+    wrong = next(
+        (n for n, pair in enumerate(zip(found, sent, strict=True)) if pair[0] != pair[1]), None
+    )
+    require(wrong is None, f"message {wrong} is lost or out of order")
+
+
+async def _cancelled_send(open_pair: OpenPair) -> None:
+    """A send that is cancelled while it waits for room sends nothing; the others do."""
+    marked = [message(n, 10_000, "waiting") for n in range(3)]
+    async with pair_of(open_pair) as (first, second):
+        accepted = await flood(first.channel)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(first.channel.outbox.send, marked[0])
+            await wait_blocked()
+            async with trio.open_nursery() as cancelled:
+                cancelled.start_soon(first.channel.outbox.send, marked[1])
+                await wait_blocked()
+                cancelled.cancel_scope.cancel(reason="not to be sent")
+            await receive(second.channel, accepted)
+            await receive(second.channel, [marked[0]])
+            nursery.start_soon(first.channel.outbox.send, marked[2])
+            await receive(second.channel, [marked[2]])
+
+
+async def _cancelled(open_pair: OpenPair) -> None:
+    """Cancelling everything in the middle of it ends at once, with nothing else coming out."""
+
+    async def read(channel: MessageChannel) -> None:
+        async for _ in channel.incoming:
+            pass
+
+    async def write(channel: MessageChannel) -> None:
+        while True:
+            await channel.outbox.send(message(0, 10_000))
+
+    for reading in (False, True):
+        with leaving_nothing():
+            async with trio.open_nursery() as nursery, pair_of(open_pair) as (first, second):
+                for end in (first, second):
+                    nursery.start_soon(write, end.channel)
+                    if reading:
+                        nursery.start_soon(read, end.channel)
+                for _ in range(100):
+                    await trio.lowlevel.checkpoint()
+                nursery.cancel_scope.cancel(reason="to see what is left")
+
+
+async def _nothing_left(open_pair: OpenPair) -> None:
+    """After both ends were left there is no task, no descriptor, and nothing can be sent."""
+    sent = [message(n) for n in range(10)]
+    with leaving_nothing():
+        async with pair_of(open_pair) as (first, second):
+            await send(first.channel, sent)
+            await receive(second.channel, sent)
+        for end in (first, second):
+            try:
+                end.channel.outbox.send_nowait(b"{}")
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                pass
+            else:
+                raise AssertionError("a message was accepted after the end was left")
+            require(end.channel.written.is_set(), "`written` is not set after the end was left")
+
+
+#: Every check, by its name.
+CHECKS: Final[dict[str, Check]] = {
+    "order": _order,
+    "both directions": _both_directions,
+    "big messages": _big_messages,
+    "many small messages": _many_small,
+    "any text": _any_text,
+    "back-pressure": _back_pressure,
+    "end": _end,
+    "peer gone": _gone,
+    "own end": _own_end,
+    "own error": _own_error,
+    "cancelled receive": _cancelled_receive,
+    "cancelled send": _cancelled_send,
+    "cancelled": _cancelled,
+    "nothing left": _nothing_left,
+}

@@ -1,0 +1,77 @@
+"""Standing for a server, so that its in-memory connections pass through something."""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+
+    from trimcp.limits import Limits
+    from trimcp.transports import MessageChannel
+
+__all__ = ["Served", "StandIn"]
+
+
+class Serving(Protocol):
+    """A server while it serves."""
+
+    async def serve(self, channel: MessageChannel, *, grace: float) -> None: ...
+
+
+class Served(Protocol):
+    """What is needed of a server: a `Server` has it, and so has a `StandIn`."""
+
+    @property
+    def limits(self) -> Limits: ...
+
+    def joined(self, *, signals: bool = ...) -> AbstractAsyncContextManager[Serving]: ...
+
+    def application(self, *, signals: bool = ...) -> AbstractAsyncContextManager[Any]: ...
+
+
+class StandIn:
+    """Takes a server's place wherever a client in the same process is opened.
+
+    Args:
+        server: The server.
+        through: Opens what stands in front of the server's end of a connection.
+    """
+
+    def __init__(
+        self,
+        server: Served,
+        through: Callable[[MessageChannel], AbstractAsyncContextManager[MessageChannel]],
+    ) -> None:
+        self._server = server
+        self._through = through
+
+    @property
+    def limits(self) -> Limits:
+        """The server's."""
+        return self._server.limits
+
+    def application(self, *, signals: bool = True) -> AbstractAsyncContextManager[Any]:
+        """The server's, which all its stand-ins share."""
+        return self._server.application(signals=signals)
+
+    @asynccontextmanager
+    async def joined(self, *, signals: bool = True) -> AsyncIterator[Serving]:
+        """The server's, with every connection passing through."""
+        async with self._server.joined(signals=signals) as serving:
+            yield _Through(serving, self._through)
+
+
+class _Through:
+    def __init__(
+        self,
+        serving: Serving,
+        through: Callable[[MessageChannel], AbstractAsyncContextManager[MessageChannel]],
+    ) -> None:
+        self._serving = serving
+        self._through = through
+
+    async def serve(self, channel: MessageChannel, *, grace: float) -> None:
+        async with self._through(channel) as near:
+            await self._serving.serve(near, grace=grace)

@@ -1,0 +1,263 @@
+"""What was said on a wire, as text that people can read and compare.
+
+One message stands on one line, after `-> ` if the client said it and `<- ` if the server did.
+Lines that begin with `#` are remarks.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+
+import attrs
+
+from trimcp.transports import Oversized
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Iterator, Mapping
+
+    from trimcp.transports import Incoming
+
+__all__ = ["Arrow", "Entry", "Remark", "Transcript", "assert_transcript"]
+
+#: Who spoke: the client (`->`) or the server (`<-`).
+Arrow: TypeAlias = Literal["->", "<-"]
+
+_ARROWS: Final[dict[str, Arrow]] = {"->": "->", "<-": "<-"}
+
+#: Members whose values differ from run to run.
+_VOLATILE: Final = ("requestState",)
+
+#: How many lines a transcript may have, unless told otherwise.
+_ENTRIES: Final = 100_000
+
+
+@attrs.frozen
+class Entry:
+    """One message.
+
+    Attributes:
+        arrow: Who spoke.
+        message: The decoded JSON (a list for a batch); None if it was no JSON.
+        unreadable: What it was instead, for people.
+    """
+
+    arrow: Arrow
+    message: Any
+    unreadable: str | None = None
+
+    def __str__(self) -> str:
+        if self.unreadable is not None:
+            return f"{self.arrow} !{self.unreadable}"
+        return f"{self.arrow} {_dump(self.message)}"
+
+
+@attrs.frozen
+class Remark:
+    """A line for people."""
+
+    text: str
+
+    def __str__(self) -> str:
+        return f"# {self.text}".rstrip()
+
+
+class Transcript:
+    """What was said, in the order in which it passed.
+
+    Ids, tokens and keys stay as they are: they are part of what is tested. The values of members
+    that differ from run to run are replaced by numbered marks, the same value by the same mark,
+    so that one still sees that a retry brings back the state it was given.
+
+    Args:
+        volatile: The names of those members; only texts are replaced.
+        limit: How many lines there may be.
+    """
+
+    def __init__(self, *, volatile: tuple[str, ...] = _VOLATILE, limit: int = _ENTRIES) -> None:
+        self._lines: list[Entry | Remark] = []
+        self._volatile = volatile
+        self._limit = limit
+        self._marks: dict[tuple[str, str], str] = {}
+
+    def note(self, arrow: Arrow, message: Incoming) -> None:
+        """Add what passed on the wire.
+
+        Args:
+            arrow: Who spoke.
+            message: One message as bytes, without its newline.
+
+        Raises:
+            RuntimeError: There are too many lines.
+        """
+        if isinstance(message, Oversized):
+            self._add(Entry(arrow, None, f"a message of {message.size} bytes, skipped"))
+            return
+        try:
+            value = json.loads(message)
+        except (ValueError, RecursionError):
+            self._add(Entry(arrow, None, repr(bytes(message))))
+        else:
+            self._add(Entry(arrow, self._masked(value)))
+
+    def remark(self, text: str) -> None:
+        """Add a line for people. Raises ValueError if it is more than one."""
+        if len(text.splitlines()) > 1:
+            raise ValueError("a remark is one line")
+        self._add(Remark(text))
+
+    def _add(self, line: Entry | Remark) -> None:
+        if len(self._lines) >= self._limit:
+            raise RuntimeError(f"a transcript of more than {self._limit} lines")
+        self._lines.append(line)
+
+    def _masked(self, value: Any) -> Any:
+        if isinstance(value, dict):
+            return {
+                key: self._mark(key, each)
+                if key in self._volatile and isinstance(each, str)
+                else self._masked(each)
+                for key, each in value.items()
+            }
+        if isinstance(value, list):
+            return [self._masked(each) for each in value]
+        return value
+
+    def _mark(self, key: str, value: str) -> str:
+        same = sum(name == key for name, _ in self._marks)
+        return self._marks.setdefault((key, value), f"<{key} {same + 1}>")
+
+    # -- reading it -----------------------------------------------------------------------
+
+    def __iter__(self) -> Iterator[Entry]:
+        """The messages, without the remarks."""
+        return (line for line in self._lines if isinstance(line, Entry))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether the same was said in the same order; the order of members does not count."""
+        return isinstance(other, Transcript) and _compared(self) == _compared(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def said(self, arrow: Arrow) -> list[Any]:
+        """The messages of one side; batches are taken apart."""
+        found: list[Any] = []
+        for entry in self:
+            if entry.arrow == arrow:
+                found += entry.message if isinstance(entry.message, list) else [entry.message]
+        return found
+
+    # -- as text --------------------------------------------------------------------------
+
+    def dump(self) -> str:
+        """As text; `load` reads it back."""
+        return "".join(f"{line}\n" for line in self._lines)
+
+    @classmethod
+    def load(cls, text: str) -> Transcript:
+        """Read what `dump` wrote.
+
+        Raises:
+            ValueError: A line is none of a transcript.
+        """
+        transcript = cls()
+        for number, line in enumerate(text.splitlines(), 1):
+            if not line.strip():
+                continue
+            try:
+                transcript._add(_parse(line))
+            except ValueError as error:
+                raise ValueError(f"line {number} is none of a transcript: {error}") from None
+        return transcript
+
+
+def _parse(line: str) -> Entry | Remark:
+    start, _, rest = line.partition(" ")
+    if start == "#":
+        return Remark(rest)
+    arrow = _ARROWS.get(start)
+    if arrow is not None:
+        if rest.startswith("!"):
+            return Entry(arrow, None, rest[1:])
+        return Entry(arrow, json.loads(rest))
+    raise ValueError(f"it begins with {start!r}")
+
+
+def _dump(value: Any, *, sort_keys: bool = False) -> str:
+    return json.dumps(value, ensure_ascii=False, sort_keys=sort_keys)
+
+
+def _compared(transcript: Transcript) -> list[str]:
+    """One text per line, the same for the same meaning: unlike ==, it tells true from 1."""
+    return [
+        f"{line.arrow} {_dump(line.message, sort_keys=True)}"
+        if isinstance(line, Entry) and line.unreadable is None
+        else str(line)
+        for line in transcript._lines
+    ]
+
+
+def assert_transcript(
+    path: str | os.PathLike[str], transcript: Transcript, *, update: bool = False
+) -> None:
+    """Compare a transcript with the one in a file.
+
+    Args:
+        path: The file; UTF-8 text as `Transcript.dump` writes it.
+        transcript: What was said this time.
+        update: Write the file instead of comparing, if what it says differs.
+
+    Raises:
+        AssertionError: They differ, or there is no such file. The message shows where.
+        ValueError: The file is no transcript.
+    """
+    __tracebackhide__ = True
+    file = Path(path)
+    golden = Transcript.load(file.read_text("utf-8")) if file.exists() else None
+    if golden == transcript:
+        return
+    if update:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(transcript.dump(), "utf-8")
+        return
+    if golden is None:
+        raise AssertionError(f"there is no golden transcript {file}; {_HOW_TO_UPDATE}")
+    raise AssertionError(
+        f"the wire differs from {file.name}:\n{_difference(golden, transcript)}\n{_HOW_TO_UPDATE}"
+    )
+
+
+_HOW_TO_UPDATE: Final = "if what was said is right, update it with --trimcp-update-golden"
+
+
+def _difference(golden: Transcript, transcript: Transcript) -> str:
+    """Where they differ, member by member, with the messages around."""
+    lines = difflib.unified_diff(
+        _spread(golden), _spread(transcript), "golden", "this time", lineterm="", n=4
+    )
+    return "\n".join(lines)
+
+
+def _spread(transcript: Transcript) -> list[str]:
+    """One member a line: a message that differs in one of them shows only that one."""
+    lines: list[str] = []
+    for line in transcript._lines:
+        if isinstance(line, Entry) and isinstance(line.message, dict):
+            lines.append(f"{line.arrow} {_headline(line.message)}")
+            text = json.dumps(line.message, ensure_ascii=False, sort_keys=True, indent=2)
+            lines += text.splitlines()[1:-1]
+        else:
+            lines.append(str(line))
+    return lines
+
+
+def _headline(message: Mapping[str, Any]) -> str:
+    """Which message it is: its method, and its id."""
+    kind = message.get("method") or ("error" if "error" in message else "result")
+    return f"{kind} {message['id']!r}" if "id" in message else str(kind)
