@@ -19,6 +19,7 @@ from trimcp import (
 LIMITS = Limits(message_bytes=10_000, in_flight=2)
 
 server = Server("errors", version="1.0", limits=LIMITS)
+began, beginnings = trio.open_memory_channel[None](10)
 
 
 @server.tool
@@ -42,6 +43,7 @@ async def stumble() -> NoReturn:
 @server.tool
 async def wait() -> None:
     """Never end."""
+    await began.send(None)
     await trio.sleep_forever()
 
 
@@ -84,8 +86,8 @@ async def too_many(client: Client) -> None:
     async with trio.open_nursery() as nursery:
         for _ in range(LIMITS.in_flight):
             nursery.start_soon(client.call_tool, "wait")
-        while server.statistics().in_flight < LIMITS.in_flight:
-            await trio.sleep(0.01)
+            await beginnings.receive()
+        print(server.statistics().in_flight, "requests in flight")
         await show(client, "advise", number=1)
         nursery.cancel_scope.cancel()
 

@@ -47,12 +47,12 @@ async def shout(
 
 
 @server.tool(annotations=ToolAnnotations(read_only_hint=True))
-def digest(text: str) -> str:
+def digest(text: str, rounds: int = 10) -> str:
     """Compute a slow hash. It is not async: it runs in a worker thread."""
     key = text.encode()
-    for _ in range(100):
+    for _ in range(rounds):
         trio.from_thread.check_cancelled()
-        key = hashlib.pbkdf2_hmac("sha256", key, b"salt", 100)
+        key = hashlib.pbkdf2_hmac("sha256", key, b"salt", 1000)
     return key.hex()
 
 
