@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from trimcp import Client, open_client
+from trimcp import Client, open_stdio_client
 from trimcp.types import TextContent
 
 if TYPE_CHECKING:
@@ -23,6 +23,24 @@ README = (ROOT / "README.md").read_text()
 CLI = [sys.executable, "-m", "trimcp"]
 
 PATIENCE = 30.0
+
+
+def source(name: str) -> str:
+    """The text of an example."""
+    return (EXAMPLES / name).read_text()
+
+
+def run(command: list[str], directory: Path) -> subprocess.CompletedProcess[str]:
+    """Run a program to its end."""
+    return subprocess.run(
+        command,
+        cwd=directory,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+    )
 
 
 async def text_of(client: Client, tool: str, **arguments: Any) -> str:
@@ -47,24 +65,46 @@ async def quickstart(client: Client) -> None:
     assert reports[-1] == (3, 3, "counted to 3")
 
 
-#: What each program is asked; a new program needs a new entry.
+#: Servers of which more is asked than what they have.
 EXERCISES: dict[str, Callable[[Client], Awaitable[None]]] = {"quickstart.py": quickstart}
 
-
-def test_every_example_has_an_exercise() -> None:
-    assert {path.name for path in EXAMPLES.glob("*.py")} == set(EXERCISES)
-
-
-@pytest.mark.parametrize("name", EXERCISES)
-async def test_run_by_python(name: str) -> None:
-    async with open_client(EXAMPLES / name) as client:
-        await EXERCISES[name](client)
+PROGRAMS = sorted(path.name for path in EXAMPLES.glob("*.py"))
+SERVERS = [name for name in PROGRAMS if "trio.run(server.serve_stdio)" in source(name)]
 
 
-@pytest.mark.parametrize("name", EXERCISES)
-async def test_run_by_trimcp(name: str) -> None:
-    async with open_client([*CLI, "run", str(EXAMPLES / name)]) as client:
-        await EXERCISES[name](client)
+async def look_around(client: Client) -> int:
+    """Ask for everything that the server says it has; how much that is."""
+    offered = client.capabilities
+    found = 0
+    if offered.tools is not None:
+        found += len(await client.list_tools())
+    if offered.resources is not None:
+        found += len(await client.list_resources()) + len(await client.list_resource_templates())
+    if offered.prompts is not None:
+        found += len(await client.list_prompts())
+    return found
+
+
+@pytest.mark.parametrize("by", ["python", "trimcp run"])
+@pytest.mark.parametrize("name", SERVERS)
+async def test_a_server_serves(name: str, by: str, tmp_path: Path) -> None:
+    launcher = [sys.executable] if by == "python" else [*CLI, "run"]
+    command = [*launcher, str(EXAMPLES / name)]
+    async with open_stdio_client(command, cwd=tmp_path) as client:
+        assert await look_around(client) > 0
+        if name in EXERCISES:
+            await EXERCISES[name](client)
+
+
+@pytest.mark.parametrize("name", [name for name in PROGRAMS if name not in SERVERS])
+def test_a_program_runs_to_its_end(name: str, tmp_path: Path) -> None:
+    done = run([sys.executable, str(EXAMPLES / name)], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout
+
+
+def test_there_are_examples() -> None:
+    assert "quickstart.py" in SERVERS
 
 
 def python_blocks() -> list[str]:
@@ -73,20 +113,13 @@ def python_blocks() -> list[str]:
 
 
 def test_the_server_of_the_readme_is_the_quickstart() -> None:
-    _, code = (EXAMPLES / "quickstart.py").read_text().split('"""\n\n', 1)
+    _, code = source("quickstart.py").split('"""\n\n', 1)
     assert python_blocks()[0] == code
 
 
 def test_the_client_of_the_readme_runs(tmp_path: Path) -> None:
     shutil.copytree(EXAMPLES, tmp_path / "docs" / "examples")
-    done = subprocess.run(
-        [sys.executable, "-c", python_blocks()[1]],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=PATIENCE,
-    )
+    done = run([sys.executable, "-c", python_blocks()[1]], tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == "1/3\n2/3\n3/3\nCounted to 3.\n"
 
@@ -95,9 +128,6 @@ def test_the_calls_of_the_readme_run() -> None:
     calls = re.findall(r"^\$ (trimcp .*)\n([^$`]*)", README, re.MULTILINE)
     assert len(calls) >= 2
     for call, output in calls:
-        words = [*CLI, *call.split()[1:], "--output", "text"]
-        done = subprocess.run(
-            words, cwd=ROOT, capture_output=True, text=True, check=False, timeout=PATIENCE
-        )
+        done = run([*CLI, *call.split()[1:], "--output", "text"], ROOT)
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout == output

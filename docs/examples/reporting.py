@@ -25,6 +25,14 @@ async def check(file: str, ctx: Context) -> bool:
     return True
 
 
+@server.tool
+def pack(files: int, ctx: Context) -> int:
+    """Report from a worker thread."""
+    for done in range(1, files + 1):
+        trio.from_thread.run(ctx.report_progress, done, files)
+    return files
+
+
 async def show_progress(progress: float, total: float | None, message: str | None) -> None:
     print(f"{progress:g}/{total:g} {message}")
 

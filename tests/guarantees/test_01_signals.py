@@ -8,12 +8,14 @@ a second signal cancels at once."
 
 from __future__ import annotations
 
+import itertools
 import signal
 from typing import TYPE_CHECKING
 
 import pytest
+import trio
 
-from .harness import ERAS, HANDSHAKE, PROMPT, STATELESS, serving
+from .harness import ERAS, HANDSHAKE, PATIENCE, PROMPT, STATELESS, Wire, serving
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,6 +27,16 @@ DOORS = ["stdio", "tcp", "unix"]
 LONG = ("--grace", 600)
 
 SHUTTING_DOWN = -31002
+
+
+async def until_refused(wire: Wire) -> None:
+    """Ask until the server refuses: the signal may take a moment to arrive."""
+    with trio.fail_after(PATIENCE):
+        for identity in itertools.count():
+            answer = await wire.ask(STATELESS.ping(identity), PROMPT)
+            if "error" in answer:
+                assert answer["error"]["code"] == SHUTTING_DOWN
+                return
 
 
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
@@ -67,11 +79,8 @@ async def test_what_ends_in_time_is_answered(
         await program.stderr.wait("2025-11-25 began", "2026-07-28 began")
 
         program.signal(number)
-        # Whatever is asked from now on is refused. The signal may take a moment to arrive.
-        identity = 0
-        while "error" not in (answer := await wire.ask(STATELESS.ping(identity), PROMPT)):
-            identity += 1
-        assert answer["error"]["code"] == SHUTTING_DOWN
+        # Whatever is asked from now on is refused.
+        await until_refused(wire)
         refused = await wire.ask(HANDSHAKE.call("late", "moment", {"seconds": 0}), PROMPT)
         assert refused["error"]["code"] == SHUTTING_DOWN
 
@@ -109,9 +118,7 @@ async def test_second_signal_cancels_at_once(
         await program.stderr.wait("hang began")
         program.signal(first)
         # Signals that arrive together are one: wait until the first has been noticed.
-        identity = 0
-        while "error" not in await wire.ask(STATELESS.ping(identity), PROMPT):
-            identity += 1
+        await until_refused(wire)
         assert "hang cancelled" not in program.stderr.seen
 
         program.signal(second)

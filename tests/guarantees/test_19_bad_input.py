@@ -243,6 +243,28 @@ async def test_an_endless_line_needs_no_memory() -> None:
         await lives(wire)
 
 
+async def test_the_limit_of_nesting() -> None:
+    """Deep is what is deeper than `Limits.nesting`, long before any parser gives up."""
+
+    def nested(depth: int) -> bytes:
+        # The message, its params and the arguments are three levels.
+        value = b"[" * (depth - 3) + b"]" * (depth - 3)
+        return (
+            b'{"jsonrpc":"2.0","id":7,"method":"tools/call",'
+            b'"params":{"name":"echo","arguments":{"value":' + value + b"}}}"
+        )
+
+    async with in_memory() as wire:
+        await wire.send(nested(200) + b"\n")
+        assert "result" in await wire.answer(7, PROMPT)
+        await refused(wire, nested(201), PARSE_ERROR, None)
+        # Brackets inside of strings nest nothing.
+        text = "[{" * 10_000 + '"\\' + "[{" * 10_000
+        answer = await wire.ask(HANDSHAKE.call(8, "echo", {"value": text}), PROMPT)
+        assert text_of(answer) == repr(text)
+        await lives(wire)
+
+
 # -- ids --------------------------------------------------------------------------------------
 
 

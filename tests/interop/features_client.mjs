@@ -6,15 +6,17 @@
  * STEPS is a JSON object: each label names a step, and what the step saw is printed under that
  * label, all in one JSON document. A step that throws is recorded as `{"error": {…}}`.
  *
- *     {"op": "call", "name": …, "arguments": {…}, "level": …}   a tool; `level` for its log only
+ *     {"op": "call", "name": …, "arguments": {…}, "level": …, "at_total": …}
+ *         a tool; `level` is for its log only, `at_total` another tool that is called when the
+ *         progress has reached its total
  *     {"op": "read", "uri": …}
  *     {"op": "prompt", "name": …, "arguments": {…}}
  *     {"op": "complete", "ref": {…}, "argument": {…}, "context": {…}}
- *     {"op": "pages", "method": …}                              a list, page by page
- *     {"op": "page", "method": …, "cursor": …}                  one page of it
- *     {"op": "tools"}                                           all tools, by the SDK's own means
- *     {"op": "level", "level": …}                               handshake era
- *     {"op": "identify"}                                        what is known of the server
+ *     {"op": "pages", "method": …}                     a list, page by page
+ *     {"op": "page", "method": …, "cursor": …}         one page of it
+ *     {"op": "tools"}                                  all tools, by the SDK's own means
+ *     {"op": "level", "level": …}                      handshake era
+ *     {"op": "identify"}                               what is known of the server
  */
 import { Client, LOG_LEVEL_META_KEY } from '@modelcontextprotocol/client';
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
@@ -67,14 +69,15 @@ class Script {
         });
     }
 
-    async call({ name, arguments: args = {}, level }) {
+    async call({ name, arguments: args = {}, level, at_total: atTotal }) {
         const progress = [];
+        const onprogress = step => {
+            progress.push(step);
+            if (atTotal !== undefined && step.progress === step.total) this.call({ name: atTotal });
+        };
         const _meta = level === undefined ? {} : { _meta: { [LOG_LEVEL_META_KEY]: level } };
         const outcome = await attempt(() =>
-            this.client.callTool(
-                { name, arguments: args, ..._meta },
-                { onprogress: step => progress.push(step) }
-            )
+            this.client.callTool({ name, arguments: args, ..._meta }, { onprogress })
         );
         return { ...outcome, progress };
     }

@@ -109,22 +109,33 @@ class Script:
             self.seen["unexpected"].append(str(message))
 
     async def call(self, params: Facts) -> Facts:
-        """Call a tool, with or without a log level of its own."""
-        progress: list[Facts] = []
+        """Call a tool, and maybe another one while it runs."""
+        steps: list[Facts] = []
+        at_total = anyio.Event()
 
-        async def on_progress(done: float, total: float | None, message: str | None) -> None:
-            progress.append({"progress": done, "total": total, "message": message})
+        async def on_progress(progress: float, total: float | None, message: str | None) -> None:
+            steps.append({"progress": progress, "total": total, "message": message})
+            if progress == total:
+                at_total.set()
 
-        meta: Any = {LOG_LEVEL: params["level"]} if "level" in params else None
-        outcome = await attempt(
-            lambda: self.client.call_tool(
-                params["name"],
-                params.get("arguments", {}),
-                progress_callback=on_progress,
-                meta=meta,
+        async def follow(name: str) -> None:
+            await at_total.wait()
+            await self.client.call_tool(name)
+
+        async with anyio.create_task_group() as tasks:
+            if "at_total" in params:
+                tasks.start_soon(follow, params["at_total"])
+            meta: Any = {LOG_LEVEL: params["level"]} if "level" in params else None
+            outcome = await attempt(
+                lambda: self.client.call_tool(
+                    params["name"],
+                    params.get("arguments", {}),
+                    progress_callback=on_progress,
+                    meta=meta,
+                )
             )
-        )
-        return {**outcome, "progress": progress}
+            tasks.cancel_scope.cancel()
+        return {**outcome, "progress": steps}
 
     async def page(self, method: str, cursor: str | None = None) -> Any:
         """One page of a list."""

@@ -34,10 +34,6 @@ from trimcp.types import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-STEP_SECONDS = 0.02
-"""Between two steps of progress, so that each is read by itself: the TypeScript SDK's client
-drops progress that arrives in one chunk with the answer."""
-
 ICON = Icon("data:image/png;base64,AAEC", "image/png", ("16x16", "any"), "dark")
 ANNOTATIONS = Annotations(("user", "assistant"), 0.5, "2026-01-02T03:04:05Z")
 
@@ -208,13 +204,24 @@ def add_talk(server: Server) -> None:
         await ctx.log("emergency", "", logger=logger)
         return "logged"
 
+    progress_seen = trio.Event()
+
     @server.tool
     async def progress(ctx: Context) -> str:
-        """Three steps, and one that is no advance and so may not be sent."""
+        """Three steps, and one that is no advance and so may not be sent.
+
+        Waits until the client has seen the last: the TypeScript SDK's client drops progress that
+        arrives in one chunk with the answer.
+        """
         for step in (0.5, 1.0, 1.0, 2.0):
             await ctx.report_progress(step, 2, f"step {step}")
-            await trio.sleep(STEP_SECONDS)
+        await progress_seen.wait()
         return "done"
+
+    @server.tool
+    async def see_progress() -> None:
+        """Let `progress` go on."""
+        progress_seen.set()
 
 
 def add_questions(server: Server) -> None:

@@ -65,7 +65,7 @@ STEPS: dict[str, Facts] = {
     "described, at length": call("described.tool-1", text="abcdefg"),
     "thread": call("thread", text="in a"),
     "unforeseen": call("content", kind="no such kind"),
-    "progress": call("progress"),
+    "progress": call("progress") | {"at_total": "see_progress"},
     "refuse by declining": call("refuse", action="decline"),
     "refuse by dismissing": call("refuse", action="cancel"),
     **{f"read {uri}": {"op": "read", "uri": uri} for uri in (*URIS, *MISSING)},
@@ -239,7 +239,7 @@ def test_nothing_unexpected(seen: Seen) -> None:
             [
                 *("content", "mixed", "nothing", "whole_result", "fails", "point", "points"),
                 *("table", "number", "truth", "maybe", "described.tool-1", "thread", "log_all"),
-                *("progress", "order", "refuse", "one_by_one", "side_by_side"),
+                *("progress", "see_progress", "order", "refuse", "one_by_one", "side_by_side"),
             ],
         ),
         ("prompts", ["interview", "greet", "shown", "talk"]),
@@ -490,7 +490,7 @@ def logs_from(level: str | None, logger: str) -> list[Facts]:
 
 
 def test_logging(seen: Seen) -> None:
-    """Handshake era: a level for the session. Stateless era: one for each request, or none."""
+    """Handshake era: a level until the next. Stateless era: one for each request, or none."""
     expected = (
         {"default": "info", "own": "info", "error": "error", "debug": "debug"}
         if seen.is_handshake

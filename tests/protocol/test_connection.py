@@ -37,6 +37,7 @@ from trimcp.protocol import (
     Revision,
     Role,
     Terms,
+    TooLarge,
 )
 from trimcp.types import (
     ClientCapabilities,
@@ -151,7 +152,7 @@ def test_stateless_request_brings_its_terms() -> None:
                 META_PREFIX + "clientInfo": {"name": "c", "version": "3"},
                 META_PREFIX + "clientCapabilities": {"elicitation": {}},
                 META_PREFIX + "logLevel": "warning",
-            }
+            },  # type: ignore[arg-type]  # the names are no identifiers
         ),
     )
     assert exchange.terms == Terms(
@@ -364,11 +365,13 @@ def test_error_without_id(revision: Revision) -> None:
     """`"id": null` where the revision wants it, else nothing."""
     connection = server() if revision is STATELESS else in_session(revision)
     omits = revision is not STRUCTURED
-    for answer in (
-        replied(connection, b"{"),
-        json.loads(connection.refuse(PARSE_ERROR, "x")),
+    for event, code in (
+        (*connection.receive(b"{"), PARSE_ERROR),
+        (*connection.receive_oversized(b"", "too long"), LIMIT_EXCEEDED),
     ):
-        assert answer["error"]["code"] == PARSE_ERROR
+        assert isinstance(event, Reply)
+        answer = json.loads(event.data)
+        assert answer["error"]["code"] == code
         assert answer.get("id", "none") == ("none" if omits else None)
 
 
@@ -607,7 +610,7 @@ def test_malformed_answer_ends_the_call(role: Role, answer: dict[str, Any]) -> N
 def test_second_answer_is_ignored() -> None:
     connection = client(STATELESS)
     call, _ = connection.call("ping", None)
-    answer = {"jsonrpc": "2.0", "id": call.id, "result": {}}
+    answer: dict[str, Any] = {"jsonrpc": "2.0", "id": call.id, "result": {}}
     assert len(give(connection, answer)) == 1
     ignored(connection, answer)
 
@@ -681,6 +684,8 @@ def test_what_json_lacks() -> None:
         b"1",
         {"jsonrpc": "2.0", "id": 9},
         {"jsonrpc": "2.0", "id": 9, "method": 5},
+        request(9, "ping"),
+        stateless(9, "roots/list"),
         request(9, "ping", _meta={"progressToken": 1.5}),
         [request(9, "ping")],
         {"jsonrpc": "2.0", "id": 9, "error": 1},
@@ -747,7 +752,7 @@ def test_batch_that_is_refused_throughout() -> None:
 def test_batch_without_requests_is_not_answered() -> None:
     connection = in_session(BATCHES)
     note = notification("notifications/x")
-    answer = {"jsonrpc": "2.0", "id": 1, "result": {}}
+    answer: dict[str, Any] = {"jsonrpc": "2.0", "id": 1, "result": {}}
     assert [type(event) for event in give(connection, [note, answer])] == [
         NotificationReceived,
         Ignored,
@@ -841,3 +846,57 @@ def test_unknown_notification() -> None:
     assert isinstance(event, NotificationReceived)
     assert event.method == "notifications/whatever"
     assert json.loads(bytes(event.params or b"")) == {"a": 1}
+
+
+# -- what was too long to be read -------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("head", "identity"),
+    [
+        (b'{"jsonrpc":"2.0","id":7,"method":"x","params":{"a":"', 7),
+        (b' { "jsonrpc" : "2.0" , "id" : "a" , "params" : {', "a"),
+        (b'{"jsonrpc":"2.0","id":-7,"method":"', -7),
+        (b'{"jsonrpc":"2.0","id":7', None),
+        (b'{"jsonrpc":"2.0","id":7,"other":1', None),
+        (b'{"jsonrpc":"2.0","id":07,"method":"', None),
+        (b'{"jsonrpc":"2.0","id":1.5,"method":"', None),
+        (b'{"jsonrpc":"2.0","id":null,"method":"', None),
+        (b'{"jsonrpc":"2.0","id":"a\\"","method":"', None),
+        (b'{"jsonrpc":"2.0","id":"\xff","method":"', None),
+        (b'{"id":7,"jsonrpc":"2.0","method":"', None),
+        (b'[{"jsonrpc":"2.0","id":7,"method":"', None),
+        (b"x" * 256, None),
+    ],
+)
+def test_oversized_request(head: bytes, identity: Any) -> None:
+    """Refused under its id where that stands at the beginning, as most write it."""
+    (event,) = server().receive_oversized(head, "too long")
+    assert isinstance(event, Reply)
+    answer = json.loads(event.data)
+    assert answer.get("id") == identity
+    assert answer["error"] == {"code": LIMIT_EXCEEDED, "message": "too long"}
+
+
+@pytest.mark.parametrize("role", Role)
+@pytest.mark.parametrize("member", [b"result", b"error"])
+def test_oversized_answer_ends_the_call(role: Role, member: bytes) -> None:
+    connection = Connection(role, CLIENT, Limits())
+    connection.terms = Terms(URLS)
+    call, _ = connection.call("elicitation/create", None)
+    head = b'{"jsonrpc":"2.0","id":%d,"' + member + b'":{"a":"'
+    (event,) = connection.receive_oversized(head % 99, "too long")
+    assert isinstance(event, Ignored)
+    (event,) = connection.receive_oversized(head % call.id, "too long")
+    assert isinstance(event, AnswerUnusable)
+    assert event.call is call
+
+
+def test_answer_over_the_limit() -> None:
+    """It is not sent; the exchange stays open, so that it can still fail."""
+    connection = server(message_bytes=1000)
+    exchange = accepted(connection, stateless())
+    with pytest.raises(TooLarge):
+        exchange.answer({"text": "x" * 1000})
+    assert exchange.is_open
+    assert exchange.answer({"text": "x" * 500}) is not None

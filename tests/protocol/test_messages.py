@@ -255,8 +255,7 @@ def test_nothing_raises(data: bytes) -> None:
 @given(
     st.lists(
         st.sampled_from(
-            [*rb'" \ [ ] { } : , - 1 null \u d800'.split(), b"\xff"]
-            + rb'"jsonrpc" "2.0" "id" "method" "x" "params"'.split()
+            rb'" \ [ ] { } : , - 1 null \u d800 "jsonrpc" "2.0" "id" "method" "params"'.split()
         ),
         max_size=20,
     ).map(b"".join)

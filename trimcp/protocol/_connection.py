@@ -50,7 +50,7 @@ from ._messages import (
     encode_failure,
     encode_notification,
     encode_request,
-    id_in_head,
+    malformed_from_head,
 )
 from ._revisions import LATEST_HANDSHAKE, Era, find_revision
 from ._shapes import InvalidShape, Meta, read_cancelled, read_meta, read_object, read_progress
@@ -108,7 +108,7 @@ class Connection:
             head: Its first bytes; where they leave no doubt, they tell the id.
             flaw: One sentence.
         """
-        return self._on_malformed(Malformed(id_in_head(head), LIMIT_EXCEEDED, flaw), None)
+        return self._on_malformed(malformed_from_head(head, LIMIT_EXCEEDED, flaw), None)
 
     def _on_message(self, message: Message, batch: BatchAnswer | None) -> list[Event]:
         if isinstance(message, Request):

@@ -204,16 +204,19 @@ def _deeper(data: bytes, nesting: int) -> bool:
 
 _HEAD: Final = re.compile(
     rb'\s*\{\s*"jsonrpc"\s*:\s*"2\.0"\s*,\s*"id"\s*:\s*(-?\d{1,18}|"[^"\\]*")\s*,'
+    rb'\s*"(method|params|result|error)"'
 )
 
 
-def id_in_head(head: bytes) -> RequestId | None:
-    """The id of a message whose end is missing, if it stands where it cannot be mistaken."""
+def malformed_from_head(head: bytes, code: int, flaw: str) -> Malformed:
+    """A message whose end is missing, with the id and kind that its beginning clearly tells."""
     found = _HEAD.match(head)
     try:
-        return None if found is None else _decode_any(found[1])
+        identity = None if found is None else _decode_any(found[1])
     except (msgspec.DecodeError, UnicodeDecodeError):
-        return None
+        identity = None
+    is_answer = found is not None and found[2] in (b"result", b"error")
+    return Malformed(identity, code, flaw, is_answer)
 
 
 # -- to bytes ---------------------------------------------------------------------------------

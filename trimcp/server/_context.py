@@ -3,34 +3,23 @@
 from __future__ import annotations
 
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Generic, overload
+from typing import TYPE_CHECKING, Any, Generic
 
 import trio
 
-from trimcp.errors import (
-    INVALID_PARAMS,
-    INVALID_REQUEST,
-    AnswerRefused,
-    MissingCapability,
-    RequestError,
-)
-from trimcp.protocol import LOGGING_LEVELS, DecodeError, Era, codec_for, read_object
-from trimcp.runtime import BadArguments, Frame, compile_form
+from trimcp.protocol import LOGGING_LEVELS, Era
 from trimcp.types import (
     ClientCapabilities,
-    ElicitRequestFormParams,
-    ElicitResult,
     Implementation,
-    InputRequest,
     LoggingLevel,
     LoggingMessageNotificationParams,
     ProgressNotificationParams,
 )
 
+from ._asking import Asking
+
 if TYPE_CHECKING:
     from typing_extensions import TypeVar
-
-    from ._application import Application
 
     LifespanT = TypeVar("LifespanT", default=Any)
 else:
@@ -41,12 +30,10 @@ else:
 
 __all__ = ["Context", "LifespanT", "current_context"]
 
-AskedT = TypeVar("AskedT")
-
 _current: ContextVar[Context[Any]] = ContextVar("trimcp_context")
 
 
-class Context(Generic[LifespanT]):
+class Context(Asking, Generic[LifespanT]):
     """The request being handled.
 
     A handler gets it by annotating a parameter with `Context` or `Context[App]`, and anything it
@@ -54,11 +41,7 @@ class Context(Generic[LifespanT]):
     context speaks of the request that brought the answer.
     """
 
-    __slots__ = ("_application", "_frame")
-
-    def __init__(self, frame: Frame, application: Application) -> None:
-        self._frame = frame
-        self._application = application
+    __slots__ = ()
 
     @property
     def lifespan_context(self) -> LifespanT:
@@ -169,89 +152,6 @@ class Context(Generic[LifespanT]):
     async def critical(self, data: Any, *, logger: str | None = None) -> None:
         """`log("critical", …)`."""
         await self.log("critical", data, logger=logger)
-
-    @overload
-    async def elicit(
-        self, message: str, asked: type[AskedT], *, key: str | None = None
-    ) -> AskedT: ...
-
-    @overload
-    async def elicit(self, message: str, asked: Any, *, key: str | None = None) -> Any: ...
-
-    async def elicit(self, message: str, asked: Any, *, key: str | None = None) -> Any:
-        """Ask the user to fill in a form, and wait for it.
-
-        In the stateless era the handler waits between two requests of the client, bounded by
-        `Limits.parked`. It never waits longer than `Limits.parked_seconds`.
-
-        Args:
-            message: What the user is asked.
-            asked: A pydantic model, dataclass or TypedDict of primitive fields.
-            key: A name for the question, unique within the request. By default a digest of the
-                question identifies it. Needed where the question's text differs from run to
-                run and the tool is registered with `replay=True`.
-
-        Returns:
-            An instance of `asked`.
-
-        Raises:
-            AnswerRefused: The user declined or dismissed the question.
-            MissingCapability: The client cannot ask its user (-32021 in the stateless era).
-            RequestTimeout: No answer came in time (handshake era).
-            RequestError: The request is of a kind that may not ask, or the answer does not fit.
-            RegistrationError: `asked` cannot be asked for in a form.
-
-        Specification: Elicitation, Form Mode; 2026-07-28, Multi Round-Trip Requests.
-        """
-        form = compile_form(asked)
-        self._require_elicitation()
-        params = ElicitRequestFormParams(message, form.schema)
-        wire = await self._ask("elicitation/create", params, key)
-        result = _elicit_result(self._frame, wire)
-        if result.action != "accept":
-            raise AnswerRefused(result.action)
-        try:
-            return form.read(result.content or {})
-        except BadArguments as error:
-            raise RequestError(INVALID_PARAMS, f"the answer does not fit: {error}") from None
-
-    def _require_elicitation(self) -> None:
-        declared = self.client_capabilities.elicitation
-        # An empty declaration means forms.
-        if declared is not None and (declared.form is not None or declared.url is None):
-            return
-        flaw = "this needs a client that can ask its user (elicitation)"
-        if self._frame.exchange.terms.revision.era is Era.STATELESS:
-            raise MissingCapability(flaw, {"elicitation": {"form": {}}})
-        raise RequestError(INVALID_REQUEST, flaw)
-
-    async def _ask(self, method: str, params: Any, key: str | None) -> dict[str, Any]:
-        """Put a question to the client in the way of the request's era."""
-        exchange = self._frame.exchange
-        revision = exchange.terms.revision
-        if revision.era is Era.HANDSHAKE:
-            peer = self._frame.peer
-            if not peer.connection.is_initialized:
-                # Lifecycle: nothing but pings and logs before `notifications/initialized`.
-                raise RequestError(INVALID_REQUEST, "the client has not finished the handshake")
-            seconds = self._application.server.limits.parked_seconds
-            self._frame.pause()
-            try:
-                _, raw = await peer.request(method, params, terms=exchange.terms, timeout=seconds)
-            finally:
-                self._frame.resume()
-            return read_object(raw)
-        if exchange.method not in revision.multi_round:
-            raise RequestError(INVALID_REQUEST, f"{exchange.method} may not ask the client")
-        request = InputRequest(method, params)
-        return await self._application.parking.ask(self._frame, request, key)
-
-
-def _elicit_result(frame: Frame, wire: dict[str, Any]) -> ElicitResult:
-    try:
-        return codec_for(frame.exchange.terms.revision).decode(wire, ElicitResult)
-    except DecodeError as error:
-        raise RequestError(INVALID_PARAMS, f"the answer is malformed: {error}") from None
 
 
 def enter_context(context: Context[Any]) -> None:

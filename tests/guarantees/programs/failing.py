@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 import trio
 
 from tests.guarantees.programs.doors import arguments, serve
-from trimcp import Context, RequestError, Server, ToolError
+from trimcp import RequestError, Server, ToolError
 
 SECRET = "the password is swordfish"
 
@@ -125,8 +125,7 @@ async def unwritable_data() -> str:
 @server.tool
 async def misfit() -> int:
     """A result that is not what the tool promises."""
-    result: Any = SECRET
-    return result
+    return cast(int, SECRET)
 
 
 @server.tool
@@ -134,16 +133,10 @@ async def deep() -> str:
     """Recursion without an end."""
 
     def again(depth: int) -> int:
-        return 1 + again(depth + 1)
+        deeper: int = again(depth + 1)
+        return deeper + 1
 
     return str(again(0))
-
-
-@server.tool
-async def context_error(ctx: Context[None]) -> str:
-    """A value of the wrong type given to the context."""
-    await ctx.report_progress("much")  # type: ignore[arg-type]
-    return "sent"
 
 
 @server.resource("broken://async")

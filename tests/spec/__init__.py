@@ -1,0 +1,1 @@
+"""What the specification demands, row by row of docs/conformance.md."""

@@ -1,0 +1,264 @@
+"""Whatever bytes arrive: each request is answered once and rightly, and nothing breaks."""
+
+from __future__ import annotations
+
+import json
+import logging
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import pytest
+import trio
+import trio.testing
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.protocol.test_schemas import SPEC
+from tests.strategies import examples
+from tests.wire_fuzz import (
+    MESSAGE_BYTES,
+    NESTING,
+    check_output,
+    chunks,
+    deserved,
+    streams,
+)
+from trimcp import Context, Limits, Server, ToolError
+from trimcp.protocol import HANDSHAKE_REVISIONS, LATEST, META_PREFIX, Revision
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.skipif(
+    not SPEC.is_dir(), reason="the specification's schemas are not beside this repository"
+)
+
+LIMITS = Limits(nesting=NESTING, message_bytes=MESSAGE_BYTES, parked_seconds=60)
+
+
+@attrs.frozen
+class Point:
+    x: float
+    y: float = 0
+
+
+@attrs.frozen
+class Sure:
+    yes: bool
+
+
+def make_server(*, threads: bool) -> Server[None]:
+    server: Server[None] = Server("fuzzed", limits=LIMITS)
+
+    @server.tool
+    async def add(a: int, b: int) -> int:
+        """Add."""
+        return a + b
+
+    @server.tool
+    async def point(x: float, ctx: Context) -> Point:
+        await ctx.report_progress(1, 2, "half")
+        await ctx.info({"x": x})
+        return Point(x)
+
+    @server.tool
+    async def listing() -> list[str]:
+        return ["a", "b"]
+
+    @server.tool
+    async def everything() -> dict[str, Any]:
+        return {"a": [1, {"b": None}]}
+
+    @server.tool
+    async def refuse() -> str:
+        raise ToolError("no")
+
+    @server.tool
+    async def slow(seconds: float) -> str:
+        with trio.move_on_after(100):
+            await trio.sleep(max(seconds, 0))
+        return "done"
+
+    @server.tool
+    async def forever() -> None:
+        await trio.sleep_forever()
+
+    @server.tool
+    async def ask(ctx: Context) -> str:
+        return str(await ctx.elicit("Sure?", Sure, key="sure"))
+
+    @server.resource("memo://one")
+    async def memo() -> str:
+        return "one"
+
+    @server.resource("memo://of/{number}")
+    async def memo_of(number: int) -> str:
+        return str(number)
+
+    @server.prompt
+    async def greet(who: str) -> str:
+        return f"Hello, {who}"
+
+    @server.completion("who", prompt="greet")
+    async def names(value: str) -> list[str]:
+        return ["you"]
+
+    if threads:
+
+        @server.tool
+        def blocking(text: str) -> str:
+            return text
+
+    return server
+
+
+# -- one conversation -------------------------------------------------------------------------
+
+
+def handshake(revision: Revision) -> bytes:
+    params = {
+        "protocolVersion": revision.date,
+        "capabilities": {},
+        "clientInfo": {"name": "fuzzer", "version": "1"},
+    }
+    opening = {"jsonrpc": "2.0", "id": "opening", "method": "initialize", "params": params}
+    initialized = {"jsonrpc": "2.0", "method": "notifications/initialized"}
+    return f"{json.dumps(opening)}\n{json.dumps(initialized)}\n".encode()
+
+
+def last_request(session: Revision | None) -> bytes:
+    message: dict[str, Any] = {"jsonrpc": "2.0", "id": "last", "method": "tools/list"}
+    if session is None:
+        meta = {
+            META_PREFIX + "protocolVersion": LATEST.date,
+            META_PREFIX + "clientCapabilities": {},
+        }
+        message["params"] = {"_meta": meta}
+    # After whatever stands there unfinished.
+    return b"\n" + json.dumps(message).encode() + b"\n"
+
+
+class Errors(logging.Handler):
+    """Keeps what is logged as an error."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.records: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.records.append(self.format(record))
+
+
+@contextmanager
+def no_errors_logged() -> Iterator[None]:
+    handler = Errors()
+    logger = logging.getLogger("trimcp")
+    logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+    assert not handler.records
+
+
+class Conversation:
+    """One connection to the server, and all that came back over it."""
+
+    def __init__(self) -> None:
+        self.ours, self.theirs = trio.testing.memory_stream_pair()
+        self.output = b""
+        self.grown = trio.Event()
+
+    async def read(self) -> None:
+        while data := await self.ours.receive_some():
+            self.output += bytes(data)
+            self.grown.set()
+
+    async def wait_for(self, identities: set[int | str]) -> None:
+        """Until everything with these ids has been answered."""
+        while missing := identities - set(answered(self.output)):
+            assert missing
+            self.grown = trio.Event()
+            await self.grown.wait()
+
+
+def answered(output: bytes) -> Iterator[int | str]:
+    for line in output.split(b"\n")[:-1]:
+        value = json.loads(line)
+        for message in value if isinstance(value, list) else [value]:
+            if "method" not in message and message.get("id") is not None:
+                yield message["id"]
+
+
+async def converse(
+    server: Server[None], pieces: list[bytes], session: Revision | None, *, mocked: bool
+) -> None:
+    """Say all this to the server and check what it answers."""
+    spoken = b"".join(pieces) + last_request(session)
+    expected = deserved(spoken, session)
+    living = trio.lowlevel.current_statistics().tasks_living
+    talk = Conversation()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(talk.read)
+        await nursery.start(server.serve_stream, talk.theirs)
+        for piece in [*pieces, last_request(session)]:
+            await talk.ours.send_all(piece)
+            await trio.lowlevel.checkpoint()
+        await talk.wait_for(set(expected.must) - expected.unsure)
+        if mocked:
+            # The clock jumps over it once nobody has anything left to do: now all has come.
+            await trio.sleep(10 * LIMITS.parked_seconds)
+        numbers = server.statistics()
+        assert numbers.connections == 1, "the connection lives"
+        assert numbers.in_flight <= len(expected.unsure)
+        assert (numbers.outbox_bytes, numbers.parked, numbers.threads) == (0, 0, 0)
+        await talk.ours.aclose()
+    assert server.statistics().connections == 0
+    assert trio.lowlevel.current_statistics().tasks_living == living
+    check_output(talk.output, expected, session)
+    assert "last" in answered(talk.output)
+
+
+def run(
+    server: Server[None], pieces: list[bytes], session: Revision | None, *, mocked: bool = True
+) -> None:
+    async def main() -> None:
+        with trio.fail_after(3600 if mocked else 30):
+            await converse(server, pieces, session, mocked=mocked)
+
+    clock = trio.testing.MockClock(autojump_threshold=0) if mocked else None
+    with no_errors_logged():
+        trio.run(main, clock=clock)
+
+
+# -- tests ------------------------------------------------------------------------------------
+
+
+@examples(100)
+@given(pieces=streams((LATEST,)).flatmap(chunks))
+def test_stateless(pieces: list[bytes]) -> None:
+    run(make_server(threads=False), pieces, None)
+
+
+@pytest.mark.parametrize("session", HANDSHAKE_REVISIONS, ids=str)
+@examples(40)
+@given(data=st.data())
+def test_session(session: Revision, data: st.DataObject) -> None:
+    """With requests of the other era between those of the session."""
+    stream = handshake(session) + data.draw(streams((session, session, LATEST)))
+    run(make_server(threads=False), data.draw(chunks(stream)), session)
+
+
+@examples(15)
+@given(pieces=streams((LATEST,)).flatmap(chunks))
+def test_with_threads(pieces: list[bytes]) -> None:
+    """Tools in worker threads, which the mock clock would not wait for."""
+    run(make_server(threads=True), pieces, None, mocked=False)
+
+
+@examples(50)
+@given(garbage=st.binary(max_size=200), size=st.integers(1, 50))
+def test_garbage(garbage: bytes, size: int) -> None:
+    pieces = [garbage[at : at + size] for at in range(0, len(garbage), size)]
+    run(make_server(threads=False), pieces, None)
