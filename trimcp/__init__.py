@@ -28,7 +28,7 @@ from trimcp.errors import (
     ToolError,
 )
 from trimcp.limits import Limits
-from trimcp.runtime import Header
+from trimcp.runtime import Final, Header
 from trimcp.server import Context, Server, Statistics
 
 __all__ = [
@@ -36,6 +36,7 @@ __all__ = [
     "Client",
     "ConnectionLost",
     "Context",
+    "Final",
     "Forbidden",
     "Header",
     "LimitExceeded",

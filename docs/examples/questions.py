@@ -1,4 +1,4 @@
-"""Questions to the user, asked in the middle of a tool."""
+"""Questions to the client, asked in the middle of a tool."""
 
 from dataclasses import dataclass
 from typing import Annotated, Literal
@@ -7,6 +7,7 @@ import trio
 from pydantic import BaseModel, Field
 
 from trimcp import AnswerRefused, Context, Server
+from trimcp.types import TextContent
 
 server = Server("questions", version="1.0")
 
@@ -52,6 +53,26 @@ async def introduce(ctx: Context) -> str:
         nursery.start_soon(ask, "host")
         nursery.start_soon(ask, "guest")
     return f"{names['host']}, this is {names['guest']}."
+
+
+@server.tool
+async def pay(order: int, ctx: Context) -> str:
+    """Send the user to a page, for what must not pass through the client."""
+    await ctx.elicit_url("Please pay there.", f"https://pay.example/orders/{order}")
+    return "The user agreed to go there."
+
+
+@server.tool
+async def sum_up(text: str, ctx: Context) -> str:
+    """Let the client's model sum up a text."""
+    answer = await ctx.sample(f"Sum this up in one sentence:\n\n{text}", max_tokens=100)
+    return "".join(block.text for block in answer.content if isinstance(block, TextContent))
+
+
+@server.tool
+async def folders(ctx: Context) -> list[str]:
+    """Where the client wants to be worked for."""
+    return [root.uri for root in await ctx.list_roots()]
 
 
 @server.tool(replay=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from trimcp import RequestError, open_client, open_stdio_client
-from trimcp.types import ElicitResult, TextContent, TextResourceContents
+from trimcp.types import UNSET, ElicitResult, TextContent, TextResourceContents
 
 from .pages import EXAMPLES
 
@@ -20,7 +20,11 @@ if TYPE_CHECKING:
     from types import ModuleType
 
     from trimcp import Client
-    from trimcp.types import ElicitRequestFormParams
+    from trimcp.types import (
+        CreateMessageRequestParams,
+        ElicitRequestFormParams,
+        ElicitRequestURLParams,
+    )
 
 REVISIONS = ["2026-07-28", "2025-11-25"]
 
@@ -43,7 +47,7 @@ async def call(client: Client, tool: str, **arguments: Any) -> Any:
     assert not result.is_error, result
     (content,) = result.content
     assert isinstance(content, TextContent)
-    if result.structured_content is None or not result.structured_content:
+    if result.structured_content is UNSET:
         return content.text
     if client.revision < "2026" and set(result.structured_content) == {"result"}:
         return result.structured_content["result"]
@@ -95,6 +99,28 @@ async def answer(question: ElicitRequestFormParams) -> dict[str, Any] | ElicitRe
         case "Delete the note 'milk' for good?":
             return {"sure": False}
     raise AssertionError(question)
+
+
+async def agree(question: ElicitRequestURLParams) -> bool:
+    """The user who is sent to a URL."""
+    return question.url == "https://pay.example/orders/7"
+
+
+async def think(request: CreateMessageRequestParams) -> str:
+    """The model of all these servers."""
+    (message,) = request.messages
+    (content,) = message.content
+    assert isinstance(content, TextContent)
+    return f"{request.max_tokens} tokens on {content.text.splitlines()[-1]}"
+
+
+#: What the client of all these servers can answer.
+ANSWERS: dict[str, Any] = {
+    "elicitation": answer,
+    "url_elicitation": agree,
+    "sampling": think,
+    "roots": ["file:///srv/papers"],
+}
 
 
 # -- what each server is asked ----------------------------------------------------------------
@@ -219,6 +245,10 @@ async def questions(client: Client) -> None:
     assert await failure(client, "book", day="Monday") == refused
     assert await call(client, "greet") == "Hello, whoever you are (decline)."
     assert await call(client, "introduce") == "Ada, this is Grace."
+    assert await call(client, "pay", order=7) == "The user agreed to go there."
+    assert "decline" in await failure(client, "pay", order=8)
+    assert await call(client, "sum_up", text="everything") == "100 tokens on everything"
+    assert await call(client, "folders") == ["file:///srv/papers"]
     assert await call(client, "sign", document="a will") == "a will was signed by Ada."
 
 
@@ -282,7 +312,7 @@ async def test_in_memory(
 ) -> None:
     monkeypatch.setenv("NOTES", str(tmp_path / "notes.json"))
     server = load(name, monkeypatch).server
-    async with open_client(server, revision=revision, elicitation=answer) as client:
+    async with open_client(server, revision=revision, **ANSWERS) as client:
         assert client.revision == revision
         await EXERCISES[name](client)
 
@@ -294,7 +324,7 @@ async def test_over_stdio(name: str, revision: str, tmp_path: Path) -> None:
         [sys.executable, str(EXAMPLES / name)],
         env={"NOTES": str(tmp_path / "notes.json")},
         revision=revision,
-        elicitation=answer,
+        **ANSWERS,
     ) as client:
         assert client.revision == revision
         await EXERCISES[name](client)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from .harness import ERAS, HANDSHAKE, PATIENCE, PROMPT, STATELESS, Wire, serving
+from .harness import ERAS, HANDSHAKE, PATIENCE, PROMPT, STATELESS, Wire, command, serving, started
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -125,3 +125,16 @@ async def test_second_signal_cancels_at_once(
         status, _ = await program.wait_exit(PROMPT)
         assert status == 0
         await program.stderr.wait("hang finally", "on_shutdown", "lifespan left")
+
+
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
+async def test_the_shortest_program(number: signal.Signals) -> None:
+    """`trio.run(server.serve_stdio)`: no traceback, nothing said at all."""
+    async with started(command("plain")) as program:
+        await program.shake_hands()
+        await program.send(STATELESS.call("moment", "moment", {"seconds": 600}))
+        await program.ask(HANDSHAKE.ping("ping"))
+        program.signal(number)
+        # The default grace of stdio is half a second.
+        assert (await program.wait_exit(within=0.5 + PROMPT))[0] == 0
+        assert await program.stderr.whole() == ""

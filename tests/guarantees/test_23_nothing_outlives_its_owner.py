@@ -211,14 +211,21 @@ def check(growth: Resources) -> None:
     assert growth.blocks < connections / 4, growth
 
 
-async def test_memory_of_connections_in_memory() -> None:
+async def test_memory_of_connections() -> None:
+    """In memory and over TCP, in two processes side by side."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(memory_of_connections_in_memory)
+        nursery.start_soon(memory_of_connections_over_tcp)
+
+
+async def memory_of_connections_in_memory() -> None:
     async with started(command("many_connections", "memory", BEFORE, AFTER)) as program:
         said = await program.stderr.wait_for(lambda text: text.startswith("grown"), within=100)
         check(Resources(**json.loads(said.removeprefix("grown "))))
         assert (await program.wait_exit(PATIENCE))[0] == 0
 
 
-async def test_memory_of_connections_over_tcp() -> None:
+async def memory_of_connections_over_tcp() -> None:
     async with started(command("many_connections", "tcp")) as program:
         port = await program.port()
         async with stream_wire(await trio.open_tcp_stream("127.0.0.1", port)) as control:

@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
+import pydantic
 import pytest
 import trio
 import trio.testing
@@ -43,6 +44,12 @@ Message = dict[str, Any]
 
 #: Longer than any deadline of the programs under test.
 _NEVER: Final = 1_000_000.0
+
+
+class Sure(pydantic.BaseModel):
+    """What servers under test ask their user."""
+
+    sure: bool
 
 
 # -- messages ---------------------------------------------------------------------------------
@@ -156,9 +163,7 @@ class Script(Line):
     def is_stateless(self) -> bool:
         return self.revision == STATELESS
 
-    def message(
-        self, method: str, params: Mapping[str, Any] | None = None, **meta: Any
-    ) -> Message:
+    def message(self, method: str, params: Mapping[str, Any] | None = None, **meta: Any) -> Message:
         """A request of this revision, with an id of its own.
 
         Args:
@@ -172,8 +177,12 @@ class Script(Line):
         wire = dict(params or {}) | ({"_meta": whole} if whole else {})
         return request(f"script {self._count}", method, wire or None)
 
-    def calling(self, tool: str, arguments: Mapping[str, Any] | None = None, **meta: Any) -> Message:
-        return self.message("tools/call", {"name": tool, "arguments": dict(arguments or {})}, **meta)
+    def calling(
+        self, tool: str, arguments: Mapping[str, Any] | None = None, **meta: Any
+    ) -> Message:
+        return self.message(
+            "tools/call", {"name": tool, "arguments": dict(arguments or {})}, **meta
+        )
 
     async def do(
         self, method: str, params: Mapping[str, Any] | None = None, **meta: Any
@@ -347,23 +356,24 @@ async def facing(
     ours, theirs = trio.testing.memory_stream_pair()
     line = Line(ours)
     greeting: list[Message] = []
+    greeted = trio.Event()
 
     async def begin() -> None:
         if welcome is None:
             greeting.extend(await greet(line, revision))
         else:
             await welcome(line)
+        greeted.set()
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(begin)
         async with open_stream_client(theirs, **options) as client:
+            await greeted.wait()
             yield Facing(client, line, greeting, nursery)
         nursery.cancel_scope.cancel()
 
 
-async def failing_to_open(
-    welcome: Callable[[Line], Awaitable[Any]], **options: Any
-) -> Exception:
+async def failing_to_open(welcome: Callable[[Line], Awaitable[Any]], **options: Any) -> Exception:
     """The exception of a client that is welcomed like that."""
     with pytest.raises(Exception) as caught:  # noqa: PT011 - the caller looks at it
         async with facing(STATELESS, welcome=welcome, **options):

@@ -20,7 +20,7 @@ import trio
 from trimcp._groups import unwrapping
 from trimcp.errors import INVALID_PARAMS, ProtocolViolation, RequestError
 from trimcp.protocol import DecodeError, InvalidShape, codec_for, read_object
-from trimcp.runtime import InvalidSchema, SchemaChecker, method_not_found
+from trimcp.runtime import InvalidSchema, SchemaChecker, flaw_of_conversation, method_not_found
 from trimcp.types import (
     ClientCapabilities,
     CreateMessageRequestParams,
@@ -35,14 +35,12 @@ from trimcp.types import (
     RootsCapability,
     SamplingCapability,
     TextContent,
-    ToolResultContent,
-    ToolUseContent,
 )
 
 if TYPE_CHECKING:
     from trimcp.protocol import Revision
     from trimcp.runtime import Frame
-    from trimcp.types import InputRequiredResult, SamplingMessage
+    from trimcp.types import InputRequiredResult
 
 __all__ = ["Answerer", "ElicitationCallback", "Roots", "SamplingCallback", "UrlCallback"]
 
@@ -166,31 +164,12 @@ class Answerer:
         wants_tools = params.tools is not None or params.tool_choice is not None
         if wants_tools and not self.sampling_tools:
             raise RequestError(INVALID_PARAMS, "this client cannot sample with tools")
-        _check_tool_results(params.messages)
+        if (flaw := flaw_of_conversation(params.messages)) is not None:
+            raise RequestError(INVALID_PARAMS, flaw)
         answer = await sample(params)
         if isinstance(answer, CreateMessageResult):
             return answer
         return CreateMessageResult("assistant", (TextContent(answer),), model="unknown")
-
-
-def _check_tool_results(messages: Sequence[SamplingMessage]) -> None:
-    """Each use of a tool is answered by the next message, which holds nothing but results.
-
-    Raises:
-        RequestError: It is not so.
-
-    Specification: Sampling, Message Content Constraints.
-    """
-    used: set[str] = set()
-    for message in messages:
-        results = [each for each in message.content if isinstance(each, ToolResultContent)]
-        if results and len(results) < len(message.content):
-            raise RequestError(INVALID_PARAMS, "tool results are mixed with other content")
-        if {each.tool_use_id for each in results} != used:
-            raise RequestError(INVALID_PARAMS, "tool uses and tool results do not match")
-        used = {each.id for each in message.content if isinstance(each, ToolUseContent)}
-    if used:
-        raise RequestError(INVALID_PARAMS, "tool uses and tool results do not match")
 
 
 async def _answer_form(ask: ElicitationCallback, params: ElicitRequestFormParams) -> ElicitResult:

@@ -171,17 +171,23 @@ class Client(Verbs):
         *,
         timeout: float | None,
         progress: ProgressCallback | None = None,
+        chunks: trio.MemorySendChannel[Any] | None = None,
     ) -> Any:
-        result, _ = await self._ask_sized(method, params, timeout, progress)
+        result, _ = await self._ask_sized(method, params, timeout, progress, chunks)
         return result
 
     async def _ask_sized(
-        self, method: str, params: Any, timeout: float | None, progress: ProgressCallback | None
+        self,
+        method: str,
+        params: Any,
+        timeout: float | None,
+        progress: ProgressCallback | None = None,
+        chunks: trio.MemorySendChannel[Any] | None = None,
     ) -> tuple[Any, int]:
         """One request with all its rounds; the result, and its size unless there were rounds."""
         size = 0
         for round_number in range(self._max_rounds):
-            call, raw = await self._request(method, params, timeout, progress)
+            call, raw = await self._request(method, params, timeout, progress, chunks)
             if round_number == 0:
                 size = len(bytes(raw))
             expected = call.terms.revision.client_requests[method].result
@@ -204,7 +210,7 @@ class Client(Verbs):
             await trio.lowlevel.checkpoint()
             return kept
         try:
-            result, size = await self._ask_sized(method, params, timeout, None)
+            result, size = await self._ask_sized(method, params, timeout)
         except RequestError:
             if getattr(params, "cursor", None) is not None:
                 # Pages that lead to a cursor which is no longer good are not good either.
@@ -218,14 +224,21 @@ class Client(Verbs):
     async def _ask_raw(
         self, method: str, params: dict[str, Any] | None, timeout: float | None
     ) -> dict[str, Any]:
-        _, raw = await self._request(method, params, timeout, None)
+        _, raw = await self._request(method, params, timeout)
         return _object(method, raw)
 
     async def _request(
-        self, method: str, params: Any, timeout: float | None, progress: ProgressCallback | None
+        self,
+        method: str,
+        params: Any,
+        timeout: float | None,
+        progress: ProgressCallback | None = None,
+        chunks: trio.MemorySendChannel[Any] | None = None,
     ) -> tuple[Call, Raw]:
         seconds = self._timeout if timeout is None else timeout
-        answer = await self._peer.request(method, params, timeout=seconds, on_progress=progress)
+        answer = await self._peer.request(
+            method, params, timeout=seconds, on_progress=progress, chunks=chunks
+        )
         # Log messages that arrived before the answer are delivered before it.
         await self._inbox.wait_caught_up()
         return answer

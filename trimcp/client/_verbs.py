@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from abc import abstractmethod
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import attrs
+import trio
 
+from trimcp._groups import unwrapping
 from trimcp.errors import INVALID_PARAMS, ProtocolViolation, RequestError
 from trimcp.protocol import Era
 from trimcp.runtime import InvalidSchema, SchemaChecker, convert
@@ -37,8 +41,10 @@ from trimcp.types import (
     Tool,
 )
 
+from ._stream import ToolStream
+
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
     from trimcp.runtime import ProgressCallback
     from trimcp.types import LoggingLevel
@@ -79,6 +85,7 @@ class Verbs:
         *,
         timeout: float | None,
         progress: ProgressCallback | None = None,
+        chunks: trio.MemorySendChannel[Any] | None = None,
     ) -> Any:
         """One request with all its rounds; the decoded result."""
 
@@ -139,12 +146,66 @@ class Verbs:
 
         Specification: Tools, Calling Tools; 2026-07-28, Multi Round-Trip Requests.
         """
+        return await self._call_tool(name, arguments, timeout, progress, None)
+
+    async def _call_tool(
+        self,
+        name: str,
+        arguments: Mapping[str, Any] | None,
+        timeout: float | None,
+        progress: ProgressCallback | None,
+        chunks: trio.MemorySendChannel[Any] | None,
+    ) -> CallToolResult:
         params = CallToolRequestParams(name, None if arguments is None else dict(arguments))
         result: CallToolResult = await self._ask(
-            "tools/call", params, timeout=timeout, progress=progress
+            "tools/call", params, timeout=timeout, progress=progress, chunks=chunks
         )
         self._check_output(name, result)
         return result
+
+    @asynccontextmanager
+    async def stream_tool(
+        self,
+        name: str,
+        arguments: Mapping[str, Any] | None = None,
+        *,
+        timeout: float = math.inf,
+        buffer: int = 1024,
+    ) -> AsyncIterator[ToolStream]:
+        """Call a streaming tool and take its chunks as they come::
+
+            async with client.stream_tool("stream_data", {"items": 3}) as stream:
+                async for chunk in stream:
+                    ...
+                print(stream.result)
+
+        Leaving the block early cancels the call. A tool that does not stream has no chunks.
+
+        Args:
+            name: The tool's name.
+            arguments: Its arguments.
+            timeout: Seconds for the whole stream; no bound by default.
+            buffer: Chunks that may wait to be taken. On a pipe shared with other calls the
+                reader waits for nobody: when more wait, the stream fails with `LimitExceeded`
+                and the call is cancelled.
+        """
+        send, receive = trio.open_memory_channel[Any](buffer)
+        stream = ToolStream(receive)
+
+        async def call() -> None:
+            with send:
+                try:
+                    stream.outcome = await self._call_tool(name, arguments, timeout, None, send)
+                except Exception as error:
+                    # It belongs where the chunks are awaited, after those that came before it.
+                    stream.outcome = error
+
+        with unwrapping():
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(call)
+                with receive:
+                    yield stream
+                nursery.cancel_scope.cancel(reason="the stream was left")
 
     def _check_output(self, name: str, result: CallToolResult) -> None:
         schema = self._output_schemas.get(name)

@@ -7,6 +7,7 @@ be sent any more, they produce None.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -154,6 +155,11 @@ class Exchange:
             return False
         self._progress = progress
         return True
+
+    def next_progress(self) -> int | None:
+        """The next whole number to report as progress; None if nothing may be reported."""
+        following = 1 if self._progress is None else math.floor(self._progress) + 1
+        return following if self.advances(following) else None
 
     def _close(self, event: ExchangeEvent, answer: bytes | None) -> bytes | None:
         was_open = self.state is OPEN

@@ -19,6 +19,8 @@ META_CLIENT_CAPABILITIES: Final = META_PREFIX + "clientCapabilities"
 META_LOG_LEVEL: Final = META_PREFIX + "logLevel"
 META_SUBSCRIPTION_ID: Final = META_PREFIX + "subscriptionId"
 META_SERVER_INFO: Final = META_PREFIX + "serverInfo"
+#: Of our own: a chunk of a streaming tool, on its progress notification.
+META_CHUNK: Final = "io.trimcp/chunk"
 
 _IRREGULAR: Final = {"meta": META}
 

@@ -86,6 +86,12 @@ class Cancelled(msgspec.Struct, gc=False):
     reason: str | None = None
 
 
+class ChunkMeta(msgspec.Struct, gc=False):
+    """The `_meta` of a progress notification that carries a chunk of a streaming tool."""
+
+    chunk: Raw | UnsetType = msgspec.field(default=UNSET, name="io.trimcp/chunk")
+
+
 class Progress(msgspec.Struct, gc=False):
     """`notifications/progress`."""
 
@@ -93,6 +99,7 @@ class Progress(msgspec.Struct, gc=False):
     progress: float
     total: float | None = None
     message: str | None = None
+    meta: ChunkMeta | None = msgspec.field(default=None, name="_meta")
 
 
 _T = TypeVar("_T")

@@ -2,6 +2,7 @@
 
 from ._calls import ProgressCallback
 from ._contents import prompt_result, read_result
+from ._conversations import flaw_of_conversation
 from ._failures import failure_of
 from ._frame import Frame
 from ._functions import (
@@ -11,11 +12,13 @@ from ._functions import (
     compile_form,
     compile_function,
     convert,
+    to_json,
 )
 from ._parking import Answers, Parking, Questions
 from ._peer import HANDED_OVER, Handlers, Peer, method_not_found
 from ._schemas import InvalidSchema, SchemaChecker
 from ._seal import Seal
+from ._streams import Final, drain, in_threads
 from ._templates import InvalidTemplate, UriTemplate, compile_template
 from ._threads import ToolThreads
 
@@ -23,6 +26,7 @@ __all__ = [
     "HANDED_OVER",
     "Answers",
     "BadArguments",
+    "Final",
     "Frame",
     "Function",
     "Handlers",
@@ -41,8 +45,12 @@ __all__ = [
     "compile_function",
     "compile_template",
     "convert",
+    "drain",
     "failure_of",
+    "flaw_of_conversation",
+    "in_threads",
     "method_not_found",
     "prompt_result",
     "read_result",
+    "to_json",
 ]

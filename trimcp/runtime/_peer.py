@@ -300,6 +300,7 @@ class Peer:
         terms: Terms | None = None,
         timeout: float = math.inf,
         on_progress: ProgressCallback | None = None,
+        chunks: trio.MemorySendChannel[Any] | None = None,
     ) -> tuple[Call, Raw]:
         """Ask the peer; leaving cancels the request.
 
@@ -315,9 +316,10 @@ class Peer:
         """
         if self._lost is not None:
             raise self._loss()
-        pending = Pending()
+        pending = Pending(chunks)
+        progress = on_progress is not None or chunks is not None
         call, data = self.connection.call(
-            method, params, terms=terms, progress=on_progress is not None, owner=pending
+            method, params, terms=terms, progress=progress, owner=pending
         )
         sent = False
         try:

@@ -30,11 +30,12 @@ class ToolThreads:
 
     Attributes:
         running: Threads at work, abandoned ones included.
+        limiter: Bounds the threads; synchronous generators share it.
         abandoned: Threads whose call was cancelled and that still run.
     """
 
     def __init__(self, limits: Limits) -> None:
-        self._limiter = trio.CapacityLimiter(limits.threads)
+        self.limiter = trio.CapacityLimiter(limits.threads)
         self._limit = limits.abandoned_threads
         self.running = 0
         self.abandoned = 0
@@ -49,9 +50,7 @@ class ToolThreads:
             raise LimitExceeded(f"{self.abandoned} cancelled tools still run in their threads")
         work = _Work(self, functools.partial(function, **arguments))
         try:
-            return await trio.to_thread.run_sync(
-                work, abandon_on_cancel=True, limiter=self._limiter
-            )
+            return await trio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=self.limiter)
         except trio.Cancelled:
             work.abandon()
             raise

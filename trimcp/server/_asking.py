@@ -5,6 +5,7 @@ Specification: Elicitation; Sampling; Roots; 2026-07-28, Multi Round-Trip Reques
 
 from __future__ import annotations
 
+import re
 import uuid
 from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
 
@@ -16,7 +17,7 @@ from trimcp.errors import (
     RequestError,
 )
 from trimcp.protocol import DecodeError, Era, InvalidShape, codec_for, read_object
-from trimcp.runtime import BadArguments, compile_form
+from trimcp.runtime import BadArguments, compile_form, flaw_of_conversation
 from trimcp.types import (
     CreateMessageRequestParams,
     CreateMessageResult,
@@ -44,6 +45,8 @@ AskedT = TypeVar("AskedT")
 ResultT = TypeVar("ResultT")
 
 _MAX_TOKENS: Final = 1000
+
+_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]+")
 
 
 class Asking:
@@ -125,9 +128,12 @@ class Asking:
 
         Raises:
             AnswerRefused: The user declined or dismissed the question.
+            ValueError: It is no absolute URL.
 
         Specification: Elicitation, URL Mode (since 2025-11-25).
         """
+        if not _URL.fullmatch(url):
+            raise ValueError(f"{url!r} is no absolute URL")
         declared = self._frame.exchange.terms.capabilities.elicitation
         if declared is None or declared.url is None:
             raise self._lacking("send its user to a URL", {"elicitation": {"url": {}}})
@@ -173,17 +179,21 @@ class Asking:
             What the model said.
 
         Raises:
-            ValueError: The messages cannot be said in the request's revision.
+            ValueError: The messages cannot be said in the request's revision, or the results of
+                tools do not answer the uses before them.
 
         Specification: Sampling (deprecated in 2026-07-28).
         """
         declared = self._frame.exchange.terms.capabilities.sampling
         if declared is None:
             raise self._lacking("sample a model", {"sampling": {}})
-        if tools is not None and declared.tools is None:
+        if declared.tools is None and (tools is not None or tool_choice is not None):
             raise self._lacking("sample a model with tools", {"sampling": {"tools": {}}})
+        conversation = _conversation(messages)
+        if (flaw := flaw_of_conversation(conversation)) is not None:
+            raise ValueError(flaw)
         params = CreateMessageRequestParams(
-            _conversation(messages),
+            conversation,
             max_tokens,
             model_preferences,
             system_prompt,

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
+import trio
+from msgspec import Raw
+
 from trimcp.errors import INVALID_PARAMS, RequestError
-from trimcp.protocol import InvalidShape, read_retry
-from trimcp.runtime import Questions
+from trimcp.protocol import META_CHUNK, InvalidShape, read_retry
+from trimcp.runtime import Questions, drain, in_threads, to_json
+from trimcp.types import ProgressNotificationParams
 
 from ._context import Context, enter_context
 
@@ -26,9 +31,26 @@ async def call_function(
     enter_context(context)
     if function.context is not None:
         arguments[function.context] = context
+    if function.is_stream:
+        generator = function.call(**arguments)
+        if not function.is_async:
+            generator = in_threads(generator, application.threads.limiter)
+        return await drain(generator, functools.partial(_send_chunk, frame))
     if function.is_async:
         return await function.call(**arguments)
     return await application.threads.run(function.call, arguments)
+
+
+async def _send_chunk(frame: Frame, chunk: Any) -> None:
+    """Send a chunk as progress, where the client asked for progress."""
+    exchange = frame.exchange
+    progress = exchange.next_progress()
+    if progress is None or exchange.progress_token is None:
+        await trio.lowlevel.checkpoint()
+        return
+    params = ProgressNotificationParams(exchange.progress_token, progress)
+    meta = {META_CHUNK: Raw(to_json(chunk))}
+    await frame.peer.send(exchange.notify("notifications/progress", params, meta))
 
 
 def handed_over(application: Application, frame: Frame, *, replay: bool) -> bool:

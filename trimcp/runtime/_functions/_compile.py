@@ -23,7 +23,7 @@ from ._arguments import Arguments, Binder, GivenBinder, ModelBinder
 from ._attrs import adapted
 from ._headers import check_headers
 from ._pydantic import PlainSchema, adapter_for, first_line
-from ._results import GivenOutput, Output, output_of
+from ._results import GivenOutput, Output, final_hint, output_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -47,7 +47,8 @@ class Function:
         description: The prose of its docstring, or None.
         input_schema: The schema of its arguments: an object.
         parameters: The names of its parameters, the context left out.
-        is_async: Whether it is a coroutine function.
+        is_async: Whether it is a coroutine function, or an asynchronous generator.
+        is_stream: Whether it is a generator.
         context: The name of the parameter that takes the `Context`, or None.
     """
 
@@ -57,6 +58,7 @@ class Function:
     input_schema: dict[str, Any]
     parameters: tuple[str, ...]
     is_async: bool
+    is_stream: bool
     context: str | None
     _binder: Binder
     _output: Output
@@ -121,7 +123,11 @@ def compile_function(
     known = name or getattr(function, "__name__", None) or _inner_name(function)
     label = f"{kind} {known!r}"
     signature, hints = _signature(function, label)
-    description, documented = describe(_inner(function))
+    inner = _inner(function)
+    description, documented = describe(inner)
+    is_stream = inspect.isasyncgenfunction(inner) or inspect.isgeneratorfunction(inner)
+    if is_stream and kind != "tool":
+        raise RegistrationError(f"{label}: only a tool may be a generator")
     context: str | None = None
     parameters: list[inspect.Parameter] = []
     for parameter in signature.parameters.values():
@@ -134,13 +140,16 @@ def compile_function(
     else:
         schema, binder = _from_schema(label, parameters, dict(input_schema))
     returned = hints.get("return", signature.return_annotation)
+    if is_stream:
+        returned = final_hint(returned)
     return Function(
         function,
         known,
         description,
         schema,
         tuple(parameter.name for parameter in parameters),
-        inspect.iscoroutinefunction(_inner(function)),
+        inspect.iscoroutinefunction(inner) or inspect.isasyncgenfunction(inner),
+        is_stream,
         context,
         binder,
         _output(label, kind, returned, output_schema),
@@ -168,9 +177,6 @@ def _signature(
         hints = typing.get_type_hints(_inner(function), include_extras=True)
     except (TypeError, ValueError, NameError, AttributeError) as error:
         raise RegistrationError(f"{label}: its annotations cannot be read: {error}") from error
-    inner = _inner(function)
-    if inspect.isasyncgenfunction(inner) or inspect.isgeneratorfunction(inner):
-        raise RegistrationError(f"{label}: generators are not supported yet")
     return signature, hints
 
 

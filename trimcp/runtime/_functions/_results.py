@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import inspect
 import typing
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from msgspec import Raw
 
 from trimcp.runtime._schemas import SchemaChecker
+from trimcp.runtime._streams import Final
 from trimcp.types import (
     UNSET,
     AudioContent,
@@ -28,10 +29,10 @@ from ._pydantic import PlainSchema, adapter_for, to_json
 if TYPE_CHECKING:
     import pydantic
 
-__all__ = ["Output", "output_of"]
+__all__ = ["Output", "final_hint", "output_of"]
 
-_CONTENT: Final = (TextContent, ImageContent, AudioContent, ResourceLink, EmbeddedResource)
-_UNSTRUCTURED: Final = (
+_CONTENT = (TextContent, ImageContent, AudioContent, ResourceLink, EmbeddedResource)
+_UNSTRUCTURED = (
     inspect.Signature.empty,
     Any,
     None,
@@ -122,6 +123,14 @@ def _promises(result: CallToolResult) -> bool:
     if result.structured_content is UNSET:
         raise ValueError("the tool promises structured content and gave none")
     return True
+
+
+def final_hint(hint: Any) -> Any:
+    """The type of a streaming tool's result: what its `Final` holds; Any without one."""
+    for each in _flatten(hint):
+        if typing.get_origin(each) is Final:
+            return typing.get_args(each)[0]
+    return Any
 
 
 def _structured(raw: bytes) -> CallToolResult:
