@@ -62,3 +62,14 @@ def is_excerpt(block: str, program: str) -> bool:
     return any(
         f"\n{textwrap.indent(block, ' ' * depth)}" in f"\n{program}" for depth in (0, 4, 8, 12)
     )
+
+
+def rows(text: str, heading: str) -> dict[str, list[str]]:
+    """The table under a heading: what stands beside each name in its first column."""
+    section = re.split(r"^#+ ", text.split(f"# {heading}\n", 1)[1], maxsplit=1, flags=re.MULTILINE)
+    found = {}
+    for line in section[0].splitlines():
+        first, *others = [cell.strip() for cell in line.strip("|").split(" | ")]
+        if line.startswith("| `"):
+            found |= dict.fromkeys(re.findall(r"`(\w+)`", first), others)
+    return found

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import inspect
 import os
+import re
 import shlex
 import shutil
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import attrs
 import pytest
 
-from .pages import DOCS, EXAMPLES, ROOT, blocks, broken_links, commands, is_excerpt, links
+from trimcp import Limits, Server, errors
+from trimcp.client import ClientOptions
+
+from .pages import DOCS, EXAMPLES, ROOT, blocks, broken_links, commands, is_excerpt, links, rows
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+    from typing import Any
 
 #: Pages whose programs are not in docs/examples, with tests of their own.
 ELSEWHERE = {"testing.md", "conformance.md", "benchmarks.md"}
@@ -83,6 +91,42 @@ def test_every_program_is_on_a_page() -> None:
     shown_names = {link.rpartition("/")[2] for link in shown}
     unseen = {path.name for path in EXAMPLES.glob("*.py")} - shown_names
     assert unseen <= {"quickstart.py"}
+
+
+def parameters(function: Callable[..., Any]) -> set[str]:
+    """What can be given to a function by name."""
+    named = inspect.signature(function).parameters.values()
+    return {each.name for each in named if each.kind is not each.POSITIONAL_ONLY} - {"self"}
+
+
+@pytest.mark.parametrize(
+    ("page", "heading", "expected"),
+    [
+        ("tools.md", "Options", parameters(Server.tool)),
+        ("resources.md", "Options", parameters(Server.resource)),
+        ("lifespan.md", "Options of `Server`", parameters(Server)),
+        ("client.md", "Options", set(ClientOptions.__annotations__)),
+        ("limits-and-errors.md", "Limits", {field.name for field in attrs.fields(Limits)}),
+    ],
+)
+def test_every_option_is_in_its_table(page: str, heading: str, expected: set[str]) -> None:
+    assert set(rows((DOCS / page).read_text(), heading)) == expected
+
+
+def test_limits_have_the_defaults_that_the_page_says() -> None:
+    units = {"": 1, "KiB": 1024, "MiB": 1024**2}
+    table = rows((DOCS / "limits-and-errors.md").read_text(), "Limits")
+    said = {}
+    for name, (default, *_) in table.items():
+        number, unit = re.match(r"(\d+)(?: ([KM]iB))?", default).groups("")  # type: ignore[union-attr]
+        said[name] = int(number) * units[unit]
+    assert said == attrs.asdict(Limits())
+
+
+def test_every_exception_is_in_the_tree() -> None:
+    page = (DOCS / "limits-and-errors.md").read_text()
+    (tree,) = blocks(page, "")
+    assert set(re.findall(r"^[│├└─ ]*(\w+)", tree, re.MULTILINE)) == set(errors.__all__)
 
 
 #: Pages with commands to run.

@@ -344,7 +344,7 @@ async def greet(line: Line, revision: str) -> list[Message]:
 
 @asynccontextmanager
 async def facing(
-    revision: str, *, welcome: Callable[[Line], Awaitable[Any]] | None = None, **options: Any
+    revision: str, /, *, welcome: Callable[[Line], Awaitable[Any]] | None = None, **options: Any
 ) -> AsyncIterator[Facing]:
     """A connected client in front of a scripted server.
 

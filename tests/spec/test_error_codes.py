@@ -11,7 +11,6 @@ from trimcp import (
     Forbidden,
     LimitExceeded,
     Limits,
-    NoCommonRevision,
     RequestError,
     Server,
     errors,
@@ -186,15 +185,3 @@ async def test_both_codes_of_a_missing_resource(revision: str, autojump_clock: M
             await to.line.send(flaw)
             failure = await call.fails(RequestError)
             assert (failure.code, failure.data) == (code, {"uri": "none://"})
-
-
-async def test_no_common_revision_is_no_answer_of_the_server(autojump_clock: MockClock) -> None:
-    """VER-03: the error names what the server speaks."""
-
-    async def welcome(line: Line) -> None:
-        data = {"supported": ["2099-01-01"], "requested": STATELESS}
-        await line.send(error(await line.receive(), -32022, "no", data))
-
-    failure = await failing_to_open(welcome)
-    assert isinstance(failure, NoCommonRevision)
-    assert failure.supported == ("2099-01-01",)
