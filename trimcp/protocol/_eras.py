@@ -139,8 +139,8 @@ ERAS: Final[dict[Era, EraRules]] = {
 
 
 def stamp_of(identity: Implementation) -> Raw:
-    """The `_meta` that names the server, encoded once."""
-    wire = codec_for(LATEST).encode(identity)
+    """The `_meta` that names the server, encoded once; pictures stand in `server/discover` only."""
+    wire = codec_for(LATEST).encode(attrs.evolve(identity, icons=None))
     return Raw(msgspec.json.encode({META_SERVER_INFO: wire}))
 
 

@@ -22,7 +22,7 @@ import trio
 
 from trimcp._groups import unwrapping
 
-from ._channel import Oversized
+from ._channel import Incoming, Oversized
 from ._lines import LineSplitter, open_stream_channel
 
 if TYPE_CHECKING:
@@ -55,12 +55,14 @@ class ChildProcess:
         command: What was started, for messages.
         grace: Seconds it gets after each step of leaving.
         stderr_tail: The last lines it wrote to standard error.
+        stderr_ended: Set when it can write no more.
     """
 
     process: trio.Process
     command: Sequence[str]
     grace: float
     stderr_tail: list[str] = attrs.field(factory=list)
+    stderr_ended: trio.Event = attrs.field(factory=trio.Event)
 
     @property
     def returncode(self) -> int | None:
@@ -189,6 +191,9 @@ async def open_process_channel(
             finally:
                 try:
                     await child.leave()
+                    # Its last words are usually there already.
+                    with trio.move_on_after(_LEFTOVER):
+                        await child.stderr_ended.wait()
                 finally:
                     nursery.cancel_scope.cancel(reason="the child process ended")
 
@@ -209,14 +214,21 @@ async def _pump_stderr(
     async with stream:
         with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
             while data := await stream.receive_some():
-                for line in splitter.feed(bytes(data)):
-                    text = (
-                        f"[a line of {line.size} bytes was skipped]"
-                        if isinstance(line, Oversized)
-                        else line.decode(errors="replace").rstrip("\r")
-                    )
-                    child.stderr_tail = [*child.stderr_tail[-19:], text]
-                    if on_stderr is None:
-                        logger.info("%s: %s", child.command[0], text)
-                    else:
-                        on_stderr(text)
+                _pass_on(child, splitter.feed(bytes(data)), on_stderr)
+    _pass_on(child, splitter.end(), on_stderr)
+    child.stderr_ended.set()
+
+
+def _pass_on(
+    child: ChildProcess, lines: list[Incoming], on_stderr: Callable[[str], None] | None
+) -> None:
+    for line in lines:
+        if isinstance(line, Oversized):
+            text = f"[a line of {line.size} bytes was skipped]"
+        else:
+            text = line.decode(errors="replace").rstrip("\r")
+        child.stderr_tail = [*child.stderr_tail[-19:], text]
+        if on_stderr is None:
+            logger.info("%s: %s", child.command[0], text)
+        else:
+            on_stderr(text)
