@@ -213,7 +213,7 @@ async def converse(
         assert numbers.connections == 1, "the connection lives"
         assert numbers.in_flight <= len(expected.unsure)
         assert (numbers.outbox_bytes, numbers.parked, numbers.threads) == (0, 0, 0)
-        await talk.ours.aclose()
+        await talk.ours.send_eof()
     assert server.statistics().connections == 0
     assert trio.lowlevel.current_statistics().tasks_living == living
     check_output(talk.output, expected, session)
@@ -235,14 +235,14 @@ def run(
 # -- tests ------------------------------------------------------------------------------------
 
 
-@examples(100)
+@examples(400)
 @given(pieces=streams((LATEST,)).flatmap(chunks))
 def test_stateless(pieces: list[bytes]) -> None:
     run(make_server(threads=False), pieces, None)
 
 
 @pytest.mark.parametrize("session", HANDSHAKE_REVISIONS, ids=str)
-@examples(40)
+@examples(150)
 @given(data=st.data())
 def test_session(session: Revision, data: st.DataObject) -> None:
     """With requests of the other era between those of the session."""
@@ -250,14 +250,14 @@ def test_session(session: Revision, data: st.DataObject) -> None:
     run(make_server(threads=False), data.draw(chunks(stream)), session)
 
 
-@examples(15)
+@examples(40)
 @given(pieces=streams((LATEST,)).flatmap(chunks))
 def test_with_threads(pieces: list[bytes]) -> None:
     """Tools in worker threads, which the mock clock would not wait for."""
     run(make_server(threads=True), pieces, None, mocked=False)
 
 
-@examples(50)
+@examples(100)
 @given(garbage=st.binary(max_size=200), size=st.integers(1, 50))
 def test_garbage(garbage: bytes, size: int) -> None:
     pieces = [garbage[at : at + size] for at in range(0, len(garbage), size)]

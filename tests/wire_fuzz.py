@@ -10,7 +10,7 @@ from __future__ import annotations
 import collections
 import json
 import re
-from typing import TYPE_CHECKING, Any, NoReturn, get_args
+from typing import TYPE_CHECKING, Any, NoReturn, TypeGuard, get_args
 
 import attrs
 from hypothesis import strategies as st
@@ -174,10 +174,15 @@ def containers(value: Any) -> Iterator[Any]:
 
 WEIRD_IDS = st.sampled_from([None, True, 1.5, 1.0, -1, 2**53, 10**30, [1], {"a": 1}, "\ud800"])
 NAMES = st.sampled_from(
-    ["id", "method", "params", "result", "error", "jsonrpc", "_meta", "name", "arguments"]
-    + ["progressToken", "requestId", "requestState", "inputResponses", "cursor", "Id", ""]
+    [
+        *("id", "Id", "method", "params", "result", "error", "jsonrpc", "_meta", "name"),
+        *("arguments", "cursor", "uri", "progressToken", "requestId", "requestState"),
+        *("inputResponses", "protocolVersion"),
+    ]
 )
-STRANGE = JSON_VALUES | st.sampled_from([None, "", 0, -1, 1e308, 10**40, [], {}, "\ud800", "\x00"])
+STRANGE: SearchStrategy[Any] = JSON_VALUES | st.sampled_from(
+    [None, "", 0, -1, 1e308, 10**40, [], {}, "\ud800", "\x00"]
+)
 
 
 def drop(draw: DrawFn, inside: Any, at: int) -> None:
@@ -323,15 +328,18 @@ def deserved(stream: bytes, session: Revision | None) -> Deserved:
     return found
 
 
+def is_id(value: object) -> TypeGuard[RequestId]:
+    return type(value) in (int, str)
+
+
 def _expect(found: Deserved, message: Any, session: Revision | None) -> None:
     if not isinstance(message, dict):
         return
     identity = message.get("id")
-    is_usable = type(identity) in (int, str)
     if message.get("jsonrpc") != "2.0" or not isinstance(message.get("method"), str):
-        if is_usable:
+        if is_id(identity):
             found.may[identity] += 1
-    elif is_usable:
+    elif is_id(identity):
         found.must[identity] += 1
         found.asked[identity].add((message["method"], revision_of(message, session)))
         if is_endless(message):
@@ -339,10 +347,8 @@ def _expect(found: Deserved, message: Any, session: Revision | None) -> None:
     elif message["method"] == "notifications/cancelled" and "id" not in message:
         params = message.get("params")
         cancelled = params.get("requestId") if isinstance(params, dict) else None
-        if type(cancelled) in (int, str):
+        if is_id(cancelled):
             found.unsure.add(cancelled)
-    elif "id" in message:
-        return  # an id of a wrong type
 
 
 def _expect_oversized(found: Deserved, line: bytes) -> None:

@@ -197,6 +197,18 @@ class AnswerRefused(ToolError):
         self.action = action
 
 
+def received_error(code: int, message: str, data: Any) -> RequestError:
+    """The exception for an error answer: of the class that its code stands for."""
+    if code == LIMIT_EXCEEDED:
+        return LimitExceeded(message, data)
+    if code == FORBIDDEN:
+        return Forbidden(message, data)
+    required = data.get("requiredCapabilities") if isinstance(data, dict) else None
+    if code == MISSING_CLIENT_CAPABILITY and isinstance(required, dict):
+        return MissingCapability(message, required)
+    return RequestError(code, message, data)
+
+
 class RegistrationError(MCPError, TypeError):
     """A function cannot become a tool as written; the message names the parameter."""
 

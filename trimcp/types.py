@@ -627,6 +627,11 @@ class CallToolResult(Payload):
     is_error: bool | None = None
     meta: Meta | None = None
 
+    @property
+    def text(self) -> str:
+        """The texts of its text blocks, one below the other."""
+        return "\n".join(block.text for block in self.content if isinstance(block, TextContent))
+
 
 # -- completion -------------------------------------------------------------------------------
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -65,11 +64,8 @@ async def test_pings_of_the_client(revision: str, autojump_clock: MockClock) -> 
         assert (await to.line.receive())["method"] == "tools/list"
 
 
-async def test_nobody_pings_by_itself(
-    caplog: pytest.LogCaptureFixture, autojump_clock: MockClock
-) -> None:
+async def test_nobody_pings_by_itself(autojump_clock: MockClock) -> None:
     """PING-05: the server neither."""
-    caplog.set_level(logging.DEBUG)
     async with talking(Server[Any]("quiet"), HANDSHAKE[-1]) as script:
         await trio.sleep(10_000)
         await script.expect_silence()

@@ -12,6 +12,7 @@ from trimcp import Context, Limits, Server
 
 from .harness import (
     Message,
+    Script,
     Sure,
     both_eras,
     every_revision,
@@ -230,8 +231,6 @@ async def test_a_slow_reader_slows_the_sender(revision: str, autojump_clock: Moc
             "io.modelcontextprotocol/clientCapabilities": {},
             "io.modelcontextprotocol/logLevel": "debug",
         }
-    from .harness import Script
-
     script = Script(ours, revision, {})
     async with trio.open_nursery() as nursery:
         nursery.start_soon(server.serve_stream, theirs)

@@ -278,7 +278,8 @@ class Client(Verbs):
 
     async def handle(self, frame: Frame) -> Any:
         """Handle one request of the server (handshake era)."""
-        return await self._answerer.handle(frame)
+        with frame.peer.answering():
+            return await self._answerer.handle(frame)
 
     def ended(self, frame: Frame) -> None:
         """Clients ask the server nothing while they answer it."""

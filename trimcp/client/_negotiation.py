@@ -18,9 +18,11 @@ from trimcp.errors import (
     RequestTimeout,
 )
 from trimcp.protocol import (
+    COMPLETE,
     HANDSHAKE_REVISIONS,
     LATEST,
     META_PREFIX,
+    RESULT_TYPE,
     REVISIONS,
     STATELESS_REVISIONS,
     DecodeError,
@@ -197,10 +199,10 @@ def decode_result(call: Call, wire: dict[str, Any], cls: Any) -> Any:
         ProtocolViolation: It is not what the method's result must be.
     """
     revision = call.terms.revision
-    kind = wire.get("resultType", "complete")
+    kind = wire.get(RESULT_TYPE, COMPLETE)
     # Where there may be questions instead, the codec tells the two types apart.
     is_plain = revision.era is Era.STATELESS and call.method not in revision.multi_round
-    if is_plain and kind != "complete":
+    if is_plain and kind != COMPLETE:
         raise ProtocolViolation(f"the result of {call.method} has the type {kind!r}")
     try:
         return codec_for(revision).decode(wire, cls)

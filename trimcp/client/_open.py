@@ -300,4 +300,9 @@ async def _memory_way(
 
 
 async def _serve(application: _Application, channel: MessageChannel) -> None:
-    await application.serve(channel, grace=_MEMORY_GRACE)
+    try:
+        await application.serve(channel, grace=_MEMORY_GRACE)
+    finally:
+        # There is no stream whose end would tell the client that the server hung up.
+        channel.outbox.close()
+        channel.incoming.close()

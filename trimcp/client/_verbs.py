@@ -12,7 +12,7 @@ import trio
 
 from trimcp._groups import unwrapping
 from trimcp.errors import INVALID_PARAMS, ProtocolViolation, RequestError
-from trimcp.protocol import Era
+from trimcp.protocol import LOGGING_LEVELS, Era
 from trimcp.runtime import InvalidSchema, SchemaChecker, convert
 from trimcp.types import (
     UNSET,
@@ -137,8 +137,8 @@ class Verbs:
             progress: Awaited with progress, total and message, one report after another. All
                 that ran are done when the call returns; while one runs, only the latest report
                 waits.
-            timeout: Seconds to wait for the answer. The time spent in `progress` and in
-                answering questions does not count.
+            timeout: Seconds to wait for the answer. The time spent in answering questions does
+                not count, nor the time spent in `progress` while the server is silent.
 
         Returns:
             The result. A tool that failed returns one too, with `is_error` set. Structured
@@ -371,6 +371,8 @@ class Verbs:
 
         Specification: Logging, Setting Log Level.
         """
+        if level not in LOGGING_LEVELS:
+            raise ValueError(f"no log level: {level!r}; there are {', '.join(LOGGING_LEVELS)}")
         if self._is_stateless:
             self._use_terms(attrs.evolve(self._agreement.terms, log_level=level))
         else:

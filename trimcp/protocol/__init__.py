@@ -1,6 +1,14 @@
 """The protocol without IO: messages, revisions, eras, exchanges, and `Connection`."""
 
-from ._codec import META_CHUNK, META_PREFIX, META_SERVER_INFO, DecodeError, codec_for
+from ._codec import (
+    COMPLETE,
+    META_CHUNK,
+    META_PREFIX,
+    META_SERVER_INFO,
+    RESULT_TYPE,
+    DecodeError,
+    codec_for,
+)
 from ._connection import Connection, Role
 from ._eras import LOGGING_LEVELS, Rejected, Terms
 from ._events import (
@@ -37,6 +45,7 @@ from ._shapes import (
 )
 
 __all__ = [
+    "COMPLETE",
     "HANDSHAKE_REVISIONS",
     "LATEST",
     "LATEST_HANDSHAKE",
@@ -44,6 +53,7 @@ __all__ = [
     "META_CHUNK",
     "META_PREFIX",
     "META_SERVER_INFO",
+    "RESULT_TYPE",
     "REVISIONS",
     "STATELESS_REVISIONS",
     "AnswerUnusable",

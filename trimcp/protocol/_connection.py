@@ -383,6 +383,10 @@ class Connection:
         """How many requests to the peer have no answer yet."""
         return len(self._calls)
 
+    def calls(self) -> Iterable[Call]:
+        """The requests to the peer that have no answer yet."""
+        return self._calls.values()
+
     def exchanges(self) -> Iterable[Exchange]:
         """The requests of the peer that have no answer yet."""
         return self._exchanges.values()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
@@ -33,10 +34,24 @@ class Pending:
         chunks: Takes the chunks of a streaming tool. When it is full the call fails.
     """
 
-    __slots__ = ("_chunks", "_news", "_outcome", "_progress", "dropped")
+    __slots__ = (
+        "_chunks",
+        "_deadline",
+        "_news",
+        "_outcome",
+        "_pauses",
+        "_progress",
+        "_remaining",
+        "_waiting",
+        "dropped",
+    )
 
     def __init__(self, chunks: trio.MemorySendChannel[Any] | None = None) -> None:
         self._chunks = chunks
+        self._deadline = 0.0
+        self._pauses = 0
+        self._remaining = 0.0
+        self._waiting: trio.CancelScope | None = None
         self._news = trio.Event()
         self._progress: Progress | None = None
         self._outcome: Raw | Exception | None = None
@@ -72,32 +87,72 @@ class Pending:
     async def wait(self, timeout: float, on_progress: ProgressCallback | None) -> Raw:
         """Wait for the outcome, running callbacks meanwhile.
 
+        The time spent in a callback does not count, unless the peer goes on reporting meanwhile:
+        a server that only ever reports progress must not keep a call alive. An outcome that is
+        there is given back, however late it is noticed.
+
         Args:
-            timeout: Seconds to wait in all, the time spent in callbacks not counted.
+            timeout: Seconds to wait in all.
             on_progress: Awaited with progress, total and message.
 
         Raises:
             RequestTimeout: The time is up.
             Exception: The outcome, if it is one.
         """
+        if self._pauses:
+            self._remaining = timeout
+        else:
+            self._deadline = trio.current_time() + timeout
         while True:
-            timeout -= await self._wait_news(timeout)
+            await self._wait_news()
             if self._progress is not None:
                 progress, self._progress = self._progress, None
                 if on_progress is not None:
+                    began = trio.current_time()
                     await on_progress(progress.progress, progress.total, progress.message)
+                    if self._progress is None:
+                        self._extend(trio.current_time() - began)
             elif isinstance(self._outcome, Exception):
                 raise self._outcome
             elif self._outcome is not None:
                 return self._outcome
 
-    async def _wait_news(self, timeout: float) -> float:
-        """Wait until something is there; return the seconds it took."""
-        began = trio.current_time()
-        with trio.move_on_after(max(timeout, 0)) as scope:
-            await self._news.wait()
-        if scope.cancelled_caught and not self._news.is_set():
-            raise RequestTimeout("no answer within the deadline")
+    async def _wait_news(self) -> None:
+        """Wait until something is there. Raises RequestTimeout."""
+        if not self._news.is_set():
+            with trio.CancelScope(deadline=self._deadline) as self._waiting:
+                await self._news.wait()
+            if not self._news.is_set():
+                raise RequestTimeout("no answer within the deadline")
+        else:
+            await trio.lowlevel.checkpoint()
+            if self._outcome is None and trio.current_time() > self._deadline:
+                raise RequestTimeout("no answer within the deadline")
         if self._outcome is None:
             self._news = trio.Event()
-        return trio.current_time() - began
+
+    # -- the deadline -----------------------------------------------------------------------
+
+    def pause(self) -> None:
+        """The peer waits for us: until `resume`, time does not count."""
+        self._pauses += 1
+        if self._pauses == 1:
+            self._remaining = self._deadline - trio.current_time()
+            self._set_deadline(math.inf)
+
+    def resume(self) -> None:
+        """Undo one `pause`; the last one lets the time go on."""
+        self._pauses -= 1
+        if self._pauses == 0:
+            self._set_deadline(trio.current_time() + self._remaining)
+
+    def _extend(self, seconds: float) -> None:
+        if self._pauses:
+            self._remaining += seconds
+        else:
+            self._set_deadline(self._deadline + seconds)
+
+    def _set_deadline(self, deadline: float) -> None:
+        self._deadline = deadline
+        if self._waiting is not None:
+            self._waiting.deadline = deadline

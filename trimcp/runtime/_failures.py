@@ -10,6 +10,7 @@ import logging
 from typing import TYPE_CHECKING, Final
 
 from trimcp.errors import INTERNAL_ERROR, RequestError, ResourceNotFound, ToolError
+from trimcp.protocol import InvalidShape, read_object
 from trimcp.types import CallToolResult, TextContent
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def failure_of(exchange: Exchange, error: BaseException) -> RequestError | CallT
     """
     found = list(leaves(error))
     if any(not isinstance(leaf, _MEANT) for leaf in found):
-        logger.error("%s failed", exchange.method, exc_info=error)
+        logger.error("%s failed", _label(exchange), exc_info=error)
     for leaf in found:
         if isinstance(leaf, RequestError):
             return leaf
@@ -54,3 +55,13 @@ def failure_of(exchange: Exchange, error: BaseException) -> RequestError | CallT
         text = "\n".join(texts) or "The tool failed unexpectedly."
         return CallToolResult((TextContent(text),), is_error=True)
     return RequestError(INTERNAL_ERROR, "\n".join(texts) or "Internal error")
+
+
+def _label(exchange: Exchange) -> str:
+    """The request's method and what it is about, for logs."""
+    try:
+        subject = read_object(exchange.params)
+    except InvalidShape:
+        return exchange.method
+    named = subject.get("name", subject.get("uri"))
+    return f"{exchange.method} {named!r}" if isinstance(named, str) else exchange.method

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import math
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import trio
@@ -22,6 +23,7 @@ from trimcp.errors import (
     LimitExceeded,
     ProtocolViolation,
     RequestError,
+    received_error,
 )
 from trimcp.protocol import (
     AnswerUnusable,
@@ -44,7 +46,7 @@ from ._failures import failure_of
 from ._frame import Frame
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
     from msgspec import Raw
 
@@ -110,6 +112,7 @@ class Peer:
         self._reading = trio.CancelScope()
         self._life = trio.CancelScope()
         self._errands = 0
+        self._answering = 0
         self._draining = False
         self._lost: str | None = None
 
@@ -321,10 +324,13 @@ class Peer:
         call, data = self.connection.call(
             method, params, terms=terms, progress=progress, owner=pending
         )
+        if self._answering:
+            pending.pause()
         sent = False
         try:
             if len(data) > self._limits.message_bytes:
-                raise LimitExceeded(f"a request of {len(data)} bytes is longer than the limit")
+                limit = self._limits.message_bytes
+                raise LimitExceeded(f"a request of {len(data)} bytes is longer than {limit}")
             await self.send(data)
             sent = True
             return call, await pending.wait(timeout, on_progress)
@@ -335,11 +341,26 @@ class Peer:
                 self.send_nowait(cancellation)
             raise
 
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """While a question of the peer is answered, the deadlines of our calls stand still."""
+        self._answering += 1
+        if self._answering == 1:
+            for call in self.connection.calls():
+                call.owner.pause()
+        try:
+            yield
+        finally:
+            self._answering -= 1
+            if self._answering == 0:
+                for call in self.connection.calls():
+                    call.owner.resume()
+
     def _on_result(self, event: ResultReceived) -> None:
         event.call.owner.settle(event.result)
 
     def _on_failure(self, event: FailureReceived) -> None:
-        event.call.owner.settle(RequestError(event.code, event.message, event.data))
+        event.call.owner.settle(received_error(event.code, event.message, event.data))
 
     def _on_unusable(self, event: AnswerUnusable) -> None:
         event.call.owner.settle(ProtocolViolation(event.reason))

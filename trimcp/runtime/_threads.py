@@ -8,6 +8,7 @@ notice and stop by itself.
 from __future__ import annotations
 
 import functools
+import threading
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -29,16 +30,19 @@ class ToolThreads:
         limits: `threads` and `abandoned_threads` are used.
 
     Attributes:
-        running: Threads at work, abandoned ones included.
         limiter: Bounds the threads; synchronous generators share it.
         abandoned: Threads whose call was cancelled and that still run.
     """
 
     def __init__(self, limits: Limits) -> None:
         self.limiter = trio.CapacityLimiter(limits.threads)
-        self._limit = limits.abandoned_threads
-        self.running = 0
         self.abandoned = 0
+        self._limit = limits.abandoned_threads
+
+    @property
+    def running(self) -> int:
+        """Threads at work, abandoned ones included."""
+        return self.limiter.borrowed_tokens
 
     async def run(self, function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
         """Run a function in a worker thread.
@@ -57,38 +61,43 @@ class ToolThreads:
 
 
 class _Work:
-    """One function in one thread. The counters are only touched in Trio's thread."""
+    """One function in one thread, which either starts or is abandoned before it could."""
 
     def __init__(self, threads: ToolThreads, function: Callable[[], Any]) -> None:
         self._threads = threads
         self._function = function
         self._token = trio.lowlevel.current_trio_token()
+        self._lock = threading.Lock()
         self._started = False
-        self._ended = False
         self._is_abandoned = False
 
     def __call__(self) -> Any:
-        self._started = True
-        self._threads.running += 1
+        with self._lock:
+            if self._is_abandoned:
+                return None
+            self._started = True
         try:
             return self._function()
         finally:
-            self._threads.running -= 1
-            self._report()
+            with self._lock:
+                self._started = False
+                counted = self._is_abandoned
+            if counted:
+                self._report()
 
     def _report(self) -> None:
         try:
-            self._token.run_sync_soon(self._finish)
+            self._token.run_sync_soon(self._forget)
         except trio.RunFinishedError:
             # The program is over; nobody counts any more.
             return
 
-    def _finish(self) -> None:
-        self._ended = True
-        if self._is_abandoned:
-            self._threads.abandoned -= 1
+    def _forget(self) -> None:
+        self._threads.abandoned -= 1
 
     def abandon(self) -> None:
-        if self._started and not self._ended:
+        """The call was cancelled; in Trio's thread."""
+        with self._lock:
             self._is_abandoned = True
-            self._threads.abandoned += 1
+            if self._started:
+                self._threads.abandoned += 1

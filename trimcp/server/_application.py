@@ -13,6 +13,7 @@ It is entered once, whatever the number of doors, and everything in it has ended
 
 from __future__ import annotations
 
+import inspect
 import logging
 import signal
 import threading
@@ -85,7 +86,7 @@ class Application:
                 try:
                     self.value = await lifespans.enter_async_context(self._lifespan())
                     for startup in self.server.startup_hooks:
-                        await startup()
+                        await _call(startup, self.value)
                     async with trio.open_nursery() as nursery:
                         await self._start_tasks(nursery, signals)
                         with self._body:
@@ -115,9 +116,9 @@ class Application:
         for task in self.server.background_tasks:
             nursery.start_soon(self._run_background, task)
 
-    async def _run_background(self, task: Callable[[], Awaitable[Any]]) -> None:
+    async def _run_background(self, task: Callable[..., Awaitable[Any]]) -> None:
         try:
-            await task()
+            await _call(task, self.value)
         except Exception:
             logger.exception("background task %r crashed: the server ends", _name(task))
             raise
@@ -125,7 +126,7 @@ class Application:
     async def _run_shutdown_hooks(self) -> None:
         for hook in reversed(self.server.shutdown_hooks):
             try:
-                await hook()
+                await _call(hook, self.value)
             except Exception:
                 # One hook's failure must not keep the others from running.
                 logger.exception("on_shutdown hook %r failed", _name(hook))
@@ -212,6 +213,11 @@ class Application:
             threads=self.threads.running,
             abandoned_threads=self.threads.abandoned,
         )
+
+
+def _call(function: Callable[..., Awaitable[Any]], value: Any) -> Awaitable[Any]:
+    """Call a hook; one that takes an argument gets what the lifespan yielded."""
+    return function(value) if inspect.signature(function).parameters else function()
 
 
 def _name(function: object) -> str:

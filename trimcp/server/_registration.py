@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 __all__ = ["Registration"]
 
 FunctionT = TypeVar("FunctionT", bound="Callable[..., Any]")
-HookT = TypeVar("HookT", bound="Callable[[], Awaitable[Any]]")
+HookT = TypeVar("HookT", bound="Callable[..., Awaitable[Any]]")
 
 
 class Registration:
@@ -40,9 +40,9 @@ class Registration:
         self.resources = ResourceRegister()
         self.prompts: Register[RegisteredPrompt] = Register("prompt")
         self.completions = CompletionRegister()
-        self.startup_hooks: list[Callable[[], Awaitable[Any]]] = []
-        self.shutdown_hooks: list[Callable[[], Awaitable[Any]]] = []
-        self.background_tasks: list[Callable[[], Awaitable[Any]]] = []
+        self.startup_hooks: list[Callable[..., Awaitable[Any]]] = []
+        self.shutdown_hooks: list[Callable[..., Awaitable[Any]]] = []
+        self.background_tasks: list[Callable[..., Awaitable[Any]]] = []
 
     @property
     def capabilities(self) -> ServerCapabilities:
@@ -375,12 +375,18 @@ class Registration:
     # -- hooks ----------------------------------------------------------------------------
 
     def on_startup(self, hook: HookT) -> HookT:
-        """Run an async function after the lifespan is entered, before anything is served."""
+        """Run an async function after the lifespan is entered, before anything is served.
+
+        Like all hooks it may take one argument: what the lifespan yielded.
+        """
         self.startup_hooks.append(hook)
         return hook
 
     def on_shutdown(self, hook: HookT) -> HookT:
-        """Run an async function when nothing is served any more, last registered first."""
+        """Run an async function when nothing is served any more, last registered first.
+
+        An exception is logged and does not keep the others from running.
+        """
         self.shutdown_hooks.append(hook)
         return hook
 

@@ -92,8 +92,8 @@ class RawPeer:
                 are sent as they are.
 
         Raises:
-            trio.BrokenResourceError: The other side is gone.
-            trio.ClosedResourceError: `close` was called.
+            trio.BrokenResourceError, trio.ClosedResourceError: The other side is gone, or
+                `close` was called.
         """
         for message in messages:
             data = message if isinstance(message, bytes) else json.dumps(message).encode()
@@ -224,4 +224,8 @@ async def open_raw_peer(server: Served, *, limits: Limits | None = None) -> Asyn
 
 
 async def _serve(serving: Serving, channel: MessageChannel) -> None:
-    await serving.serve(channel, grace=_GRACE)
+    try:
+        await serving.serve(channel, grace=_GRACE)
+    finally:
+        channel.outbox.close()
+        channel.incoming.close()

@@ -105,7 +105,7 @@ class Transcript:
 
     def remark(self, text: str) -> None:
         """Add a line for people. Raises ValueError if it is more than one."""
-        if len(text.splitlines()) > 1:
+        if "\n" in text:
             raise ValueError("a remark is one line")
         self._add(Remark(text))
 
@@ -167,7 +167,7 @@ class Transcript:
             ValueError: A line is none of a transcript.
         """
         transcript = cls()
-        for number, line in enumerate(text.splitlines(), 1):
+        for number, line in enumerate(text.split("\n"), 1):
             if not line.strip():
                 continue
             try:

@@ -49,6 +49,7 @@ class Outbox:
         self._send, self._receive = trio.open_memory_channel[bytes](_OUTBOX_MESSAGES)
         self._room = trio.lowlevel.ParkingLot()
         self._broken = False
+        self._closed = False
         self.waiting_bytes = 0
 
     def send_nowait(self, data: bytes) -> None:
@@ -61,6 +62,8 @@ class Outbox:
         """
         if self._broken:
             raise trio.BrokenResourceError
+        if self._closed:
+            raise trio.ClosedResourceError
         if self.waiting_bytes and self.waiting_bytes + len(data) > self._limit:
             raise trio.WouldBlock
         self._send.send_nowait(data)
@@ -79,6 +82,7 @@ class Outbox:
 
     def close(self) -> None:
         """Accept nothing more; what waits is still written."""
+        self._closed = True
         self._send.close()
         self._room.unpark_all()
 

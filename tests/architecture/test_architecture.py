@@ -1,0 +1,489 @@
+"""The rules that keep the house liveable, read from the source.
+
+Each table here is exact: what is not in it is not allowed, and what is in it must exist.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+import trimcp
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+PACKAGE = Path(trimcp.__file__).parent
+
+#: Floor of each room. Imports point down; rooms of one floor do not know each other.
+FLOORS = {
+    "types": 0,
+    "errors": 0,
+    "limits": 0,
+    "_groups": 0,
+    "protocol": 1,
+    "transports": 2,
+    "runtime": 3,
+    "server": 4,
+    "client": 4,
+    "cli": 5,
+    "testing": 5,
+    "": 6,  # the face
+    "__main__": 6,  # `python -m trimcp`
+}
+
+#: Who opens a nursery, and what lives in it.
+NURSERIES = {
+    "transports._lines.open_stream_channel": "the reader and the one writer",
+    "transports._memory.open_memory_channels": "a carrier for each direction",
+    "transports._process.open_process_channel": "the reader of standard error",
+    "runtime._peer.Peer.run": "the requests of the peer",
+    "server._application.Application.open": "background tasks and the signal receiver",
+    "server._server.Server.serve_stdio": "the watch on the parent process",
+    "server._server.Server._serve_listeners": "connections",
+    "client._client.Client.opened": "the driver of the connection",
+    "client._answers.Answerer.answer_all": "the questions of one round",
+    "client._open._memory_way": "the server's side of the connection",
+    "client._verbs.Verbs.stream_tool": "the call whose chunks are awaited",
+    "runtime._streams.drain": "the generator of a streaming tool",
+}
+
+#: Where exceptions of handlers and connections end. Elsewhere they are let through.
+BOUNDARIES = {
+    "runtime._peer.Peer._answer": "one request",
+    "server._server.Server._serve_connection": "one connection over a socket",
+}
+
+#: Modules that know how the wire spells things.
+SPELLING = re.compile(
+    r"protocol\.(_codec|_names|_converters|_degrade|_strict|_shapes|_revisions|_http\w*)"
+)
+
+MOST_LINES = 500
+
+
+class Module(NamedTuple):
+    """One source file.
+
+    Attributes:
+        name: Its dotted name below `trimcp`; empty for the face.
+        path: The file.
+        tree: Its syntax tree.
+    """
+
+    name: str
+    path: Path
+    tree: ast.Module
+
+    def __str__(self) -> str:
+        return self.name or "trimcp"
+
+    @property
+    def room(self) -> str:
+        return self.name.partition(".")[0]
+
+    @property
+    def is_package(self) -> bool:
+        return self.path.name == "__init__.py"
+
+
+@functools.cache
+def modules() -> tuple[Module, ...]:
+    found = []
+    for path in sorted(PACKAGE.rglob("*.py")):
+        parts = path.relative_to(PACKAGE).with_suffix("").parts
+        name = ".".join(part for part in parts if part != "__init__")
+        found.append(Module(name, path, ast.parse(path.read_text(), str(path))))
+    return tuple(found)
+
+
+def parse(source: str, name: str = "protocol._example") -> Module:
+    """A module of somebody who breaks the rules, to see that it is noticed."""
+    return Module(name, PACKAGE / "example.py", ast.parse(source))
+
+
+def names_of_modules() -> set[str]:
+    return {module.name for module in modules()}
+
+
+def breaches(rule: Callable[[Module], Iterable[str]], *, but: Iterable[str] = ()) -> list[str]:
+    """Where a rule is broken, modules that may do so left out."""
+    return [
+        f"{module}: {each}"
+        for module in modules()
+        if module.name not in but
+        for each in sorted(rule(module))
+    ]
+
+
+# -- imports ----------------------------------------------------------------------------------
+
+
+def imports(module: Module) -> Iterator[str]:
+    """Every module that is imported anywhere in it, our own with their full name."""
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = absolute(module, node)
+            known = names_of_modules()
+            for alias in node.names:
+                full = f"{base}.{alias.name}"
+                is_module = full.removeprefix("trimcp.") in known
+                yield full if is_module else base
+
+
+def absolute(module: Module, node: ast.ImportFrom) -> str:
+    if node.level == 0:
+        return node.module or ""
+    parts = ["trimcp", *module.name.split(".")]
+    if not module.is_package:
+        parts = parts[:-1]
+    parts = parts[: len(parts) - node.level + 1]
+    return ".".join([*parts, *([node.module] if node.module else [])])
+
+
+def own(module: Module) -> Iterator[str]:
+    """The names, below `trimcp`, of our modules that it imports."""
+    for name in imports(module):
+        if name == "trimcp" or name.startswith("trimcp."):
+            yield name[len("trimcp.") :]
+
+
+def foreign(module: Module) -> set[str]:
+    """The top-level packages of others that it imports."""
+    return {name.partition(".")[0] for name in imports(module)} - {"trimcp"}
+
+
+def upward(module: Module) -> list[str]:
+    floor = FLOORS[module.room]
+    wrong = []
+    for name in own(module):
+        room = name.partition(".")[0]
+        same = room == module.room
+        if not same and FLOORS[room] >= floor:
+            wrong.append(f"imports trimcp.{name}")
+    return wrong
+
+
+def test_every_room_has_a_floor() -> None:
+    assert {module.room for module in modules()} <= set(FLOORS)
+
+
+def test_imports_point_down() -> None:
+    assert breaches(upward) == []
+
+
+def test_upward_imports_are_noticed() -> None:
+    for source in (
+        "from trimcp.runtime import Peer",
+        "import trimcp.server",
+        "def f():\n    from trimcp import transports",
+        "from trimcp import Server",
+        "from ..runtime._peer import Peer",
+        "if TYPE_CHECKING:\n    from trimcp.runtime import Peer",
+    ):
+        assert upward(parse(source)), source
+    assert upward(parse("from trimcp.client import Client", "server._x"))
+    assert upward(parse("from trimcp.server import Server", "client._x"))
+    assert not upward(parse("from trimcp import types\nfrom ._names import META\nimport enum"))
+
+
+def private(module: Module) -> list[str]:
+    """Imports past another room's face."""
+    return [
+        f"imports trimcp.{name}"
+        for name in own(module)
+        if name.partition(".")[0] != module.room
+        and any(part.startswith("_") for part in name.split(".")[1:])
+    ]
+
+
+def test_rooms_are_entered_by_the_door() -> None:
+    assert breaches(private) == []
+
+
+def test_private_imports_are_noticed() -> None:
+    assert private(parse("from trimcp.protocol._codec import codec_for", "runtime._x"))
+
+
+#: Who may import what of others, besides the standard library.
+PACKAGES = {
+    "types": {"attrs"},
+    "errors": set(),
+    "limits": {"attrs"},
+    "_groups": set(),
+    "protocol": {"attrs", "cattrs", "msgspec"},
+    "transports": {"attrs", "trio"},
+    "runtime": {"attrs", "trio", "msgspec", "cryptography", "docstring_parser", "jsonschema_rs"},
+    "server": {"attrs", "trio", "msgspec", "typing_extensions"},
+    "client": {"attrs", "trio", "msgspec"},
+    "cli": {"attrs", "trio"},
+    "testing": {"attrs", "trio", "msgspec", "pytest"},
+    "": set(),
+    "__main__": set(),
+}
+
+
+def strangers(module: Module) -> set[str]:
+    found = foreign(module) - set(sys.stdlib_module_names)
+    if module.name.startswith("runtime._functions"):
+        found -= {"pydantic", "pydantic_core"}
+    return found - PACKAGES[module.room]
+
+
+def test_packages_of_others() -> None:
+    assert breaches(strangers) == []
+    assert breaches(lambda module: foreign(module) & {"asyncio", "anyio"}) == []
+
+
+def test_strangers_are_noticed() -> None:
+    assert strangers(parse("import trio")) == {"trio"}
+    assert strangers(parse("import anyio", "transports._x")) == {"anyio"}
+    assert strangers(parse("def f():\n    from pydantic import Field", "server._x")) == {"pydantic"}
+    assert not strangers(parse("from pydantic import Field", "runtime._functions._x"))
+    assert "asyncio" in foreign(parse("import asyncio.subprocess"))
+
+
+def test_every_package_is_used() -> None:
+    for room, allowed in PACKAGES.items():
+        used = set().union(*(foreign(module) for module in modules() if module.room == room))
+        assert allowed <= used, (room, allowed - used)
+
+
+# -- the protocol does not wait ---------------------------------------------------------------
+
+WAITING = (ast.Await, ast.AsyncFunctionDef, ast.AsyncFor, ast.AsyncWith)
+
+
+def waits(module: Module) -> bool:
+    return any(isinstance(node, WAITING) for node in ast.walk(module.tree))
+
+
+def impatient(module: Module) -> set[str]:
+    found = foreign(module) & {"time", "datetime", "threading", "socket", "select", "signal"}
+    return found | ({"waits"} if waits(module) else set())
+
+
+def test_words_and_protocol_never_wait_or_look_at_the_clock() -> None:
+    upper = {module.name for module in modules() if FLOORS[module.room] > 1}
+    assert breaches(impatient, but=upper) == []
+
+
+def test_waiting_is_noticed() -> None:
+    assert waits(parse("async def f(): pass"))
+    assert not waits(parse("def f(): pass"))
+
+
+# -- nurseries and boundaries -----------------------------------------------------------------
+
+
+def functions(module: Module) -> Iterator[tuple[str, ast.AST]]:
+    """Each node with the qualified name of the function it stands in."""
+
+    def walk(node: ast.AST, inside: str) -> Iterator[tuple[str, ast.AST]]:
+        for child in ast.iter_child_nodes(node):
+            name = inside
+            if isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+                name = f"{inside}.{child.name}"
+            yield name, child
+            yield from walk(child, name)
+
+    yield from walk(module.tree, module.name)
+
+
+def openers(module: Module) -> set[str]:
+    return {
+        name
+        for name, node in functions(module)
+        if (isinstance(node, ast.Attribute) and node.attr == "open_nursery")
+        or (isinstance(node, ast.Name) and node.id == "open_nursery")
+    }
+
+
+def test_who_opens_a_nursery() -> None:
+    found = set().union(*(openers(module) for module in modules()))
+    shipped = {name for name in found if not name.startswith(("testing.", "cli."))}
+    assert shipped == set(NURSERIES)
+
+
+def catchers(module: Module) -> set[str]:
+    return {name for name, node in functions(module) if isinstance(node, ast.TryStar)}
+
+
+def test_where_exceptions_end() -> None:
+    assert set().union(*(catchers(module) for module in modules())) == set(BOUNDARIES)
+
+
+def swallowers(module: Module) -> set[str]:
+    """Handlers that would catch `trio.Cancelled` and do not raise it again."""
+    return {
+        name
+        for name, node in functions(module)
+        if isinstance(node, ast.ExceptHandler)
+        and (node.type is None or "BaseException" in ast.dump(node.type).replace("Group", ""))
+        and "BaseExceptionGroup" not in ast.dump(node.type or node)
+        and not any(isinstance(each, ast.Raise) for each in ast.walk(node))
+    }
+
+
+def test_cancellation_is_never_swallowed() -> None:
+    assert breaches(lambda module: swallowers(module) - set(BOUNDARIES)) == []
+
+
+def test_nurseries_and_boundaries_are_noticed() -> None:
+    source = "class A:\n  async def f(self):\n    async with trio.open_nursery() as n: pass"
+    assert openers(parse(source)) == {"protocol._example.A.f"}
+    source = "def f():\n  try: pass\n  except* ValueError: pass"
+    assert catchers(parse(source)) == {"protocol._example.f"}
+    assert swallowers(parse("def f():\n  try: pass\n  except BaseException: pass"))
+    assert swallowers(parse("def f():\n  try: pass\n  except: pass"))
+    assert not swallowers(parse("def f():\n  try: pass\n  except BaseException: raise"))
+    assert not swallowers(parse("def f():\n  try: pass\n  except Exception: pass"))
+
+
+# -- who knows revisions and spellings --------------------------------------------------------
+
+DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+CAMEL = re.compile(r"[a-z]+[A-Z][A-Za-z]*")
+
+#: Not the protocol's words but JSON Schema's.
+JSON_SCHEMA = {"anyOf", "allOf", "oneOf", "additionalProperties"}
+
+
+def docstrings(module: Module) -> set[int]:
+    """The ids of constants that are docstrings, or stand alone below what they describe."""
+    return {
+        id(node.value)
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+    }
+
+
+def dates(module: Module) -> set[str]:
+    prose = docstrings(module)
+    return {
+        node.value
+        for node in ast.walk(module.tree)
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and id(node) not in prose
+        and DATE.fullmatch(node.value)
+    }
+
+
+def test_revisions_are_named_in_one_place() -> None:
+    assert breaches(dates, but={"protocol._revisions"}) == []
+    assert breaches(dates) != []
+
+
+def spellings(module: Module) -> set[str]:
+    """Wire names that are used as keys: of dictionaries, in subscripts, in msgspec fields."""
+    found: set[str] = set()
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Dict):
+            found |= texts(*node.keys)
+        elif isinstance(node, ast.Subscript):
+            found |= texts(node.slice)
+        elif isinstance(node, ast.Call):
+            found |= texts(*(word.value for word in node.keywords if word.arg == "name"))
+            if isinstance(node.func, ast.Attribute) and node.func.attr in ("get", "pop"):
+                found |= texts(*node.args[:1])
+        elif isinstance(node, ast.Compare):
+            found |= texts(node.left)
+    return {text for text in found if CAMEL.fullmatch(text)} - JSON_SCHEMA
+
+
+def texts(*nodes: ast.expr | None) -> set[str]:
+    return {
+        node.value
+        for node in nodes
+        if isinstance(node, ast.Constant) and isinstance(node.value, str)
+    }
+
+
+def test_the_wire_is_spelt_in_one_place() -> None:
+    spellers = {module.name for module in modules() if SPELLING.fullmatch(module.name)}
+    assert breaches(spellings, but=spellers) == [
+        "errors: requiredCapabilities",  # the data of an error, on the floor below
+    ]
+
+
+def test_dates_and_spellings_are_noticed() -> None:
+    assert dates(parse('"""2025-11-25"""\nx = "2026-07-28"')) == {"2026-07-28"}
+    for source in (
+        'x = {"inputSchema": 1}',
+        'x["inputSchema"]',
+        'x.get("inputSchema")',
+        'field(name="inputSchema")',
+        '"inputSchema" in x',
+    ):
+        assert spellings(parse(source)) == {"inputSchema"}, source
+    assert spellings(parse('x = ["inputSchema", {"name": 1}]')) == set()
+
+
+# -- size -------------------------------------------------------------------------------------
+
+
+def test_no_module_is_too_long() -> None:
+    lengths = {module.name: len(module.path.read_text().splitlines()) for module in modules()}
+    assert [name for name, length in lengths.items() if length > MOST_LINES] == ["types"]
+
+
+def test_the_face_has_no_code() -> None:
+    allowed = (ast.Expr, ast.ImportFrom, ast.Assign)
+    face = next(module for module in modules() if not module.name)
+    for node in face.tree.body:
+        assert isinstance(node, allowed)
+        if isinstance(node, ast.Assign):
+            assert ast.unparse(node.targets[0]) in ("__all__", "__version__")
+        if isinstance(node, ast.Expr):
+            assert isinstance(node.value, ast.Constant)
+
+
+def test_faces_say_what_they_show() -> None:
+    """`__all__` of a room's face holds what it imports, in order."""
+    for module in modules():
+        if not module.is_package or module.room in ("cli",):
+            continue
+        shown = {
+            alias.asname or alias.name
+            for node in module.tree.body
+            if isinstance(node, ast.ImportFrom) and node.module != "__future__"
+            for alias in node.names
+        }
+        (listed,) = (
+            ast.literal_eval(node.value)
+            for node in module.tree.body
+            if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"
+        )
+        assert set(listed) == shown, module.name
+
+
+# -- what an import costs ---------------------------------------------------------------------
+
+LAZY = [
+    "hypercorn",
+    "wsproto",
+    "trio_websocket",
+    "httpx2",
+    "trimcp.cli",
+    "trimcp.testing",
+    "cryptography",
+    "docstring_parser",
+    "pytest",
+    "anyio",
+    "asyncio",
+]
+
+
+def test_import_is_light() -> None:
+    """What only some programs use is loaded by those that use it."""
+    code = f"import sys, trimcp; print([name for name in {LAZY} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

@@ -1,0 +1,165 @@
+"""Pagination."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from trimcp import ProtocolViolation, RequestError, Server
+
+from .harness import (
+    Message,
+    both_eras,
+    code_of,
+    error,
+    every_revision,
+    facing,
+    result,
+    talking,
+)
+
+if TYPE_CHECKING:
+    from trio.testing import MockClock
+
+LISTS = {
+    "tools/list": "tools",
+    "prompts/list": "prompts",
+    "resources/list": "resources",
+    "resources/templates/list": "resourceTemplates",
+}
+
+
+def library(size: int | None) -> Server[Any]:
+    """Seven of everything."""
+    server = Server[Any]("library", page_size=size)
+
+    async def plain() -> str:
+        return ""
+
+    async def named(name: str) -> str:
+        return name
+
+    for number in range(7):
+        server.tool(name=f"{number}")(plain)
+        server.prompt(name=f"{number}")(plain)
+        server.resource(f"note:{number}", name=f"{number}")(plain)
+        server.resource(f"note:{number}/{{name}}", name=f"{number}")(named)
+    return server
+
+
+@every_revision
+async def test_pages(revision: str, autojump_clock: MockClock) -> None:
+    """PAGE-02, PAGE-07: every list; the last page has no cursor."""
+    async with talking(library(3), revision) as script:
+        for method, key in LISTS.items():
+            found: list[str] = []
+            sizes = []
+            params: Message = {}
+            while True:
+                page = (await script.do(method, params))["result"]
+                found += [each["name"] for each in page[key]]
+                sizes.append(len(page[key]))
+                if "nextCursor" not in page:
+                    break
+                params = {"cursor": page["nextCursor"]}
+            assert found == [str(number) for number in range(7)]
+            assert sizes == [3, 3, 1]
+
+
+@both_eras
+async def test_cursors_are_stable(revision: str, autojump_clock: MockClock) -> None:
+    """PAGE-01: the same page again, and nothing skipped or repeated by what comes and goes."""
+    server = library(3)
+    async with talking(server, revision) as script:
+        first = (await script.do("tools/list"))["result"]
+        params = {"cursor": first["nextCursor"]}
+        second = (await script.do("tools/list", params))["result"]
+        assert (await script.do("tools/list", params))["result"] == second
+        server.remove_tool("0")
+        server.remove_tool("4")
+        page = (await script.do("tools/list", params))["result"]
+        assert [each["name"] for each in page["tools"]] == ["3", "5", "6"]
+        # Also over a connection of its own.
+    async with talking(server, revision) as script:
+        again = (await script.do("tools/list", params))["result"]
+        assert again == page
+
+
+@pytest.mark.parametrize("cursor", ["", "x", "YWZ0ZXI6", "YWZ0ZXI6eA==", "é", "=", 5, {}], ids=repr)
+@both_eras
+async def test_invalid_cursors(revision: str, cursor: Any, autojump_clock: MockClock) -> None:
+    """PAGE-03, PAGE-08: an error with the right code, and life goes on."""
+    async with talking(library(3), revision) as script:
+        for method in LISTS:
+            assert code_of(await script.do(method, {"cursor": cursor})) == -32602
+        await script.expect_silence()
+
+
+VERBS = {
+    "list_tools": ("tools", {"inputSchema": {"type": "object"}}),
+    "list_prompts": ("prompts", {}),
+    "list_resources": ("resources", {"uri": "a:b"}),
+    "list_resource_templates": ("resourceTemplates", {"uriTemplate": "a:{b}"}),
+}
+
+
+@pytest.mark.parametrize("verb", VERBS)
+@both_eras
+async def test_the_client_turns_pages(revision: str, verb: str, autojump_clock: MockClock) -> None:
+    """PAGE-02, PAGE-04, PAGE-05, PAGE-06: of any size, with any cursor, to the one without."""
+    key, parts = VERBS[verb]
+    pages: list[tuple[list[str], str | None]] = [
+        (["a"], ""),
+        ([], "not for you: {}\n"),
+        (["b", "c", "d"], "é" * 100),
+        (["e"], None),
+    ]
+    async with facing(revision) as to:
+        call = to.start(getattr(to.client, verb))
+        cursors = []
+        for names, following in pages:
+            asked = await to.line.receive()
+            cursors.append(asked.get("params", {}).get("cursor"))
+            answer: Message = {key: [{"name": name, **parts} for name in names]}
+            if following is not None:
+                answer["nextCursor"] = following
+            await to.line.send(result(asked, answer))
+        assert [each.name for each in await call.get()] == ["a", "b", "c", "d", "e"]
+        assert cursors == [None, *(following for _, following in pages[:-1])]
+
+
+@both_eras
+async def test_one_page_is_enough(revision: str, autojump_clock: MockClock) -> None:
+    """PAGE-05: a server that does not page."""
+    async with facing(revision) as to:
+        call = to.start(to.client.list_prompts)
+        await to.line.send(result(await to.line.receive(), {"prompts": [{"name": "a"}]}))
+        assert [each.name for each in await call.get()] == ["a"]
+
+
+@both_eras
+async def test_a_cursor_that_became_invalid(revision: str, autojump_clock: MockClock) -> None:
+    """CACHE-11: the client begins again with the first page; once."""
+    async with facing(revision) as to:
+        call = to.start(to.client.list_prompts)
+        for turn in range(2):
+            asked = await to.line.receive()
+            assert "cursor" not in asked.get("params", {})
+            listed = {"prompts": [{"name": f"a{turn}"}], "nextCursor": "1"}
+            await to.line.send(result(asked, listed))
+            asked = await to.line.receive()
+            assert asked["params"]["cursor"] == "1"
+            await to.line.send(error(asked, -32602, "Invalid cursor"))
+        assert (await call.fails(RequestError)).code == -32602
+
+
+@both_eras
+async def test_a_list_without_an_end(revision: str, autojump_clock: MockClock) -> None:
+    """PAGE-04: a cursor that comes twice leads nowhere."""
+    async with facing(revision) as to:
+        call = to.start(to.client.list_prompts)
+        for _ in range(2):
+            listed = {"prompts": [], "nextCursor": "same"}
+            await to.line.send(result(await to.line.receive(), listed))
+        await call.fails(ProtocolViolation)

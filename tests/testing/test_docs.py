@@ -1,0 +1,34 @@
+"""The programs of docs/testing.md are run as they stand there."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+pytest_plugins = ["pytester"]
+
+PAGE = (Path(__file__).resolve().parents[2] / "docs" / "testing.md").read_text("utf-8")
+BLOCKS = re.findall(r"^```python\n# (\w+\.py)\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
+
+
+def test_every_program_has_a_name() -> None:
+    assert len(BLOCKS) == PAGE.count("```python") == 6
+
+
+def test_the_programs_run(pytester: pytest.Pytester) -> None:
+    pytester.makeini("[pytest]\ntrio_mode = true\nfilterwarnings = error\n")
+    for name, code in BLOCKS:
+        (pytester.path / name).write_text(code, "utf-8")
+    count = PAGE.count("async def test_") + 1  # one of them for two revisions
+    tool = ["-p", "no:cacheprovider", "-q"]
+
+    # The first time there is no golden transcript yet.
+    result = pytester.runpytest_subprocess(*tool)
+    result.assert_outcomes(passed=count - 1, failed=1)
+    result.stdout.fnmatch_lines(["*there is no golden transcript*"])
+    pytester.runpytest_subprocess(*tool, "--trimcp-update-golden").assert_outcomes(passed=count)
+    golden = (pytester.path / "golden" / "test_golden.test_listing.txt").read_text("utf-8")
+    assert golden.splitlines()[2] == "# what a new client does first"
+    pytester.runpytest_subprocess(*tool).assert_outcomes(passed=count)
