@@ -224,7 +224,7 @@ PACKAGES = {
     "server": {"attrs", "trio", "msgspec", "typing_extensions"},
     "client": {"attrs", "trio", "msgspec"},
     "cli": {"attrs", "trio"},
-    "testing": {"attrs", "trio", "msgspec", "pytest"},
+    "testing": {"attrs", "trio", "pytest"},
     "": set(),
     "__main__": set(),
 }

@@ -106,8 +106,8 @@ async def test_elsewhere_than_in_tools(dialect: Dialect, tmp_path: Path) -> None
         await peer.program.close_stdin()
         said = await peer.program.stderr.whole()
         assert said.count("swordfish") >= len(asked)
-        assert said.count("resources/read failed") == 3
-        assert said.count("prompts/get failed") == 1
+        assert said.count("resources/read 'broken:") == 3
+        assert said.count("prompts/get 'broken") == 1
 
 
 async def test_a_tool_s_errors_bring_no_cause(tmp_path: Path) -> None:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pytest
+if TYPE_CHECKING:
+    import pytest
 
 pytest_plugins = ["pytester"]
 
@@ -25,10 +27,10 @@ def test_the_programs_run(pytester: pytest.Pytester) -> None:
     tool = ["-p", "no:cacheprovider", "-q"]
 
     # The first time there is no golden transcript yet.
-    result = pytester.runpytest_subprocess(*tool)
+    result = pytester.runpytest_inprocess(*tool)
     result.assert_outcomes(passed=count - 1, failed=1)
     result.stdout.fnmatch_lines(["*there is no golden transcript*"])
-    pytester.runpytest_subprocess(*tool, "--trimcp-update-golden").assert_outcomes(passed=count)
+    pytester.runpytest_inprocess(*tool, "--trimcp-update-golden").assert_outcomes(passed=count)
     golden = (pytester.path / "golden" / "test_golden.test_listing.txt").read_text("utf-8")
     assert golden.splitlines()[2] == "# what a new client does first"
-    pytester.runpytest_subprocess(*tool).assert_outcomes(passed=count)
+    pytester.runpytest_inprocess(*tool).assert_outcomes(passed=count)

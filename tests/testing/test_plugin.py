@@ -45,7 +45,7 @@ def run(
 ) -> pytest.RunResult:
     pytester.makeini(ini)
     pytester.makepyfile(SERVER + code)
-    return pytester.runpytest_subprocess("-p", "no:cacheprovider", *options)
+    return pytester.runpytest_inprocess("-p", "no:cacheprovider", *options)
 
 
 # -- inside of this very run -------------------------------------------------------------------
@@ -199,4 +199,4 @@ async def test_note(golden, number):
     run(pytester, "SHIFT = 0\n" + code).assert_outcomes(passed=2)
     result = run(pytester, "SHIFT = 5\n" + code)
     result.assert_outcomes(failed=2)
-    result.stdout.fnmatch_lines(['*-   "id": 1', '*+   "id": 6'])
+    result.stdout.fnmatch_lines(['*-  "id": 1', '*+  "id": 6'])

@@ -1,4 +1,4 @@
-"""The command `trimcp`: serve a file, list a server's tools, call one of them.
+"""The command `trimcp`: serve a file, and use a server from the shell.
 
 What a command needs is imported when it runs, so that `trimcp run` starts as fast as the server.
 """

@@ -7,24 +7,22 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from trimcp.protocol import LATEST, codec_for, find_revision
-
-from ._connecting import connected
+from ._answers import connected_to_answer
 from ._errors import CommandError
+from ._listing import find, tools
 from ._logging import log_as_tool
-from ._output import chosen_output, write, write_json
-from ._questions import Questioner
+from ._output import chosen_output, encoded, write, write_json
 from ._results import as_text, failure_text
 from ._terminal import Terminal
 from ._values import describe, read_json, read_value
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from trimcp.client import Client
     from trimcp.types import CallToolResult, Tool
 
-    from ._arguments import Argument, Calling
+    from ._options import Argument, Calling
 
 __all__ = ["call"]
 
@@ -41,38 +39,23 @@ def call(options: Calling) -> int:
 
 
 async def _call(options: Calling) -> CallToolResult:
-    terminal = Terminal()
-    questioner = Questioner(terminal)
-    async with connected(options, questioner.answer if terminal.can_ask else None) as client:
-        tool = _find(await client.list_tools(), options.tool)
+    terminal = Terminal(has_bar=not options.verbosity)
+    async with connected_to_answer(options, terminal) as client:
+        tool = find(await tools(client), options.tool, "tool")
         arguments = _arguments(tool, options)
-        # Logs and a bar would write into each other's lines.
-        shows_progress = terminal.is_shown and not options.verbosity
-        try:
-            result = await client.call_tool(
-                tool.name, arguments, progress=terminal.show_progress if shows_progress else None
-            )
-        finally:
-            terminal.clear()
+        with terminal.bar() as progress:
+            result = await client.call_tool(tool.name, arguments, progress=progress)
         _show(result, client, options)
         return result
 
 
 def _show(result: CallToolResult, client: Client, options: Calling) -> None:
     if chosen_output(options.output) == "json":
-        write_json(codec_for(find_revision(client.revision) or LATEST).encode(result))
+        write_json(encoded(result, client))
     elif not result.is_error:
         write(as_text(result))
     if result.is_error:
         sys.stderr.write(f"{failure_text(result)}\n")
-
-
-def _find(tools: Sequence[Tool], name: str) -> Tool:
-    for tool in tools:
-        if tool.name == name:
-            return tool
-    known = ", ".join(tool.name for tool in tools) or "no tools at all"
-    raise CommandError(f"no tool {name!r}; the server has {known}")
 
 
 # -- arguments --------------------------------------------------------------------------------

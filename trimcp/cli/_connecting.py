@@ -17,10 +17,9 @@ from ._peer_logs import log_options
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from trimcp.client import Client
+    from trimcp.client import Client, ClientOptions
 
-    from ._arguments import Connecting
-    from ._questions import Ask
+    from ._options import Connecting
 
 __all__ = ["connected"]
 
@@ -29,12 +28,14 @@ _PROBE_SECONDS = 10.0
 
 
 @asynccontextmanager
-async def connected(options: Connecting, elicitation: Ask | None = None) -> AsyncIterator[Client]:
+async def connected(
+    options: Connecting, answers: ClientOptions | None = None
+) -> AsyncIterator[Client]:
     """Connect to the server that the options name.
 
     Args:
         options: What the command line says.
-        elicitation: Answers form questions; None if nobody can.
+        answers: The client's options that answer the server's questions.
 
     Raises:
         UsageError: The target or the revision cannot be understood.
@@ -44,7 +45,7 @@ async def connected(options: Connecting, elicitation: Ask | None = None) -> Asyn
     try:
         client = client_for(
             _reachable(options.target),
-            elicitation=elicitation,
+            **(answers or {}),
             revision=options.revision,
             timeout=options.timeout,
             probe_timeout=min(_PROBE_SECONDS, options.timeout),

@@ -39,9 +39,11 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
 def _one_line(error: BaseException) -> str:
     from trimcp.errors import MCPError
 
+    from ._terminal import printable
+
     lines = str(error).splitlines() or [""]
     # Of what a dead server wrote, the last line is the one that says why it died.
     text = lines[0] if len(lines) == 1 else f"{lines[0]} {lines[-1].strip()}"
     if text and isinstance(error, CommandError | MCPError | OSError):
-        return text
-    return f"{type(error).__name__}: {text}".removesuffix(": ")
+        return printable(text)
+    return printable(f"{type(error).__name__}: {text}".removesuffix(": "))

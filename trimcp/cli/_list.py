@@ -1,4 +1,4 @@
-"""`trimcp list`: the tools of a server."""
+"""`trimcp list`: what a server offers."""
 
 from __future__ import annotations
 
@@ -7,60 +7,109 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from trimcp.protocol import LATEST, codec_for, find_revision
-
 from ._connecting import connected
+from ._listing import listing
 from ._logging import log_as_tool
-from ._output import chosen_output, write, write_json
+from ._output import chosen_output, encoded, write, write_json
 from ._table import table
 from ._terminal import output_width, printable
 from ._values import describe, resolve
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from trimcp.types import Tool
+    from trimcp.types import Prompt, Resource, ResourceTemplate, Tool
 
-    from ._arguments import Connecting
+    from ._listing import Listed
+    from ._options import Listing
 
-__all__ = ["list_tools"]
+__all__ = ["list_all"]
 
 
-def list_tools(options: Connecting) -> int:
-    """List the tools.
+def list_all(options: Listing) -> int:
+    """List all that the server declares.
 
     Raises:
         CommandError: The server cannot be reached.
         MCPError: It does not answer as it must.
     """
     log_as_tool(options.verbosity)
-    trio.run(_list_tools, options)
+    trio.run(_list_all, options)
     return 0
 
 
-async def _list_tools(options: Connecting) -> None:
+async def _list_all(options: Listing) -> None:
     async with connected(options) as client:
-        tools = await client.list_tools()
+        found = await listing(client)
         if chosen_output(options.output) == "json":
-            codec = codec_for(find_revision(client.revision) or LATEST)
-            write_json({"tools": [codec.encode(tool) for tool in tools]})
+            write_json({key: encoded(items, client) for key, items in found.items()})
         else:
-            write(_as_text(tools))
+            write(_as_text(found))
 
 
-def _as_text(tools: Sequence[Tool]) -> str:
-    if not tools:
-        return "The server has no tools."
-    rows = [("TOOL", "ARGUMENTS", "DESCRIPTION")]
-    rows += [(printable(each.name), _arguments(each), _description(each)) for each in tools]
-    return table(rows, output_width())
+def _as_text(found: Listed) -> str:
+    sections = [_SECTIONS[key](items) for key, items in found.items()]
+    return "\n\n".join(sections) or "The server declares nothing that could be listed."
 
 
-def _description(tool: Tool) -> str:
+# -- sections ---------------------------------------------------------------------------------
+
+
+def _tools(tools: Sequence[Tool]) -> str:
+    rows = [(printable(each.name), _arguments(each), _of_tool(each)) for each in tools]
+    return _section("tools", ("TOOL", "ARGUMENTS", "DESCRIPTION"), rows)
+
+
+def _resources(resources: Sequence[Resource]) -> str:
+    rows = [(printable(each.uri), _type(each), _of_resource(each)) for each in resources]
+    return _section("resources", ("RESOURCE", "TYPE", "DESCRIPTION"), rows)
+
+
+def _templates(templates: Sequence[ResourceTemplate]) -> str:
+    rows = [(printable(each.uri_template), _type(each), _of_resource(each)) for each in templates]
+    return _section("resource templates", ("RESOURCE TEMPLATE", "TYPE", "DESCRIPTION"), rows)
+
+
+def _prompts(prompts: Sequence[Prompt]) -> str:
+    rows = [
+        (printable(each.name), _prompt_arguments(each), _about(each.title, each.description))
+        for each in prompts
+    ]
+    return _section("prompts", ("PROMPT", "ARGUMENTS", "DESCRIPTION"), rows)
+
+
+_SECTIONS: Mapping[str, Callable[[Sequence[Any]], str]] = {
+    "tools": _tools,
+    "resources": _resources,
+    "resourceTemplates": _templates,
+    "prompts": _prompts,
+}
+
+
+def _section(name: str, headings: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    return table([headings, *rows], output_width()) if rows else f"The server has no {name}."
+
+
+# -- cells ------------------------------------------------------------------------------------
+
+
+def _about(title: str | None, description: str | None) -> str:
     """The title and the first line of the description, as far as there are such."""
-    title = tool.title or (tool.annotations and tool.annotations.title)
-    first, *_ = (tool.description or "").strip().splitlines() or [""]
+    first, *_ = (description or "").strip().splitlines() or [""]
     return printable(": ".join(each for each in (title, first) if each))
+
+
+def _of_tool(tool: Tool) -> str:
+    older = None if tool.annotations is None else tool.annotations.title
+    return _about(tool.title or older, tool.description)
+
+
+def _of_resource(resource: Resource | ResourceTemplate) -> str:
+    return _about(resource.title or resource.name, resource.description)
+
+
+def _type(resource: Resource | ResourceTemplate) -> str:
+    return printable(resource.mime_type or "")
 
 
 def _arguments(tool: Tool) -> str:
@@ -75,3 +124,9 @@ def _describe_arguments(schema: Mapping[str, Any]) -> Iterator[str]:
         default = resolve(each, schema).get("default")
         standard = "" if default is None else f" = {json.dumps(default, ensure_ascii=False)}"
         yield f"{name}{mark}: {describe(each, schema)}{standard}"
+
+
+def _prompt_arguments(prompt: Prompt) -> str:
+    return "\n".join(
+        printable(f"{each.name}{'*' if each.required else ''}") for each in prompt.arguments or ()
+    )

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Final
 
 from trimcp._groups import unwrapping
 
-from ._arguments import Calling, Running, parse
+from ._arguments import parse
 from ._errors import UsageError, explain
+from ._options import Calling, Inspecting, Listing, Prompting, Reading, Running
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ._arguments import Connecting
+    from ._options import Options
 
 __all__ = ["main"]
 
@@ -55,21 +56,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return INTERRUPTED
 
 
-def _perform(options: Running | Connecting) -> int:
-    if isinstance(options, Running):
-        from ._run import run
+def _perform(options: Options) -> int:
+    """Import the one command that was asked for, and run it."""
+    match options:
+        case Running():
+            from ._run import run
 
-        return run(options)
-    if isinstance(options, Calling):
-        from ._call import call
+            return run(options)
+        case Listing():
+            from ._list import list_all
 
-        return call(options)
-    from ._list import list_tools
+            return list_all(options)
+        case Inspecting():
+            from ._inspect import inspect
 
-    return list_tools(options)
+            return inspect(options)
+        case Calling():
+            from ._call import call
+
+            return call(options)
+        case Reading():
+            from ._read import read
+
+            return read(options)
+        case Prompting():
+            from ._prompt import prompt
+
+            return prompt(options)
 
 
-def _report(error: Exception, options: Running | Connecting) -> int:
+def _report(error: Exception, options: Options) -> int:
     if options.verbosity:
         import traceback
 

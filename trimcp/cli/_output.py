@@ -7,14 +7,28 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ._arguments import Output
+    from trimcp.client import Client
 
-__all__ = ["chosen_output", "write", "write_json"]
+    from ._options import Output
+
+__all__ = ["chosen_output", "encoded", "write", "write_bytes", "write_json"]
 
 
 def chosen_output(asked: Output | None) -> Output:
     """The form asked for; by default text for people and JSON for programs."""
     return asked or ("text" if sys.stdout.isatty() else "json")
+
+
+def encoded(value: Any, client: Client) -> Any:
+    """A payload, several of them, or None, as they stand on the wire of the client's revision."""
+    from trimcp.protocol import LATEST, codec_for, find_revision
+
+    if value is None:
+        return None
+    codec = codec_for(find_revision(client.revision) or LATEST)
+    return (
+        [codec.encode(each) for each in value] if isinstance(value, list) else codec.encode(value)
+    )
 
 
 def write(text: str) -> None:
@@ -24,6 +38,12 @@ def write(text: str) -> None:
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
     sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
     sys.stdout.flush()
+
+
+def write_bytes(data: bytes) -> None:
+    """Write bytes now, and nothing else."""
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
 
 
 def write_json(document: Any) -> None:

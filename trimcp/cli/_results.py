@@ -1,9 +1,10 @@
-"""A tool's result as text for people."""
+"""What servers answer, as text for people."""
 
 from __future__ import annotations
 
 import json
 from functools import singledispatch
+from typing import TYPE_CHECKING
 
 from trimcp.types import (
     UNSET,
@@ -18,12 +19,15 @@ from trimcp.types import (
 
 from ._terminal import printable
 
-__all__ = ["as_text", "failure_text"]
+if TYPE_CHECKING:
+    from trimcp.types import TextResourceContents
+
+__all__ = ["as_text", "describe", "describe_resource", "failure_text", "speech"]
 
 
 def as_text(result: CallToolResult) -> str:
     """Text as it is, a line about everything else, and structured content if there is no text."""
-    lines = [_describe(each).removesuffix("\n") for each in result.content]
+    lines = [describe(each).removesuffix("\n") for each in result.content]
     has_text = any(isinstance(each, TextContent) for each in result.content)
     if not has_text and result.structured_content is not UNSET:
         lines.append(json.dumps(result.structured_content, indent=2, ensure_ascii=False))
@@ -35,39 +39,50 @@ def failure_text(result: CallToolResult) -> str:
     return as_text(result) or "the tool failed and did not say why"
 
 
+def speech(role: str, text: str) -> str:
+    """What somebody says: after their role, with further lines indented."""
+    return "\n  ".join(f"{role}: {text}".removesuffix("\n").split("\n"))
+
+
 @singledispatch
-def _describe(content: object) -> str:
+def describe(content: object) -> str:
+    """Text as it is, a line about everything else."""
     return f"[{type(content).__name__}]"
 
 
-@_describe.register
+@describe.register
 def _(content: TextContent) -> str:
     return content.text
 
 
-@_describe.register
+@describe.register
 def _(content: ImageContent) -> str:
     return f"[image: {printable(content.mime_type)}, {_size(content.data)}]"
 
 
-@_describe.register
+@describe.register
 def _(content: AudioContent) -> str:
     return f"[audio: {printable(content.mime_type)}, {_size(content.data)}]"
 
 
-@_describe.register
+@describe.register
 def _(content: ResourceLink) -> str:
     return printable(f"[link: {content.uri}, {content.title or content.name}]")
 
 
-@_describe.register
+@describe.register
 def _(content: EmbeddedResource) -> str:
-    inner = content.resource
-    if isinstance(inner, BlobResourceContents):
-        size = _size(inner.blob)
+    return describe_resource(content.resource)
+
+
+def describe_resource(contents: TextResourceContents | BlobResourceContents) -> str:
+    """A line about the contents of a resource."""
+    if isinstance(contents, BlobResourceContents):
+        size = _size(contents.blob)
     else:
-        size = f"{len(inner.text):,} characters"
-    return printable(f"[resource: {inner.uri}, {size}]")
+        size = f"{len(contents.text):,} characters"
+    facts = filter(None, (contents.uri, contents.mime_type, size))
+    return printable(f"[resource: {', '.join(facts)}]")
 
 
 def _size(base64: str) -> str:

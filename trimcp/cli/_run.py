@@ -14,7 +14,7 @@ from ._logging import log_as_server
 if TYPE_CHECKING:
     from trimcp.server import Server
 
-    from ._arguments import Address, Running
+    from ._options import Address, Running
 
 __all__ = ["run"]
 

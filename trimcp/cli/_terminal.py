@@ -8,9 +8,15 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from typing import Final
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
 
 import trio
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from trimcp.runtime import ProgressCallback
 
 __all__ = ["Terminal", "output_width", "printable", "progress_line"]
 
@@ -45,21 +51,32 @@ def progress_line(progress: float, total: float | None, message: str | None, wid
 class Terminal:
     """The terminal on standard error and standard input, if there is one.
 
+    Args:
+        has_bar: Whether there may be a progress bar; logs would write into its line.
+
     Attributes:
-        is_shown: Whether somebody can see standard error.
-        can_ask: Whether somebody can see it and answer.
+        can_ask: Whether somebody can see standard error and answer.
     """
 
-    def __init__(self) -> None:
-        self.is_shown = sys.stderr.isatty()
-        self.can_ask = self.is_shown and sys.stdin.isatty()
+    def __init__(self, *, has_bar: bool = False) -> None:
+        is_shown = sys.stderr.isatty()
+        self.can_ask = is_shown and sys.stdin.isatty()
+        self._has_bar = has_bar and is_shown
         self._bar = ""
         self._is_asking = False
         self._typed = b""
 
     # -- the progress bar -----------------------------------------------------------------
 
-    async def show_progress(
+    @contextmanager
+    def bar(self) -> Iterator[ProgressCallback | None]:
+        """What draws the bar, if anybody can see it; in the end the bar is removed."""
+        try:
+            yield self._show_progress if self._has_bar else None
+        finally:
+            self._clear()
+
+    async def _show_progress(
         self, progress: float, total: float | None, message: str | None
     ) -> None:
         """Draw the bar; it gives way while something is being asked."""
@@ -67,7 +84,7 @@ class Terminal:
             self._draw(progress_line(progress, total, message, _error_width() - 1))
         await trio.lowlevel.checkpoint()
 
-    def clear(self) -> None:
+    def _clear(self) -> None:
         """Remove the bar."""
         if self._bar:
             self._draw("")
@@ -82,7 +99,7 @@ class Terminal:
 
     def say(self, text: str) -> None:
         """Show a line."""
-        self.clear()
+        self._clear()
         _write(f"{text}\n")
 
     async def ask(self, prompt: str) -> str:
@@ -91,7 +108,7 @@ class Terminal:
         Raises:
             EOFError: Ctrl-D instead of an answer.
         """
-        self.clear()
+        self._clear()
         self._is_asking = True
         try:
             _write(prompt)

@@ -29,7 +29,7 @@ Arrow: TypeAlias = Literal["->", "<-"]
 _ARROWS: Final[dict[str, Arrow]] = {"->": "->", "<-": "<-"}
 
 #: Members whose values differ from run to run.
-_VOLATILE: Final = ("requestState",)
+_VOLATILE: Final = ("requestState", "elicitationId")
 
 #: How many lines a transcript may have, unless told otherwise.
 _ENTRIES: Final = 100_000

@@ -62,7 +62,11 @@ class ModelBinder:
         except pydantic.ValidationError as error:
             try:
                 # `"[1, 2]"` for a list, after `"5"` for a number has been tried.
-                parsed = {name: _parsed(value) for name, value in values.items()}
+                flawed = {flaw["loc"][0] for flaw in error.errors() if flaw["loc"]}
+                parsed = {
+                    name: _parsed(value) if name in flawed else value
+                    for name, value in values.items()
+                }
                 fields = self._validator.validate_python(parsed).__dict__
             except pydantic.ValidationError:
                 raise BadArguments(explain(error)) from None

@@ -41,7 +41,11 @@ def adapter_for(hint: Any, label: str) -> pydantic.TypeAdapter[Any]:
 
 def to_json(value: Any) -> bytes:
     """Any value that pydantic knows how to write. Raises TypeError or ValueError."""
-    return pydantic.TypeAdapter(adapted(type(value))).dump_json(value, by_alias=True)
+    try:
+        adapter = pydantic.TypeAdapter(adapted(type(value)))
+    except pydantic.errors.PydanticUserError as error:
+        raise TypeError(first_line(error)) from error
+    return adapter.dump_json(value, by_alias=True)
 
 
 def convert(value: Any, cls: Any) -> Any:

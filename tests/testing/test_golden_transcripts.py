@@ -1,0 +1,235 @@
+"""What is said on the wire in each revision, compared with tests/golden.
+
+`pytest tests/testing/test_golden_transcripts.py --trimcp-update-golden` rewrites them; the diff is
+then to be read.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import trio
+
+from trimcp import Client, RequestError
+from trimcp.protocol import REVISIONS, Era, find_revision
+from trimcp.server._routes import _ROUTES
+from trimcp.testing import (
+    RawPeer,
+    Transcript,
+    open_memory_client,
+    open_raw_peer,
+    recorded,
+    stateless,
+)
+
+from .golden_server import make_server
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from trio.testing import MockClock
+
+    from trimcp.testing import GoldenCheck
+    from trimcp.types import (
+        CreateMessageRequestParams,
+        ElicitRequestFormParams,
+        ElicitRequestURLParams,
+        LoggingMessageNotificationParams,
+    )
+
+GOLDEN = Path(__file__).resolve().parents[1] / "golden"
+
+
+@pytest.mark.parametrize("date", [revision.date for revision in REVISIONS])
+async def test_the_wire(
+    date: str,
+    golden: GoldenCheck,
+    autojump_clock: MockClock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    # The tool that crashes is logged, which is not what is looked at here.
+    caplog.set_level(logging.CRITICAL, "trimcp")
+    transcript = Transcript()
+    server = recorded(make_server(), transcript)
+    async with open_memory_client(server, revision=date, name="golden client", **ANSWERS) as client:
+        await every_verb(client, transcript)
+    transcript.remark("-- message by message: what our client would not say --")
+    async with open_raw_peer(server) as peer:
+        await every_error(peer, date, transcript)
+    await trio.testing.wait_all_tasks_blocked()
+    golden(transcript, GOLDEN / f"{date}.txt")
+
+
+# -- the client's part ---------------------------------------------------------------------------
+
+
+async def fill_in(form: ElicitRequestFormParams) -> Mapping[str, Any]:
+    return {"name": "Ada"}
+
+
+async def agree(question: ElicitRequestURLParams) -> bool:
+    return True
+
+
+async def think(question: CreateMessageRequestParams) -> str:
+    return "Nothing."
+
+
+async def hear(message: LoggingMessageNotificationParams) -> None:
+    pass
+
+
+async def note_progress(progress: float, total: float | None, message: str | None) -> None:
+    pass
+
+
+ANSWERS: Any = {
+    "elicitation": fill_in,
+    "url_elicitation": agree,
+    "sampling": think,
+    "roots": ["file:///home/ada"],
+    "logging": hear,
+}
+
+
+async def every_verb(client: Client, transcript: Transcript) -> None:
+    remark = transcript.remark
+    remark("tools, page by page")
+    await client.list_tools()
+    remark("calls")
+    await client.call_tool("add", {"a": 2, "b": 3})
+    for tool in ("locate", "everything"):
+        await client.call_tool(tool)
+    remark("progress and log messages")
+    await client.set_log_level("warning")
+    await client.call_tool("report", progress=note_progress)
+    remark("a stream")
+    async with client.stream_tool("count", {"n": 2}) as stream:
+        async for _ in stream:
+            pass
+    remark("a call that is given up")
+    with trio.move_on_after(1):
+        await client.call_tool("wait")
+    await trio.testing.wait_all_tasks_blocked()
+    remark("questions")
+    for tool in ("greet", "pay", "think", "roots"):
+        # Where the revision has no such question, the tool fails.
+        with contextlib.suppress(RequestError):
+            await client.call_tool(tool)
+    remark("errors of tools")
+    await client.call_tool("add", {"a": 1})
+    await client.call_tool("fail", {"how": "tool"})
+    await client.call_tool("fail", {"how": "crash"})
+    for how in ("request", "forbidden"):
+        with pytest.raises(RequestError):
+            await client.call_tool("fail", {"how": how})
+    with pytest.raises(RequestError):
+        await client.call_tool("unknown")
+    await resources_and_prompts(client, transcript)
+    remark("a sign of life")
+    await client.ping()
+    await client.notify_roots_changed()
+
+
+async def resources_and_prompts(client: Client, transcript: Transcript) -> None:
+    remark = transcript.remark
+    remark("resources")
+    await client.list_resources()
+    await client.list_resource_templates()
+    for uri in ("note:today", "note:picture", "note:day/7"):
+        await client.read_resource(uri)
+    for uri in ("note:unknown", "note:day/32"):
+        with pytest.raises(RequestError):
+            await client.read_resource(uri)
+    remark("prompts")
+    await client.list_prompts()
+    await client.get_prompt("letter", {"to": "Ada"})
+    for name in ("letter", "unknown"):
+        with pytest.raises(RequestError):
+            await client.get_prompt(name)
+    remark("completion")
+    await client.complete("day", "2", resource="note:day/{day}")
+    await client.complete("tone", "a", prompt="letter", arguments={"to": "Ada"})
+
+
+# -- message by message --------------------------------------------------------------------------
+
+
+async def every_error(peer: RawPeer, date: str, transcript: Transcript) -> None:
+    revision = find_revision(date)
+    assert revision is not None
+    remark = transcript.remark
+    is_stateless = revision.era is Era.STATELESS
+    if not is_stateless:
+        remark("before the handshake")
+        await peer.request("tools/list")
+        await peer.request("ping")
+        remark("the handshake, twice, and with a revision that is none")
+        await peer.initialize(date)
+        await peer.initialize(date)
+    else:
+        remark("a revision that is none, no terms, terms that are no terms")
+        await peer.request("tools/list", stateless(revision="1999-01-01"))
+        await peer.request("tools/list")
+        await peer.request("tools/list", {"_meta": {**stateless()["_meta"], **BAD_TERMS}})
+        remark("a client that can ask nobody")
+    terms = stateless if is_stateless else dict
+    for tool in ("greet", "pay", "think", "roots"):
+        await peer.request("tools/call", terms({"name": tool}))
+    remark("methods and params that are none")
+    await peer.request("no/such/method", terms())
+    await peer.request("ping" if is_stateless else "server/discover", terms())
+    await peer.request("tools/call", terms({"nome": "add"}))
+    await peer.request("tools/call", terms({"name": "add", "arguments": [1, 2]}))
+    await peer.request("resources/read", terms({"uri": 7}))
+    await peer.request("tools/list", terms({"cursor": "none of ours"}))
+    if not is_stateless:
+        await peer.request("logging/setLevel", {"level": "shout"})
+    remark("messages that are none")
+    for data in (b"\xff", b"7", b'{"jsonrpc": "2.0", "id": 70}', b"[]"):
+        await peer.send(data)
+        await peer.receive()
+    remark("a batch")
+    ping = {"jsonrpc": "2.0", "method": "ping"}
+    await peer.send([{**ping, "id": 80}, {"jsonrpc": "2.0", "method": "notifications/none"}])
+    await peer.receive()
+    remark("an id that is in use")
+    wait = {"jsonrpc": "2.0", "id": 90, "method": "tools/call", "params": terms({"name": "wait"})}
+    await peer.send(wait)
+    await trio.testing.wait_all_tasks_blocked()
+    await peer.send(wait)
+    await peer.receive()
+
+
+BAD_TERMS = {"io.modelcontextprotocol/logLevel": "shout"}
+
+
+# -- what the transcripts are worth ---------------------------------------------------------------
+
+
+@pytest.mark.parametrize("revision", REVISIONS, ids=lambda revision: revision.date)
+def test_every_method_is_in_them(revision: Any) -> None:
+    """A method that the server learns needs a place in the script above."""
+    transcript = Transcript.load((GOLDEN / f"{revision.date}.txt").read_text("utf-8"))
+    asked = {each.get("method") for each in transcript.said("->") if isinstance(each, dict)}
+    assert asked >= set(_ROUTES) & set(revision.client_requests)
+    said = [each for each in transcript.said("<-") if isinstance(each, dict)]
+    answered = {each.get("method") for each in said}
+    assert answered >= set(revision.server_requests) - {"ping"}
+    assert answered >= {"notifications/progress", "notifications/message"}
+    questions = {
+        question["method"]
+        for each in said
+        for question in each.get("result", {}).get("inputRequests", {}).values()
+    }
+    assert questions == set(revision.input_requests)
+    codes = {each["error"]["code"] for each in said if "error" in each}
+    assert codes >= {-32700, -32600, -32601, -32602, -31999, -31003}
+
+
+def test_there_is_no_other() -> None:
+    assert {path.stem for path in GOLDEN.iterdir()} == {revision.date for revision in REVISIONS}

@@ -1,0 +1,110 @@
+"""Who answers the questions of the server: the command line, people, or nobody.
+
+Specification: Elicitation; Sampling; Roots.
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from ._connecting import connected
+from ._fields import NOTHING, fields_of
+from ._questions import Questioner
+from ._terminal import printable
+from ._values import read_json
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from trimcp.client import Client, ClientOptions
+    from trimcp.types import CreateMessageRequestParams, ElicitRequestFormParams
+
+    from ._fields import Field
+    from ._options import Answering, Argument
+    from ._terminal import Terminal
+
+__all__ = ["connected_to_answer"]
+
+
+@asynccontextmanager
+async def connected_to_answer(options: Answering, terminal: Terminal) -> AsyncIterator[Client]:
+    """Connect, and answer what the options and the people at the terminal can answer.
+
+    Raises what `connected` does.
+    """
+    prepared = Prepared(options, terminal)
+    # What nobody answers has no callback, and so the client does not declare it.
+    answers: ClientOptions = {}
+    if terminal.can_ask:
+        people = Questioner(terminal)
+        answers["elicitation"] = people.fill_in
+        answers["url_elicitation"] = people.agree
+        answers["sampling"] = people.sample
+    if options.answers:
+        answers["elicitation"] = prepared.fill_in
+    if options.sample is not None:
+        answers["sampling"] = prepared.sample
+    if options.roots:
+        answers["roots"] = options.roots
+    async with connected(options, answers) as client:
+        yield client
+        prepared.name_unused()
+
+
+class Prepared:
+    """Answers that were given before anything was asked."""
+
+    def __init__(self, options: Answering, terminal: Terminal) -> None:
+        self._given = {each.key: each for each in options.answers}
+        self._sample = options.sample
+        self._terminal = terminal
+        self._asked: set[str] | None = None
+
+    async def fill_in(self, form: ElicitRequestFormParams) -> dict[str, Any] | None:
+        """The form with what was given and its defaults; None if that does not do."""
+        await trio.lowlevel.checkpoint()
+        fields = fields_of(form.requested_schema)
+        self._asked = (self._asked or set()) | {field.name for field in fields}
+        answers, flaws = self._read(fields)
+        if flaws:
+            self._say(f"declined: {form.message} ({'; '.join(flaws)})")
+            return None
+        return answers
+
+    async def sample(self, asked: CreateMessageRequestParams) -> str:
+        """What the model says, whatever it is asked."""
+        await trio.lowlevel.checkpoint()
+        return self._sample or ""
+
+    def name_unused(self) -> None:
+        """Name the answers that no form asked for, which may be mistyped."""
+        if self._asked is None:
+            return
+        for key in self._given.keys() - self._asked:
+            self._say(f"--answer {key}: no question has this field")
+
+    def _read(self, fields: Sequence[Field]) -> tuple[dict[str, Any], list[str]]:
+        """The values by name, and what is wrong."""
+        answers: dict[str, Any] = {}
+        flaws: list[str] = []
+        for field in fields:
+            try:
+                value = _value(field, self._given.get(field.name))
+            except ValueError as error:
+                flaws.append(f"{field.name}: {error}")
+            else:
+                if value is not NOTHING:
+                    answers[field.name] = value
+        return answers, flaws
+
+    def _say(self, text: str) -> None:
+        self._terminal.say(f"trimcp: {printable(text)}")
+
+
+def _value(field: Field, given: Argument | None) -> Any:
+    if given is None:
+        return field.left_out()
+    return field.check(read_json(given.text)) if given.is_json else field.read(given.text)

@@ -1,0 +1,70 @@
+"""`trimcp read`: read one resource."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from typing import TYPE_CHECKING
+
+import trio
+
+from trimcp.types import TextResourceContents
+
+from ._answers import connected_to_answer
+from ._errors import CommandError
+from ._logging import log_as_tool
+from ._output import chosen_output, encoded, write, write_bytes, write_json
+from ._results import describe_resource
+from ._terminal import Terminal
+
+if TYPE_CHECKING:
+    from trimcp.client import Client
+    from trimcp.types import BlobResourceContents, ReadResourceResult
+
+    from ._options import Reading
+
+__all__ = ["read"]
+
+
+def read(options: Reading) -> int:
+    """Read the resource.
+
+    Raises:
+        CommandError: The server cannot be reached, or has no resources.
+        MCPError: It does not answer as it must, or does not know the URI.
+    """
+    log_as_tool(options.verbosity)
+    trio.run(_read, options)
+    return 0
+
+
+async def _read(options: Reading) -> None:
+    async with connected_to_answer(options, Terminal()) as client:
+        if client.capabilities.resources is None:
+            raise CommandError("the server has no resources at all")
+        _show(await client.read_resource(options.uri), client, options)
+
+
+def _show(result: ReadResourceResult, client: Client, options: Reading) -> None:
+    output = chosen_output(options.output)
+    if output == "json":
+        write_json(encoded(result, client))
+    elif output == "raw":
+        write_bytes(b"".join(map(_bytes, result.contents)))
+    else:
+        write("\n".join(map(_text, result.contents)))
+
+
+def _text(contents: TextResourceContents | BlobResourceContents) -> str:
+    """Text as it is, and a line about everything else."""
+    if isinstance(contents, TextResourceContents):
+        return contents.text.removesuffix("\n")
+    return describe_resource(contents)
+
+
+def _bytes(contents: TextResourceContents | BlobResourceContents) -> bytes:
+    if isinstance(contents, TextResourceContents):
+        return contents.text.encode(errors="surrogatepass")
+    try:
+        return b64decode(contents.blob, validate=True)
+    except ValueError as error:
+        raise CommandError(f"{contents.uri} is not in base64: {error}") from None
