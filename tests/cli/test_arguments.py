@@ -6,9 +6,20 @@ from typing import Any
 
 import pytest
 
-from trimcp.cli._arguments import Argument, Calling, Connecting, Running, parse
+from trimcp.cli._arguments import parse
+from trimcp.cli._options import (
+    Argument,
+    Calling,
+    Inspecting,
+    Listing,
+    Options,
+    Prompting,
+    Reading,
+    Running,
+)
 
 DEFAULTS: dict[str, Any] = {"timeout": 60.0, "revision": None, "output": None, "verbosity": 0}
+UNANSWERED: dict[str, Any] = {**DEFAULTS, "answers": [], "sample": None, "roots": []}
 
 
 @pytest.mark.parametrize(
@@ -21,22 +32,40 @@ DEFAULTS: dict[str, Any] = {"timeout": 60.0, "revision": None, "output": None, "
             Running(file="a.py", tcp=("::1", 80), unix=None, verbosity=2),
         ),
         ("run --unix s a.py", Running(file="a.py", tcp=None, unix="s", verbosity=0)),
-        ("list a.py", Connecting(target="a.py", **DEFAULTS)),
-        ("list -- server --port 1", Connecting(target=["server", "--port", "1"], **DEFAULTS)),
+        ("list a.py", Listing(target="a.py", **DEFAULTS)),
+        ("list -- server --port 1", Listing(target=["server", "--port", "1"], **DEFAULTS)),
         (
             "list --timeout 1.5 unix:s --output text --revision 2025-11-25 -v",
-            Connecting(
+            Listing(
                 target="unix:s", timeout=1.5, revision="2025-11-25", output="text", verbosity=1
             ),
         ),
+        ("inspect a.py", Inspecting(target="a.py", **DEFAULTS)),
+        ("inspect -- server", Inspecting(target=["server"], **DEFAULTS)),
+        ("read a.py x://y=1", Reading(target="a.py", uri="x://y=1", **UNANSWERED)),
+        ("read x://y -- server", Reading(target=["server"], uri="x://y", **UNANSWERED)),
+        (
+            "read a.py x://y --output raw",
+            Reading(target="a.py", uri="x://y", **{**UNANSWERED, "output": "raw"}),
+        ),
+        (
+            "prompt a.py greet a=1 b=c=d",
+            Prompting(
+                target="a.py", prompt="greet", arguments={"a": "1", "b": "c=d"}, **UNANSWERED
+            ),
+        ),
+        (
+            "prompt greet a=1 -- server b=2",
+            Prompting(target=["server", "b=2"], prompt="greet", arguments={"a": "1"}, **UNANSWERED),
+        ),
     ],
 )
-def test_words_become_options(words: str, options: Running | Connecting) -> None:
+def test_words_become_options(words: str, options: Options) -> None:
     assert parse(words.split()) == options
 
 
 def calling(target: str | list[str], *arguments: Argument) -> Calling:
-    return Calling(target=target, tool="add", arguments=list(arguments), json={}, **DEFAULTS)
+    return Calling(target=target, tool="add", arguments=list(arguments), json={}, **UNANSWERED)
 
 
 @pytest.mark.parametrize(
@@ -71,6 +100,29 @@ def test_options_of_a_call_may_stand_anywhere_before_the_command() -> None:
 
 
 @pytest.mark.parametrize(
+    "words", [["call", "a.py", "add"], ["read", "a.py", "x://"], ["prompt", "a.py", "greet"]]
+)
+def test_answers(words: list[str]) -> None:
+    options: Any = parse(
+        [
+            *words,
+            "--answer",
+            "a=1",
+            "--answer",
+            "b:=[2]",
+            "--sample",
+            "",
+            "--root",
+            ".",
+            "--root",
+            "file:///x",
+        ]
+    )
+    assert options.answers == [Argument("a", "1", False), Argument("b", "[2]", True)]
+    assert (options.sample, options.roots) == ("", [".", "file:///x"])
+
+
+@pytest.mark.parametrize(
     ("words", "complaint"),
     [
         ([], "COMMAND"),
@@ -99,6 +151,17 @@ def test_options_of_a_call_may_stand_anywhere_before_the_command() -> None:
         (["call", "a.py", "add", ":=5"], "not KEY=VALUE or KEY:=JSON: ':=5'"),
         (["call", "a.py", "add", "--json", "{"], "not JSON"),
         (["call", "a.py", "add", "--json", "[1]"], "not a JSON object"),
+        (["call", "a.py", "add", "--answer", "five"], "not KEY=VALUE or KEY:=JSON: 'five'"),
+        (["call", "a.py", "add", "--root", "http://x"], "not a path or a file:// URI: 'http://x'"),
+        (["call", "a.py", "add", "--output", "raw"], "invalid choice: 'raw'"),
+        (["list", "a.py", "--sample", "x"], "unknown option: --sample"),
+        (["inspect"], "name the server"),
+        (["inspect", "a.py", "b.py"], "inspect takes nothing more than the server: 'b.py'"),
+        (["read", "a.py"], "give the URI to read"),
+        (["read", "a.py", "x://1", "x://2"], "read takes one URI: 'x://2'"),
+        (["prompt", "a.py"], "give the NAME of the prompt"),
+        (["prompt", "a.py", "greet", "name"], "not KEY=VALUE"),
+        (["prompt", "a.py", "greet", "n:=1"], "the arguments of a prompt are text"),
     ],
 )
 def test_words_that_make_no_sense_end_with_status_2(
@@ -113,7 +176,18 @@ def test_words_that_make_no_sense_end_with_status_2(
     assert usage[0].startswith("usage: trimcp")
 
 
-@pytest.mark.parametrize("words", [["--help"], ["run", "-h"], ["list", "-h"], ["call", "-h"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--help"],
+        ["run", "-h"],
+        ["list", "-h"],
+        ["call", "-h"],
+        ["inspect", "-h"],
+        ["read", "-h"],
+        ["prompt", "-h"],
+    ],
+)
 def test_help(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         parse(words)

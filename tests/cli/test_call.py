@@ -75,18 +75,20 @@ def test_a_program_that_does_not_exist() -> None:
 # -- arguments --------------------------------------------------------------------------------
 
 
-def test_values_are_typed_by_the_schema(demo: Path) -> None:
+def test_values_are_typed_by_the_schema(demo_address: str) -> None:
     words = ("text=12", "times=2.5", "loud=yes", 'words=["a", "b"]', 'more={"x": 1}', "level=high")
-    assert text_of(demo, "echo", *words) == "('12', 2.5, True, ['a', 'b'], {'x': 1}, 'high')\n"
+    assert (
+        text_of(demo_address, "echo", *words) == "('12', 2.5, True, ['a', 'b'], {'x': 1}, 'high')\n"
+    )
 
 
-def test_json_in_any_case(demo: Path) -> None:
-    assert text_of(demo, "echo", 'text:="a\\u0062"', "more:=null").startswith("('ab', ")
+def test_json_in_any_case(demo_address: str) -> None:
+    assert text_of(demo_address, "echo", 'text:="a\\u0062"', "more:=null").startswith("('ab', ")
 
 
-def test_json_object_is_merged_and_words_win(demo: Path) -> None:
-    assert text_of(demo, "add", "--json", '{"a": 5, "b": 7}', "b=1") == "6\n"
-    assert text_of(demo, "add", "--json", '{"a": 5}') == "6\n"
+def test_json_object_is_merged_and_words_win(demo_address: str) -> None:
+    assert text_of(demo_address, "add", "--json", '{"a": 5, "b": 7}', "b=1") == "6\n"
+    assert text_of(demo_address, "add", "--json", '{"a": 5}') == "6\n"
 
 
 @pytest.mark.parametrize(
@@ -104,9 +106,9 @@ def test_json_object_is_merged_and_words_win(demo: Path) -> None:
     ],
 )
 def test_wrong_arguments_are_refused_before_the_call(
-    demo: Path, words: list[str], complaint: str
+    demo_address: str, words: list[str], complaint: str
 ) -> None:
-    done = run("call", demo, *words)
+    done = run("call", demo_address, *words)
     assert (done.returncode, done.stdout) == (1, "")
     assert is_one_line(done.stderr)
     assert done.stderr.startswith(f"trimcp: {complaint}")
@@ -115,16 +117,16 @@ def test_wrong_arguments_are_refused_before_the_call(
 # -- results ----------------------------------------------------------------------------------
 
 
-def test_programs_get_json(demo: Path) -> None:
-    done = run("call", demo, "add", "a=2")
+def test_programs_get_json(demo_address: str) -> None:
+    done = run("call", demo_address, "add", "a=2")
     assert (done.returncode, done.stderr) == (0, "")
     document = json.loads(done.stdout)
     assert document["content"] == [{"type": "text", "text": "3"}]
     assert document["structuredContent"] == 3
 
 
-def test_content_that_is_no_text_is_described(demo: Path) -> None:
-    assert text_of(demo, "pictures").splitlines() == [
+def test_content_that_is_no_text_is_described(demo_address: str) -> None:
+    assert text_of(demo_address, "pictures").splitlines() == [
         "[image: image/png, 5 bytes]",
         "[audio: audio/wav, 5 bytes]",
         "in between",
@@ -134,33 +136,33 @@ def test_content_that_is_no_text_is_described(demo: Path) -> None:
     ]
 
 
-def test_structure_without_text_is_shown_as_json(demo: Path) -> None:
-    text = text_of(demo, "silent")
+def test_structure_without_text_is_shown_as_json(demo_address: str) -> None:
+    text = text_of(demo_address, "silent")
     assert json.loads(text) == {"rows": ["ä"]}
     assert "ä" in text
     assert len(text.splitlines()) > 1
 
 
-def test_a_failing_tool(demo: Path) -> None:
-    done = run("call", "--output", "text", demo, "fail")
+def test_a_failing_tool(demo_address: str) -> None:
+    done = run("call", "--output", "text", demo_address, "fail")
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "This is no good.\nTry something else.\n"
 
 
-def test_a_failing_tool_for_programs(demo: Path) -> None:
-    done = run("call", demo, "fail")
+def test_a_failing_tool_for_programs(demo_address: str) -> None:
+    done = run("call", demo_address, "fail")
     assert done.returncode == 1
     assert json.loads(done.stdout)["isError"] is True
     assert done.stderr == "This is no good.\nTry something else.\n"
 
 
-def test_progress_is_not_shown_to_programs(demo: Path) -> None:
-    done = run("call", "--output", "text", demo, "steps", "total=3")
+def test_progress_is_not_shown_to_programs(demo_address: str) -> None:
+    done = run("call", "--output", "text", demo_address, "steps", "total=3")
     assert (done.stdout, done.stderr) == ("done\n", "")
 
 
-def test_nobody_can_be_asked_without_a_terminal(demo: Path) -> None:
-    done = run("call", demo, "ask", stdin="yes\n2\n")
+def test_nobody_can_be_asked_without_a_terminal(demo_address: str) -> None:
+    done = run("call", demo_address, "ask", stdin="yes\n2\n")
     assert done.returncode == 1
     assert is_one_line(done.stderr)
     assert "elicitation" in done.stderr
@@ -187,8 +189,8 @@ def test_a_silent_server_is_given_up(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("revision", ["2024-11-05", "2026-07-28"])
-def test_a_pinned_revision(demo: Path, revision: str) -> None:
-    done = run("call", "--revision", revision, demo, "add", "a=1")
+def test_a_pinned_revision(demo_address: str, revision: str) -> None:
+    done = run("call", "--revision", revision, demo_address, "add", "a=1")
     document = json.loads(done.stdout)
     assert document["content"] == [{"type": "text", "text": "2"}]
     assert ("structuredContent" in document) == (revision == "2026-07-28")

@@ -25,8 +25,8 @@ def test_json_is_what_the_wire_says(demo: Path) -> None:
     assert done.stdout.count("\n") == 1
 
 
-def test_the_table_on_a_terminal(demo: Path) -> None:
-    with screen("list", demo, columns=100) as terminal:
+def test_the_table_on_a_terminal(demo_address: str) -> None:
+    with screen("list", demo_address, columns=100) as terminal:
         assert terminal.finish() == 0
     lines = terminal.lines
     assert lines[0].split() == ["TOOL", "ARGUMENTS", "DESCRIPTION"]
@@ -44,17 +44,17 @@ def test_the_table_on_a_terminal(demo: Path) -> None:
 
 
 @pytest.mark.parametrize("columns", [40, 60])
-def test_the_table_fits_the_terminal(demo: Path, columns: int) -> None:
-    with screen("list", demo, columns=columns) as terminal:
+def test_the_table_fits_the_terminal(demo_address: str, columns: int) -> None:
+    with screen("list", demo_address, columns=columns) as terminal:
         assert terminal.finish() == 0
     assert max(map(len, terminal.lines)) <= columns
     assert "b: integer" in terminal.text
     assert len(terminal.lines) > 15
 
 
-def test_output_may_be_chosen(demo: Path) -> None:
-    assert run("list", "--output", "text", demo).stdout.startswith("TOOL")
-    with screen("list", "--output", "json", demo) as terminal:
+def test_output_may_be_chosen(demo_address: str) -> None:
+    assert run("list", "--output", "text", demo_address).stdout.startswith("TOOL")
+    with screen("list", "--output", "json", demo_address) as terminal:
         assert terminal.finish() == 0
     document = json.loads(terminal.text)
     assert document["tools"][0]["name"] == "add"
@@ -73,14 +73,14 @@ def test_a_command(demo: Path) -> None:
     assert done.stdout.startswith("TOOL")
 
 
-def test_the_revision_may_be_pinned(demo: Path) -> None:
+def test_the_revision_may_be_pinned(demo_address: str) -> None:
     """Titles of tools came with 2025-06-18; structured output too."""
-    tools = json.loads(run("list", "--revision", "2025-03-26", demo).stdout)["tools"]
+    tools = json.loads(run("list", "--revision", "2025-03-26", demo_address).stdout)["tools"]
     assert not any("title" in tool or "outputSchema" in tool for tool in tools)
 
 
-def test_an_unknown_revision_is_wrong_usage(demo: Path) -> None:
-    done = run("list", "--revision", "2020-01-01", demo)
+def test_an_unknown_revision_is_wrong_usage(demo_address: str) -> None:
+    done = run("list", "--revision", "2020-01-01", demo_address)
     assert done.returncode == 2
     assert is_one_line(done.stderr)
     assert "2025-11-25" in done.stderr

@@ -22,32 +22,32 @@ REVISIONS = ["2025-11-25", "2026-07-28"]
 # -- progress ---------------------------------------------------------------------------------
 
 
-def test_the_bar_shows_how_far_it_is_and_goes_away(demo: Path, tmp_path: Path) -> None:
-    with screen("call", demo, "steps", "total=4") as terminal:
+def test_the_bar_shows_how_far_it_is_and_goes_away(demo_address: str, tmp_path: Path) -> None:
+    with screen("call", demo_address, "steps", "total=4") as terminal:
         assert terminal.finish() == 0
     assert "[###############.....]  75%  3/4  step 3" in terminal.text
     assert terminal.lines == ["done", ""]
 
 
-def test_the_bar_without_a_total(demo: Path) -> None:
-    with screen("call", demo, "steps") as terminal:
+def test_the_bar_without_a_total(demo_address: str) -> None:
+    with screen("call", demo_address, "steps") as terminal:
         assert terminal.finish() == 0
     assert "[...###..............] 3  step 3" in terminal.text
     assert "%" not in terminal.text
     assert terminal.lines == ["done", ""]
 
 
-def test_a_server_cannot_command_the_terminal(demo: Path) -> None:
-    with screen("call", demo, "steps", "total=4") as terminal:
+def test_a_server_cannot_command_the_terminal(demo_address: str) -> None:
+    with screen("call", demo_address, "steps", "total=4") as terminal:
         assert terminal.finish() == 0
     assert "\x1b" not in terminal.text
 
 
-def test_the_bar_is_beside_the_result(demo: Path) -> None:
+def test_the_bar_is_beside_the_result(demo_address: str) -> None:
     """Standard output may be a pipe while people watch standard error."""
     reading, writing = os.pipe()
     with open(reading) as result:
-        with screen("call", demo, "steps", "total=4", stdout=writing) as terminal:
+        with screen("call", demo_address, "steps", "total=4", stdout=writing) as terminal:
             os.close(writing)
             assert terminal.finish() == 0
         document = json.load(result)
@@ -56,8 +56,8 @@ def test_the_bar_is_beside_the_result(demo: Path) -> None:
     assert terminal.lines == [""]
 
 
-def test_the_bar_fits_the_terminal(demo: Path) -> None:
-    with screen("call", demo, "steps", "total=4", columns=30) as terminal:
+def test_the_bar_fits_the_terminal(demo_address: str) -> None:
+    with screen("call", demo_address, "steps", "total=4", columns=30) as terminal:
         assert terminal.finish() == 0
     drawn = [piece for line in terminal.text.split("\n") for piece in line.split("\r")]
     assert max(map(len, drawn)) < 30
@@ -121,8 +121,8 @@ def test_a_form_is_filled_in_field_by_field(demo: Path, revision: str) -> None:
 
 
 @pytest.mark.parametrize("revision", REVISIONS)
-def test_an_empty_line_takes_the_default(demo: Path, revision: str) -> None:
-    with screen("call", "--revision", revision, demo, "ask") as terminal:
+def test_an_empty_line_takes_the_default(demo_address: str, revision: str) -> None:
+    with screen("call", "--revision", revision, demo_address, "ask") as terminal:
         # Typed ahead: the lines are kept for the questions to come.
         terminal.wait_for("sure (")
         terminal.type("no\n1\n\n\n\n")
@@ -132,8 +132,8 @@ def test_an_empty_line_takes_the_default(demo: Path, revision: str) -> None:
 
 
 @pytest.mark.parametrize("revision", REVISIONS)
-def test_ctrl_d_declines(demo: Path, revision: str) -> None:
-    with screen("call", "--revision", revision, demo, "ask") as terminal:
+def test_ctrl_d_declines(demo_address: str, revision: str) -> None:
+    with screen("call", "--revision", revision, demo_address, "ask") as terminal:
         terminal.wait_for("sure (")
         terminal.type("yes\n")
         terminal.wait_for("How many (")
@@ -143,16 +143,18 @@ def test_ctrl_d_declines(demo: Path, revision: str) -> None:
 
 
 @pytest.mark.parametrize(("answer", "status"), [("yes", 0), ("no", 1)])
-def test_a_form_without_fields_asks_for_consent(demo: Path, answer: str, status: int) -> None:
-    with screen("call", demo, "agree") as terminal:
+def test_a_form_without_fields_asks_for_consent(
+    demo_address: str, answer: str, status: int
+) -> None:
+    with screen("call", demo_address, "agree") as terminal:
         terminal.wait_for("agreed (yes or no): ")
         terminal.type(f"{answer}\n")
         assert terminal.finish() == status
 
 
 @pytest.mark.parametrize("revision", REVISIONS)
-def test_questions_wait_for_their_turn(demo: Path, revision: str) -> None:
-    with screen("call", "--revision", revision, demo, "ask_twice") as terminal:
+def test_questions_wait_for_their_turn(demo_address: str, revision: str) -> None:
+    with screen("call", "--revision", revision, demo_address, "ask_twice") as terminal:
         for _ in range(2):
             name = terminal.wait_for("value (string): ").partition("Question ")[2][0]
             terminal.type(f"answer {name}\n")
@@ -180,8 +182,8 @@ def test_ctrl_c_cancels_the_call_quietly(demo: Path, tmp_path: Path) -> None:
     assert (tmp_path / "mark").read_text() == "cleaned up"
 
 
-def test_ctrl_c_at_a_question(demo: Path) -> None:
-    with screen("call", demo, "ask") as terminal:
+def test_ctrl_c_at_a_question(demo_address: str) -> None:
+    with screen("call", demo_address, "ask") as terminal:
         terminal.wait_for("sure (")
         terminal.interrupt()
         assert terminal.finish() == 130

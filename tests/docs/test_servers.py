@@ -36,6 +36,7 @@ PROGRAMS = {
     "questions_client.py",
     "reporting.py",
     "sockets.py",
+    "streaming_client.py",
     "streams.py",
     "tutorial_client.py",
 }
@@ -269,12 +270,22 @@ async def lifespan(client: Client) -> None:
     assert await call(client, "visit", name="Grace") == 1
 
 
+async def streaming(client: Client) -> None:
+    async with client.stream_tool("stream_data", {"items": 3, "delay": 0}) as stream:
+        chunks = [chunk async for chunk in stream]
+    assert [chunk["data"] for chunk in chunks] == ["Item 1", "Item 2", "Item 3"]
+    done = {"message": "Completed 3 items", "status": "done"}
+    assert stream.result.structured_content == done
+    assert await call(client, "stream_data", items=3, delay=0) == done
+
+
 EXERCISES: dict[str, Callable[[Client], Awaitable[None]]] = {
     "lifespan.py": lifespan,
     "prompts.py": prompts,
     "questions.py": questions,
     "reporting.py": reporting,
     "resources.py": resources,
+    "streaming.py": streaming,
     "tools.py": tools,
     "tutorial_1.py": notes,
     "tutorial_2.py": notes,

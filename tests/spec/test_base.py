@@ -86,6 +86,20 @@ async def test_ids_of_the_client_at_once(revision: str, autojump_clock: MockCloc
         assert sorted(got) == sorted(str(each["id"]) for each in asked)
 
 
+async def test_ids_of_the_server(autojump_clock: MockClock) -> None:
+    """BASE-02, BASE-03, BASE-04: of its questions."""
+    async with talking(example(), "2025-11-25", {"elicitation": {}}) as script:
+        used = []
+        for _ in range(5):
+            await script.send(script.calling("ask"))
+            question = await script.receive()
+            used.append(question["id"])
+            await script.send(result(question, {"action": "accept", "content": {"sure": True}}))
+            await script.receive()
+    assert all(type(each) in (int, str) for each in used)
+    assert len(set(used)) == 5
+
+
 @pytest.mark.parametrize("identity", [None, True, 1.5, [1], {"id": 1}], ids=repr)
 @both_eras
 async def test_other_ids_are_refused(

@@ -114,7 +114,7 @@ async def test_the_client_sends_initialize_alone(autojump_clock: MockClock) -> N
 
 @pytest.mark.parametrize("revision", [each for each in REVISIONS if each != BATCHES])
 async def test_no_batches_elsewhere(revision: str, autojump_clock: MockClock) -> None:
-    """STDIO-02: a line holds one message in all other revisions."""
+    """LIFE-13: a line holds one message in all other revisions."""
     async with talking(example(), revision) as script:
         await script.send([script.calling("echo", {"text": "x"})])
         answer = await script.receive()

@@ -287,3 +287,15 @@ async def test_a_notification_makes_stale(autojump_clock: MockClock) -> None:
         await to.line.send(notification("notifications/prompts/list_changed"))
         await trio.testing.wait_all_tasks_blocked()
         await asks(to, listed, to.client.list_prompts)
+
+
+async def test_a_consistent_snapshot(autojump_clock: MockClock) -> None:
+    """CACHE-16: who wants one empties the cache, and the list begins at its beginning."""
+    async with facing(STATELESS) as to:
+        listed = {"prompts": [], "nextCursor": "1", **FRESH}
+        await asks(to, listed, to.client.list_prompts_page)
+        await asks(to, {"prompts": [], **FRESH}, to.client.list_prompts_page, "1")
+        assert await is_kept(to.client.list_prompts)
+        to.client.clear_cache()
+        asked = await asks(to, {"prompts": []}, to.client.list_prompts)
+        assert "cursor" not in asked["params"]

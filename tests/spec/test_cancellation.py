@@ -76,7 +76,7 @@ async def hanging(script: Script, slow: Slow) -> Message:
 
 @every_revision
 async def test_the_server_stops(revision: str, autojump_clock: MockClock) -> None:
-    """CANC-05, CANC-06, CANC-07: the handler ends, and not a word is said about it any more."""
+    """CANC-05, CANC-06, CANC-07, CANC-08: the handler ends, and not a word is said about it any more."""
     slow = Slow()
     async with slow.server.application(signals=False), talking(slow.server, revision) as script:
         asked = await hanging(script, slow)
@@ -163,7 +163,7 @@ async def test_the_server_cancels_nothing(autojump_clock: MockClock) -> None:
 
 @every_revision
 async def test_the_client_cancels(revision: str, autojump_clock: MockClock) -> None:
-    """CANC-01, CANC-04: leaving a call says so, with the id of the request."""
+    """CANC-01, CANC-04, CANC-12: leaving a call says so, with the id of the request."""
     async with facing(revision) as to:
         with trio.CancelScope() as scope:
             async with trio.open_nursery() as nursery:
@@ -237,7 +237,7 @@ async def test_the_client_stops_answering(autojump_clock: MockClock) -> None:
 
 
 async def test_the_server_cancels_its_questions(autojump_clock: MockClock) -> None:
-    """CANC-01: a handler that is cancelled takes its question back, with that question's id."""
+    """CANC-01, CANC-12: a handler that is cancelled takes its question back, with that question's id."""
     async with talking(Slow().server, "2025-11-25", {"elicitation": {}}) as script:
         asked = script.calling("ask")
         await script.send(asked)
@@ -282,7 +282,7 @@ async def test_reasons_are_logged(
 
 @every_revision
 async def test_every_call_has_a_deadline(revision: str, autojump_clock: MockClock) -> None:
-    """TIME-01, TIME-02, TIME-03, TOOL-19: a default, one of the client, one of the call."""
+    """TIME-01, TIME-02, TIME-03, TOOL-17: a default, one of the client, one of the call."""
     for options, named, seconds in (
         ({}, {}, 60),
         ({"timeout": 7}, {}, 7),
@@ -333,3 +333,23 @@ async def test_questions_have_a_deadline(autojump_clock: MockClock) -> None:
         assert said["params"]["requestId"] == question["id"]
         assert (await script.receive())["result"]["isError"]
         assert trio.current_time() - began == pytest.approx(30)
+
+
+async def test_questions_have_deadlines_of_their_own(autojump_clock: MockClock) -> None:
+    """TIME-03: the handler's, which is a cancel scope like any other."""
+    slow = Slow()
+
+    @slow.server.tool
+    async def impatient(ctx: Context) -> str:
+        with trio.move_on_after(5):
+            return str((await ctx.elicit("Sure?", Sure)).sure)
+        return "too late"
+
+    async with talking(slow.server, "2025-11-25", {"elicitation": {}}) as script:
+        began = trio.current_time()
+        await script.send(script.calling("impatient"))
+        question = await script.receive()
+        said = await script.receive()
+        assert said["params"]["requestId"] == question["id"]
+        assert "too late" in str(await script.receive())
+        assert trio.current_time() - began == pytest.approx(5)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import enum
-import re
 from typing import TYPE_CHECKING, Any, Literal
 
 import pydantic
@@ -110,7 +109,7 @@ async def answer(script: Script, to: Message, given: Message) -> Message:
 
 @eliciting
 async def test_forms(revision: str, autojump_clock: MockClock) -> None:
-    """ELIC-05, ELIC-06: a message and a schema; the mode is `form` or left out."""
+    """ELIC-04, ELIC-05: a message and a schema; the mode is `form` or left out."""
     async with talking(asking(), revision, CAN) as script:
         _, params = await question(script, "ask")
         assert params["message"] == "Sure?"
@@ -121,7 +120,7 @@ async def test_forms(revision: str, autojump_clock: MockClock) -> None:
 
 @eliciting
 async def test_forms_are_flat(revision: str, autojump_clock: MockClock) -> None:
-    """ELIC-06: properties of primitive types, without references."""
+    """ELIC-05: properties of primitive types, without references."""
     async with talking(asking(), revision, CAN) as script:
         to, params = await question(script, "register")
         schema = params["requestedSchema"]
@@ -156,7 +155,7 @@ class Lists(pydantic.BaseModel):
 
 @pytest.mark.parametrize("asked", [Nested, Lists, int, list[int]], ids=str)
 async def test_other_forms_are_refused(asked: Any, autojump_clock: MockClock) -> None:
-    """ELIC-06: what is no flat object of primitives is never asked."""
+    """ELIC-05: what is no flat object of primitives is never asked."""
     server = Server[Any]("asking")
 
     @server.tool
@@ -172,7 +171,7 @@ async def test_other_forms_are_refused(asked: Any, autojump_clock: MockClock) ->
 
 @with_urls
 async def test_urls(revision: str, autojump_clock: MockClock) -> None:
-    """ELIC-05, ELIC-07: mode, message and URL; an id where the revision wants one."""
+    """ELIC-04, ELIC-06: mode, message and URL; an id where the revision wants one."""
     async with talking(asking(), revision, CAN) as script:
         to, params = await question(script, "visit")
         assert params["mode"] == "url"
@@ -187,7 +186,7 @@ async def test_urls(revision: str, autojump_clock: MockClock) -> None:
 )
 @with_urls
 async def test_what_is_no_url(revision: str, url: str, autojump_clock: MockClock) -> None:
-    """ELIC-08: is never sent; the handler gets an exception."""
+    """ELIC-07: is never sent; the handler gets an exception."""
     async with talking(asking(), revision, CAN) as script:
         assert (await script.call("visit", {"url": url}))["result"]["isError"] is True
 
@@ -207,7 +206,7 @@ async def test_forms_need_the_capability(revision: str, autojump_clock: MockCloc
 
 @with_urls
 async def test_urls_need_the_capability(revision: str, autojump_clock: MockClock) -> None:
-    """ELIC-03, ELIC-04."""
+    """ELIC-03."""
     for declared in ({}, {"elicitation": {}}, {"elicitation": {"form": {}}}):
         async with talking(asking(), revision, declared) as script:
             assert "error" in await script.call("visit")
@@ -219,7 +218,7 @@ async def test_urls_need_the_capability(revision: str, autojump_clock: MockClock
 @eliciting
 @pytest.mark.parametrize("action", ["decline", "cancel"])
 async def test_refusals(revision: str, action: str, autojump_clock: MockClock) -> None:
-    """ELIC-09: handled by the handler, or said by the runtime."""
+    """ELIC-08, ELIC-09: handled by the handler, or said by the runtime."""
     async with talking(asking(), revision, CAN) as script:
         to, _ = await question(script, "ask")
         assert text_of(await answer(script, to, {"action": action})) == action
@@ -230,7 +229,7 @@ async def test_refusals(revision: str, action: str, autojump_clock: MockClock) -
 
 
 async def test_clients_that_fail(autojump_clock: MockClock) -> None:
-    """ELIC-09: an error of the client is an exception in the handler."""
+    """ELIC-08, ELIC-09: an error of the client is an exception in the handler."""
     server = asking()
 
     @server.tool
@@ -255,7 +254,7 @@ WRONG = [{"sure": "nobody knows"}, {}, {"sure": None}, {"other": True}]
 async def test_answers_are_checked(
     revision: str, content: Message, autojump_clock: MockClock
 ) -> None:
-    """ELIC-14: against the form."""
+    """ELIC-13: against the form."""
     async with talking(asking(), revision, CAN) as script:
         to, _ = await question(script, "ask")
         done = await answer(script, to, {"action": "accept", "content": content})
@@ -372,7 +371,7 @@ async def test_the_client_fills_in_forms(revision: str, autojump_clock: MockCloc
 
 @eliciting
 async def test_the_client_may_refuse(revision: str, autojump_clock: MockClock) -> None:
-    """ELIC-13: by declining, or by dismissing."""
+    """ELIC-14: by declining, or by dismissing."""
     answers = [None, ElicitResult("decline"), ElicitResult("cancel")]
 
     async def refuse(_: Any) -> Any:
@@ -390,7 +389,7 @@ async def test_the_client_may_refuse(revision: str, autojump_clock: MockClock) -
 async def test_the_client_checks_its_answers(
     revision: str, content: Message, autojump_clock: MockClock
 ) -> None:
-    """ELIC-14, ELIC-15: what does not fit the form is not sent."""
+    """ELIC-15: what does not fit the form is not sent."""
 
     async def fill_in(_: Any) -> Message:
         return content
@@ -445,7 +444,7 @@ async def test_completions_of_the_unknown(identity: Any, autojump_clock: MockClo
 
 
 async def test_visits_have_ids_of_their_own(autojump_clock: MockClock) -> None:
-    """ELIC-07: one for each question."""
+    """ELIC-06: one for each question."""
     async with talking(asking(), "2025-11-25", CAN) as script:
         found = set()
         for _ in range(5):
@@ -453,13 +452,3 @@ async def test_visits_have_ids_of_their_own(autojump_clock: MockClock) -> None:
             found.add(params["elicitationId"])
             await answer(script, to, {"action": "accept"})
         assert len(found) == 5
-
-
-@with_urls
-async def test_ids_and_states_say_nothing(revision: str, autojump_clock: MockClock) -> None:
-    """ELIC-21: what the runtime itself sends along tells nothing about anybody."""
-    async with talking(asking(), revision, CAN) as script:
-        to, params = await question(script, "visit")
-        token = to["params"]["requestState"] if script.is_stateless else params["elicitationId"]
-        assert re.fullmatch(r"[A-Za-z0-9_=-]{36,}", token)
-        assert "script" not in token

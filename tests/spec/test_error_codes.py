@@ -88,7 +88,7 @@ async def every_error(revision: str) -> list[int]:
 
 
 async def test_codes_of_our_own(autojump_clock: MockClock) -> None:
-    """ERR-01, ERR-03, ERR-04, ERR-05, ERR-06: defined ones, or outside of what is reserved."""
+    """ERR-01, ERR-02, ERR-04, ERR-06, ERR-07, ERR-08: defined ones, or outside of what is reserved."""
     codes = set(await every_error(STATELESS))
     assert {code for code in codes if -32768 <= code <= -32000} <= JSON_RPC | DEFINED
     assert {code for code in codes if not -32768 <= code <= -32000} == {
@@ -102,12 +102,12 @@ async def test_codes_of_our_own(autojump_clock: MockClock) -> None:
 async def test_url_elicitation_required_is_never_said_for_anything_else(
     autojump_clock: MockClock,
 ) -> None:
-    """ELIC-22: where a revision has that code, no error of ours uses it."""
+    """ELIC-21: where a revision has that code, no error of ours uses it."""
     assert -32042 not in await every_error("2025-11-25")
 
 
 def test_no_code_is_reserved() -> None:
-    """ERR-01, ERR-03, ERR-06: of all that the package has a name for."""
+    """ERR-01, ERR-02, ERR-04, ERR-08: of all that the package has a name for."""
     codes = {value for value in vars(errors).values() if isinstance(value, int)}
     assert codes >= {errors.SHUTTING_DOWN, errors.LIMIT_EXCEEDED, errors.FORBIDDEN}
     for code in codes:
@@ -115,7 +115,7 @@ def test_no_code_is_reserved() -> None:
 
 
 async def test_defined_codes_keep_their_meaning(autojump_clock: MockClock) -> None:
-    """ERR-03: one for a missing capability, one for a revision that is not spoken."""
+    """ERR-05: one for a missing capability, one for a revision that is not spoken."""
     async with talking(failing(), STATELESS) as script:
         lacking = await script.call("ask")
         script.revision = "2025-11-25"
@@ -138,7 +138,7 @@ async def test_defined_codes_keep_their_meaning(autojump_clock: MockClock) -> No
 
 @pytest.mark.parametrize("code", [-32000, -32001, -32003, -32010, -32019])
 async def test_legacy_codes_mean_nothing(code: int, autojump_clock: MockClock) -> None:
-    """ERR-02: they reach the caller as they are, and an unknown server stays unknown."""
+    """ERR-03: they reach the caller as they are, and an unknown server stays unknown."""
     async with facing(STATELESS) as to:
         call = to.start(to.client.call_tool, "echo")
         await to.line.send(error(await to.line.receive(), code, "odd", {"a": 1}))
@@ -161,7 +161,7 @@ async def test_legacy_codes_mean_nothing(code: int, autojump_clock: MockClock) -
 
 @pytest.mark.parametrize("code", [-32020, -32021])
 async def test_modern_codes_are_understood(code: int, autojump_clock: MockClock) -> None:
-    """VER-11: a server that says them is none of the handshake era."""
+    """VER-02: a server that says them is none of the handshake era."""
     methods: list[str] = []
 
     async def welcome(line: Line) -> None:
@@ -177,7 +177,7 @@ async def test_modern_codes_are_understood(code: int, autojump_clock: MockClock)
 
 @pytest.mark.parametrize("revision", ["2025-11-25", STATELESS])
 async def test_both_codes_of_a_missing_resource(revision: str, autojump_clock: MockClock) -> None:
-    """RES-09: the older code is an answer like the newer one, in either era."""
+    """RES-10: the older code is an answer like the newer one, in either era."""
     async with facing(revision) as to:
         for code in (-32002, -32602):
             call = to.start(to.client.read_resource, "none://")

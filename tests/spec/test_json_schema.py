@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import socket
 from typing import TYPE_CHECKING, Any, Literal
 
 import jsonschema_rs
@@ -128,7 +129,7 @@ class Tree(pydantic.BaseModel):
 
 @both_eras
 async def test_our_own_schemas(revision: str, autojump_clock: MockClock) -> None:
-    """JSON-04: what is made from annotations is valid, with all its references inside."""
+    """JSON-04, JSON-06: what is made from annotations is valid, with all its references inside."""
     server = Server[Any]("example")
 
     @server.tool
@@ -165,8 +166,7 @@ ELSEWHERE = [
 async def test_nothing_is_fetched(
     reference: str, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
-    """JSON-06, JSON-07, TOOL-18: a reference to elsewhere makes a schema unusable."""
-    import socket
+    """JSON-07, JSON-08, TOOL-20: a reference to elsewhere makes a schema unusable."""
 
     def connect(*_: Any) -> None:
         raise AssertionError("a connection was opened")
@@ -179,7 +179,7 @@ async def test_nothing_is_fetched(
 
 
 def test_references_inside_are_followed() -> None:
-    """JSON-06: within the schema, by pointer or by name."""
+    """JSON-07: within the schema, by pointer or by name."""
     schema = {
         "$defs": {"n": {"type": "integer"}, "s": {"$anchor": "text", "type": "string"}},
         "properties": {"n": {"$ref": "#/$defs/n"}, "s": {"$ref": "#text"}},
@@ -191,14 +191,14 @@ def test_references_inside_are_followed() -> None:
 
 
 def test_schemas_are_bounded() -> None:
-    """JSON-08: by their size; how deep they nest is bounded by the message that brings them."""
+    """JSON-09: by their size; how deep they nest is bounded by the message that brings them."""
     wide = {"allOf": [{"properties": {f"p{n}": {"type": "string"}}} for n in range(10_000)]}
     with pytest.raises(InvalidSchema, match="too large"):
         SchemaChecker(wide)
 
 
 async def test_schemas_nest_no_deeper_than_messages(autojump_clock: MockClock) -> None:
-    """JSON-08."""
+    """JSON-09."""
     schema: Message = {}
     for _ in range(300):
         schema = {"not": schema}

@@ -62,7 +62,7 @@ def opening(revision: str, **more: Any) -> Message:
 
 @every_handshake
 async def test_the_client_opens_the_session(revision: str, autojump_clock: MockClock) -> None:
-    """LIFE-01, LIFE-02, LIFE-03, LIFE-04: `initialize` first, `initialized` last."""
+    """LIFE-01, LIFE-02, LIFE-03, LIFE-05: `initialize` first, `initialized` last."""
     options: dict[str, Any] = {"revision": revision, "name": "mine", "version": "9"}
     async with facing(revision, **options) as to:
         assert [each["method"] for each in to.greeting] == [
@@ -78,7 +78,7 @@ async def test_the_client_opens_the_session(revision: str, autojump_clock: MockC
 
 @every_handshake
 async def test_the_server_answers_with_what_it_is(revision: str, autojump_clock: MockClock) -> None:
-    """LIFE-05, LIFE-09: its revision, its capabilities, its name."""
+    """LIFE-06, LIFE-09: its revision, its capabilities, its name."""
     async with talking(example(), revision, opened=False) as script:
         answer = (await script.shake_hands())["result"]
     assert answer["protocolVersion"] == revision
@@ -88,7 +88,7 @@ async def test_the_server_answers_with_what_it_is(revision: str, autojump_clock:
 
 
 async def test_the_client_waits_for_the_answer(autojump_clock: MockClock) -> None:
-    """LIFE-06: while `initialize` is unanswered it says nothing else."""
+    """LIFE-07: while `initialize` is unanswered it says nothing else."""
 
     async def welcome(line: Line) -> None:
         asked = await line.receive()
@@ -107,7 +107,7 @@ async def test_the_client_waits_for_the_answer(autojump_clock: MockClock) -> Non
 
 @pytest.mark.parametrize("revision", ["2025-06-18", "2025-11-25"])
 async def test_the_server_waits_for_initialized(revision: str, autojump_clock: MockClock) -> None:
-    """LIFE-07: before it, the server asks nothing; logs and answers may pass."""
+    """LIFE-08: before it, the server asks nothing; logs and answers may pass."""
     async with talking(example(), revision, opened=False) as script:
         await script.ask(opening(revision, capabilities={"elicitation": {}}))
         assert (await script.do("ping"))["result"] == {}
@@ -132,7 +132,7 @@ async def test_no_requests_before_the_session(autojump_clock: MockClock) -> None
 
 @every_handshake
 async def test_initialize_comes_once(revision: str, autojump_clock: MockClock) -> None:
-    """LIFE-08: the terms of a session do not change."""
+    """LIFE-13: the terms of a session do not change."""
     async with talking(example(), revision) as script:
         assert code_of(await script.ask(opening(HANDSHAKE[0]))) == -32600
         assert text_of_last(await chat(script)) == revision
@@ -152,14 +152,14 @@ def text_of_last(said: list[Message]) -> str:
 
 @pytest.mark.parametrize("revision", ["2099-01-01", "2024-10-07", "2026-07-28", "x"])
 async def test_a_revision_that_is_unknown(revision: str, autojump_clock: MockClock) -> None:
-    """LIFE-10: the server answers with its latest one."""
+    """LIFE-10, LIFE-11: the server answers with its latest one."""
     async with talking(example(), revision, opened=False) as script:
         answer = await script.ask(opening(revision))
         assert answer["result"]["protocolVersion"] == LATEST
 
 
 async def test_the_client_asks_for_the_latest(autojump_clock: MockClock) -> None:
-    """LIFE-03: of those that need a handshake, where none is pinned."""
+    """LIFE-04: of those that need a handshake, where none is pinned."""
     async with facing(HANDSHAKE[0]) as to:
         [asked] = [each for each in to.greeting if each["method"] == "initialize"]
         assert asked["params"]["protocolVersion"] == LATEST
@@ -171,7 +171,7 @@ async def test_the_client_asks_for_the_latest(autojump_clock: MockClock) -> None
 async def test_the_client_disconnects(
     chosen: str, pinned: str | None, autojump_clock: MockClock
 ) -> None:
-    """LIFE-11: it says nothing more, and names what the server chose."""
+    """LIFE-12: it says nothing more, and names what the server chose."""
 
     async def welcome(line: Line) -> None:
         asked = await line.receive()
@@ -188,7 +188,7 @@ async def test_the_client_disconnects(
 
 
 async def test_a_pinned_revision_is_not_traded(autojump_clock: MockClock) -> None:
-    """LIFE-11: also not for one that the client knows."""
+    """LIFE-12: also not for one that the client knows."""
 
     async def welcome(line: Line) -> None:
         await line.send(result(await line.receive(), initialized("2025-03-26")))
@@ -202,7 +202,7 @@ async def test_a_pinned_revision_is_not_traded(autojump_clock: MockClock) -> Non
 
 @every_handshake
 async def test_the_agreed_revision_is_spoken(revision: str, autojump_clock: MockClock) -> None:
-    """LIFE-12: what a revision does not know is not said in it."""
+    """LIFE-13: what a revision does not know is not said in it."""
     server = Server[Any]("example")
 
     @server.tool(title="Shout")
@@ -222,7 +222,7 @@ async def test_the_agreed_revision_is_spoken(revision: str, autojump_clock: Mock
 
 @every_handshake
 async def test_the_server_uses_what_was_declared(revision: str, autojump_clock: MockClock) -> None:
-    """LIFE-13: it asks nothing of a client that declared nothing."""
+    """LIFE-14: it asks nothing of a client that declared nothing."""
     server = example()
 
     @server.tool
@@ -239,7 +239,7 @@ async def test_the_server_uses_what_was_declared(revision: str, autojump_clock: 
 
 
 async def test_the_client_offers_what_it_declared(autojump_clock: MockClock) -> None:
-    """LIFE-13: what it has no callback for it refuses."""
+    """LIFE-14: what it has no callback for it refuses."""
     async with facing(LATEST) as to:
         for method in ("sampling/createMessage", "roots/list", "elicitation/create"):
             params: dict[str, Any] = {"message": "?", "requestedSchema": {"type": "object"}}
@@ -250,7 +250,7 @@ async def test_the_client_offers_what_it_declared(autojump_clock: MockClock) -> 
 
 
 async def test_logs_are_asked_for_where_there_are_some(autojump_clock: MockClock) -> None:
-    """LIFE-14: the client sets a level only at a server that declared logging."""
+    """LIFE-15: the client sets a level only at a server that declared logging."""
 
     async def hear(_: Any) -> None:
         """Nothing is heard."""
@@ -277,7 +277,7 @@ async def test_logs_are_asked_for_where_there_are_some(autojump_clock: MockClock
 
 
 async def test_the_handshake_has_a_deadline(autojump_clock: MockClock) -> None:
-    """LIFE-15: a server that does not answer `initialize`."""
+    """LIFE-16: a server that does not answer `initialize`."""
 
     async def welcome(line: Line) -> None:
         assert (await line.receive())["method"] == "initialize"
@@ -289,7 +289,7 @@ async def test_the_handshake_has_a_deadline(autojump_clock: MockClock) -> None:
 
 
 async def test_the_handshake_is_refused(autojump_clock: MockClock) -> None:
-    """LIFE-15: the error reaches whoever opened the client."""
+    """LIFE-16: the error reaches whoever opened the client."""
 
     async def welcome(line: Line) -> None:
         await line.send(error(await line.receive(), -32602, "not you"))
@@ -301,7 +301,7 @@ async def test_the_handshake_is_refused(autojump_clock: MockClock) -> None:
 
 @pytest.mark.parametrize("missing", ["protocolVersion", "capabilities", "clientInfo"])
 async def test_a_handshake_without_its_parts(missing: str, autojump_clock: MockClock) -> None:
-    """LIFE-04: the server refuses it, and can be asked again."""
+    """LIFE-02: the server refuses it, and can be asked again."""
     async with talking(example(), LATEST, opened=False) as script:
         message = opening(LATEST)
         del message["params"][missing]

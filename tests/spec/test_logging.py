@@ -68,7 +68,7 @@ async def test_logging_is_declared(revision: str, autojump_clock: MockClock) -> 
 
 @every_handshake
 async def test_levels_of_a_session(revision: str, autojump_clock: MockClock) -> None:
-    """LOG-02, LOG-04: the level that was set, and what is more severe; unknown ones are errors."""
+    """LOG-03: the level that was set, and what is more severe; unknown ones are errors."""
     async with talking(chatting(), revision) as script:
         for rank, level in enumerate(LEVELS):
             assert (await script.do("logging/setLevel", {"level": level}))["result"] == {}
@@ -80,7 +80,7 @@ async def test_levels_of_a_session(revision: str, autojump_clock: MockClock) -> 
 
 
 async def test_no_level_no_messages(autojump_clock: MockClock) -> None:
-    """LOG-03: whatever the handler says, and whatever other requests wanted."""
+    """LOG-02: whatever the handler says, and whatever other requests wanted."""
     async with talking(chatting(), STATELESS) as script:
         assert await heard(script, **{LOG_LEVEL: "debug"}) == list(LEVELS)
         assert await heard(script) == []
@@ -93,7 +93,7 @@ async def test_no_level_no_messages(autojump_clock: MockClock) -> None:
 
 @pytest.mark.parametrize("level", LEVELS)
 async def test_levels_of_a_request(level: str, autojump_clock: MockClock) -> None:
-    """LOG-06: the level of the request, and what is more severe."""
+    """LOG-02: the level of the request, and what is more severe."""
     async with talking(chatting(), STATELESS) as script:
         expected = list(LEVELS[LEVELS.index(level) :])
         assert await heard(script, **{LOG_LEVEL: level}) == expected
@@ -101,7 +101,7 @@ async def test_levels_of_a_request(level: str, autojump_clock: MockClock) -> Non
 
 @pytest.mark.parametrize("level", ["loud", "", "INFO", 5, None, ["info"]], ids=repr)
 async def test_unknown_levels_of_a_request(level: Any, autojump_clock: MockClock) -> None:
-    """LOG-04."""
+    """LOG-03."""
     async with talking(chatting(), STATELESS) as script:
         message = script.calling("chat")
         message["params"]["_meta"][LOG_LEVEL] = level
@@ -109,7 +109,7 @@ async def test_unknown_levels_of_a_request(level: Any, autojump_clock: MockClock
 
 
 async def test_messages_before_the_answer(autojump_clock: MockClock) -> None:
-    """LOG-06: nothing is said about a request that has been answered."""
+    """LOG-05: nothing is said about a request that has been answered."""
     server = chatting()
     contexts: list[Context[Any]] = []
 
@@ -125,7 +125,7 @@ async def test_messages_before_the_answer(autojump_clock: MockClock) -> None:
 
 
 async def test_levels_of_the_client(autojump_clock: MockClock) -> None:
-    """LOG-07: a client that wants to hear says so: once, or with every request."""
+    """LOG-02: a client that wants to hear says so: once, or with every request."""
     said: list[Any] = []
 
     async def hear(message: Any) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from trimcp import ProtocolViolation, RequestError, Server
+from trimcp.client import _verbs
 
 from .harness import (
     Message,
@@ -50,7 +51,7 @@ def library(size: int | None) -> Server[Any]:
 
 @every_revision
 async def test_pages(revision: str, autojump_clock: MockClock) -> None:
-    """PAGE-02, PAGE-07: every list; the last page has no cursor."""
+    """PAGE-01, PAGE-05: every list; the last page has no cursor."""
     async with talking(library(3), revision) as script:
         for method, key in LISTS.items():
             found: list[str] = []
@@ -89,7 +90,7 @@ async def test_cursors_are_stable(revision: str, autojump_clock: MockClock) -> N
 @pytest.mark.parametrize("cursor", ["", "x", "YWZ0ZXI6", "YWZ0ZXI6eA==", "é", "=", 5, {}], ids=repr)
 @both_eras
 async def test_invalid_cursors(revision: str, cursor: Any, autojump_clock: MockClock) -> None:
-    """PAGE-03, PAGE-08: an error with the right code, and life goes on."""
+    """PAGE-02, PAGE-03: an error with the right code, and life goes on."""
     async with talking(library(3), revision) as script:
         for method in LISTS:
             assert code_of(await script.do(method, {"cursor": cursor})) == -32602
@@ -107,7 +108,7 @@ VERBS = {
 @pytest.mark.parametrize("verb", VERBS)
 @both_eras
 async def test_the_client_turns_pages(revision: str, verb: str, autojump_clock: MockClock) -> None:
-    """PAGE-02, PAGE-04, PAGE-05, PAGE-06: of any size, with any cursor, to the one without."""
+    """PAGE-04, PAGE-05, PAGE-06, PAGE-07: of any size, with any cursor, to the one without."""
     key, parts = VERBS[verb]
     pages: list[tuple[list[str], str | None]] = [
         (["a"], ""),
@@ -155,11 +156,27 @@ async def test_a_cursor_that_became_invalid(revision: str, autojump_clock: MockC
 
 
 @both_eras
-async def test_a_list_without_an_end(revision: str, autojump_clock: MockClock) -> None:
-    """PAGE-04: a cursor that comes twice leads nowhere."""
+async def test_a_cursor_may_come_twice(revision: str, autojump_clock: MockClock) -> None:
+    """PAGE-04: what it means is the server's business."""
     async with facing(revision) as to:
         call = to.start(to.client.list_prompts)
-        for _ in range(2):
-            listed = {"prompts": [], "nextCursor": "same"}
+        for turn in range(4):
+            listed = {"prompts": [{"name": f"{turn}"}]} | (
+                {"nextCursor": "more"} if turn < 3 else {}
+            )
+            await to.line.send(result(await to.line.receive(), listed))
+        assert [each.name for each in await call.get()] == ["0", "1", "2", "3"]
+
+
+@both_eras
+async def test_a_list_without_an_end(
+    revision: str, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
+) -> None:
+    """TIME-04: is given up, since each page alone is in time."""
+    monkeypatch.setattr(_verbs, "MAX_PAGES", 5)
+    async with facing(revision) as to:
+        call = to.start(to.client.list_prompts)
+        for _ in range(5):
+            listed = {"prompts": [], "nextCursor": "more"}
             await to.line.send(result(await to.line.receive(), listed))
         await call.fails(ProtocolViolation)

@@ -45,7 +45,7 @@ async def test_the_client_answers_at_once(revision: str, autojump_clock: MockClo
 
 @every_handshake
 async def test_pings_of_the_client(revision: str, autojump_clock: MockClock) -> None:
-    """PING-03, PING-04, PING-05: as often as its user wants, and with that user's deadline."""
+    """PING-03, PING-05: as often as its user wants, and with that user's deadline."""
     async with facing(revision) as to:
         call = to.start(to.client.ping, timeout=3)
         asked = await to.line.receive()
@@ -65,7 +65,7 @@ async def test_pings_of_the_client(revision: str, autojump_clock: MockClock) -> 
 
 
 async def test_nobody_pings_by_itself(autojump_clock: MockClock) -> None:
-    """PING-05: the server neither."""
+    """PING-04: the server neither."""
     async with talking(Server[Any]("quiet"), HANDSHAKE[-1]) as script:
         await trio.sleep(10_000)
         await script.expect_silence()

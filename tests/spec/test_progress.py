@@ -209,7 +209,7 @@ async def test_the_client_tracks_its_tokens(revision: str, autojump_clock: MockC
 
 @both_eras
 async def test_a_slow_reader_slows_the_sender(revision: str, autojump_clock: MockClock) -> None:
-    """PROG-08, LOG-05: who reports more than the other side reads waits for it."""
+    """PROG-08, LOG-04: who reports more than the other side reads waits for it."""
     server = Server[Any]("flooding", limits=Limits(outbox_bytes=2000))
     said = 0
 

@@ -75,7 +75,7 @@ async def complete(script: Script, value: str = "", **params: Any) -> Message:
 
 @every_revision
 async def test_getting_a_prompt(revision: str, autojump_clock: MockClock) -> None:
-    """PROM-03, PROM-04: its arguments are checked and converted first."""
+    """PROM-04, PROM-05, PROM-06: its arguments are checked and converted first."""
     async with talking(example(), revision) as script:
         arguments = {"code": "x", "lines": "3"}
         answer = await script.do("prompts/get", {"name": "review", "arguments": arguments})
@@ -94,7 +94,7 @@ async def test_getting_a_prompt(revision: str, autojump_clock: MockClock) -> Non
 
 @every_revision
 async def test_errors_of_prompts(revision: str, autojump_clock: MockClock) -> None:
-    """PROM-03: an unknown name, and what goes wrong inside."""
+    """PROM-04: an unknown name, and what goes wrong inside."""
     async with talking(example(), revision) as script:
         assert code_of(await script.do("prompts/get", {"name": "none"})) == -32602
         assert code_of(await script.do("prompts/get")) == -32602
@@ -105,7 +105,7 @@ async def test_errors_of_prompts(revision: str, autojump_clock: MockClock) -> No
 
 @every_revision
 async def test_media(revision: str, autojump_clock: MockClock) -> None:
-    """PROM-05: an image and a sound say their type; where sounds are unknown, text says so."""
+    """PROM-07: an image and a sound say their type; where sounds are unknown, text says so."""
     async with talking(example(), revision) as script:
         answer = await script.do("prompts/get", {"name": "media"})
         image, sound = (each["content"] for each in answer["result"]["messages"])
@@ -118,7 +118,7 @@ async def test_media(revision: str, autojump_clock: MockClock) -> None:
 
 @both_eras
 async def test_the_client_turns_pages_of_prompts(revision: str, autojump_clock: MockClock) -> None:
-    """PROM-06."""
+    """PROM-08."""
     async with facing(revision) as to:
         call = to.start(to.client.list_prompts)
         for page, following in (("a", {"nextCursor": "1"}), ("b", {})):
@@ -163,7 +163,7 @@ async def test_errors_of_completions(revision: str, autojump_clock: MockClock) -
 
 @every_revision
 async def test_suggestions(revision: str, autojump_clock: MockClock) -> None:
-    """COMP-03, COMP-05: in the order of the author, no more than may be sent."""
+    """COMP-03: in the order of the author, no more than may be sent."""
     async with talking(completing(), revision) as script:
         few = (await complete(script))["result"]["completion"]
         assert few["values"] == ["zebra", "apple"]
@@ -178,7 +178,7 @@ async def test_suggestions(revision: str, autojump_clock: MockClock) -> None:
 
 @both_eras
 async def test_incomplete_completions(revision: str, autojump_clock: MockClock) -> None:
-    """COMP-07: the client takes what the server knows."""
+    """COMP-06: the client takes what the server knows."""
     async with facing(revision) as to:
         for answer, expected in (
             ({"values": []}, Completion([])),
@@ -193,7 +193,7 @@ async def test_incomplete_completions(revision: str, autojump_clock: MockClock) 
 
 @pytest.mark.parametrize("revision", REVISIONS)
 async def test_completions_run_side_by_side(revision: str, autojump_clock: MockClock) -> None:
-    """COMP-06: a slow one holds up nobody, and cancelling it frees its place."""
+    """COMP-05: a slow one holds up nobody, and cancelling it frees its place."""
     server = completing()
     stopped = trio.Event()
 

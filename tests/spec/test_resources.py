@@ -46,7 +46,7 @@ def example() -> Server[Any]:
 
 @every_revision
 async def test_reading(revision: str, autojump_clock: MockClock) -> None:
-    """RES-03: by its URI, or by one of its template."""
+    """RES-08: by its URI, or by one of its template."""
     async with talking(example(), revision) as script:
         for uri, text in (("note://all", "all"), ("note://5", "note 5")):
             answer = (await script.do("resources/read", {"uri": uri}))["result"]
@@ -55,7 +55,7 @@ async def test_reading(revision: str, autojump_clock: MockClock) -> None:
 
 @every_revision
 async def test_no_such_resource(revision: str, autojump_clock: MockClock) -> None:
-    """RES-04, RES-05, RES-08: the code of the revision, with the URI; never an empty list."""
+    """RES-04, RES-05, RES-07: the code of the revision, with the URI; never an empty list."""
     expected = -32602 if revision == STATELESS else -32002
     async with talking(example(), revision) as script:
         for uri in ("note://", "note://x", "note://10", "none://one", "", "all", "note://5/6"):
@@ -83,7 +83,7 @@ async def test_what_is_no_uri(revision: str, uri: Any, autojump_clock: MockClock
 
 @both_eras
 async def test_binary_contents(revision: str, autojump_clock: MockClock) -> None:
-    """RES-10: in base64, and back again."""
+    """RES-11: in base64, and back again."""
     async with talking(example(), revision) as script:
         answer = (await script.do("resources/read", {"uri": "picture://one"}))["result"]
         [contents] = answer["contents"]
@@ -115,7 +115,7 @@ ESCAPES = [
 
 @pytest.mark.parametrize("uri", ESCAPES)
 async def test_paths_do_not_escape(uri: str, tmp_path: Path) -> None:
-    """RES-07: by dots, encoded or not, by being absolute, or through a link."""
+    """RES-09: by dots, encoded or not, by being absolute, or through a link."""
     root = tmp_path / "root"
     (root / "inside").mkdir(parents=True)
     (root / "inside" / "a.txt").write_text("public")
@@ -135,7 +135,7 @@ async def test_paths_do_not_escape(uri: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("uri", ["note", "no scheme", "1a:b", "a b:c", "note://a b", ":x", ""])
 def test_uris_that_will_not_do(uri: str) -> None:
-    """RES-11: a scheme and a colon, and no spaces."""
+    """RES-12: a scheme and a colon, and no spaces."""
     server = Server[Any]("example")
 
     async def read() -> str:
@@ -147,7 +147,7 @@ def test_uris_that_will_not_do(uri: str) -> None:
 
 @pytest.mark.parametrize("uri", ["a:", "urn:isbn:1", "x-my+scheme.1://a/b?c#d", "file:///a"])
 def test_uris_that_will_do(uri: str) -> None:
-    """RES-11."""
+    """RES-12."""
     server = Server[Any]("example")
 
     async def read() -> str:
@@ -159,7 +159,7 @@ def test_uris_that_will_do(uri: str) -> None:
 
 @both_eras
 async def test_the_lists_are_the_same_for_all(revision: str, autojump_clock: MockClock) -> None:
-    """RES-02, PROM-02: for every connection, whatever was read."""
+    """RES-03, PROM-03: for every connection, whatever was read."""
     server = example()
 
     @server.prompt

@@ -103,7 +103,7 @@ def retry(question: Message, answers: Message | None = None, tool: str = "ask") 
 
 
 async def test_questions_are_no_requests(autojump_clock: MockClock) -> None:
-    """MRTR-01, STDIO-08: the server never opens a request; what it asks stands in a result."""
+    """MRTR-01, STDIO-07: the server never opens a request; what it asks stands in a result."""
     async with talking(asking(), STATELESS, EVERYTHING) as script:
         question = await first_round(script, "ask_all")
         assert len(question["inputRequests"]) == 5
@@ -111,7 +111,7 @@ async def test_questions_are_no_requests(autojump_clock: MockClock) -> None:
 
 
 async def test_kinds_of_questions(autojump_clock: MockClock) -> None:
-    """MRTR-04, MRTR-06: three kinds, each question under a key of its own."""
+    """MRTR-03, MRTR-04, MRTR-05: three kinds, each question under a key of its own."""
     async with talking(asking(), STATELESS, EVERYTHING) as script:
         question = await first_round(script, "ask_all")
         asked = question["inputRequests"]
@@ -137,7 +137,7 @@ async def test_kinds_of_questions(autojump_clock: MockClock) -> None:
 
 
 async def test_methods_that_may_ask(autojump_clock: MockClock) -> None:
-    """MRTR-02: calling a tool, getting a prompt, reading a resource."""
+    """MRTR-01: calling a tool, getting a prompt, reading a resource."""
     async with talking(asking(), STATELESS, EVERYTHING) as script:
         for method, params in (
             ("tools/call", {"name": "ask"}),
@@ -156,7 +156,7 @@ async def test_methods_that_may_ask(autojump_clock: MockClock) -> None:
 
 
 async def test_methods_that_may_not_ask(autojump_clock: MockClock) -> None:
-    """MRTR-03: a completion that tries is answered with an error."""
+    """MRTR-02: a completion that tries is answered with an error."""
     params = {
         "ref": {"type": "ref/prompt", "name": "review"},
         "argument": {"name": "code", "value": ""},
@@ -181,7 +181,7 @@ async def test_methods_that_may_not_ask(autojump_clock: MockClock) -> None:
 async def test_only_what_was_declared(
     tool: str, declared: Message, autojump_clock: MockClock
 ) -> None:
-    """MRTR-07, ELIC-03, SAMP-03, ROOT-04: and the error says what is missing."""
+    """MRTR-06, ELIC-03, SAMP-03, ROOT-04: and the error says what is missing."""
     server = asking()
 
     @server.tool
@@ -207,7 +207,7 @@ async def test_only_what_was_declared(
 
 
 async def test_capabilities_of_each_round(autojump_clock: MockClock) -> None:
-    """MRTR-07: what the first round declared says nothing about the second."""
+    """MRTR-06: what the first round declared says nothing about the second."""
     async with talking(asking(), STATELESS, EVERYTHING) as script:
         question = await first_round(script, "ask_twice")
         params = retry(question, None, "ask_twice")
@@ -239,7 +239,7 @@ def tampered(state: str) -> list[str]:
 
 
 async def test_a_state_that_was_changed(autojump_clock: MockClock) -> None:
-    """MRTR-08, MRTR-09: refused whatever was done to it, and the question stays open."""
+    """MRTR-07, MRTR-08: refused whatever was done to it, and the question stays open."""
     async with talking(asking(), STATELESS, EVERYTHING) as script:
         question = await first_round(script)
         for state in tampered(question["requestState"]):
@@ -250,7 +250,7 @@ async def test_a_state_that_was_changed(autojump_clock: MockClock) -> None:
 
 
 async def test_a_state_of_somebody_else(autojump_clock: MockClock) -> None:
-    """MRTR-09: another server's key does not open it."""
+    """MRTR-08: another server's key does not open it."""
     async with talking(asking(state_keys=[b"0123456789abcdef"]), STATELESS, EVERYTHING) as script:
         question = await first_round(script)
     async with talking(asking(state_keys=[b"fedcba9876543210"]), STATELESS, EVERYTHING) as script:
@@ -260,7 +260,7 @@ async def test_a_state_of_somebody_else(autojump_clock: MockClock) -> None:
 async def test_a_state_that_lapsed(
     monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
 ) -> None:
-    """MRTR-10: by the clock of the wall, which other processes share."""
+    """MRTR-09: by the clock of the wall, which other processes share."""
     server = asking(limits=Limits(parked_seconds=100))
     async with talking(server, STATELESS, EVERYTHING) as script:
         question = await first_round(script)
@@ -272,7 +272,7 @@ async def test_a_state_that_lapsed(
 
 
 async def test_a_state_of_another_request(autojump_clock: MockClock) -> None:
-    """MRTR-11: another tool, other arguments, another method."""
+    """MRTR-10: another tool, other arguments, another method."""
     async with talking(asking(), STATELESS, EVERYTHING) as script:
         question = await first_round(script)
         assert "another" in await refuses(script, retry(question, tool="ask_twice"))
@@ -285,7 +285,7 @@ async def test_a_state_of_another_request(autojump_clock: MockClock) -> None:
 
 
 async def test_what_a_state_says(autojump_clock: MockClock) -> None:
-    """MRTR-08: nothing that could be read without the key."""
+    """MRTR-07: nothing that could be read without the key."""
     async with talking(asking(), STATELESS, EVERYTHING) as script:
         question = await first_round(script, what="Do you know a secret?")
         sealed = base64.urlsafe_b64decode(question["requestState"])
@@ -298,7 +298,7 @@ async def test_what_a_state_says(autojump_clock: MockClock) -> None:
 
 @pytest.mark.parametrize("responses", [5, "x", [], None, {"a": 5}, {"a": None}], ids=repr)
 async def test_malformed_answers(responses: Any, autojump_clock: MockClock) -> None:
-    """MRTR-12, MRTR-13: answers are objects, by key; an error says so, and nothing is lost."""
+    """MRTR-11, MRTR-12: answers are objects, by key; an error says so, and nothing is lost."""
     async with talking(asking(), STATELESS, EVERYTHING) as script:
         question = await first_round(script)
         await refuses(script, retry(question) | {"inputResponses": responses})
@@ -317,7 +317,7 @@ async def test_malformed_answers(responses: Any, autojump_clock: MockClock) -> N
     ids=repr,
 )
 async def test_answers_that_do_not_fit(answer: Message, autojump_clock: MockClock) -> None:
-    """MRTR-12, MRTR-13, ELIC-14: malformed, or not what the form asked for."""
+    """MRTR-11, MRTR-12, ELIC-13: malformed, or not what the form asked for."""
     async with talking(asking(), STATELESS, EVERYTHING) as script:
         question = await first_round(script)
         given = {key: answer for key in question["inputRequests"]}
@@ -325,7 +325,7 @@ async def test_answers_that_do_not_fit(answer: Message, autojump_clock: MockCloc
 
 
 async def test_answers_that_nobody_asked_for(autojump_clock: MockClock) -> None:
-    """MRTR-14: are ignored."""
+    """MRTR-13: are ignored."""
     async with talking(asking(), STATELESS, EVERYTHING) as script:
         question = await first_round(script)
         given = {key: YES for key in question["inputRequests"]} | {"odd": {"a": [1]}}
@@ -333,7 +333,7 @@ async def test_answers_that_nobody_asked_for(autojump_clock: MockClock) -> None:
 
 
 async def test_answers_that_are_missing(autojump_clock: MockClock) -> None:
-    """MRTR-15, MRTR-16: are asked for again, as often as needed, and nothing else is."""
+    """MRTR-14: are asked for again, as often as needed, and nothing else is."""
     server = asking()
 
     @server.tool
@@ -361,7 +361,7 @@ async def test_answers_that_are_missing(autojump_clock: MockClock) -> None:
 
 
 async def test_several_rounds(autojump_clock: MockClock) -> None:
-    """MRTR-16: each with a state of its own."""
+    """MRTR-05: each with a state of its own."""
     async with talking(asking(), STATELESS, EVERYTHING) as script:
         first = await first_round(script, "ask_twice")
         second = (await script.do("tools/call", retry(first, None, "ask_twice")))["result"]
@@ -373,7 +373,7 @@ async def test_several_rounds(autojump_clock: MockClock) -> None:
 
 
 async def test_nobody_comes_back(autojump_clock: MockClock) -> None:
-    """MRTR-17: a handler that waits in vain is cleaned up, and the server goes on."""
+    """MRTR-15: a handler that waits in vain is cleaned up, and the server goes on."""
     server = asking(limits=Limits(parked_seconds=10))
     async with server.application(signals=False), talking(server, STATELESS, EVERYTHING) as script:
         await first_round(script)
@@ -384,7 +384,7 @@ async def test_nobody_comes_back(autojump_clock: MockClock) -> None:
 
 
 async def test_a_handler_may_handle_it(autojump_clock: MockClock) -> None:
-    """MRTR-07: a missing capability is an exception like any other."""
+    """MRTR-06: a missing capability is an exception like any other."""
     server = Server[Any]("careful")
 
     @server.tool

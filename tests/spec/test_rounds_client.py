@@ -47,7 +47,7 @@ async def finish(to: Facing, message: Message, call: Later) -> None:
 
 
 async def test_a_retry(autojump_clock: MockClock) -> None:
-    """MRTR-18, MRTR-19, MRTR-21, TOOL-20: the same request, the answers, the state, a new id."""
+    """MRTR-16, MRTR-17, MRTR-20: the same request, the answers, the state, a new id."""
     async with facing(STATELESS, elicitation=agree) as to:
         call, first, second = await asked(
             to, inputRequests={"k": form(), "l": form("Really?")}, requestState=STATE
@@ -65,7 +65,7 @@ async def test_a_retry(autojump_clock: MockClock) -> None:
 
 
 async def test_every_question_is_answered_first(autojump_clock: MockClock) -> None:
-    """MRTR-18: the retry waits for the slowest answer."""
+    """MRTR-16: the retry waits for the slowest answer."""
 
     async def think(params: ElicitRequestFormParams) -> Message:
         await trio.sleep(float(params.message))
@@ -82,7 +82,7 @@ async def test_every_question_is_answered_first(autojump_clock: MockClock) -> No
 
 @pytest.mark.parametrize("state", ["", "x", STATE, "x" * 10_000], ids=len)
 async def test_the_state_comes_back(state: str, autojump_clock: MockClock) -> None:
-    """MRTR-19, MRTR-05: as it was; without questions the retry has no answers."""
+    """MRTR-17, MRTR-18: as it was; without questions the retry has no answers."""
     async with facing(STATELESS, elicitation=agree) as to:
         call, _, second = await asked(to, requestState=state)
         assert second["params"]["requestState"] == state
@@ -91,7 +91,7 @@ async def test_the_state_comes_back(state: str, autojump_clock: MockClock) -> No
 
 
 async def test_no_state_no_state(autojump_clock: MockClock) -> None:
-    """MRTR-20: also in the round after one that had a state."""
+    """MRTR-19, MRTR-20: also in the round after one that had a state."""
     async with facing(STATELESS, elicitation=agree) as to:
         call, _, second = await asked(to, inputRequests={"k": form()})
         assert "requestState" not in second["params"]
@@ -107,7 +107,7 @@ async def test_no_state_no_state(autojump_clock: MockClock) -> None:
 
 
 async def test_other_requests_know_nothing(autojump_clock: MockClock) -> None:
-    """MRTR-22: neither those under way nor later ones."""
+    """MRTR-21: neither those under way nor later ones."""
     async with facing(STATELESS, elicitation=agree) as to:
         other = to.start(to.client.call_tool, "y")
         plain = [await to.line.receive()]
@@ -121,7 +121,7 @@ async def test_other_requests_know_nothing(autojump_clock: MockClock) -> None:
 
 
 async def test_methods_that_may_not_ask(autojump_clock: MockClock) -> None:
-    """MRTR-03, BASE-14: a list that asks something is no valid result."""
+    """MRTR-02, BASE-14: a list that asks something is no valid result."""
     async with facing(STATELESS, elicitation=agree) as to:
         call = to.start(to.client.list_tools)
         answer = question(inputRequests={"k": form()}, tools=[])
@@ -130,7 +130,7 @@ async def test_methods_that_may_not_ask(autojump_clock: MockClock) -> None:
 
 
 async def test_rounds_are_bounded(autojump_clock: MockClock) -> None:
-    """MRTR-16: a server that never has enough is left."""
+    """TIME-04: a server that never has enough is left."""
     async with facing(STATELESS, elicitation=agree, max_rounds=3) as to:
         call = to.start(to.client.call_tool, "x")
         for _ in range(3):
@@ -139,7 +139,7 @@ async def test_rounds_are_bounded(autojump_clock: MockClock) -> None:
 
 
 async def test_what_the_client_did_not_declare(autojump_clock: MockClock) -> None:
-    """MRTR-07: it does not answer what it said it could not."""
+    """BASE-20: it does not answer what it said it could not."""
     async with facing(STATELESS, elicitation=agree) as to:
         call = to.start(to.client.call_tool, "x")
         requests = {"k": {"method": "roots/list"}}
@@ -148,7 +148,7 @@ async def test_what_the_client_did_not_declare(autojump_clock: MockClock) -> Non
 
 
 async def test_clients_send_no_responses(autojump_clock: MockClock) -> None:
-    """STDIO-07: whatever a server asks outside of a result, it is not answered."""
+    """STDIO-06: whatever a server asks outside of a result, it is not answered."""
     terms = {
         "_meta": {
             "io.modelcontextprotocol/protocolVersion": STATELESS,

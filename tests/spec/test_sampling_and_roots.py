@@ -47,14 +47,6 @@ DONE = ToolResultContent("call 1", (TextContent("18°C"),))
 DONE_TOO = ToolResultContent("call 2", (TextContent("15°C"),))
 TEXT = TextContent("Hello")
 
-WIRE: dict[Any, Message] = {
-    TEXT: {"type": "text", "text": "Hello"},
-    USE: {"type": "tool_use", "id": "call 1", "name": "weather", "input": {}},
-    USE_TOO: {"type": "tool_use", "id": "call 2", "name": "weather", "input": {}},
-    DONE: {"type": "tool_result", "toolUseId": "call 1", "content": []},
-    DONE_TOO: {"type": "tool_result", "toolUseId": "call 2", "content": []},
-}
-
 Conversation = list[tuple[Any, tuple[Any, ...]]]
 
 GOOD: dict[str, Conversation] = {
@@ -86,9 +78,17 @@ with_tools = pytest.mark.parametrize("revision", ["2025-11-25", STATELESS])
 
 def wire_of(conversation: Conversation) -> list[Message]:
     return [
-        {"role": role, "content": [WIRE[block] for block in blocks]}
+        {"role": role, "content": [wire_of_block(block) for block in blocks]}
         for role, blocks in conversation
     ]
+
+
+def wire_of_block(block: TextContent | ToolUseContent | ToolResultContent) -> Message:
+    if isinstance(block, TextContent):
+        return {"type": "text", "text": block.text}
+    if isinstance(block, ToolUseContent):
+        return {"type": "tool_use", "id": block.id, "name": block.name, "input": {}}
+    return {"type": "tool_result", "toolUseId": block.tool_use_id, "content": []}
 
 
 # -- the client -------------------------------------------------------------------------------
@@ -186,7 +186,7 @@ async def test_tools_that_were_not_declared(
 async def test_the_client_checks_conversations(
     revision: str, name: str, autojump_clock: MockClock
 ) -> None:
-    """SAMP-06, SAMP-07: results stand alone, and answer the uses before them."""
+    """SAMP-06, SAMP-07, SAMP-08: results stand alone, and answer the uses before them."""
     params = {"messages": wire_of((GOOD | BAD)[name]), "maxTokens": 5}
     async with facing(revision, sampling=think, sampling_tools=True) as to:
         answered = await asked(to, revision, "sampling/createMessage", params)
@@ -199,8 +199,8 @@ MALFORMED: list[Message] = [
     {"maxTokens": 5},
     {"messages": [], "maxTokens": "5"},
     {"messages": []},
-    {"messages": [{"role": "system", "content": WIRE[TEXT]}], "maxTokens": 5},
-    {"messages": [{"content": WIRE[TEXT]}], "maxTokens": 5},
+    {"messages": [{"role": "system", "content": wire_of_block(TEXT)}], "maxTokens": 5},
+    {"messages": [{"content": wire_of_block(TEXT)}], "maxTokens": 5},
     {"messages": [{"role": "user"}], "maxTokens": 5},
     {"messages": [{"role": "user", "content": {"type": "text"}}], "maxTokens": 5},
     {"messages": [{"role": "user", "content": {"type": "odd"}}], "maxTokens": 5},
@@ -209,7 +209,7 @@ MALFORMED: list[Message] = [
 
 @every_handshake
 async def test_the_client_checks_messages(revision: str, autojump_clock: MockClock) -> None:
-    """SAMP-09, SAMP-10: the roles, the kinds of content, and what must be there."""
+    """SAMP-10, SAMP-11: the roles, the kinds of content, and what must be there."""
     async with facing(revision, sampling=think) as to:
         for params in MALFORMED:
             answered = await asked(to, revision, "sampling/createMessage", params)
@@ -218,7 +218,7 @@ async def test_the_client_checks_messages(revision: str, autojump_clock: MockClo
 
 @both_eras
 async def test_what_the_callback_gets(revision: str, autojump_clock: MockClock) -> None:
-    """SAMP-11: everything that the server said, the bound of the answer among it."""
+    """SAMP-12, SAMP-13: everything that the server said, the bound of the answer among it."""
     seen: list[CreateMessageRequestParams] = []
 
     async def sample(params: CreateMessageRequestParams) -> CreateMessageResult:
@@ -245,7 +245,7 @@ async def test_what_the_callback_gets(revision: str, autojump_clock: MockClock) 
 
 
 async def test_the_client_is_bounded(autojump_clock: MockClock) -> None:
-    """SAMP-08, ELIC-18: more questions than its limit at once are refused."""
+    """SAMP-09, ELIC-18: more questions than its limit at once are refused."""
 
     async def hang(_: Any) -> str:
         await trio.sleep_forever()
@@ -320,7 +320,7 @@ REPLY: Message = {"role": "assistant", "content": {"type": "text", "text": "Hi"}
 
 @every_revision
 async def test_what_the_server_samples(revision: str, autojump_clock: MockClock) -> None:
-    """SAMP-09, SAMP-12, SAMP-13: roles and content; no context unless the handler wants it."""
+    """SAMP-10, SAMP-14, SAMP-16: roles and content; no context unless the handler wants it."""
     async with talking(sampling(), revision, CAN) as script:
         to, said = await question(script, "sample")
         assert said["method"] == "sampling/createMessage"
@@ -340,7 +340,7 @@ async def test_what_the_server_samples(revision: str, autojump_clock: MockClock)
 async def test_the_server_checks_answers(
     revision: str, wrong: Message, autojump_clock: MockClock
 ) -> None:
-    """SAMP-10."""
+    """SAMP-11."""
     async with talking(sampling(), revision, CAN) as script:
         to, _ = await question(script, "sample")
         assert code_of(await answer(script, to, wrong)) == -32602
@@ -369,6 +369,28 @@ async def test_the_server_asks_for_tools_where_there_are_some(
         for tool, arguments in (("converse", {"name": "plain"}), ("choose", {})):
             refused = await script.call(tool, arguments)
             assert "with tools" in refused["error"]["message"]
+
+
+@with_tools
+async def test_context_needs_the_capability(revision: str, autojump_clock: MockClock) -> None:
+    """SAMP-15: where there is one; `none` asks for nothing."""
+    server = Server[Any]("sampling")
+
+    @server.tool
+    async def sample(context: Any, ctx: Context) -> None:
+        await ctx.sample("Hello", include_context=context)
+
+    async with talking(server, revision, {"sampling": {}}) as script:
+        for context in ("thisServer", "allServers"):
+            refused = await script.call("sample", {"context": context})
+            assert "context" in refused["error"]["message"]
+        await question(script, "sample", context="none")
+    async with talking(server, revision, {"sampling": {"context": {}}}) as script:
+        _, said = await question(script, "sample", context="thisServer")
+        assert said["params"]["includeContext"] == "thisServer"
+    async with talking(server, "2025-06-18", {"sampling": {}}) as script:
+        _, said = await question(script, "sample", context="thisServer")
+        assert said["params"]["includeContext"] == "thisServer"
 
 
 # -- roots ------------------------------------------------------------------------------------

@@ -179,7 +179,7 @@ def test_input_schemas_that_will_not_do(schema: Message) -> None:
 
 @pytest.mark.parametrize("name", ["getUser", "DATA_EXPORT_v2", "admin.tools.list", "a", "x" * 128])
 async def test_names(name: str, autojump_clock: MockClock) -> None:
-    """TOOL-06, TOOL-07: of the allowed characters and length."""
+    """TOOL-06, TOOL-07, TOOL-08, TOOL-09: of the allowed characters and length."""
     server = Server[Any]("example")
 
     @server.tool(name=name)
@@ -196,7 +196,7 @@ async def test_names(name: str, autojump_clock: MockClock) -> None:
 
 @pytest.mark.parametrize("name", ["", "x" * 129, "a b", "a,b", "a/b", "é", "a\n", "a:b"])
 def test_names_that_will_not_do(name: str) -> None:
-    """TOOL-06, TOOL-07."""
+    """TOOL-06, TOOL-08, TOOL-09."""
     server = Server[Any]("example")
 
     async def tool() -> None:
@@ -212,7 +212,7 @@ def test_names_that_will_not_do(name: str) -> None:
 
 
 def test_names_are_unique() -> None:
-    """TOOL-08: a second tool of the same name is refused; another case is another name."""
+    """TOOL-07, TOOL-10: a second tool of the same name is refused; another case is another name."""
     server = example()
 
     async def add() -> None:
@@ -228,7 +228,7 @@ def test_names_are_unique() -> None:
 
 @every_revision
 async def test_arguments_are_checked(revision: str, autojump_clock: MockClock) -> None:
-    """TOOL-09, TOOL-10: against the schema, before the tool runs."""
+    """TOOL-11: against the schema, before the tool runs."""
     server = example()
     ran: list[Any] = []
 
@@ -262,7 +262,7 @@ async def test_arguments_are_checked(revision: str, autojump_clock: MockClock) -
 
 @every_revision
 async def test_errors_of_a_tool_are_results(revision: str, autojump_clock: MockClock) -> None:
-    """TOOL-11: for the model to read; only what concerns the request itself is an error."""
+    """TOOL-12: for the model to read; only what concerns the request itself is an error."""
     server = example()
 
     @server.tool
@@ -286,7 +286,7 @@ async def test_errors_of_a_tool_are_results(revision: str, autojump_clock: MockC
 
 @both_eras
 async def test_calls_are_bounded(revision: str, autojump_clock: MockClock) -> None:
-    """TOOL-12, COMP-06, SAMP-08, ELIC-18: more than the limit at once are refused."""
+    """TOOL-13, COMP-05: more than the limit at once are refused."""
     server = example(limits=Limits(in_flight=3))
 
     @server.tool
@@ -306,7 +306,7 @@ async def test_calls_are_bounded(revision: str, autojump_clock: MockClock) -> No
 
 @structured
 async def test_structured_results_fit(revision: str, autojump_clock: MockClock) -> None:
-    """TOOL-13, TOOL-14: and are said as text too; what does not fit is not sent."""
+    """TOOL-14, TOOL-15: and are said as text too; what does not fit is not sent."""
     server = Server[Any]("example")
 
     @server.tool(output_schema=SCHEMA)
@@ -344,7 +344,7 @@ async def test_structured_results_fit(revision: str, autojump_clock: MockClock) 
 
 @structured
 async def test_results_that_are_no_objects(revision: str, autojump_clock: MockClock) -> None:
-    """TOOL-13: fit the schema that the revision shows."""
+    """TOOL-14: fit the schema that the revision shows."""
     async with talking(example(), revision) as script:
         tool = (await script.do("tools/list"))["result"]["tools"][0]
         answer = (await script.call("add", {"a": 1}))["result"]
@@ -363,7 +363,7 @@ LISTED = [
 
 @structured
 async def test_the_client_checks_results(revision: str, autojump_clock: MockClock) -> None:
-    """TOOL-15, TOOL-16: of tools that it has listed."""
+    """TOOL-16, TOOL-18: of tools that it has listed."""
     async with facing(revision) as to:
         listing = to.start(to.client.list_tools)
         await to.line.send(result(await to.line.receive(), {"tools": LISTED}))
@@ -383,7 +383,7 @@ async def test_the_client_checks_results(revision: str, autojump_clock: MockCloc
 
 @both_eras
 async def test_the_client_checks_the_shape(revision: str, autojump_clock: MockClock) -> None:
-    """TOOL-16: a malformed result is no result."""
+    """TOOL-18: a malformed result is no result."""
     async with facing(revision) as to:
         for wrong in ({}, {"content": 5}, {"content": [{"type": "text"}]}, {"content": [{}]}):
             call = to.start(to.client.call_tool, "x")
@@ -393,7 +393,7 @@ async def test_the_client_checks_the_shape(revision: str, autojump_clock: MockCl
 
 @both_eras
 async def test_the_client_tells_errors_apart(revision: str, autojump_clock: MockClock) -> None:
-    """TOOL-17: errors for the model are results, those of the protocol are exceptions."""
+    """TOOL-19: errors for the model are results, those of the protocol are exceptions."""
     async with facing(revision) as to:
         call = to.start(to.client.call_tool, "x")
         content = [{"type": "text", "text": "the date is wrong"}]

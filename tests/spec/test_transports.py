@@ -86,7 +86,7 @@ async def test_what_the_server_writes(revision: str, autojump_clock: MockClock) 
 
 @every_revision
 async def test_what_the_client_writes(revision: str, autojump_clock: MockClock) -> None:
-    """STDIO-01, STDIO-02, STDIO-04, TRAN-01: a message a line, in UTF-8."""
+    """STDIO-01, STDIO-03, TRAN-01: a message a line, in UTF-8."""
     async with facing(revision, name=ODD) as to:
         to.start(to.client.call_tool, ODD, {ODD: ODD})
         to.start(to.client.get_prompt, ODD, {ODD: ODD})
@@ -235,7 +235,7 @@ trio.run(server.serve_stdio)
 
 
 async def test_standard_error_is_no_error() -> None:
-    """STDIO-05, TRAN-06: a client reads it, keeps it away from the wire, and concludes nothing."""
+    """STDIO-04, TRAN-06: a client reads it, keeps it away from the wire, and concludes nothing."""
     said: list[str] = []
     argv = [sys.executable, "-c", NOISY]
     with trio.fail_after(60):

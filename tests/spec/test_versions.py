@@ -8,7 +8,7 @@ import pytest
 import trio
 import trio.testing
 
-from trimcp import Context, NoCommonRevision, ProtocolViolation, RequestError, Server
+from trimcp import Context, NoCommonRevision, RequestError, Server
 
 from .harness import (
     CAPABILITIES,
@@ -58,7 +58,7 @@ def asking(**options: Any) -> Server[Any]:
 
 @pytest.mark.parametrize("date", ["2025-11-25", "2024-11-05", "2099-01-01", "1", ""])
 async def test_a_revision_that_is_not_spoken(date: str, autojump_clock: MockClock) -> None:
-    """VER-01, VER-02: whether nobody knows it, or it needs a handshake."""
+    """VER-01: whether nobody knows it, or it needs a handshake."""
     async with talking(asking(), STATELESS) as script:
         for method in ("server/discover", "tools/list"):
             answer = await script.do(method, None, **{VERSION: date})
@@ -69,7 +69,7 @@ async def test_a_revision_that_is_not_spoken(date: str, autojump_clock: MockCloc
 
 @pytest.mark.parametrize("method", ["server/discover", "initialize"])
 async def test_no_common_revision(method: str, autojump_clock: MockClock) -> None:
-    """VER-03, LIFE-11: the error names what the server speaks, and nothing more is asked."""
+    """VER-02: the error names what the server speaks, and nothing more is asked."""
 
     async def welcome(line: Line) -> None:
         asked = await line.receive()
@@ -88,7 +88,7 @@ async def test_no_common_revision(method: str, autojump_clock: MockClock) -> Non
 
 
 async def test_discover(autojump_clock: MockClock) -> None:
-    """VER-04, VER-05: without a handshake, and whatever was asked before."""
+    """VER-03, VER-04: without a handshake, and whatever was asked before."""
     async with talking(asking(), STATELESS) as script:
         answers = [await script.do("server/discover")]
         await script.call("revision")
@@ -105,7 +105,7 @@ async def test_discover(autojump_clock: MockClock) -> None:
 
 
 async def test_extensions_of_the_client(autojump_clock: MockClock) -> None:
-    """VER-06: a client that has some is served with the core protocol."""
+    """VER-05: a client that has some is served with the core protocol."""
     extensions = {"extensions": {"com.example/extra": {"deep": [1]}}}
     async with talking(asking(), STATELESS, extensions) as script:
         assert text_of(await script.call("revision")) == STATELESS
@@ -115,7 +115,7 @@ async def test_extensions_of_the_client(autojump_clock: MockClock) -> None:
 
 
 async def test_extensions_of_the_server(autojump_clock: MockClock) -> None:
-    """VER-06: a server that has some is asked with the core protocol."""
+    """VER-05: a server that has some is asked with the core protocol."""
 
     async def welcome(line: Line) -> None:
         capabilities = {"tools": {}, "extensions": {"com.example/extra": {}}}
@@ -159,14 +159,14 @@ CODES = [-32700, -32600, -32601, -32602, -32603, -32000, -32001, -32002, 0, 1, 4
 
 @pytest.mark.parametrize("code", CODES)
 async def test_falling_back_on_any_error(code: int, autojump_clock: MockClock) -> None:
-    """VER-07, VER-08, LIFE-02: the probe comes first, and no error code is special."""
+    """VER-06, VER-07: the probe comes first, and no error code is special."""
     flaw = {"error": {"code": code, "message": "what is that?"}}
     expected = ["server/discover", "initialize", "notifications/initialized"]
     assert await found_era(flaw) == expected
 
 
 async def test_falling_back_on_silence(autojump_clock: MockClock) -> None:
-    """VER-07, VER-08: after a while."""
+    """VER-06, VER-07: after a while."""
     began = trio.current_time()
     expected = ["server/discover", "initialize", "notifications/initialized"]
     assert await found_era(None, probe_timeout=3) == expected
@@ -174,7 +174,7 @@ async def test_falling_back_on_silence(autojump_clock: MockClock) -> None:
 
 
 async def test_the_era_is_found_once(autojump_clock: MockClock) -> None:
-    """VER-09: what the server is, it stays."""
+    """VER-08: what the server is, it stays."""
     for revision in ERAS:
         async with facing(revision) as to:
             probes = [each["method"] for each in to.greeting].count("server/discover")
@@ -188,7 +188,7 @@ async def test_the_era_is_found_once(autojump_clock: MockClock) -> None:
 
 
 async def test_a_modern_client_of_an_older_server(autojump_clock: MockClock) -> None:
-    """VER-10: it asks first, and fails with what the server said."""
+    """VER-09: it asks first, and fails with what the server said."""
     methods = []
 
     async def welcome(line: Line) -> None:
@@ -205,7 +205,7 @@ async def test_a_modern_client_of_an_older_server(autojump_clock: MockClock) -> 
 
 
 async def test_another_revision_of_a_modern_server(autojump_clock: MockClock) -> None:
-    """VER-11: an unsupported revision is no reason to try the handshake."""
+    """VER-02: an unsupported revision is no reason to try the handshake."""
     methods = []
 
     async def welcome(line: Line) -> None:
@@ -221,7 +221,7 @@ async def test_another_revision_of_a_modern_server(autojump_clock: MockClock) ->
 
 
 async def test_both_eras_on_one_line(autojump_clock: MockClock) -> None:
-    """VER-12, VER-13: each request is served as it opens itself."""
+    """STATE-01, LIFE-12: each request is served as it opens itself."""
     async with talking(asking(), "2025-06-18") as script:
         assert text_of(await script.call("revision")) == "2025-06-18"
         script.revision = STATELESS
@@ -230,15 +230,6 @@ async def test_both_eras_on_one_line(autojump_clock: MockClock) -> None:
         answer = await script.call("revision")
         assert text_of(answer) == "2025-06-18"
         assert "resultType" not in answer["result"]
-
-
-async def test_a_malformed_discovery(autojump_clock: MockClock) -> None:
-    """VER-05: what is no result of `server/discover` is not taken for one."""
-
-    async def welcome(line: Line) -> None:
-        await line.send(result(await line.receive(), {"capabilities": {}}))
-
-    assert isinstance(await failing_to_open(welcome), ProtocolViolation)
 
 
 # -- statelessness ----------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from trimcp.types import (
     Annotations,
     AudioContent,
     BlobResourceContents,
+    ContentBlock,
     EmbeddedResource,
     Icon,
     ImageContent,
@@ -80,7 +81,7 @@ def _add_tools(server: Server[None]) -> None:
         return Point(1, 2)
 
     @server.tool
-    async def everything() -> list[object]:
+    async def everything() -> list[ContentBlock]:
         """One content block of each kind."""
         hints = Annotations(audience=("user",), priority=0.5, last_modified="2025-01-01T00:00:00Z")
         return [

@@ -168,7 +168,7 @@ async def every_error(peer: RawPeer, date: str, transcript: Transcript) -> None:
         remark("before the handshake")
         await peer.request("tools/list")
         await peer.request("ping")
-        remark("the handshake, twice, and with a revision that is none")
+        remark("the handshake, twice")
         await peer.initialize(date)
         await peer.initialize(date)
     else:

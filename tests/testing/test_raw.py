@@ -83,9 +83,14 @@ async def test_handshake(autojump_clock: MockClock) -> None:
         assert answer["result"]["protocolVersion"] == LATEST_HANDSHAKE.date
         assert (await peer.request("ping"))["result"] == {}
         assert "error" in await peer.initialize()
-    async with open_raw_peer(make_server()) as peer:
-        answer = await peer.initialize("2024-11-05")
-        assert answer["result"]["protocolVersion"] == "2024-11-05"
+    for asked, agreed in (
+        ("2024-11-05", "2024-11-05"),
+        ("1999-01-01", LATEST_HANDSHAKE.date),
+        (LATEST.date, LATEST_HANDSHAKE.date),
+    ):
+        async with open_raw_peer(make_server()) as peer:
+            answer = await peer.initialize(asked)
+            assert answer["result"]["protocolVersion"] == agreed
 
 
 async def test_what_else_arrives_is_kept_in_order(autojump_clock: MockClock) -> None:

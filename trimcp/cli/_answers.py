@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from ._connecting import connected
-from ._fields import NOTHING, fields_of
+from ._fields import CONSENT, NOTHING, fields_of
 from ._questions import Questioner
 from ._terminal import printable
 from ._values import read_json
@@ -67,12 +67,13 @@ class Prepared:
         """The form with what was given and its defaults; None if that does not do."""
         await trio.lowlevel.checkpoint()
         fields = fields_of(form.requested_schema)
-        self._asked = (self._asked or set()) | {field.name for field in fields}
-        answers, flaws = self._read(fields)
+        answers, flaws = self._read(fields or [CONSENT])
         if flaws:
             self._say(f"declined: {form.message} ({'; '.join(flaws)})")
             return None
-        return answers
+        if fields:
+            return answers
+        return {} if answers[CONSENT.name] else None
 
     async def sample(self, asked: CreateMessageRequestParams) -> str:
         """What the model says, whatever it is asked."""
@@ -88,6 +89,7 @@ class Prepared:
 
     def _read(self, fields: Sequence[Field]) -> tuple[dict[str, Any], list[str]]:
         """The values by name, and what is wrong."""
+        self._asked = (self._asked or set()) | {field.name for field in fields}
         answers: dict[str, Any] = {}
         flaws: list[str] = []
         for field in fields:

@@ -107,7 +107,7 @@ def _reading(found: argparse.Namespace, command: list[str] | None) -> Reading:
 def _prompting(found: argparse.Namespace, command: list[str] | None) -> Prompting:
     target, words = _target(found.words, command)
     if not words:
-        raise ValueError("NAME the prompt")
+        raise ValueError("give the NAME of the prompt")
     arguments = [argument(word) for word in words[1:]]
     if any(each.is_json for each in arguments):
         raise ValueError("the arguments of a prompt are text: KEY=VALUE, not KEY:=JSON")

@@ -43,14 +43,7 @@ async def connected(
         MCPError: It did not answer as it must.
     """
     try:
-        client = client_for(
-            _reachable(options.target),
-            **(answers or {}),
-            revision=options.revision,
-            timeout=options.timeout,
-            probe_timeout=min(_PROBE_SECONDS, options.timeout),
-            **log_options(options.verbosity),
-        )
+        client = client_for(_reachable(options.target), **_client_options(options, answers or {}))
     except ValueError as error:
         raise UsageError(str(error)) from error
     async with AsyncExitStack() as stack:
@@ -64,6 +57,16 @@ async def connected(
                 raise
             raise CommandError(f"cannot reach {_name(options.target)}: {reason(error)}") from error
         yield client
+
+
+def _client_options(options: Connecting, answers: ClientOptions) -> ClientOptions:
+    return {
+        **answers,
+        **log_options(options.verbosity),
+        "revision": options.revision,
+        "timeout": options.timeout,
+        "probe_timeout": min(_PROBE_SECONDS, options.timeout),
+    }
 
 
 def _reachable(target: str | list[str]) -> str | list[str]:

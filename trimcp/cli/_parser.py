@@ -37,7 +37,8 @@ _QUESTIONS: Final = """
 The server may ask something before it answers. On a terminal people are asked. --answer and
 --sample answer instead of them, and also where there is no terminal. With --answer, a field that
 is not given takes its default; a form that still lacks something, or does not fit, is declined.
-What cannot be answered is not offered to the server.
+A form without fields takes --answer agreed=yes. What cannot be answered is not offered to the
+server.
 """
 
 

@@ -6,11 +6,12 @@ Specification: Logging.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from ._terminal import printable
 
 if TYPE_CHECKING:
+    from trimcp.client import ClientOptions
     from trimcp.types import LoggingMessageNotificationParams
 
 __all__ = ["log_options"]
@@ -26,7 +27,7 @@ _LEVELS: Final = {
 }
 
 
-def log_options(verbosity: int) -> dict[str, Any]:
+def log_options(verbosity: int) -> ClientOptions:
     """The options of a client that logs as much as was asked for with `-v`."""
     if not verbosity:
         return {}

@@ -112,6 +112,7 @@ class Peer:
         self._reading = trio.CancelScope()
         self._life = trio.CancelScope()
         self._errands = 0
+        self._unsent = 0
         self._answering = 0
         self._draining = False
         self._lost: str | None = None
@@ -246,6 +247,11 @@ class Peer:
         if self._draining or self._tasks is None:
             self.send_nowait(exchange.fail(SHUTTING_DOWN, "the server is shutting down"))
             return
+        limit = self._limits.in_flight
+        if self.connection.open_exchanges + self._unsent > limit:
+            # An answer that nobody reads takes as much room as a handler.
+            self.send_nowait(exchange.fail(LIMIT_EXCEEDED, f"more than {limit} requests in flight"))
+            return
         self._tasks.start_soon(self._answer, Frame(self, exchange))
 
     async def _answer(self, frame: Frame) -> None:
@@ -278,7 +284,11 @@ class Peer:
             try:
                 self.channel.outbox.send_nowait(data)
             except trio.WouldBlock:
-                await self.send(data)
+                self._unsent += 1
+                try:
+                    await self.send(data)
+                finally:
+                    self._unsent -= 1
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 pass
         self.settle()

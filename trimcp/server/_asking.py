@@ -27,6 +27,7 @@ from trimcp.types import (
     InputRequest,
     ListRootsResult,
     Root,
+    SamplingCapability,
     SamplingMessage,
     TextContent,
 )
@@ -168,7 +169,7 @@ class Asking:
             temperature: How freely it should answer.
             stop_sequences: Where it should stop.
             model_preferences: Which model would be best.
-            include_context: What the client should add of the servers' context.
+            include_context: What the client should add of the servers' context (deprecated).
             metadata: For the model's provider.
             tools: What the model may call; the answer then holds its calls, and the handler asks
                 again with their results (since 2025-11-25).
@@ -189,6 +190,9 @@ class Asking:
             raise self._lacking("sample a model", {"sampling": {}})
         if declared.tools is None and (tools is not None or tool_choice is not None):
             raise self._lacking("sample a model with tools", {"sampling": {"tools": {}}})
+        wants_context = include_context not in (None, "none")
+        if wants_context and declared.context is None and self._knows_context:
+            raise self._lacking("add its servers' context", {"sampling": {"context": {}}})
         conversation = _conversation(messages)
         if (flaw := flaw_of_conversation(conversation)) is not None:
             raise ValueError(flaw)
@@ -205,6 +209,12 @@ class Asking:
             tool_choice,
         )
         return await self._ask("sampling/createMessage", params, CreateMessageResult, key)
+
+    @property
+    def _knows_context(self) -> bool:
+        """Whether clients of this revision declare that they can add context."""
+        hidden = self._frame.exchange.terms.revision.hidden.get(SamplingCapability, ())
+        return "context" not in hidden
 
     async def list_roots(self, *, key: str | None = None) -> list[Root]:
         """Ask the client which directories and files it wants to be worked on.

@@ -12,14 +12,21 @@ import trio
 
 from trimcp._groups import unwrapping
 from trimcp.limits import Limits
-from trimcp.protocol import LATEST, LATEST_HANDSHAKE, Connection, Role, Terms, find_revision
+from trimcp.protocol import (
+    HANDSHAKE_REVISIONS,
+    LATEST,
+    LATEST_HANDSHAKE,
+    Connection,
+    Role,
+    Terms,
+    find_revision,
+)
 from trimcp.transports import Oversized, open_memory_channels
 from trimcp.types import ClientCapabilities, Implementation, InitializeRequestParams
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
-    from trimcp.protocol import Revision
     from trimcp.transports import MessageChannel
     from trimcp.types import LoggingLevel
 
@@ -170,7 +177,9 @@ class RawPeer:
 
         Specification: 2025-11-25, Lifecycle.
         """
-        written: Revision = find_revision(revision) or LATEST_HANDSHAKE
+        spoken = find_revision(revision)
+        # Whatever is asked for, it is asked in the words of this era.
+        written = spoken if spoken in HANDSHAKE_REVISIONS else LATEST_HANDSHAKE
         params = InitializeRequestParams(revision, capabilities or ClientCapabilities(), _IDENTITY)
         answer = await self.request(
             "initialize", _wire_of("initialize", params, Terms(written, _IDENTITY))
