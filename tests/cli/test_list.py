@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from trimcp.cli._table import table
 
 from .harness import is_one_line, run, screen
+from .servers import Modest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -117,3 +118,82 @@ def test_tables_wrap_the_widest_column() -> None:
 
 def test_an_empty_cell_has_its_line() -> None:
     assert table([("A", "B"), ("", "")], 20).split("\n") == ["A  B", ""]
+
+
+# -- all that a server offers -----------------------------------------------------------------
+
+
+def test_sections(library_address: str) -> None:
+    done = run("list", "--output", "text", library_address)
+    assert (done.returncode, done.stderr) == (0, "")
+    tools, resources, templates, prompts = done.stdout.split("\n\n")
+    assert tools == "The server has no tools."
+    assert resources.splitlines()[:3] == [
+        "RESOURCE       TYPE           DESCRIPTION",
+        "book://rules   text/markdown  The Rules: What is allowed.",
+        "book://cover   image/png      cover",
+    ]
+    assert templates.splitlines() == [
+        "RESOURCE TEMPLATE  TYPE  DESCRIPTION",
+        "shelf://{number}         Shelf: One shelf.",
+    ]
+    assert prompts.splitlines()[:3] == [
+        "PROMPT  ARGUMENTS  DESCRIPTION",
+        "greet   name*      Greeting: Greet somebody.",
+        "        mood",
+    ]
+
+
+def test_sections_for_programs(library_address: str) -> None:
+    document = json.loads(run("list", library_address).stdout)
+    assert list(document) == ["tools", "resources", "resourceTemplates", "prompts"]
+    assert document["tools"] == []
+    assert document["resources"][1]["mimeType"] == "image/png"
+    assert [each["uriTemplate"] for each in document["resourceTemplates"]] == ["shelf://{number}"]
+    assert document["prompts"][0]["arguments"][0] == {"name": "name", "required": True}
+
+
+PROMPTS = {"prompts": [{"name": "one\x1b[31m"}]}
+RESOURCES = {"resources": [{"uri": "x://1", "name": "one"}]}
+
+
+@pytest.mark.parametrize(
+    ("capabilities", "asked", "document"),
+    [
+        ({}, [], {}),
+        ({"prompts": {}}, ["prompts/list"], PROMPTS),
+        (
+            # There is no capability for templates, so a server may not know what they are.
+            {"resources": {}},
+            ["resources/list", "resources/templates/list"],
+            {**RESOURCES, "resourceTemplates": []},
+        ),
+    ],
+)
+def test_what_is_not_declared_is_not_asked_for(
+    tmp_path: Path, capabilities: dict[str, Any], asked: list[str], document: dict[str, Any]
+) -> None:
+    answers = {"prompts/list": PROMPTS, "resources/list": RESOURCES}
+    modest = Modest(tmp_path, capabilities, answers)
+    done = run("list", "--", *modest.command)
+    assert json.loads(done.stdout) == document
+    assert modest.asked == asked
+
+
+def test_nothing_at_all(tmp_path: Path) -> None:
+    modest = Modest(tmp_path, {}, {})
+    done = run("list", "--output", "text", "--", *modest.command)
+    assert done.stdout == "The server declares nothing that could be listed.\n"
+
+
+def test_names_cannot_command_the_terminal(tmp_path: Path) -> None:
+    modest = Modest(tmp_path, {"prompts": {}}, {"prompts/list": PROMPTS})
+    done = run("list", "--output", "text", "--", *modest.command)
+    assert "one [31m" in done.stdout
+
+
+def test_an_error_of_the_server_cannot_either(tmp_path: Path) -> None:
+    modest = Modest(tmp_path, {"prompts": {}}, {})
+    done = run("list", "--", *modest.command)
+    assert done.returncode == 1
+    assert done.stderr == "trimcp: no such [31m method: prompts/list (code -32601)\n"

@@ -162,6 +162,84 @@ def test_questions_wait_for_their_turn(demo_address: str, revision: str) -> None
     assert terminal.lines[-2] == "A got answer A, B got answer B"
 
 
+def test_what_the_form_refuses_is_asked_again(demo_address: str) -> None:
+    with screen("call", demo_address, "unlock") as terminal:
+        terminal.wait_for("code (string): ")
+        terminal.type("ab\n")
+        terminal.wait_for('"ab" is shorter than 3 characters\r\n  code (string): ')
+        terminal.type("abc\n")
+        terminal.wait_for("note (string) []: ")
+        terminal.type("\n")
+        assert terminal.finish() == 0
+    assert terminal.lines[-2] == "Code(code='abc', note='')"
+
+
+@pytest.mark.parametrize("revision", REVISIONS)
+@pytest.mark.parametrize(
+    ("answer", "status", "result"),
+    [
+        ("yes\n", 0, "agreed"),
+        ("no\n", 1, "The user answered the question with: decline."),
+        ("\x04", 1, "The user answered the question with: decline."),
+    ],
+)
+def test_the_url_is_shown_and_consent_asked_for(
+    demo_address: str, revision: str, answer: str, status: int, result: str
+) -> None:
+    with screen("call", "--revision", revision, demo_address, "pay") as terminal:
+        terminal.wait_for("The server asks (Ctrl-D declines): Pay [2J there.\r\n")
+        terminal.wait_for("  Please visit https://pay.example/orders/1\r\n")
+        terminal.wait_for("agreed (yes or no): ")
+        terminal.type(answer)
+        assert terminal.finish() == status
+    assert terminal.lines[-2] == result
+
+
+@pytest.mark.parametrize("revision", REVISIONS)
+def test_people_answer_for_a_model(demo_address: str, revision: str) -> None:
+    with screen("call", "--revision", revision, demo_address, "sample") as terminal:
+        terminal.wait_for(
+            "The server asks a model, and you answer (Ctrl-D refuses):\r\n"
+            "  system: Be brief.\r\n"
+            "  user: What [2J is\r\n"
+            "    this?\r\n"
+            "  assistant: A test.\r\n"
+            "  user: Sure?\r\n"
+            "  assistant: "
+        )
+        terminal.type("I am\n")
+        assert terminal.finish() == 0
+    assert terminal.lines[-2] == "the model said 'I am'"
+
+
+@pytest.mark.parametrize("revision", REVISIONS)
+def test_people_may_refuse_to_answer_for_a_model(demo_address: str, revision: str) -> None:
+    with screen("call", "--revision", revision, demo_address, "sample") as terminal:
+        terminal.wait_for("assistant: A test.")
+        terminal.wait_for("assistant: ")
+        terminal.type("\x04")
+        assert terminal.finish() == 1
+    assert "the user refused to answer for a model" in terminal.lines[-2]
+
+
+def test_given_answers_answer_instead_of_people(demo_address: str) -> None:
+    words = ("--answer", "value=given", "--sample", "given too")
+    with screen("call", *words, demo_address, "ask_twice") as terminal:
+        assert terminal.finish() == 0
+    assert terminal.lines == ["A got given, B got given", ""]
+    with screen("call", *words, demo_address, "sample") as terminal:
+        assert terminal.finish() == 0
+    assert terminal.lines == ["the model said 'given too'", ""]
+
+
+def test_readers_are_asked(library_address: str) -> None:
+    with screen("read", library_address, "book://mine") as terminal:
+        terminal.wait_for("name (string): ")
+        terminal.type("Ada\n")
+        assert terminal.finish() == 0
+    assert terminal.lines[-2] == "The book of Ada"
+
+
 def test_nobody_is_asked_who_does_not_type(demo: Path) -> None:
     with screen("call", demo, "ask", stdin=subprocess.DEVNULL) as terminal:
         assert terminal.finish() == 1

@@ -160,7 +160,7 @@ def is_json_rpc(message: Message) -> bool:
 
 @every_revision
 async def test_what_the_server_says(revision: str, autojump_clock: MockClock) -> None:
-    """BASE-01, BASE-07, BASE-08, BASE-09, BASE-11: results, errors and notifications."""
+    """BASE-01, BASE-07, BASE-08, BASE-09, BASE-10, BASE-11: of all kinds."""
     server = example()
 
     @server.tool
@@ -205,7 +205,7 @@ async def test_what_the_client_says(revision: str, autojump_clock: MockClock) ->
 
 @every_handshake
 async def test_what_the_client_answers(revision: str, autojump_clock: MockClock) -> None:
-    """BASE-01, BASE-06, BASE-07, BASE-08, BASE-09: its results and its errors."""
+    """BASE-01, BASE-06, BASE-07, BASE-08, BASE-09, BASE-10: results and errors."""
     async with facing(revision) as to:
         pong = await to.line.ask(request("a", "ping"))
         flaw = await to.line.ask(request(0, "no/such/method"))

@@ -76,7 +76,7 @@ async def hanging(script: Script, slow: Slow) -> Message:
 
 @every_revision
 async def test_the_server_stops(revision: str, autojump_clock: MockClock) -> None:
-    """CANC-05, CANC-06, CANC-07, CANC-08: the handler ends, and not a word is said about it any more."""
+    """CANC-05, CANC-06, CANC-07, CANC-08: the handler ends, and nothing is said about it."""
     slow = Slow()
     async with slow.server.application(signals=False), talking(slow.server, revision) as script:
         asked = await hanging(script, slow)
@@ -237,7 +237,7 @@ async def test_the_client_stops_answering(autojump_clock: MockClock) -> None:
 
 
 async def test_the_server_cancels_its_questions(autojump_clock: MockClock) -> None:
-    """CANC-01, CANC-12: a handler that is cancelled takes its question back, with that question's id."""
+    """CANC-01, CANC-12: a handler that is cancelled takes its question back, by its id."""
     async with talking(Slow().server, "2025-11-25", {"elicitation": {}}) as script:
         asked = script.calling("ask")
         await script.send(asked)

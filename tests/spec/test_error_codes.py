@@ -88,7 +88,7 @@ async def every_error(revision: str) -> list[int]:
 
 
 async def test_codes_of_our_own(autojump_clock: MockClock) -> None:
-    """ERR-01, ERR-02, ERR-04, ERR-06, ERR-07, ERR-08: defined ones, or outside of what is reserved."""
+    """ERR-01, ERR-02, ERR-04, ERR-06, ERR-07, ERR-08: defined, or outside of the reserved."""
     codes = set(await every_error(STATELESS))
     assert {code for code in codes if -32768 <= code <= -32000} <= JSON_RPC | DEFINED
     assert {code for code in codes if not -32768 <= code <= -32000} == {

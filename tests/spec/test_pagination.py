@@ -108,7 +108,7 @@ VERBS = {
 @pytest.mark.parametrize("verb", VERBS)
 @both_eras
 async def test_the_client_turns_pages(revision: str, verb: str, autojump_clock: MockClock) -> None:
-    """PAGE-04, PAGE-05, PAGE-06, PAGE-07: of any size, with any cursor, to the one without."""
+    """PAGE-04, PAGE-05, PAGE-06, PAGE-07, PAGE-08: of any size, with any cursor, to the one without."""
     key, parts = VERBS[verb]
     pages: list[tuple[list[str], str | None]] = [
         (["a"], ""),
@@ -132,7 +132,7 @@ async def test_the_client_turns_pages(revision: str, verb: str, autojump_clock: 
 
 @both_eras
 async def test_one_page_is_enough(revision: str, autojump_clock: MockClock) -> None:
-    """PAGE-05: a server that does not page."""
+    """PAGE-05, PAGE-08: a server that does not page."""
     async with facing(revision) as to:
         call = to.start(to.client.list_prompts)
         await to.line.send(result(await to.line.receive(), {"prompts": [{"name": "a"}]}))

@@ -83,7 +83,7 @@ async def declared(server: Server[Any], revision: str) -> Message:
 
 @every_revision
 async def test_the_capability(revision: str, autojump_clock: MockClock) -> None:
-    """TOOL-01, RES-01, PROM-01, COMP-01, LOG-01: each is declared where there is something."""
+    """TOOL-01, RES-01, PROM-01, PROM-09, COMP-01, LOG-01: where there is something."""
     server = example()
     before = await declared(server, revision)
     assert before.keys() == {"tools", "logging"}
