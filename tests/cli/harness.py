@@ -12,8 +12,11 @@ import subprocess
 import sys
 import termios
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from io import BytesIO, TextIOWrapper
 from typing import TYPE_CHECKING, Final
+
+from trimcp.cli import main
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,6 +45,19 @@ def run(*words: str | Path, stdin: str = "") -> subprocess.CompletedProcess[str]
         env=environment(),
         check=False,
     )
+
+
+def run_here(*words: str | Path) -> subprocess.CompletedProcess[str]:
+    """The same inside this process: much faster, for the many variants of one thing."""
+    stdout, stderr = (TextIOWrapper(BytesIO(), encoding="utf-8") for _ in range(2))
+    arguments = [str(word) for word in words]
+    with redirect_stdout(stdout), redirect_stderr(stderr):
+        status = main(arguments)
+    texts = []
+    for stream in (stdout, stderr):
+        stream.seek(0)
+        texts.append(stream.read())
+    return subprocess.CompletedProcess(arguments, status, *texts)
 
 
 @contextmanager

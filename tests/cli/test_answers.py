@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from .harness import is_one_line, run, screen
+from .harness import is_one_line, run, run_here, screen
 
 if TYPE_CHECKING:
     import subprocess
@@ -18,11 +18,18 @@ DECLINED = "The user answered the question with: decline.\n"
 
 
 def call(*words: str, revision: str = "2026-07-28") -> subprocess.CompletedProcess[str]:
-    return run("call", "--output", "text", "--revision", revision, *words)
+    return run_here("call", "--output", "text", "--revision", revision, *words)
 
 
 def answered(**fields: str) -> list[str]:
     return [word for key, value in fields.items() for word in ("--answer", f"{key}={value}")]
+
+
+@pytest.mark.parametrize("revision", REVISIONS)
+def test_a_program_among_programs(demo: Path, revision: str) -> None:
+    words = (*answered(value="x"), "--sample", "y", "--root", ".", "--revision", revision)
+    done = run("call", "--output", "text", *words, demo, "ask_twice", stdin="nobody reads this\n")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "A got x, B got x\n", "")
 
 
 # -- what is declared -------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from .harness import COMMAND, environment, is_one_line, run
+from .harness import COMMAND, environment, is_one_line, run, run_here
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -108,7 +108,7 @@ def test_json_object_is_merged_and_words_win(demo_address: str) -> None:
 def test_wrong_arguments_are_refused_before_the_call(
     demo_address: str, words: list[str], complaint: str
 ) -> None:
-    done = run("call", demo_address, *words)
+    done = run_here("call", demo_address, *words)
     assert (done.returncode, done.stdout) == (1, "")
     assert is_one_line(done.stderr)
     assert done.stderr.startswith(f"trimcp: {complaint}")
@@ -196,17 +196,23 @@ def test_a_pinned_revision(demo_address: str, revision: str) -> None:
     assert ("structuredContent" in document) == (revision == "2026-07-28")
 
 
-@pytest.mark.parametrize("revision", ["2025-11-25", "2026-07-28"])
-def test_logs_are_shown_if_wanted(demo: Path, revision: str) -> None:
-    words = ("--revision", revision, demo, "complain")
-    quiet = run("call", *words)
-    assert (quiet.returncode, quiet.stderr) == (0, "")
-    loud = run("call", "-v", *words)
-    assert "said" in loud.stdout
-    assert re.search(r"INFO trimcp\.process: .*: a word on standard error\n", loud.stderr)
-    assert "WARNING trimcp.peer: kitchen: a word for the log\n" in loud.stderr
-    assert "a detail" not in loud.stderr
-    assert "DEBUG trimcp.peer: a detail for the log\n" in run("call", "-vv", *words).stderr
+@pytest.mark.parametrize(
+    ("revision", "option", "has_details"),
+    [("2025-11-25", "-v", False), ("2026-07-28", "-v", False), ("2026-07-28", "-vv", True)],
+)
+def test_logs_are_shown_if_wanted(
+    demo: Path, revision: str, option: str, has_details: bool
+) -> None:
+    done = run("call", option, "--revision", revision, demo, "complain")
+    assert "said" in done.stdout
+    assert re.search(r"INFO trimcp\.process: .*: a word on standard error\n", done.stderr)
+    assert "WARNING trimcp.peer: kitchen: a word for the log\n" in done.stderr
+    assert ("DEBUG trimcp.peer: a detail for the log\n" in done.stderr) == has_details
+
+
+def test_logs_are_not_shown_otherwise(demo: Path) -> None:
+    done = run("call", demo, "complain")
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_verbose_errors_come_with_a_traceback() -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from .harness import run, screen
+from .harness import run, run_here, screen
 from .servers import Modest
 
 if TYPE_CHECKING:
@@ -48,13 +48,13 @@ def test_programs_get_everything(library_address: str, revision: str) -> None:
     assert document["protocolVersion"] == revision
     assert document["capabilities"].keys() == {"logging", "prompts", "resources", "tools"}
     assert document["instructions"] == "Be quiet.\n\nBring\x1b[31m books back."
-    listed = json.loads(run("list", "--revision", revision, library_address).stdout)
+    listed = json.loads(run_here("list", "--revision", revision, library_address).stdout)
     assert {key: document[key] for key in listed} == listed
     assert len(document) == 4 + len(listed)
 
 
 def test_schemas_are_whole(demo_address: str) -> None:
-    document = json.loads(run("inspect", demo_address).stdout)
+    document = json.loads(run_here("inspect", demo_address).stdout)
     (add,) = [tool for tool in document["tools"] if tool["name"] == "add"]
     assert add["inputSchema"]["properties"]["b"] == {"default": 1, "type": "integer"}
     assert "outputSchema" in add

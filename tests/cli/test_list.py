@@ -10,7 +10,7 @@ import pytest
 
 from trimcp.cli._table import table
 
-from .harness import is_one_line, run, screen
+from .harness import is_one_line, run, run_here, screen
 from .servers import Modest
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ def test_an_unknown_revision_is_wrong_usage(demo_address: str) -> None:
     ],
 )
 def test_servers_that_cannot_be_reached(target: str, status: int, words: str) -> None:
-    done = run("list", target)
+    done = run_here("list", target)
     assert done.returncode == status
     assert is_one_line(done.stderr), done.stderr
     assert words in done.stderr
@@ -175,14 +175,14 @@ def test_what_is_not_declared_is_not_asked_for(
 ) -> None:
     answers = {"prompts/list": PROMPTS, "resources/list": RESOURCES}
     modest = Modest(tmp_path, capabilities, answers)
-    done = run("list", "--", *modest.command)
+    done = run_here("list", "--", *modest.command)
     assert json.loads(done.stdout) == document
     assert modest.asked == asked
 
 
 def test_nothing_at_all(tmp_path: Path) -> None:
     modest = Modest(tmp_path, {}, {})
-    done = run("list", "--output", "text", "--", *modest.command)
+    done = run_here("list", "--output", "text", "--", *modest.command)
     assert done.stdout == "The server declares nothing that could be listed.\n"
 
 
@@ -194,6 +194,6 @@ def test_names_cannot_command_the_terminal(tmp_path: Path) -> None:
 
 def test_an_error_of_the_server_cannot_either(tmp_path: Path) -> None:
     modest = Modest(tmp_path, {"prompts": {}}, {})
-    done = run("list", "--", *modest.command)
+    done = run_here("list", "--", *modest.command)
     assert done.returncode == 1
     assert done.stderr == "trimcp: no such [31m method: prompts/list (code -32601)\n"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from .harness import is_one_line, run, screen
+from .harness import is_one_line, run, run_here, screen
 from .servers import Modest
 
 if TYPE_CHECKING:
@@ -18,7 +18,9 @@ REVISIONS = ["2025-11-25", "2026-07-28"]
 
 @pytest.mark.parametrize("revision", REVISIONS)
 def test_programs_get_json(library_address: str, revision: str) -> None:
-    done = run("prompt", "--revision", revision, library_address, "greet", "name=Ada=1", "mood=")
+    done = run_here(
+        "prompt", "--revision", revision, library_address, "greet", "name=Ada=1", "mood="
+    )
     assert (done.returncode, done.stderr) == (0, "")
     text, image = json.loads(done.stdout)["messages"]
     assert text == {
@@ -54,14 +56,14 @@ def test_without_arguments(library_address: str) -> None:
     ],
 )
 def test_wrong_arguments(library_address: str, words: list[str], complaint: str) -> None:
-    done = run("prompt", library_address, *words)
+    done = run_here("prompt", library_address, *words)
     assert (done.returncode, done.stdout, done.stderr) == (1, "", f"trimcp: {complaint}\n")
 
 
 def test_wrong_arguments_are_refused_before_anything_is_asked(tmp_path: Path) -> None:
     listed = {"prompts": [{"name": "one", "arguments": [{"name": "a", "required": True}]}]}
     modest = Modest(tmp_path, {"prompts": {}}, {"prompts/list": listed})
-    done = run("prompt", "one", "--", *modest.command)
+    done = run_here("prompt", "one", "--", *modest.command)
     assert is_one_line(done.stderr)
     assert modest.asked == ["prompts/list"]
 
@@ -69,7 +71,7 @@ def test_wrong_arguments_are_refused_before_anything_is_asked(tmp_path: Path) ->
 @pytest.mark.parametrize(("command", "kind"), [("prompt", "prompt"), ("call", "tool")])
 def test_what_is_not_declared_is_not_asked_for(tmp_path: Path, command: str, kind: str) -> None:
     modest = Modest(tmp_path, {"resources": {}}, {})
-    done = run(command, "one", "--", *modest.command)
+    done = run_here(command, "one", "--", *modest.command)
     assert done.returncode == 1
     assert done.stderr == f"trimcp: no {kind} 'one'; the server has no {kind}s at all\n"
     assert modest.asked == []
@@ -78,4 +80,4 @@ def test_what_is_not_declared_is_not_asked_for(tmp_path: Path, command: str, kin
 @pytest.mark.parametrize("revision", REVISIONS)
 def test_questions_are_answered(library_address: str, revision: str) -> None:
     words = ("--revision", revision, "--answer", "name=Ada", library_address, "ask")
-    assert run("prompt", "--output", "text", *words).stdout == "user: Praise Ada.\n"
+    assert run_here("prompt", "--output", "text", *words).stdout == "user: Praise Ada.\n"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from .harness import COMMAND, environment, is_one_line, run, screen
+from .harness import COMMAND, environment, is_one_line, run, run_here, screen
 from .servers import Modest
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def raw(*words: str) -> tuple[int, bytes]:
 
 @pytest.mark.parametrize("revision", REVISIONS)
 def test_programs_get_json(library_address: str, revision: str) -> None:
-    done = run("read", "--revision", revision, library_address, "book://cover")
+    done = run_here("read", "--revision", revision, library_address, "book://cover")
     assert (done.returncode, done.stderr) == (0, "")
     (contents,) = json.loads(done.stdout)["contents"]
     assert contents == {"uri": "book://cover", "mimeType": "image/png", "blob": "iVBOR/8A"}
@@ -70,7 +70,7 @@ def test_a_template(library_address: str) -> None:
 @pytest.mark.parametrize("revision", REVISIONS)
 @pytest.mark.parametrize("uri", ["book://nowhere", "shelf://12"])
 def test_an_unknown_uri_is_one_line(library_address: str, revision: str, uri: str) -> None:
-    done = run("read", "--revision", revision, library_address, uri)
+    done = run_here("read", "--revision", revision, library_address, uri)
     assert (done.returncode, done.stdout) == (1, "")
     assert is_one_line(done.stderr)
     assert done.stderr.startswith(f"trimcp: Resource not found: {uri}")
@@ -78,8 +78,7 @@ def test_an_unknown_uri_is_one_line(library_address: str, revision: str, uri: st
 
 def test_a_server_without_resources_is_not_asked(tmp_path: Path) -> None:
     modest = Modest(tmp_path, {"tools": {}}, {})
-    modest_words = ("read", "x://1", "--", *modest.command)
-    done = run(*modest_words)
+    done = run_here("read", "x://1", "--", *modest.command)
     assert (done.returncode, done.stderr) == (1, "trimcp: the server has no resources at all\n")
     assert modest.asked == []
 
@@ -87,7 +86,7 @@ def test_a_server_without_resources_is_not_asked(tmp_path: Path) -> None:
 def test_bytes_that_are_none(tmp_path: Path) -> None:
     contents = {"contents": [{"uri": "x://1", "blob": "aGVsbG8*"}]}
     modest = Modest(tmp_path, {"resources": {}}, {"resources/read": contents})
-    done = run("read", "--output", "raw", "x://1", "--", *modest.command)
+    done = run_here("read", "--output", "raw", "x://1", "--", *modest.command)
     assert (done.returncode, done.stdout) == (1, "")
     assert is_one_line(done.stderr)
     assert done.stderr.startswith("trimcp: x://1 is not in base64: ")
@@ -96,4 +95,4 @@ def test_bytes_that_are_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize("revision", REVISIONS)
 def test_questions_are_answered(library_address: str, revision: str) -> None:
     words = ("--revision", revision, "--answer", "name=Ada", library_address, "book://mine")
-    assert run("read", "--output", "text", *words).stdout == "The book of Ada\n"
+    assert run_here("read", "--output", "text", *words).stdout == "The book of Ada\n"

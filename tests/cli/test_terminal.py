@@ -174,13 +174,12 @@ def test_what_the_form_refuses_is_asked_again(demo_address: str) -> None:
     assert terminal.lines[-2] == "Code(code='abc', note='')"
 
 
-@pytest.mark.parametrize("revision", REVISIONS)
 @pytest.mark.parametrize(
-    ("answer", "status", "result"),
+    ("revision", "answer", "status", "result"),
     [
-        ("yes\n", 0, "agreed"),
-        ("no\n", 1, "The user answered the question with: decline."),
-        ("\x04", 1, "The user answered the question with: decline."),
+        ("2025-11-25", "yes\n", 0, "agreed"),
+        ("2026-07-28", "no\n", 1, "The user answered the question with: decline."),
+        ("2025-11-25", "\x04", 1, "The user answered the question with: decline."),
     ],
 )
 def test_the_url_is_shown_and_consent_asked_for(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 from contextlib import asynccontextmanager
@@ -23,6 +24,7 @@ from trimcp.errors import (
     SHUTTING_DOWN,
 )
 from trimcp.protocol import LATEST, LATEST_HANDSHAKE, META_PREFIX
+from trimcp.transports import open_stream_channel
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -240,6 +242,11 @@ class Asking:
                 self.ended.append((name, trio.current_time()))
 
         @self.server.tool
+        async def slow() -> str:
+            await trio.sleep(3)
+            return "slow"
+
+        @self.server.tool
         async def other(name: str = "") -> str:
             return "other"
 
@@ -276,21 +283,26 @@ async def test_rounds(autojump_clock: object) -> None:
 @examples(40)
 @given(
     keyed=st.booleans(),
+    parks=st.booleans(),
     rounds=st.permutations(range(3)).flatmap(
         lambda order: st.integers(1, 3).map(
             lambda size: [order[at : at + size] for at in range(0, 3, size)]
         )
     ),
 )
-def test_answers_never_swap(keyed: bool, rounds: list[list[int]]) -> None:
-    """Whatever is answered in whichever round."""
-    server = Server("asking", state_keys=[KEY])
+def test_answers_never_swap(keyed: bool, parks: bool, rounds: list[list[int]]) -> None:
+    """Whatever is answered in whichever round, by a handler that waits or one that is replayed."""
+    server = Server("asking", limits=Limits(parked=10 * parks), state_keys=[KEY])
 
-    @server.tool
+    @server.tool(replay=True)
     async def ask(ctx: Context) -> dict[str, str]:
         return await ask_three(ctx, keyed=keyed)
 
     async def main() -> None:
+        with trio.fail_after(60):
+            await converse()
+
+    async def converse() -> None:
         async with connected(server) as wire:
             result = await wire.call()
             assert len(result["inputRequests"]) == 3
@@ -464,6 +476,42 @@ async def test_shutdown(grace: float, autojump_clock: object) -> None:
     assert trio.current_time() == began
 
 
+async def test_shutdown_with_others_in_flight(autojump_clock: object) -> None:
+    """The grace is for those; nobody will bring the answers that this one waits for."""
+    asking = Asking()
+    began = trio.current_time()
+    async with connected(asking.server) as wire:
+        await wire.call()
+        slow = await wire.request("slow")
+        await trio.testing.wait_all_tasks_blocked()
+        asking.server.shutdown(grace=30)
+        message = await wire.receive()
+        assert message["id"] == slow
+        assert text_of(message["result"]) == "slow"
+        assert asking.ended == [("", began)]
+
+
+async def test_end_of_input_that_drains(autojump_clock: object) -> None:
+    """On stdio the end of input ends those that wait, and the others may finish."""
+    asking = Asking()
+    began = trio.current_time()
+    ours, theirs = trio.testing.memory_stream_pair()
+    wire = Wire(ours)
+    async with (
+        asking.server.joined(signals=False) as application,
+        open_stream_channel(theirs, Limits(), peer="x", drains=True) as channel,
+        trio.open_nursery() as nursery,
+    ):
+        nursery.start_soon(functools.partial(application.serve, channel, grace=0))
+        await wire.call()
+        slow = await wire.request("slow")
+        await ours.send_eof()
+        message = await wire.receive()
+        assert message["id"] == slow
+        assert text_of(message["result"]) == "slow"
+        assert asking.ended == [("", began)]
+
+
 @pytest.mark.parametrize("end", ["close", "half-close"])
 async def test_disconnect(end: str, autojump_clock: object) -> None:
     asking = Asking()
@@ -526,6 +574,42 @@ async def test_outcome_between_two_rounds_is_kept(autojump_clock: object) -> Non
             await trio.sleep(100)
             assert text_of(await wire.call(tool, **retry(first, first="a"))) == text
         assert server.statistics().parked == 0
+
+
+async def test_outcome_after_several_rounds_is_kept(autojump_clock: object) -> None:
+    server = Server("asking")
+
+    @server.tool
+    async def ask(ctx: Context) -> str:
+        first = await ctx.elicit("first", Text)
+        with trio.move_on_after(5):
+            await ctx.elicit("second", Text)
+        return first.value
+
+    async with connected(server) as wire:
+        second = await wire.call(**retry(await wire.call(), first="a"))
+        await trio.sleep(10)
+        assert server.statistics().parked == 1
+        assert text_of(await wire.call(**retry(second, second="too late"))) == "a"
+
+
+async def test_retry_while_the_handler_is_cleaning_up(autojump_clock: object) -> None:
+    """It has been told to stop and takes its time: nobody may hand it a request any more."""
+    server = Server("asking", limits=Limits(parked=1))
+
+    @server.tool
+    async def ask(ctx: Context) -> str:
+        try:
+            return (await ctx.elicit("first", Text)).value
+        finally:
+            with trio.CancelScope(shield=True, relative_deadline=5):
+                await trio.sleep(1)
+
+    async with connected(server) as wire:
+        first = await wire.call()
+        await wire.call()
+        await trio.testing.wait_all_tasks_blocked()
+        assert "state lost" in (await wire.refused(**retry(first, first="a")))["message"]
 
 
 async def test_outcome_nobody_fetches_is_dropped(autojump_clock: object) -> None:
@@ -665,20 +749,6 @@ async def test_replay_in_another_process() -> None:
     async with connected(after.server) as wire:
         assert text_of(await wire.call(**retry(second, second="b"))) == "a b"
         assert after.runs == 1
-
-
-async def test_replay_with_siblings() -> None:
-    server = Server("asking", limits=Limits(parked=0))
-
-    @server.tool(replay=True)
-    async def ask(ctx: Context) -> dict[str, str]:
-        return await ask_three(ctx, keyed=False)
-
-    async with connected(server) as wire:
-        result = await wire.call()
-        for number in ("2", "0", "1"):
-            result = await wire.call(**retry(result, **{number: f"answer {number}"}))
-        assert result["structuredContent"] == {str(n): f"answer {n}" for n in range(3)}
 
 
 async def test_question_changed_between_rounds() -> None:

@@ -296,7 +296,7 @@ class Later:
             await self.done.wait()
 
 
-EVERYTHING: Final = {
+EVERYTHING: Final[Message] = {
     "tools": {},
     "resources": {},
     "prompts": {},

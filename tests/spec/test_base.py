@@ -169,8 +169,10 @@ async def test_what_the_server_says(revision: str, autojump_clock: MockClock) ->
         await ctx.info("said")
 
     async with talking(server, revision) as script:
-        meta = {"io.modelcontextprotocol/logLevel": "debug"} if script.is_stateless else {}
-        await script.send(script.calling("tell", progressToken="t", **meta))
+        meta: dict[str, Any] = {"progressToken": "t"}
+        if script.is_stateless:
+            meta["io.modelcontextprotocol/logLevel"] = "debug"
+        await script.send(script.calling("tell", **meta))
         said = [await script.receive() for _ in range(3)]
         said.append(await script.call("nothing"))
         said.append(await script.do("no/such/method"))

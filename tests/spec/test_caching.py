@@ -273,7 +273,7 @@ async def test_a_cache_is_nobody_elses(autojump_clock: MockClock) -> None:
     """CACHE-15: another client asks for itself."""
     for scope in ("private", "public"):
         async with facing(STATELESS) as to, facing(STATELESS) as other:
-            hints = {"ttlMs": 10_000, "cacheScope": scope}
+            hints: Message = {"ttlMs": 10_000, "cacheScope": scope}
             await asks(to, note(**hints), to.client.read_resource, "note://one")
             await asks(other, note(**hints), other.client.read_resource, "note://one")
 

@@ -187,7 +187,8 @@ async def test_the_client_cancels_only_what_is_open(
 ) -> None:
     """CANC-01: what has been answered is over, whatever its answer was."""
     async with facing(revision) as to:
-        for answer in ({"content": []}, {"content": 5}):
+        answers: list[Message] = [{"content": []}, {"content": 5}]
+        for answer in answers:
             call = to.start(to.client.call_tool, "x", timeout=5)
             await to.line.send(result(await to.line.receive(), answer))
             await call.done.wait()
@@ -283,12 +284,13 @@ async def test_reasons_are_logged(
 @every_revision
 async def test_every_call_has_a_deadline(revision: str, autojump_clock: MockClock) -> None:
     """TIME-01, TIME-02, TIME-03, TOOL-17: a default, one of the client, one of the call."""
-    for options, named, seconds in (
+    cases: list[tuple[dict[str, Any], dict[str, Any], float]] = [
         ({}, {}, 60),
         ({"timeout": 7}, {}, 7),
         ({"timeout": 7}, {"timeout": 2}, 2),
         ({"timeout": 7}, {"timeout": 90}, 90),
-    ):
+    ]
+    for options, named, seconds in cases:
         async with facing(revision, **options) as to:
             began = trio.current_time()
             call = to.start(to.client.call_tool, "hang", **named)

@@ -65,24 +65,18 @@ def rows_of(text: str) -> list[Row]:
 
 
 @functools.cache
-def tests_of(path: Path) -> dict[str, str]:
-    """The tests of a file with their docstrings: `test_x`, `TestClass::test_x`, `TestCase`."""
+def found_in(path: Path) -> dict[str, str]:
+    """The tests of a file, `test_x` or `TestClass::test_x`, with their docstrings."""
     if not path.is_file():
         return {}
     found = {}
     for node in ast.parse(path.read_text()).body:
-        if isinstance(node, ast.ClassDef):
-            for inner in node.body:
-                if _is_test(inner):
-                    found[f"{node.name}::{inner.name}"] = ast.get_docstring(inner) or ""
-        elif _is_test(node):
-            found[node.name] = ast.get_docstring(node) or ""
+        group = f"{node.name}::" if isinstance(node, ast.ClassDef) else ""
+        for inner in node.body if isinstance(node, ast.ClassDef) else [node]:
+            functions = (ast.FunctionDef, ast.AsyncFunctionDef)
+            if isinstance(inner, functions) and inner.name.startswith("test_"):
+                found[group + inner.name] = ast.get_docstring(inner) or ""
     return found
-
-
-def _is_test(node: ast.stmt) -> bool:
-    functions = (ast.FunctionDef, ast.AsyncFunctionDef)
-    return isinstance(node, functions) and node.name.startswith("test_")
 
 
 def flaws_of(text: str) -> list[str]:
@@ -113,7 +107,7 @@ def flaws_of_row(row: Row) -> list[str]:
         flaws.append(f"has neither a test nor a reason: {shown!r}")
     for node in row.nodes:
         name, _, test = node.partition("::")
-        if test not in tests_of(ROOT / name):
+        if test not in found_in(ROOT / name):
             flaws.append(f"there is no {node}")
     return flaws
 
@@ -139,7 +133,7 @@ def flaws_of_tests(rows: list[Row]) -> list[str]:
     for path in sorted(SPEC.glob("test_*.py")):
         if path == Path(__file__).resolve():
             continue
-        for test, docstring in tests_of(path).items():
+        for test, docstring in found_in(path).items():
             node = f"tests/spec/{path.name}::{test}"
             claimed = set(_ID.findall(docstring.partition(":")[0]))
             expected = named.get(node, set())

@@ -255,7 +255,8 @@ async def test_logs_are_asked_for_where_there_are_some(autojump_clock: MockClock
     async def hear(_: Any) -> None:
         """Nothing is heard."""
 
-    for capabilities, expected in (({"logging": {}}, ["logging/setLevel"]), ({}, [])):
+    cases: list[tuple[Message, list[str]]] = [({"logging": {}}, ["logging/setLevel"]), ({}, [])]
+    for capabilities, expected in cases:
         methods: list[str] = []
 
         async def welcome(

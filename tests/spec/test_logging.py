@@ -25,7 +25,18 @@ from .harness import (
 if TYPE_CHECKING:
     from trio.testing import MockClock
 
-LEVELS = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")
+    from trimcp.types import LoggingLevel
+
+LEVELS: tuple[LoggingLevel, ...] = (
+    "debug",
+    "info",
+    "notice",
+    "warning",
+    "error",
+    "critical",
+    "alert",
+    "emergency",
+)
 
 
 def chatting() -> Server[Any]:
@@ -44,7 +55,7 @@ async def heard(script: Script, **meta: Any) -> list[str]:
     """The levels of the messages about one call."""
     asked = script.calling("chat", None, **meta)
     await script.send(asked)
-    levels = []
+    levels: list[str] = []
     while True:
         message = await script.receive()
         if message.get("id") == asked["id"]:
@@ -125,7 +136,7 @@ async def test_messages_before_the_answer(autojump_clock: MockClock) -> None:
 
 
 async def test_levels_of_the_client(autojump_clock: MockClock) -> None:
-    """LOG-02: a client that wants to hear says so: once, or with every request."""
+    """LOG-02, LOG-06: a client that wants to hear says so: once, or with every request."""
     said: list[Any] = []
 
     async def hear(message: Any) -> None:

@@ -97,7 +97,7 @@ async def test_invalid_cursors(revision: str, cursor: Any, autojump_clock: MockC
         await script.expect_silence()
 
 
-VERBS = {
+VERBS: dict[str, tuple[str, Message]] = {
     "list_tools": ("tools", {"inputSchema": {"type": "object"}}),
     "list_prompts": ("prompts", {}),
     "list_resources": ("resources", {"uri": "a:b"}),
@@ -108,7 +108,7 @@ VERBS = {
 @pytest.mark.parametrize("verb", VERBS)
 @both_eras
 async def test_the_client_turns_pages(revision: str, verb: str, autojump_clock: MockClock) -> None:
-    """PAGE-04, PAGE-05, PAGE-06, PAGE-07, PAGE-08: of any size, with any cursor, to the one without."""
+    """PAGE-04, PAGE-05, PAGE-06, PAGE-07, PAGE-08: of any size, with any cursor."""
     key, parts = VERBS[verb]
     pages: list[tuple[list[str], str | None]] = [
         (["a"], ""),
@@ -122,7 +122,7 @@ async def test_the_client_turns_pages(revision: str, verb: str, autojump_clock: 
         for names, following in pages:
             asked = await to.line.receive()
             cursors.append(asked.get("params", {}).get("cursor"))
-            answer: Message = {key: [{"name": name, **parts} for name in names]}
+            answer: Message = {key: [{"name": name} | parts for name in names]}
             if following is not None:
                 answer["nextCursor"] = following
             await to.line.send(result(asked, answer))
@@ -161,9 +161,9 @@ async def test_a_cursor_may_come_twice(revision: str, autojump_clock: MockClock)
     async with facing(revision) as to:
         call = to.start(to.client.list_prompts)
         for turn in range(4):
-            listed = {"prompts": [{"name": f"{turn}"}]} | (
-                {"nextCursor": "more"} if turn < 3 else {}
-            )
+            listed: Message = {"prompts": [{"name": f"{turn}"}]}
+            if turn < 3:
+                listed["nextCursor"] = "more"
             await to.line.send(result(await to.line.receive(), listed))
         assert [each.name for each in await call.get()] == ["0", "1", "2", "3"]
 

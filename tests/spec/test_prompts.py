@@ -171,7 +171,7 @@ async def test_suggestions(revision: str, autojump_clock: MockClock) -> None:
         assert many["values"] == [str(number) for number in range(100)]
         assert (many["total"], many["hasMore"]) == (250, True)
         # An argument that nobody completes has no suggestions.
-        other = {"argument": {"name": "lines", "value": ""}}
+        other: Message = {"argument": {"name": "lines", "value": ""}}
         none = (await complete(script, **other))["result"]["completion"]
         assert none["values"] == []
 

@@ -127,7 +127,7 @@ async def asked(to: Facing, revision: str, method: str, params: Message | None) 
 @every_revision
 async def test_what_the_client_declares(revision: str, autojump_clock: MockClock) -> None:
     """SAMP-01, SAMP-02, ROOT-01: what it has callbacks for."""
-    pinned = {} if revision == STATELESS else {"revision": revision}
+    pinned: dict[str, Any] = {} if revision == STATELESS else {"revision": revision}
     async with facing(revision, **pinned) as to:
         assert declared_by(to) == {}
     async with facing(revision, sampling=think, roots=["/projects/one"], **pinned) as to:

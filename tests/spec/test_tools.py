@@ -252,7 +252,8 @@ async def test_arguments_are_checked(revision: str, autojump_clock: MockClock) -
             assert "$" in text_of(answer)
         assert ran == []
         assert "isError" not in (await script.call("given", {"n": 1}))["result"]
-        for params in ({}, {"name": 5}, {"name": "add", "arguments": []}, [], 5):
+        wrong: list[Any] = [{}, {"name": 5}, {"name": "add", "arguments": []}, [], 5]
+        for params in wrong:
             message = script.message("tools/call")
             wire = params | message.get("params", {}) if isinstance(params, dict) else params
             answer = await script.ask(message | {"params": wire})
@@ -377,7 +378,8 @@ async def test_the_client_checks_results(revision: str, autojump_clock: MockCloc
         assert (await (await given("good", structuredContent={"n": 1})).get()).is_error is None
         assert (await (await given("good", isError=True)).get()).is_error is True
         await (await given("plain")).get()
-        for parts in ({"structuredContent": {"n": "x"}}, {"structuredContent": {}}, {}):
+        bad: list[Message] = [{"structuredContent": {"n": "x"}}, {"structuredContent": {}}, {}]
+        for parts in bad:
             await (await given("good", **parts)).fails(ProtocolViolation)
 
 
@@ -385,7 +387,13 @@ async def test_the_client_checks_results(revision: str, autojump_clock: MockCloc
 async def test_the_client_checks_the_shape(revision: str, autojump_clock: MockClock) -> None:
     """TOOL-18: a malformed result is no result."""
     async with facing(revision) as to:
-        for wrong in ({}, {"content": 5}, {"content": [{"type": "text"}]}, {"content": [{}]}):
+        answers: list[Message] = [
+            {},
+            {"content": 5},
+            {"content": [{"type": "text"}]},
+            {"content": [{}]},
+        ]
+        for wrong in answers:
             call = to.start(to.client.call_tool, "x")
             await to.line.send(result(await to.line.receive(), wrong))
             await call.fails(ProtocolViolation)

@@ -234,6 +234,28 @@ trio.run(server.serve_stdio)
 """
 
 
+SECRET = """
+import os, trio
+from trimcp import Server
+server = Server("secret")
+
+@server.tool
+async def credentials() -> str:
+    return os.environ["CREDENTIALS"]
+
+trio.run(server.serve_stdio)
+"""
+
+
+async def test_credentials_come_from_the_environment() -> None:
+    """TRAN-07: the client hands them to the process, and nothing about them to the wire."""
+    argv = [sys.executable, "-c", SECRET]
+    with trio.fail_after(60):
+        async with open_stdio_client(argv, env={"CREDENTIALS": "open sesame"}) as client:
+            answer = await client.call_tool("credentials")
+    assert answer.content == (TextContent("open sesame"),)
+
+
 async def test_standard_error_is_no_error() -> None:
     """STDIO-04, TRAN-06: a client reads it, keeps it away from the wire, and concludes nothing."""
     said: list[str] = []

@@ -118,7 +118,7 @@ async def test_extensions_of_the_server(autojump_clock: MockClock) -> None:
     """VER-05: a server that has some is asked with the core protocol."""
 
     async def welcome(line: Line) -> None:
-        capabilities = {"tools": {}, "extensions": {"com.example/extra": {}}}
+        capabilities: Message = {"tools": {}, "extensions": {"com.example/extra": {}}}
         await line.send(result(await line.receive(), discovered(capabilities=capabilities)))
 
     async with facing(STATELESS, welcome=welcome) as to:
@@ -237,7 +237,7 @@ async def test_both_eras_on_one_line(autojump_clock: MockClock) -> None:
 
 async def test_nothing_is_remembered(autojump_clock: MockClock) -> None:
     """STATE-01: neither a session's capabilities nor those of an earlier request count."""
-    can = {"elicitation": {}}
+    can: Message = {"elicitation": {}}
     async with talking(asking(), "2025-11-25", can) as script:
         script.revision = STATELESS
         yes = await script.call("ask")
@@ -300,7 +300,7 @@ YES: Message = {"action": "accept", "content": {"sure": True}}
 async def test_related_requests_over_other_connections(autojump_clock: MockClock) -> None:
     """STATE-03, STATE-04: a question may be answered over another connection."""
     server = asking()
-    can = {"elicitation": {}}
+    can: Message = {"elicitation": {}}
     async with (
         server.application(signals=False),
         talking(server, STATELESS, can) as first,
@@ -312,7 +312,7 @@ async def test_related_requests_over_other_connections(autojump_clock: MockClock
 
 async def test_related_requests_to_other_processes(autojump_clock: MockClock) -> None:
     """STATE-03, STATE-04: the state says all; whoever has the key goes on with it."""
-    can = {"elicitation": {}}
+    can: Message = {"elicitation": {}}
     async with talking(asking(state_keys=[KEY]), STATELESS, can) as first:
         question = await first.call("ask")
     async with talking(asking(state_keys=[KEY]), STATELESS, can) as second:

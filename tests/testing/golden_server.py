@@ -24,17 +24,14 @@ from trimcp.types import (
 ICON = Icon("https://example.org/icon.png", mime_type="image/png", sizes=("48x48",))
 
 
+# Without docstrings: whether they become descriptions is up to pydantic's version.
 @dataclass
 class Name:
-    """What a form asks for."""
-
     name: str
 
 
 @dataclass
 class Point:
-    """What a tool returns."""
-
     x: int
     y: int
 

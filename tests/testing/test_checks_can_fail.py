@@ -293,10 +293,13 @@ class CrashesWhenCancelled(Flawless):
     async def deliver(
         self, feed: trio.MemorySendChannel[list[Incoming]], batch: list[Incoming]
     ) -> None:
+        sent = False
         try:
             await feed.send(batch)
-        except trio.Cancelled:
-            raise RuntimeError("cannot be cancelled") from None
+            sent = True
+        finally:
+            if not sent:
+                raise RuntimeError("cannot be cancelled")
 
 
 class LeavesADescriptor(Flawless):

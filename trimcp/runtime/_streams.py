@@ -70,8 +70,8 @@ async def drain(
             send, receive = trio.open_memory_channel[Any](0)
             nursery.start_soon(_pump, generator, send)
             with receive:
-                return await _consume(receive, on_chunk)
-    raise AssertionError("unreachable")
+                result = await _consume(receive, on_chunk)
+    return result
 
 
 async def _pump(generator: AsyncGenerator[Any, None], send: trio.MemorySendChannel[Any]) -> None:

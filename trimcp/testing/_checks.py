@@ -212,21 +212,23 @@ async def _gone(open_pair: OpenPair) -> None:
             await first.leave()
 
 
+async def _send_on(channel: MessageChannel) -> None:
+    """Send until that is over."""
+    try:
+        while True:
+            await channel.outbox.send(message(0, 10_000))
+    except (trio.BrokenResourceError, trio.ClosedResourceError):
+        return
+
+
 async def _own_end(open_pair: OpenPair) -> None:
     """Leaving an end wakes whoever still reads or sends there."""
-
-    async def send_on(channel: MessageChannel) -> None:
-        try:
-            while True:
-                await channel.outbox.send(message(0, 10_000))
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            return
 
     async with pair_of(open_pair) as (first, _), trio.open_nursery() as nursery:
         nursery.start_soon(_ended, first.channel)
         await wait_blocked()
         await flood(first.channel)
-        nursery.start_soon(send_on, first.channel)
+        nursery.start_soon(_send_on, first.channel)
         await wait_blocked()
         nursery.start_soon(first.leave)
 
@@ -262,8 +264,9 @@ async def _cancelled_receive(open_pair: OpenPair) -> None:
     async with pair_of(open_pair) as (first, second), trio.open_nursery() as nursery:
         nursery.start_soon(send_slowly, first.channel)
         while len(found) < len(sent):
-            with trio.CancelScope() as scope:
-                nursery.start_soon(cancel_soon, scope)
+            scope = trio.CancelScope()
+            nursery.start_soon(cancel_soon, scope)
+            with scope:
                 found += await second.channel.incoming.receive()
             if len(found) < len(sent):
                 # Waiting in between lets time pass under an autojump clock.
@@ -317,15 +320,11 @@ async def _cancelled(open_pair: OpenPair) -> None:
         async for _ in channel.incoming:
             pass
 
-    async def write(channel: MessageChannel) -> None:
-        while True:
-            await channel.outbox.send(message(0, 10_000))
-
     for reading in (False, True):
         with leaving_nothing():
             async with trio.open_nursery() as nursery, pair_of(open_pair) as (first, second):
                 for end in (first, second):
-                    nursery.start_soon(write, end.channel)
+                    nursery.start_soon(_send_on, end.channel)
                     if reading:
                         nursery.start_soon(read, end.channel)
                 for _ in range(100):
