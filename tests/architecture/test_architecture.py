@@ -410,7 +410,7 @@ def texts(*nodes: ast.expr | None) -> set[str]:
 def test_the_wire_is_spelt_in_one_place() -> None:
     spellers = {module.name for module in modules() if SPELLING.fullmatch(module.name)}
     # The command line's own JSON documents borrow the wire's names.
-    documents = {"cli._inspect", "cli._listing"}
+    documents = {"cli._inspect", "cli._list", "cli._listing"}
     assert breaches(spellings, but=spellers | documents) == [
         "errors: requiredCapabilities",  # the data of an error, on the floor below
     ]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def text_of(*words: str | Path) -> str:
     """What a call prints as text; it must not fail."""
-    done = run("call", "--output", "text", *words)
+    done = run_here("call", "--output", "text", *words)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout
 
@@ -28,7 +28,8 @@ def text_of(*words: str | Path) -> str:
 
 
 def test_a_file(demo: Path) -> None:
-    assert text_of(demo, "add", "a=2", "b=3") == "5\n"
+    done = run("call", "--output", "text", demo, "add", "a=2", "b=3")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "5\n", "")
 
 
 def test_an_object_in_a_file(tmp_path: Path) -> None:
@@ -150,7 +151,7 @@ def test_a_failing_tool(demo_address: str) -> None:
 
 
 def test_a_failing_tool_for_programs(demo_address: str) -> None:
-    done = run("call", demo_address, "fail")
+    done = run_here("call", demo_address, "fail")
     assert done.returncode == 1
     assert json.loads(done.stdout)["isError"] is True
     assert done.stderr == "This is no good.\nTry something else.\n"
@@ -190,7 +191,7 @@ def test_a_silent_server_is_given_up(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("revision", ["2024-11-05", "2026-07-28"])
 def test_a_pinned_revision(demo_address: str, revision: str) -> None:
-    done = run("call", "--revision", revision, demo_address, "add", "a=1")
+    done = run_here("call", "--revision", revision, demo_address, "add", "a=1")
     document = json.loads(done.stdout)
     assert document["content"] == [{"type": "text", "text": "2"}]
     assert ("structuredContent" in document) == (revision == "2026-07-28")

@@ -14,9 +14,10 @@ import pytest
 
 from trimcp import open_client
 
-from .harness import COMMAND, is_one_line, run, running, screen
+from .harness import COMMAND, is_one_line, run, run_here, running, screen
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 SERVER = """
@@ -77,15 +78,27 @@ async def test_one_server_with_two_names_is_one_server(tmp_path: Path) -> None:
         ("", "import nowhere_to_be_found", "line 1: ModuleNotFoundError"),
     ],
 )
+@pytest.mark.usefixtures("restored_modules")
 def test_what_cannot_be_served_is_said_in_a_line(
     tmp_path: Path, name: str, text: str, words: str
 ) -> None:
     file = write(tmp_path / "app.py", text)
-    done = run("run", f"{file}{name}")
+    done = run_here("run", f"{file}{name}")
     assert done.returncode == 1
     assert is_one_line(done.stderr), done.stderr
     assert words in done.stderr
     assert done.stdout == ""
+
+
+@pytest.fixture
+def restored_modules(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Loading a file leaves traces."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setattr(sys, "argv", [*sys.argv])
+    known = set(sys.modules)
+    yield
+    for name in set(sys.modules) - known:
+        del sys.modules[name]
 
 
 def test_no_such_file() -> None:

@@ -120,9 +120,8 @@ def test_a_form_is_filled_in_field_by_field(demo: Path, revision: str) -> None:
     }
 
 
-@pytest.mark.parametrize("revision", REVISIONS)
-def test_an_empty_line_takes_the_default(demo_address: str, revision: str) -> None:
-    with screen("call", "--revision", revision, demo_address, "ask") as terminal:
+def test_an_empty_line_takes_the_default(demo_address: str) -> None:
+    with screen("call", demo_address, "ask") as terminal:
         # Typed ahead: the lines are kept for the questions to come.
         terminal.wait_for("sure (")
         terminal.type("no\n1\n\n\n\n")
