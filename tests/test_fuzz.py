@@ -30,9 +30,13 @@ from trimcp.protocol import HANDSHAKE_REVISIONS, LATEST, META_PREFIX, Revision
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = pytest.mark.skipif(
-    not SPEC.is_dir(), reason="the specification's schemas are not beside this repository"
-)
+pytestmark = [
+    pytest.mark.skipif(
+        not SPEC.is_dir(), reason="the specification's schemas are not beside this repository"
+    ),
+    # A failure is made as small as can be before it is shown, which takes minutes.
+    pytest.mark.timeout(1200),
+]
 
 LIMITS = Limits(nesting=NESTING, message_bytes=MESSAGE_BYTES, parked_seconds=60)
 

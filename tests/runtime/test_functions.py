@@ -544,6 +544,7 @@ def test_structured_results(annotation: Any, value: Any, expected: Any, kind: An
     function = compiled(tool)
     assert function.output_schema is not None
     assert function.output_schema.get("type") == kind
+    assert "title" not in function.output_schema
     result = function.result(value)
     assert structured(result) == expected
     assert json.loads(text(result)) == expected

@@ -103,6 +103,8 @@ def flaws_of_row(row: Row) -> list[str]:
         flaws.append(f"unknown side {side!r}")
     if not is_range(revisions):
         flaws.append(f"unknown revisions {revisions!r}")
+    if "deviation:" in shown and not level.startswith("SHOULD"):
+        flaws.append("deviates, though it must not")
     if not row.nodes and not row.has_reason:
         flaws.append(f"has neither a test nor a reason: {shown!r}")
     for node in row.nodes:
@@ -188,6 +190,7 @@ def row(**changed: str) -> str:
         ({"shown": "`tests/spec/test_no.py::test_no`"}, "there is no"),
         ({"shown": f"{GOOD}, `tests/spec/test_ping.py::test_no`"}, "there is no"),
         ({"shown": "`tests/spec/harness.py::talking`"}, "there is no"),
+        ({"shown": "deviation: the reason, in a sentence that says it"}, "deviates"),
         ({"id": "ping"}, "is no id"),
         ({"requirement": ""}, "requires nothing"),
         ({"level": "MAY"}, "unknown level"),
@@ -208,7 +211,7 @@ def test_a_row_that_will_not_do(changed: dict[str, str], flaw: str) -> None:
     "changed",
     [
         {},
-        {"shown": "deviation: the reason, in a sentence that can be understood"},
+        {"level": "SHOULD", "shown": "deviation: the reason, in a sentence that says it"},
         {"shown": f"{GOOD}; not met: the other half is missing, since nobody wrote it"},
         {"revisions": "to 2025-11-25"},
         {"revisions": "since 2025-06-18"},

@@ -84,8 +84,9 @@ class Prepared:
         """Name the answers that no form asked for, which may be mistyped."""
         if self._asked is None:
             return
-        for key in self._given.keys() - self._asked:
-            self._say(f"--answer {key}: no question has this field")
+        for key in self._given:
+            if key not in self._asked:
+                self._say(f"--answer {key}: no question has this field")
 
     def _read(self, fields: Sequence[Field]) -> tuple[dict[str, Any], list[str]]:
         """The values by name, and what is wrong."""

@@ -12,7 +12,7 @@ import attrs
 import trio
 from msgspec import Raw
 
-from trimcp.errors import RegistrationError, ToolError
+from trimcp.errors import INVALID_PARAMS, RegistrationError, RequestError, ToolError
 from trimcp.protocol import codec_for
 from trimcp.runtime import HANDED_OVER, BadArguments, Frame, Function, compile_function
 from trimcp.types import UNSET, CallToolResult, TextContent, Tool
@@ -60,9 +60,12 @@ class RegisteredTool:
         """
         if shape.is_retry and handed_over(application, frame, replay=self.replay):
             return HANDED_OVER
-        arguments = shape.arguments
+        arguments = shape.arguments if isinstance(shape.arguments, Raw) else None
+        if arguments is not None and not _is_object(arguments):
+            # No model could mend this: the request itself is malformed (Tools, Error Handling).
+            raise RequestError(INVALID_PARAMS, "invalid params: arguments must be an object")
         try:
-            bound = self.function.bind(arguments if isinstance(arguments, Raw) else None)
+            bound = self.function.bind(arguments)
         except BadArguments as error:
             text = f"Invalid arguments for tool {self.description.name}:\n{error}"
             return CallToolResult((TextContent(text),), is_error=True)
@@ -86,6 +89,10 @@ class RegisteredTool:
             return result
         value = codec_for(revision).structured(result.structured_content, schema)
         return attrs.evolve(result, structured_content=value)
+
+
+def _is_object(raw: Raw) -> bool:
+    return bytes(raw)[:1] == b"{"
 
 
 def make_tool(
