@@ -239,14 +239,14 @@ def run(
 # -- tests ------------------------------------------------------------------------------------
 
 
-@examples(400)
+@examples(200)
 @given(pieces=streams((LATEST,)).flatmap(chunks))
 def test_stateless(pieces: list[bytes]) -> None:
     run(make_server(threads=False), pieces, None)
 
 
 @pytest.mark.parametrize("session", HANDSHAKE_REVISIONS, ids=str)
-@examples(150)
+@examples(80)
 @given(data=st.data())
 def test_session(session: Revision, data: st.DataObject) -> None:
     """With requests of the other era between those of the session."""
