@@ -206,6 +206,8 @@ async def converse(
     async with trio.open_nursery() as nursery:
         nursery.start_soon(talk.read)
         await nursery.start(server.serve_stream, talk.theirs)
+        await trio.testing.wait_all_tasks_blocked()
+        idle = trio.lowlevel.current_statistics().tasks_living
         for piece in [*pieces, last_request(session)]:
             await talk.ours.send_all(piece)
             await trio.lowlevel.checkpoint()
@@ -213,9 +215,12 @@ async def converse(
         if mocked:
             # The clock jumps over it once nobody has anything left to do: now all has come.
             await trio.sleep(10 * LIMITS.parked_seconds)
+        await trio.testing.wait_all_tasks_blocked()
         numbers = server.statistics()
+        busy = trio.lowlevel.current_statistics().tasks_living - idle
         assert numbers.connections == 1, "the connection lives"
         assert numbers.in_flight <= len(expected.unsure)
+        assert busy == numbers.in_flight, "a task for each request that is not answered"
         assert (numbers.outbox_bytes, numbers.parked, numbers.threads) == (0, 0, 0)
         await talk.ours.send_eof()
     assert server.statistics().connections == 0

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from tests.protocol.test_schemas import check, definitions
 from tests.strategies import JSON_OBJECTS, JSON_VALUES, payloads
 from trimcp import types as t
+from trimcp.errors import LIMIT_EXCEEDED, PARSE_ERROR
 from trimcp.protocol import LATEST, META_PREFIX, Era, Revision, codec_for
 
 if TYPE_CHECKING:
@@ -101,10 +102,13 @@ def params_of(shape: Any, revision: Revision) -> SearchStrategy[Message]:
 @st.composite
 def requests(draw: DrawFn, revision: Revision) -> Message:
     """A valid request of any method that clients have in the revision."""
-    method: Method = draw(st.sampled_from(list(revision.client_requests.values())))
+    known = revision.client_requests
+    names = [*known, *LIKELY, *["tools/call"] * 5]
+    method: Method = known[draw(st.sampled_from(names))]
     params = params_of(method.params, revision)
     if method.name in LIKELY:
-        params = LIKELY[method.name] | params
+        likely = LIKELY[method.name]
+        params = st.one_of(likely, likely, likely, params)
     wire = dict(draw(params))
     meta = draw(metas(revision))
     if meta:
@@ -270,10 +274,10 @@ def streams(draw: DrawFn, revisions: tuple[Revision, ...]) -> bytes:
     for _ in range(draw(st.integers(1, 6))):
         revision = draw(st.sampled_from(revisions))
         message: Any = draw(messages(revision))
-        if draw(st.integers(0, 5)) == 0:
+        if draw(st.integers(0, 3)) == 3:
             message = [message, *draw(st.lists(messages(revision), max_size=2))]
         data = draw(spoilt(message)).encode("utf-8", "surrogatepass")
-        if draw(st.integers(0, 3)) == 0:
+        if draw(st.integers(0, 3)) == 3:
             data = draw(damaged(data))
         stream += data + draw(SEPARATORS)
     return stream
@@ -299,6 +303,8 @@ class Deserved:
         may: How many more messages might be answered under it.
         unsure: Ids of requests that need not be answered: they are cancelled, or never end.
         asked: The method and revision of each request, by id.
+        unreadable: Lines that are no JSON, each of which deserves an error without an id.
+        oversized: Lines that are too long and no answers, each of which deserves an error.
     """
 
     must: collections.Counter[RequestId] = attrs.field(factory=collections.Counter)
@@ -307,6 +313,8 @@ class Deserved:
     asked: dict[RequestId, set[tuple[str, Revision]]] = attrs.field(
         factory=lambda: collections.defaultdict(set)
     )
+    unreadable: int = 0
+    oversized: int = 0
 
 
 def deserved(stream: bytes, session: Revision | None) -> Deserved:
@@ -319,7 +327,8 @@ def deserved(stream: bytes, session: Revision | None) -> Deserved:
         try:
             value = read_strictly(line)
         except ValueError:
-            continue  # answered without an id
+            found.unreadable += bool(line.strip())
+            continue
         if not isinstance(value, list):
             _expect(found, value, session)
         elif session is not None and session.batches:
@@ -351,9 +360,14 @@ def _expect(found: Deserved, message: Any, session: Revision | None) -> None:
             found.unsure.add(cancelled)
 
 
+HEAD = re.compile(rb'\s*\{\s*"jsonrpc"\s*:\s*"2\.0"\s*,\s*"id"\s*:\s*(-?\d+|"[^"]*")\s*,\s*"(\w*)')
+
+
 def _expect_oversized(found: Deserved, line: bytes) -> None:
     """It is refused; under its id only where that stands at the beginning."""
-    head = re.match(rb'[^{]*\{\s*"jsonrpc"\s*:\s*"2\.0"\s*,\s*"id"\s*:\s*(-?\d+|"[^"]*")', line)
+    head = HEAD.match(line)
+    if head is None or head[2] not in (b"result", b"error"):
+        found.oversized += 1
     if head is not None:
         try:
             found.may[json.loads(head[1])] += 1
@@ -404,6 +418,7 @@ def check_output(output: bytes, expected: Deserved, session: Revision | None) ->
     """Fail unless each request has had its one answer, and each answer is allowed."""
     assert output.endswith(b"\n") or not output
     answers: collections.Counter[RequestId] = collections.Counter()
+    codes: collections.Counter[int] = collections.Counter()
     for line in output.splitlines():
         value = json.loads(line, parse_constant=_no_constant)
         if isinstance(value, list):
@@ -412,8 +427,11 @@ def check_output(output: bytes, expected: Deserved, session: Revision | None) ->
             assert value
         for message in value if isinstance(value, list) else [value]:
             identity = check_message(message, expected, session)
+            codes[message.get("error", {}).get("code", 0)] += 1
             if identity is not None:
                 answers[identity] += 1
+    assert codes[PARSE_ERROR] >= expected.unreadable
+    assert codes[LIMIT_EXCEEDED] >= expected.oversized
     for identity, count in expected.must.items():
         least = 0 if identity in expected.unsure else count
         assert least <= answers[identity] <= count + expected.may[identity], identity

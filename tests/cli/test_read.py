@@ -84,7 +84,7 @@ def test_a_server_without_resources_is_not_asked(tmp_path: Path) -> None:
 
 
 def test_bytes_that_are_none(tmp_path: Path) -> None:
-    contents = {"contents": [{"uri": "x://1", "blob": "aGVsbG8*"}]}
+    contents = {"contents": [{"uri": "x://1", "blob": "aGVs*bG8="}]}
     modest = Modest(tmp_path, {"resources": {}}, {"resources/read": contents})
     done = run_here("read", "--output", "raw", "x://1", "--", *modest.command)
     assert (done.returncode, done.stdout) == (1, "")

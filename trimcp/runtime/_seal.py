@@ -83,7 +83,7 @@ class Seal:
             try:
                 plain = cipher.decrypt(box[:_NONCE], box[_NONCE:], None)
                 return msgspec.msgpack.decode(plain, type=State)
-            except (InvalidTag, ValueError):
+            except (InvalidTag, ValueError, msgspec.DecodeError):
                 continue
         raise InvalidState
 
