@@ -28,8 +28,16 @@ from trimcp.errors import (
     ToolError,
 )
 from trimcp.limits import Limits
-from trimcp.runtime import Final, Header
-from trimcp.server import Context, Server, Statistics
+from trimcp.runtime import Final, Header, InputRequired, NonceStore
+from trimcp.server import (
+    Context,
+    Server,
+    Statistics,
+    form_question,
+    roots_question,
+    sampling_question,
+    url_question,
+)
 
 __all__ = [
     "AnswerRefused",
@@ -39,11 +47,13 @@ __all__ = [
     "Final",
     "Forbidden",
     "Header",
+    "InputRequired",
     "LimitExceeded",
     "Limits",
     "MCPError",
     "MissingCapability",
     "NoCommonRevision",
+    "NonceStore",
     "NotServing",
     "ProcessDied",
     "ProtocolViolation",
@@ -55,12 +65,16 @@ __all__ = [
     "Statistics",
     "ToolError",
     "client_for",
+    "form_question",
     "open_client",
     "open_memory_client",
     "open_stdio_client",
     "open_stream_client",
     "open_tcp_client",
     "open_unix_client",
+    "roots_question",
+    "sampling_question",
+    "url_question",
 ]
 
 __version__ = "0.1.0"

@@ -55,7 +55,7 @@ NURSERIES = {
 
 #: Where exceptions of handlers and connections end. Elsewhere they are let through.
 BOUNDARIES = {
-    "runtime._peer.Peer._answer": "one request",
+    "runtime._boundary.contained": "one request",
     "server._server.Server._serve_connection": "one connection over a socket",
 }
 

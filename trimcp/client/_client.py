@@ -281,9 +281,6 @@ class Client(Verbs):
         with frame.peer.answering():
             return await self._answerer.handle(frame)
 
-    def ended(self, frame: Frame) -> None:
-        """Clients ask the server nothing while they answer it."""
-
     def notified(self, peer: Peer, method: str, params: Raw | None) -> None:
         """A notification that concerns no single call."""
         try:

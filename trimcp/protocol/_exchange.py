@@ -94,6 +94,11 @@ class Exchange:
         """Whether an answer may still be sent."""
         return self.state is OPEN
 
+    @property
+    def is_answered(self) -> bool:
+        """Whether an answer was given, other than to say that there is none."""
+        return self.state is ExchangeState.ANSWERED
+
     def encode(self, payload: Any) -> Wire:
         """A payload in wire form, in the revision of this exchange."""
         return codec_for(self.terms.revision).encode(payload)

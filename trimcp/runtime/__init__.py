@@ -4,7 +4,7 @@ from ._calls import ProgressCallback
 from ._contents import prompt_result, read_result
 from ._conversations import flaw_of_conversation
 from ._failures import failure_of
-from ._frame import Frame
+from ._frame import Frame, Home, Retried
 from ._functions import (
     BadArguments,
     Function,
@@ -14,8 +14,10 @@ from ._functions import (
     convert,
     to_json,
 )
-from ._parking import Answers, Parking, Questions
-from ._peer import HANDED_OVER, Handlers, Peer, method_not_found
+from ._input_required import InputRequired
+from ._nonces import MemoryNonceStore, NonceStore
+from ._parking import Job, Parking
+from ._peer import Handlers, Peer, method_not_found
 from ._schemas import InvalidSchema, SchemaChecker
 from ._seal import Seal
 from ._streams import Final, drain, in_threads
@@ -23,20 +25,23 @@ from ._templates import InvalidTemplate, UriTemplate, compile_template
 from ._threads import ToolThreads
 
 __all__ = [
-    "HANDED_OVER",
-    "Answers",
     "BadArguments",
     "Final",
     "Frame",
     "Function",
     "Handlers",
     "Header",
+    "Home",
+    "InputRequired",
     "InvalidSchema",
     "InvalidTemplate",
+    "Job",
+    "MemoryNonceStore",
+    "NonceStore",
     "Parking",
     "Peer",
     "ProgressCallback",
-    "Questions",
+    "Retried",
     "SchemaChecker",
     "Seal",
     "ToolThreads",

@@ -1,36 +1,72 @@
-"""One run of a handler: what it is answering right now, and how to stop it."""
+"""What a handler is answering right now, and how to stop it."""
 
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
+import attrs
 import trio
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
     from trimcp.protocol import Exchange
 
-    from ._parking import Questions
     from ._peer import Peer
+    from ._questions import Questions
+    from ._seal import State
 
-__all__ = ["Frame"]
+__all__ = ["Frame", "Home", "Retried"]
+
+
+class Home(Protocol):
+    """Where a handler that may ask lives: a nursery that outlasts its request.
+
+    Attributes:
+        parked: The handlers here that wait for their client's next round.
+    """
+
+    parked: set[Frame]
+
+    def start_soon(self, function: Callable[..., Awaitable[Any]], *args: Any) -> None:
+        """Start a task there."""
+
+
+@attrs.frozen
+class Retried:
+    """What a request brings from an earlier round.
+
+    Attributes:
+        responses: The answers, by key; None if it brings none.
+        state: The state that they are for, if it came with them.
+        kept: What the handler wanted back.
+    """
+
+    responses: Mapping[str, Any] | None = None
+    state: State | None = None
+    kept: Any = None
+
+
+_NOTHING: Final = Retried()
 
 
 class Frame:
-    """A handler's task and the exchange it is answering.
+    """A running handler and the exchange it answers.
 
-    In the stateless era a handler that asks the client outlives its exchange: the question
-    ends the exchange, and the answers come with another one. The frame is the holder through
-    which everything that belongs to the *current* round is reached, since the task and its
-    context variables stay those of the first.
+    Every request has one: its *round*, which is over when the exchange is. In the stateless era
+    a handler that may ask the client outlives its round, since a question ends the exchange and
+    the answers come with another one; it has a frame of its own, which is bound to each round in
+    turn. All that belongs to the current round is reached through the frame, since the task and
+    its context variables stay those of the first.
 
     Attributes:
-        home: The connection in whose nursery the task lives.
         peer: The connection of the current round.
-        exchange: The current round.
+        exchange: The current round's.
         scope: Cancels the handler.
-        questions: What the handler has asked so far, once it has asked anything.
-        lost_state: The client brought a state whose frame is gone.
+        handler: The frame that this round belongs to, where it is not this one.
+        questions: What the handler has asked so far, where it may ask.
+        retry: What its first round brought.
         timer: Bounds the handler's running time, where it is bounded; see `pause`.
         data: Room for the role that runs the handler.
     """
@@ -38,38 +74,47 @@ class Frame:
     __slots__ = (
         "_pauses",
         "_remaining",
+        "_round",
         "data",
         "exchange",
-        "home",
-        "lost_state",
+        "handler",
         "peer",
         "questions",
+        "retry",
         "scope",
         "timer",
     )
 
     def __init__(self, peer: Peer, exchange: Exchange) -> None:
-        self.home = peer
         self.peer = peer
         self.exchange = exchange
-        self.lost_state = False
         self.scope = trio.CancelScope()
+        self.handler: Frame | None = None
         self.questions: Questions | None = None
+        self.retry = _NOTHING
         self.timer: trio.CancelScope | None = None
+        self.data: Any = None
+        self._round: Frame | None = None
         self._pauses = 0
         self._remaining = 0.0
-        self.data: Any = None
-        exchange.owner = self
 
     def cancel(self, reason: str) -> None:
         """Stop the handler."""
         self.scope.cancel(reason=reason)
 
-    def rebind(self, peer: Peer, exchange: Exchange) -> None:
-        """Another round begins: from now on this is what the handler answers."""
-        self.peer = peer
-        self.exchange = exchange
-        exchange.owner = self
+    def bind(self, round_: Frame) -> None:
+        """A round begins: from now on its exchange is what the handler answers."""
+        if self._round is not None:
+            self._round.handler = None
+        self._round = round_
+        round_.handler = self
+        self.peer = round_.peer
+        self.exchange = round_.exchange
+
+    def end_round(self) -> None:
+        """The round is over. If its client was not told how to go on, nobody will."""
+        if self.handler is not None and not self.exchange.is_answered:
+            self.handler.cancel("its request was cancelled")
 
     def pause(self) -> None:
         """Stop the timer: the handler waits for the client's answer."""
@@ -85,23 +130,3 @@ class Frame:
             self._pauses -= 1
             if self._pauses == 0:
                 self.timer.deadline = trio.current_time() + self._remaining
-
-    @property
-    def is_parked(self) -> bool:
-        """Whether the handler waits for the client's next round."""
-        return self.questions is not None and self.questions.is_parked
-
-    async def wait_round(self) -> bool:
-        """The handler has ended between two rounds: keep its outcome for the next one.
-
-        Returns:
-            Whether the next round came; otherwise nobody wants the outcome any more.
-        """
-        assert self.questions is not None
-        if self.scope.cancel_called:
-            return False
-        self.scope = trio.CancelScope(deadline=self.questions.deadline)
-        with self.scope:
-            await self.questions.resumed.wait()
-            return True
-        return False

@@ -14,10 +14,9 @@ Specification: 2026-07-28, Multi Round-Trip Requests.
 
 from __future__ import annotations
 
-import collections
-import os
+import math
 import time
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import trio
@@ -26,84 +25,110 @@ from trimcp.errors import INVALID_PARAMS, INVALID_REQUEST, RequestError
 from trimcp.protocol import InvalidShape, read_retry, subject_of
 from trimcp.types import InputRequest, InputRequiredResult
 
+from ._boundary import Failed, contained
+from ._frame import Frame, Retried
+from ._questions import Answers, Delivery, Question, Questions
 from ._seal import InvalidState, State, digest_of
 
 if TYPE_CHECKING:
-    from trimcp.limits import Limits
+    from collections.abc import Awaitable, Callable, Mapping
 
-    from ._frame import Frame
+    from trimcp.limits import Limits
+    from trimcp.protocol import Exchange
+
+    from ._nonces import NonceStore
     from ._seal import Seal
 
-__all__ = ["Answers", "Parking", "Questions"]
-
-#: Digest of the question (None if the client volunteered the answer) and the answer, by key.
-Answers: TypeAlias = dict[str, tuple[str | None, dict[str, Any]]]
+__all__ = ["Job", "Parking"]
 
 
-@attrs.define(eq=False)
-class Question:
-    """One open question.
+@attrs.frozen(eq=False)
+class Job:
+    """A handler that may ask.
 
     Attributes:
-        request: What the client is asked.
-        digest: What the answer is matched by.
-        answered: Set once the answer is there.
-        answer: The client's result in wire form.
+        work: Runs it.
+        replay: Whether it may run again from the top with recorded answers.
+        single_use: Whether each state that it gave out is accepted only once.
     """
 
-    request: InputRequest
-    digest: str
-    answered: trio.Event = attrs.field(factory=trio.Event)
-    answer: dict[str, Any] | None = None
-
-
-@attrs.define(eq=False)
-class Questions:
-    """What one frame has asked so far.
-
-    Attributes:
-        id: Names the frame in sealed states.
-        answers: The answers so far, by key.
-        pending: The open questions, by key.
-        is_parked: Whether the frame has no exchange and waits for the next round.
-        deadline: When the wait is over.
-        resumed: Set when the next round begins.
-    """
-
-    id: str = attrs.field(factory=lambda: os.urandom(16).hex())
-    answers: Answers = attrs.field(factory=dict)
-    pending: dict[str, Question] = attrs.field(factory=dict)
-    is_parked: bool = False
-    deadline: float = 0.0
-    resumed: trio.Event = attrs.field(factory=trio.Event)
-    _asked: collections.Counter[str] = attrs.field(factory=collections.Counter)
-
-    def name(self, key: str | None, digest: str) -> str:
-        """The key of a question: the handler's own or its digest, and its occurrence."""
-        base = key or digest
-        self._asked[base] += 1
-        count = self._asked[base]
-        return base if count == 1 else f"{base}-{count}"
+    work: Callable[[Frame], Awaitable[Any]]
+    replay: bool
+    single_use: bool
 
 
 class Parking:
-    """The frames of one application that have asked something.
+    """The handlers of one application that may ask.
 
     Args:
         seal: Seals the states.
         limits: `parked` and `parked_seconds` are used.
+        nonces: Remembers the states that may be used only once.
     """
 
-    def __init__(self, seal: Seal, limits: Limits) -> None:
+    def __init__(self, seal: Seal, limits: Limits, nonces: NonceStore) -> None:
         self._seal = seal
         self._limits = limits
+        self._nonces = nonces
         self._frames: dict[str, Frame] = {}
         self._waiting: dict[str, Frame] = {}
 
     @property
     def waiting(self) -> int:
-        """How many frames wait for an answer."""
+        """How many handlers wait for an answer."""
         return len(self._waiting)
+
+    # -- rounds ---------------------------------------------------------------------------
+
+    async def run(self, round_: Frame, job: Job) -> Any:
+        """Answer a request: start its handler, or let the one go on that waits for it.
+
+        Returns:
+            What the handler returned, or an `InputRequiredResult` if it asks.
+
+        Raises:
+            RequestError: The request brings a state that cannot be used.
+            BaseException: What the handler raised.
+        """
+        retry = await self._read_retry(round_.exchange, job)
+        state = retry.state
+        waiting = None if state is None or state.frame is None else self._frames.get(state.frame)
+        if waiting is not None and not waiting.scope.cancel_called:
+            delivery = self._resume(waiting, round_, retry.responses or {})
+        elif state is not None and state.frame is not None and not job.replay:
+            raise RequestError(
+                INVALID_PARAMS,
+                "state lost: the handler that asked is gone; ask again from the start",
+            )
+        else:
+            delivery = self._start(round_, job, retry)
+        return await delivery.take()
+
+    def _start(self, round_: Frame, job: Job, retry: Retried) -> Delivery:
+        questions = Questions(round_.peer.home, _recorded(retry))
+        frame = Frame(round_.peer, round_.exchange)
+        frame.data = round_.data
+        frame.retry = retry
+        frame.questions = questions
+        frame.bind(round_)
+        self._frames[questions.id] = frame
+        questions.home.start_soon(self._live, frame, questions, job)
+        return questions.delivery
+
+    async def _live(self, frame: Frame, questions: Questions, job: Job) -> None:
+        """The handler's task: from its first round to its last."""
+        outcome: Any = None
+        try:
+            outcome = await contained(frame, job.work)
+            if questions.is_parked and not await _wait_round(frame, questions):
+                outcome = None
+        finally:
+            questions.home.parked.discard(frame)
+            self._frames.pop(questions.id, None)
+            self._waiting.pop(questions.id, None)
+            questions.delivery.put(outcome)
+
+    # -- asking ---------------------------------------------------------------------------
 
     async def ask(self, frame: Frame, request: InputRequest, key: str | None) -> dict[str, Any]:
         """Ask the client and wait for the answer.
@@ -119,7 +144,11 @@ class Parking:
         Raises:
             RequestError: The question is not the one that the recorded answer answers.
         """
-        questions = self._questions_of(frame)
+        questions = frame.questions
+        if questions is None:
+            raise RequestError(
+                INVALID_REQUEST, "only a handler with a Context parameter may ask the client"
+            )
         digest = digest_of(frame.exchange.encode(request))
         name = questions.name(key, digest)
         recorded = questions.answers.get(name)
@@ -142,36 +171,28 @@ class Parking:
         assert question.answer is not None
         return question.answer
 
-    def _questions_of(self, frame: Frame) -> Questions:
-        if frame.questions is None:
-            frame.questions = Questions()
-        self._frames[frame.questions.id] = frame
-        return frame.questions
-
     def _park(self, frame: Frame, questions: Questions) -> None:
-        """End the exchange with every open question, and let the frame wait."""
-        open_questions = {
+        """End the round with every open question, and let the handler wait."""
+        asked = {
             name: question
             for name, question in questions.pending.items()
             if not question.answered.is_set()
         }
-        exchange = frame.exchange
-        data = exchange.answer(
-            InputRequiredResult(
-                input_requests={
-                    name: question.request for name, question in open_questions.items()
-                },
-                request_state=self._seal.seal(self._state(frame, questions, open_questions)),
-            )
+        digests = {name: question.digest for name, question in asked.items()}
+        answers = {
+            name: (digest or "", answer) for name, (digest, answer) in questions.answers.items()
+        }
+        result = InputRequiredResult(
+            input_requests={name: question.request for name, question in asked.items()},
+            request_state=self._sealed(frame.exchange, questions.id, digests, answers),
         )
         questions.is_parked = True
         questions.resumed = trio.Event()
         questions.deadline = trio.current_time() + self._limits.parked_seconds
         frame.scope.deadline = questions.deadline
-        frame.home.parked.add(frame)
+        questions.home.parked.add(frame)
         self._waiting[questions.id] = frame
-        frame.peer.send_nowait(data)
-        frame.peer.settle()
+        questions.delivery.put(result)
         if len(self._waiting) > self._limits.parked:
             self._evict()
 
@@ -180,59 +201,65 @@ class Parking:
         oldest = next(iter(self._waiting))
         self._waiting.pop(oldest).cancel("too many handlers wait for answers")
 
-    def _state(
-        self, frame: Frame, questions: Questions, open_questions: dict[str, Question]
-    ) -> State:
-        exchange = frame.exchange
-        return State(
-            frame=questions.id,
-            method=exchange.method,
-            subject=digest_of(subject_of(exchange.params)),
-            principal=None,
-            expires=time.time() + self._limits.parked_seconds,
-            questions={name: question.digest for name, question in open_questions.items()},
-            answers={
-                name: (digest or "", answer) for name, (digest, answer) in questions.answers.items()
-            },
-        )
-
-    def take_retry(self, frame: Frame) -> Answers | None:
-        """Look at what a new request brings from an earlier round.
+    def keep(
+        self, exchange: Exchange, requests: dict[str, InputRequest], kept: Any
+    ) -> InputRequiredResult:
+        """The questions of a handler that does not wait: its retry runs it from the top.
 
         Args:
-            frame: The frame of the new request.
+            exchange: The current round.
+            requests: The questions, by key.
+            kept: What it wants back with the answers: anything that is JSON, or None.
+        """
+        return InputRequiredResult(
+            input_requests=requests or None,
+            request_state=self._sealed(exchange, None, {}, {}, kept),
+        )
 
-        Returns:
-            None if a waiting frame has taken over the exchange; otherwise the answers that the
-            new frame starts with, mostly none.
+    def _sealed(
+        self,
+        exchange: Exchange,
+        handler: str | None,
+        questions: dict[str, str],
+        answers: dict[str, tuple[str, dict[str, Any]]],
+        kept: Any = None,
+    ) -> str:
+        return self._seal.seal(
+            State(
+                frame=handler,
+                method=exchange.method,
+                subject=digest_of(subject_of(exchange.params)),
+                principal=None,
+                expires=time.time() + self._limits.parked_seconds,
+                questions=questions,
+                answers=answers,
+                kept=kept,
+            )
+        )
+
+    # -- retries --------------------------------------------------------------------------
+
+    async def _read_retry(self, exchange: Exchange, job: Job) -> Retried:
+        """Look at what a request brings from an earlier round.
 
         Raises:
-            RequestError: The state is forged, expired, or for another request.
+            RequestError: The state is forged, expired, used up, or for another request.
         """
         try:
-            retry = read_retry(frame.exchange.params)
+            retry = read_retry(exchange.params)
         except InvalidShape as error:
             raise RequestError(INVALID_PARAMS, f"invalid params: {error}") from None
-        responses = retry.responses if isinstance(retry.responses, dict) else {}
+        responses = retry.responses if isinstance(retry.responses, dict) else None
         if not isinstance(retry.request_state, str):
-            return {name: (None, response) for name, response in responses.items()}
-        state = self._open(retry.request_state, frame)
-        waiting = self._frames.get(state.frame)
-        if waiting is not None and not waiting.scope.cancel_called:
-            self._resume(waiting, frame, responses)
-            return None
-        answers: Answers = {
-            name: (digest or None, answer) for name, (digest, answer) in state.answers.items()
-        }
-        for name, digest in state.questions.items():
-            if name in responses:
-                answers[name] = (digest, responses[name])
-        frame.lost_state = True
-        return answers
+            return Retried(responses)
+        state = self._open(retry.request_state, exchange)
+        left = state.expires - time.time()
+        if job.single_use and not await self._nonces.use(state.nonce, left):
+            raise RequestError(INVALID_PARAMS, "requestState has already been used")
+        return Retried(responses, state, state.kept)
 
-    def _open(self, text: str, frame: Frame) -> State:
+    def _open(self, text: str, exchange: Exchange) -> State:
         """Unseal a state and check that it belongs to this request."""
-        exchange = frame.exchange
         try:
             state = self._seal.open(text)
         except InvalidState:
@@ -246,18 +273,19 @@ class Parking:
             raise RequestError(INVALID_PARAMS, "requestState belongs to another request")
         return state
 
-    def _resume(self, frame: Frame, newcomer: Frame, responses: dict[str, dict[str, Any]]) -> None:
-        """The next round: the waiting frame takes over the new exchange and gets its answers."""
+    def _resume(
+        self, frame: Frame, round_: Frame, responses: Mapping[str, dict[str, Any]]
+    ) -> Delivery:
+        """The next round: the handler takes over its exchange and gets its answers."""
         questions = frame.questions
         assert questions is not None
+        superseded = RequestError(INVALID_REQUEST, "superseded by a later retry")
+        questions.delivery.put(Failed(superseded))
+        questions.delivery = delivery = Delivery()
+        frame.bind(round_)
         if not questions.is_parked:
             # The client sent its retry again, believing the first one lost.
-            frame.peer.send_nowait(
-                frame.exchange.fail(INVALID_REQUEST, "superseded by a later retry")
-            )
-            frame.rebind(newcomer.peer, newcomer.exchange)
-            return
-        frame.rebind(newcomer.peer, newcomer.exchange)
+            return delivery
         self._unpark(frame, questions)
         for name, question in questions.pending.items():
             if name in responses and not question.answered.is_set():
@@ -268,16 +296,39 @@ class Parking:
             self._park(frame, questions)
         else:
             questions.resumed.set()
+        return delivery
 
     def _unpark(self, frame: Frame, questions: Questions) -> None:
         questions.is_parked = False
-        frame.scope.deadline = float("inf")
-        frame.home.parked.discard(frame)
+        frame.scope.deadline = math.inf
+        questions.home.parked.discard(frame)
         self._waiting.pop(questions.id, None)
 
-    def forget(self, frame: Frame) -> None:
-        """The frame has ended."""
-        if frame.questions is not None:
-            frame.home.parked.discard(frame)
-            self._frames.pop(frame.questions.id, None)
-            self._waiting.pop(frame.questions.id, None)
+
+def _recorded(retry: Retried) -> Answers:
+    """The answers that a new handler starts with."""
+    responses = retry.responses or {}
+    if retry.state is None:
+        return {name: (None, response) for name, response in responses.items()}
+    answers: Answers = {
+        name: (digest or None, answer) for name, (digest, answer) in retry.state.answers.items()
+    }
+    for name, digest in retry.state.questions.items():
+        if name in responses:
+            answers[name] = (digest, responses[name])
+    return answers
+
+
+async def _wait_round(frame: Frame, questions: Questions) -> bool:
+    """The handler has ended between two rounds: keep its outcome for the next one.
+
+    Returns:
+        Whether the next round came; otherwise nobody wants the outcome any more.
+    """
+    if frame.scope.cancel_called:
+        return False
+    frame.scope = trio.CancelScope(deadline=questions.deadline)
+    with frame.scope:
+        await questions.resumed.wait()
+        return True
+    return False

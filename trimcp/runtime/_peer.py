@@ -41,6 +41,7 @@ from trimcp.protocol import (
 )
 from trimcp.transports import MessageChannel, Oversized
 
+from ._boundary import Failed, contained
 from ._calls import Pending, ProgressCallback
 from ._failures import failure_of
 from ._frame import Frame
@@ -51,14 +52,13 @@ if TYPE_CHECKING:
     from msgspec import Raw
 
     from trimcp.limits import Limits
-    from trimcp.protocol import Event, Terms
+    from trimcp.protocol import Event, Exchange, Terms
 
-__all__ = ["HANDED_OVER", "Handlers", "Peer"]
+    from ._frame import Home
+
+__all__ = ["Handlers", "Peer"]
 
 logger = logging.getLogger("trimcp.connection")
-
-#: What a handler returns when another frame has taken over its exchange.
-HANDED_OVER: Final = object()
 
 
 class Handlers(Protocol):
@@ -66,9 +66,6 @@ class Handlers(Protocol):
 
     def handle(self, frame: Frame) -> Awaitable[Any]:
         """Handle one request; return a payload or raise."""
-
-    def ended(self, frame: Frame) -> None:
-        """A handler that has asked something has ended. Must not block or raise."""
 
     def notified(self, peer: Peer, method: str, params: Raw | None) -> None:
         """A notification that concerns no single exchange. Must not block or raise."""
@@ -87,6 +84,7 @@ class Peer:
 
     Attributes:
         parked: Handlers whose tasks live here and wait for the client's next round.
+        home: Where handlers that may ask live; here, unless somebody says otherwise.
         explain_loss: Makes the error for calls whose answer can no longer come.
         data: Room for the role.
     """
@@ -104,6 +102,7 @@ class Peer:
         self.channel = channel
         self.data: Any = None
         self.parked: set[Frame] = set()
+        self.home: Home = self
         self.explain_loss: Callable[[str], ConnectionLost] = ConnectionLost
         self._handlers = handlers
         self._limits = limits
@@ -252,31 +251,23 @@ class Peer:
             # An answer that nobody reads takes as much room as a handler.
             self.send_nowait(exchange.fail(LIMIT_EXCEEDED, f"more than {limit} requests in flight"))
             return
-        self._tasks.start_soon(self._answer, Frame(self, exchange))
+        frame = exchange.owner = Frame(self, exchange)
+        self._tasks.start_soon(self._answer, frame)
 
     async def _answer(self, frame: Frame) -> None:
         """Run the handler and send its outcome. Nothing but Cancelled leaves here."""
-        outcome: Any = None
         try:
-            try:
-                with frame.scope:
-                    outcome = await self._handlers.handle(frame)
-            except* (trio.Cancelled, KeyboardInterrupt, GeneratorExit):
-                raise
-            except* BaseException as group:
-                # Also what is no `Exception`: SystemExit, a panic in a Rust library.
-                outcome = failure_of(frame.exchange, group)
-            if outcome is HANDED_OVER or (frame.is_parked and not await frame.wait_round()):
-                return
-            await frame.peer.finish(_close(frame, outcome))
+            outcome = await contained(frame, self._handlers.handle)
+            if isinstance(outcome, Failed):
+                outcome = failure_of(frame.exchange, outcome.error)
+            await self.finish(_close(frame.exchange, outcome))
         finally:
-            if frame.questions is not None:
-                self._handlers.ended(frame)
-                if frame.peer is not self and frame.exchange.is_open:
-                    # The last round came over another connection, which lives on.
-                    frame.peer.send_nowait(
-                        frame.exchange.fail(INTERNAL_ERROR, "the handler was cancelled")
-                    )
+            frame.end_round()
+
+    def start_soon(self, function: Callable[..., Awaitable[Any]], *args: Any) -> None:
+        """Start a task in the connection's nursery, while there is one."""
+        if self._tasks is not None:
+            self._tasks.start_soon(function, *args)
 
     async def finish(self, data: bytes | None) -> None:
         """Send the answer that ended an exchange. A checkpoint only where there is no room."""
@@ -390,9 +381,8 @@ class Peer:
         logger.debug("ignored: %s", event.reason)
 
 
-def _close(frame: Frame, outcome: Any) -> bytes | None:
-    """The bytes that answer the frame's exchange, if it may still be answered."""
-    exchange = frame.exchange
+def _close(exchange: Exchange, outcome: Any) -> bytes | None:
+    """The bytes that answer the exchange, if it may still be answered."""
     if outcome is None and exchange.is_open:
         outcome = RequestError(INTERNAL_ERROR, "cancelled by the server")
     try:

@@ -38,15 +38,19 @@ class State(msgspec.Struct, array_like=True):
         expires: When it lapses, in seconds of the wall clock.
         questions: The digest of each open question, by key.
         answers: The digest and the answer of each answered question, by key.
+        kept: What a handler that returned its questions wants back; nobody waits for these.
+        nonce: Tells this state from every other.
     """
 
-    frame: str
+    frame: str | None
     method: str
     subject: str
     principal: str | None
     expires: float
     questions: dict[str, str]
     answers: dict[str, tuple[str, dict[str, Any]]]
+    kept: Any = None
+    nonce: str = msgspec.field(default_factory=lambda: os.urandom(_NONCE).hex())
 
 
 class Seal:

@@ -69,7 +69,7 @@ class Application:
         self.server = server
         self.explicit = explicit
         self.value: Any = None
-        self.parking = Parking(Seal(server.state_keys), server.limits)
+        self.parking = Parking(Seal(server.state_keys), server.limits, server.nonces)
         self.threads = ToolThreads(server.limits)
         self.peers: dict[Peer, float] = {}
         self.is_closing = False
@@ -194,10 +194,6 @@ class Application:
     def handle(self, frame: Frame) -> Awaitable[Any]:
         """Handle one request."""
         return handle(self, frame)
-
-    def ended(self, frame: Frame) -> None:
-        """A handler that has asked something has ended."""
-        self.parking.forget(frame)
 
     def notified(self, peer: Peer, method: str, params: Raw | None) -> None:
         """A notification that concerns no single exchange."""

@@ -5,49 +5,43 @@ Specification: Elicitation; Sampling; Roots; 2026-07-28, Multi Round-Trip Reques
 
 from __future__ import annotations
 
-import re
-import uuid
-from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from trimcp.errors import (
-    INVALID_PARAMS,
-    INVALID_REQUEST,
-    AnswerRefused,
-    MissingCapability,
-    RequestError,
-)
-from trimcp.protocol import DecodeError, Era, InvalidShape, codec_for, read_object
-from trimcp.runtime import BadArguments, compile_form, flaw_of_conversation
-from trimcp.types import (
-    CreateMessageRequestParams,
-    CreateMessageResult,
-    ElicitRequestFormParams,
-    ElicitRequestURLParams,
-    ElicitResult,
-    InputRequest,
-    ListRootsResult,
-    Root,
-    SamplingCapability,
-    SamplingMessage,
-    TextContent,
+from trimcp.errors import INVALID_PARAMS, INVALID_REQUEST, AnswerRefused, RequestError
+from trimcp.protocol import Era, InvalidShape, read_object
+from trimcp.types import CreateMessageResult, ElicitResult, InputRequest, ListRootsResult, Root
+
+from ._questions import (
+    MAX_TOKENS,
+    decode_answer,
+    form_question,
+    lacking,
+    read_answer,
+    read_form,
+    roots_question,
+    sampling_question,
+    url_question,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from trimcp.protocol import Revision
     from trimcp.runtime import Frame
-    from trimcp.types import IncludeContext, JSONObject, ModelPreferences, Tool, ToolChoice
+    from trimcp.types import (
+        IncludeContext,
+        JSONObject,
+        ModelPreferences,
+        SamplingMessage,
+        Tool,
+        ToolChoice,
+    )
 
     from ._application import Application
 
-__all__ = ["Asking"]
+__all__ = ["Asking", "ask_by_request"]
 
 AskedT = TypeVar("AskedT")
-ResultT = TypeVar("ResultT")
-
-_MAX_TOKENS: Final = 1000
-
-_URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]+")
 
 
 class Asking:
@@ -103,19 +97,8 @@ class Asking:
 
         Specification: Elicitation, Form Mode.
         """
-        form = compile_form(asked)
-        declared = self._frame.exchange.terms.capabilities.elicitation
-        # An empty declaration means forms.
-        if declared is None or (declared.form is None and declared.url is not None):
-            raise self._lacking("ask its user (elicitation)", {"elicitation": {"form": {}}})
-        params = ElicitRequestFormParams(message, form.schema)
-        result = await self._ask("elicitation/create", params, ElicitResult, key)
-        if result.action != "accept":
-            raise AnswerRefused(result.action)
-        try:
-            return form.read(result.content or {})
-        except BadArguments as error:
-            raise RequestError(INVALID_PARAMS, f"the answer does not fit: {error}") from None
+        wire = await self._ask(form_question(message, asked), key)
+        return read_form(self._revision, wire, asked)
 
     async def elicit_url(self, message: str, url: str, *, key: str | None = None) -> None:
         """Ask the user to visit a URL, for what must not pass through the client.
@@ -133,13 +116,8 @@ class Asking:
 
         Specification: Elicitation, URL Mode (since 2025-11-25).
         """
-        if not _URL.fullmatch(url):
-            raise ValueError(f"{url!r} is no absolute URL")
-        declared = self._frame.exchange.terms.capabilities.elicitation
-        if declared is None or declared.url is None:
-            raise self._lacking("send its user to a URL", {"elicitation": {"url": {}}})
-        params = ElicitRequestURLParams(message, url, elicitation_id=str(uuid.uuid4()))
-        result = await self._ask("elicitation/create", params, ElicitResult, key)
+        wire = await self._ask(url_question(message, url), key)
+        result = decode_answer(self._revision, wire, ElicitResult)
         if result.action != "accept":
             raise AnswerRefused(result.action)
 
@@ -149,7 +127,7 @@ class Asking:
         self,
         messages: str | SamplingMessage | Sequence[str | SamplingMessage],
         *,
-        max_tokens: int = _MAX_TOKENS,
+        max_tokens: int = MAX_TOKENS,
         system_prompt: str | None = None,
         temperature: float | None = None,
         stop_sequences: Sequence[str] | None = None,
@@ -185,36 +163,20 @@ class Asking:
 
         Specification: Sampling (deprecated in 2026-07-28).
         """
-        declared = self._frame.exchange.terms.capabilities.sampling
-        if declared is None:
-            raise self._lacking("sample a model", {"sampling": {}})
-        if declared.tools is None and (tools is not None or tool_choice is not None):
-            raise self._lacking("sample a model with tools", {"sampling": {"tools": {}}})
-        wants_context = include_context not in (None, "none")
-        if wants_context and declared.context is None and self._knows_context:
-            raise self._lacking("add its servers' context", {"sampling": {"context": {}}})
-        conversation = _conversation(messages)
-        if (flaw := flaw_of_conversation(conversation)) is not None:
-            raise ValueError(flaw)
-        params = CreateMessageRequestParams(
-            conversation,
-            max_tokens,
-            model_preferences,
-            system_prompt,
-            include_context,
-            temperature,
-            stop_sequences,
-            metadata,
-            tools,
-            tool_choice,
+        question = sampling_question(
+            messages,
+            max_tokens=max_tokens,
+            system_prompt=system_prompt,
+            temperature=temperature,
+            stop_sequences=stop_sequences,
+            model_preferences=model_preferences,
+            include_context=include_context,
+            metadata=metadata,
+            tools=tools,
+            tool_choice=tool_choice,
         )
-        return await self._ask("sampling/createMessage", params, CreateMessageResult, key)
-
-    @property
-    def _knows_context(self) -> bool:
-        """Whether clients of this revision declare that they can add context."""
-        hidden = self._frame.exchange.terms.revision.hidden.get(SamplingCapability, ())
-        return "context" not in hidden
+        wire = await self._ask(question, key)
+        return decode_answer(self._revision, wire, CreateMessageResult)
 
     async def list_roots(self, *, key: str | None = None) -> list[Root]:
         """Ask the client which directories and files it wants to be worked on.
@@ -224,62 +186,85 @@ class Asking:
 
         Specification: Roots (deprecated in 2026-07-28).
         """
-        if self._frame.exchange.terms.capabilities.roots is None:
-            raise self._lacking("list its roots", {"roots": {}})
-        result = await self._ask("roots/list", None, ListRootsResult, key)
-        return list(result.roots)
+        wire = await self._ask(roots_question(), key)
+        return list(decode_answer(self._revision, wire, ListRootsResult).roots)
+
+    # -- answers to questions that were returned ----------------------------------------------
+
+    @property
+    def input_responses(self) -> Mapping[str, Any] | None:
+        """The answers that this run was started with, as they stand on the wire, by key.
+
+        None where the client brought none; see `InputRequired`.
+        """
+        return self._frame.retry.responses
+
+    @overload
+    def input_response(self, key: str, asked: type[AskedT]) -> AskedT | None: ...
+
+    @overload
+    def input_response(self, key: str, asked: Any) -> Any: ...
+
+    def input_response(self, key: str, asked: Any) -> Any:
+        """The answer to a question of an `InputRequired`, or None if it did not come.
+
+        Args:
+            key: The question's key.
+            asked: What the form asked for; `CreateMessageResult` or `ListRootsResult` for the
+                other questions, `ElicitResult` for the bare answer to an elicitation.
+
+        Raises:
+            AnswerRefused: The user declined or dismissed the form.
+            RequestError: The answer is malformed or does not fit.
+        """
+        wire = (self._frame.retry.responses or {}).get(key)
+        return None if wire is None else read_answer(self._revision, wire, asked)
+
+    @property
+    def request_state(self) -> Any:
+        """The `state` of the `InputRequired` that led to this run, or None."""
+        return self._frame.retry.kept
 
     # -- how ------------------------------------------------------------------------------
 
-    def _lacking(self, what: str, required: dict[str, Any]) -> RequestError:
-        """The error for a client that did not declare what the question needs."""
-        flaw = f"this needs a client that can {what}"
-        if self._frame.exchange.terms.revision.era is Era.STATELESS:
-            return MissingCapability(flaw, required)
-        return RequestError(INVALID_REQUEST, flaw)
+    @property
+    def _revision(self) -> Revision:
+        # The round that brought an answer may be of another revision than the first.
+        return self._frame.exchange.terms.revision
 
-    async def _ask(self, method: str, params: Any, cls: type[ResultT], key: str | None) -> ResultT:
+    async def _ask(self, question: InputRequest, key: str | None) -> dict[str, Any]:
         """Put a question to the client in the way of the request's era."""
         exchange = self._frame.exchange
-        revision = exchange.terms.revision
-        if revision.era is Era.HANDSHAKE:
-            wire = await self._ask_by_request(method, params)
-        elif exchange.method not in revision.multi_round:
+        if (error := lacking(exchange.terms, question)) is not None:
+            raise error
+        if exchange.terms.revision.era is Era.HANDSHAKE:
+            return await ask_by_request(self._application, self._frame, question)
+        if exchange.method not in exchange.terms.revision.multi_round:
             raise RequestError(INVALID_REQUEST, f"{exchange.method} may not ask the client")
-        else:
-            request = InputRequest(method, params)
-            wire = await self._application.parking.ask(self._frame, request, key)
-        try:
-            # The round that brought the answer may be of another revision than the first.
-            return codec_for(self._frame.exchange.terms.revision).decode(wire, cls)
-        except DecodeError as error:
-            raise RequestError(INVALID_PARAMS, f"the answer is malformed: {error}") from None
-
-    async def _ask_by_request(self, method: str, params: Any) -> dict[str, Any]:
-        peer, exchange = self._frame.peer, self._frame.exchange
-        if method not in exchange.terms.revision.server_requests:
-            raise RequestError(INVALID_REQUEST, f"{method} is not part of this protocol revision")
-        if not peer.connection.is_initialized:
-            # Lifecycle: nothing but pings and logs before `notifications/initialized`.
-            raise RequestError(INVALID_REQUEST, "the client has not finished the handshake")
-        seconds = self._application.server.limits.parked_seconds
-        self._frame.pause()
-        try:
-            _, raw = await peer.request(method, params, terms=exchange.terms, timeout=seconds)
-        finally:
-            self._frame.resume()
-        try:
-            return read_object(raw)
-        except InvalidShape as error:
-            raise RequestError(INVALID_PARAMS, f"the answer is malformed: {error}") from None
+        return await self._application.parking.ask(self._frame, question, key)
 
 
-def _conversation(
-    messages: str | SamplingMessage | Sequence[str | SamplingMessage],
-) -> list[SamplingMessage]:
-    if isinstance(messages, str | SamplingMessage):
-        messages = [messages]
-    return [
-        SamplingMessage("user", (TextContent(each),)) if isinstance(each, str) else each
-        for each in messages
-    ]
+async def ask_by_request(
+    application: Application, frame: Frame, question: InputRequest
+) -> dict[str, Any]:
+    """Ask a client of the handshake era. Raises RequestError, RequestTimeout, ConnectionLost."""
+    peer, exchange, method = frame.peer, frame.exchange, question.method
+    if method not in exchange.terms.revision.server_requests:
+        raise RequestError(INVALID_REQUEST, f"{method} is not part of this protocol revision")
+    if not peer.connection.is_initialized:
+        # Lifecycle: nothing but pings and logs before `notifications/initialized`.
+        raise RequestError(INVALID_REQUEST, "the client has not finished the handshake")
+    frame.pause()
+    try:
+        _, raw = await peer.request(
+            method,
+            question.params,
+            terms=exchange.terms,
+            timeout=application.server.limits.parked_seconds,
+        )
+    finally:
+        frame.resume()
+    try:
+        return read_object(raw)
+    except InvalidShape as error:
+        raise RequestError(INVALID_PARAMS, f"the answer is malformed: {error}") from None

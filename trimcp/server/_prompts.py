@@ -5,22 +5,23 @@ Specification: Prompts.
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from trimcp.errors import INVALID_PARAMS, RequestError
 from trimcp.runtime import (
-    HANDED_OVER,
     BadArguments,
     Function,
+    InputRequired,
     compile_function,
     prompt_result,
 )
 from trimcp.types import Prompt, PromptArgument
 
 from ._context import Context
-from ._running import call_function, handed_over
+from ._running import call_function, run_askable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -41,11 +42,13 @@ class RegisteredPrompt:
         description: What `prompts/list` says.
         function: What runs.
         replay: Whether it may run again from the top with recorded answers.
+        single_use: Whether a state that it gave out is accepted only once.
     """
 
     description: Prompt
     function: Function
     replay: bool
+    single_use: bool
 
     async def get(
         self, application: Application, frame: Frame, arguments: Mapping[str, str]
@@ -53,13 +56,18 @@ class RegisteredPrompt:
         """Run the prompt's function.
 
         Returns:
-            A `GetPromptResult`, or the mark that another frame has taken over.
+            A `GetPromptResult`, or an `InputRequiredResult` if the prompt asks.
 
         Raises:
             RequestError: An argument is missing, unknown or malformed.
+            Exception: Whatever the prompt raises.
         """
-        if handed_over(application, frame, replay=self.replay):
-            return HANDED_OVER
+        work = functools.partial(self._run, application, arguments)
+        return await run_askable(application, frame, self, work)
+
+    async def _run(
+        self, application: Application, arguments: Mapping[str, str], frame: Frame
+    ) -> Any:
         try:
             bound = self.function.bind_text(arguments)
         except BadArguments as error:
@@ -67,6 +75,8 @@ class RegisteredPrompt:
             flaw = f"Invalid arguments for prompt {self.description.name}: {flaws}"
             raise RequestError(INVALID_PARAMS, flaw) from None
         value = await call_function(application, frame, self.function, bound)
+        if isinstance(value, InputRequired):
+            return value
         return prompt_result(value, self.description.description)
 
 
@@ -79,6 +89,7 @@ def make_prompt(
     icons: tuple[Icon, ...] | None,
     meta: dict[str, Any] | None,
     replay: bool,
+    single_use: bool,
 ) -> RegisteredPrompt:
     """Look at a prompt's function. Raises RegistrationError."""
     compiled = compile_function(function, Context, name=name, kind="prompt")
@@ -100,4 +111,4 @@ def make_prompt(
         icons=icons,
         meta=meta,
     )
-    return RegisteredPrompt(described, compiled, replay)
+    return RegisteredPrompt(described, compiled, replay, single_use)

@@ -76,6 +76,7 @@ class Registration:
         output_schema: Mapping[str, Any] | None = None,
         timeout: float | None = None,
         replay: bool = False,
+        single_use: bool = False,
     ) -> Callable[[FunctionT], FunctionT]: ...
 
     def tool(
@@ -93,6 +94,7 @@ class Registration:
         output_schema: Mapping[str, Any] | None = None,
         timeout: float | None = None,
         replay: bool = False,
+        single_use: bool = False,
     ) -> Any:
         """Register a function as a tool; used as a decorator, with or without arguments.
 
@@ -117,6 +119,10 @@ class Registration:
             replay: Whether the tool may run again from the top, with the answers it already
                 got, when the run that asked a question is gone (another process, a restart).
                 What it does before a question must then be harmless to repeat.
+            single_use: Whether each state that the client carries between two rounds of a
+                question is accepted only once. A client that repeats a request whose answer was
+                lost is then refused. Processes that share `state_keys` must share a `nonces`
+                store too.
 
         Raises:
             RegistrationError: A parameter or the result has no JSON Schema, a given schema cannot
@@ -138,6 +144,7 @@ class Registration:
                 output_schema=output_schema,
                 timeout=timeout,
                 replay=replay,
+                single_use=single_use,
             )
             self.tools.add(tool.description.name, tool)
             return function
@@ -166,6 +173,7 @@ class Registration:
         ttl_ms: int | None = None,
         cache_scope: CacheScope | None = None,
         replay: bool = False,
+        single_use: bool = False,
     ) -> Callable[[FunctionT], FunctionT]:
         """Register the function that reads a resource, or all resources of a URI template.
 
@@ -186,6 +194,7 @@ class Registration:
             ttl_ms: How long a client may keep the contents, in milliseconds (stateless era).
             cache_scope: Whether it may share them between users (stateless era).
             replay: As for tools.
+            single_use: As for tools.
 
         Raises:
             RegistrationError: The URI is taken or malformed, or does not fit the function.
@@ -208,6 +217,7 @@ class Registration:
                 ttl_ms=ttl_ms,
                 cache_scope=cache_scope,
                 replay=replay,
+                single_use=single_use,
             )
             return function
 
@@ -290,6 +300,7 @@ class Registration:
         icons: Sequence[Icon] | None = None,
         meta: Mapping[str, Any] | None = None,
         replay: bool = False,
+        single_use: bool = False,
     ) -> Callable[[FunctionT], FunctionT]: ...
 
     def prompt(
@@ -303,6 +314,7 @@ class Registration:
         icons: Sequence[Icon] | None = None,
         meta: Mapping[str, Any] | None = None,
         replay: bool = False,
+        single_use: bool = False,
     ) -> Any:
         """Register a function as a prompt; used as a decorator, with or without arguments.
 
@@ -317,6 +329,7 @@ class Registration:
             icons: Pictures of it.
             meta: The prompt's `_meta`.
             replay: As for tools.
+            single_use: As for tools.
 
         Raises:
             RegistrationError: A parameter cannot be converted, or the name is taken.
@@ -333,6 +346,7 @@ class Registration:
                 icons=None if icons is None else tuple(icons),
                 meta=None if meta is None else dict(meta),
                 replay=replay,
+                single_use=single_use,
             )
             self.prompts.add(prompt.description.name, prompt)
             return function

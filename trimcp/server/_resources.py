@@ -5,6 +5,7 @@ Specification: Resources.
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,9 +13,9 @@ import attrs
 
 from trimcp.errors import RegistrationError
 from trimcp.runtime import (
-    HANDED_OVER,
     BadArguments,
     Function,
+    InputRequired,
     InvalidTemplate,
     UriTemplate,
     compile_function,
@@ -25,7 +26,7 @@ from trimcp.types import Resource, ResourceTemplate
 
 from ._context import Context
 from ._register import Register
-from ._running import call_function, handed_over
+from ._running import call_function, run_askable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,6 +50,7 @@ class Reading:
         function: What runs.
         template: The template, or None for a single resource.
         replay: Whether the function may run again from the top with recorded answers.
+        single_use: Whether a state that it gave out is accepted only once.
         ttl_ms: How long a client may keep the contents, in milliseconds.
         cache_scope: Who may share them.
     """
@@ -57,6 +59,7 @@ class Reading:
     function: Function
     template: UriTemplate | None
     replay: bool
+    single_use: bool
     ttl_ms: int | None
     cache_scope: CacheScope | None
 
@@ -79,11 +82,21 @@ class Reading:
         """Run the function.
 
         Returns:
-            A `ReadResourceResult`, or the mark that another frame has taken over.
+            A `ReadResourceResult`, or an `InputRequiredResult` if the function asks.
+
+        Raises:
+            Exception: Whatever the function raises.
         """
-        if handed_over(application, frame, replay=self.replay):
-            return HANDED_OVER
-        value = await call_function(application, frame, self.function, arguments)
+        work = functools.partial(self._run, application, uri, arguments)
+        return await run_askable(application, frame, self, work)
+
+    async def _run(
+        self, application: Application, uri: str, arguments: dict[str, Any], frame: Frame
+    ) -> Any:
+        # A copy, since the function may run more than once.
+        value = await call_function(application, frame, self.function, dict(arguments))
+        if isinstance(value, InputRequired):
+            return value
         result = read_result(value, uri, self.description.mime_type)
         return attrs.evolve(
             result,
@@ -111,6 +124,7 @@ class ResourceRegister:
         *,
         name: str | None,
         replay: bool,
+        single_use: bool,
         ttl_ms: int | None,
         cache_scope: CacheScope | None,
         **described: Any,
@@ -131,7 +145,7 @@ class ResourceRegister:
         else:
             described.pop("size", None)
             description = ResourceTemplate(uri_template=uri, name=compiled.name, **described)
-        reading = Reading(description, compiled, template, replay, ttl_ms, cache_scope)
+        reading = Reading(description, compiled, template, replay, single_use, ttl_ms, cache_scope)
         (self.templates if is_template else self.fixed).add(uri, reading)
 
     def remove(self, uri: str) -> None:

@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
 
 import trio
 from msgspec import Raw
 
-from trimcp.errors import INVALID_PARAMS, RequestError
-from trimcp.protocol import META_CHUNK, InvalidShape, read_retry
-from trimcp.runtime import Questions, drain, in_threads, to_json
+from trimcp.protocol import META_CHUNK, read_retry
+from trimcp.runtime import InputRequired, Job, Retried, drain, in_threads, to_json
 from trimcp.types import ProgressNotificationParams
 
+from ._asking import ask_by_request
 from ._context import Context, enter_context
+from ._questions import lacking
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from trimcp.protocol import Exchange
     from trimcp.runtime import Frame, Function
+    from trimcp.types import InputRequiredResult
 
     from ._application import Application
 
-__all__ = ["call_function", "handed_over"]
+__all__ = ["call_function", "run_askable"]
 
 
 async def call_function(
@@ -53,34 +58,93 @@ async def _send_chunk(frame: Frame, chunk: Any) -> None:
     await frame.peer.send(exchange.notify("notifications/progress", params, meta))
 
 
-def handed_over(application: Application, frame: Frame, *, replay: bool) -> bool:
-    """Take what a request may bring from an earlier round of questions.
+class Askable(Protocol):
+    """What is registered of a handler that may ask its client.
+
+    Attributes:
+        function: What runs.
+        replay: Whether it may run again from the top with recorded answers.
+        single_use: Whether a state that it gave out is accepted only once.
+    """
+
+    @property
+    def function(self) -> Function: ...
+    @property
+    def replay(self) -> bool: ...
+    @property
+    def single_use(self) -> bool: ...
+
+
+async def run_askable(
+    application: Application,
+    frame: Frame,
+    handler: Askable,
+    work: Callable[[Frame], Awaitable[Any]],
+    *,
+    is_retry: bool | None = None,
+) -> Any:
+    """Run a handler; one that may ask, in a task that can outlive its request.
 
     Args:
         application: The application.
-        frame: The frame of the new request.
-        replay: Whether the function may run again from the top with recorded answers.
-
-    Returns:
-        Whether a waiting frame has taken over the exchange, so that this one has nothing to do.
+        frame: The request's round.
+        handler: How it is registered.
+        work: Runs its function for a frame.
+        is_retry: Whether the request brings something from an earlier round, if known.
 
     Raises:
-        RequestError: The state cannot be used.
+        RequestError: The request brings a state that cannot be used.
+        BaseException: What the handler raised.
     """
     exchange = frame.exchange
     if exchange.method not in exchange.terms.revision.multi_round:
-        return False
-    try:
-        if not read_retry(exchange.params).is_present:
-            return False
-    except InvalidShape as error:
-        raise RequestError(INVALID_PARAMS, f"invalid params: {error}") from None
-    answers = application.parking.take_retry(frame)
-    if answers is None:
-        return True
-    if frame.lost_state and not replay:
-        raise RequestError(
-            INVALID_PARAMS, "state lost: the handler that asked is gone; ask again from the start"
-        )
-    frame.questions = Questions(answers=answers)
-    return False
+        return await _asking_by_requests(application, frame, work)
+
+    if is_retry is None:
+        is_retry = read_retry(exchange.params).is_present
+
+    async def answer(frame: Frame) -> Any:
+        result = await work(frame)
+        return _returned(application, frame, result) if _asks(result) else result
+
+    if is_retry or _may_ask(exchange, handler.function):
+        job = Job(answer, handler.replay, handler.single_use)
+        return await application.parking.run(frame, job)
+    return await answer(frame)
+
+
+def _may_ask(exchange: Exchange, function: Function) -> bool:
+    declared = exchange.terms.capabilities
+    return function.context is not None and (
+        declared.elicitation is not None
+        or declared.sampling is not None
+        or declared.roots is not None
+    )
+
+
+def _asks(result: Any) -> TypeGuard[InputRequired]:
+    return isinstance(result, InputRequired)
+
+
+def _returned(application: Application, frame: Frame, result: InputRequired) -> InputRequiredResult:
+    """The questions that a handler returned, for a client of the stateless era."""
+    for question in result.questions.values():
+        if (error := lacking(frame.exchange.terms, question)) is not None:
+            raise error
+    return application.parking.keep(frame.exchange, dict(result.questions), result.state)
+
+
+async def _asking_by_requests(
+    application: Application, frame: Frame, work: Callable[[Frame], Awaitable[Any]]
+) -> Any:
+    """Run a handler of the handshake era, again and again while it returns questions."""
+    while True:
+        result = await work(frame)
+        if not _asks(result):
+            return result
+        responses: dict[str, Any] = {}
+        for key, question in result.questions.items():
+            if (error := lacking(frame.exchange.terms, question)) is not None:
+                raise error
+            responses[key] = await ask_by_request(application, frame, question)
+        frame.retry = Retried(responses, kept=result.state)

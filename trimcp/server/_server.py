@@ -11,6 +11,7 @@ import trio
 from trimcp import transports
 from trimcp.errors import NotServing
 from trimcp.limits import Limits
+from trimcp.runtime import MemoryNonceStore
 from trimcp.types import Implementation
 
 from ._application import Application
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
     from contextlib import AbstractAsyncContextManager
 
+    from trimcp.runtime import NonceStore
     from trimcp.types import CacheScope, Icon
 
 __all__ = ["Server"]
@@ -50,6 +52,7 @@ class Server(Registration, Generic[LifespanT]):
         state_keys: Secrets that seal what the client carries between the rounds of a question;
             the first seals, all open. Share them between processes and list old ones after
             new ones to rotate. By default a key that dies with the process.
+        nonces: Remembers what `single_use=True` allows only once; by default in this process.
         shutdown_grace: Seconds that requests in flight get at shutdown; by default 0.5 on
             stdio and 5 elsewhere.
         eof_grace: Seconds that requests in flight get after the end of standard input.
@@ -73,6 +76,7 @@ class Server(Registration, Generic[LifespanT]):
         lifespan: Callable[[Server[Any]], AbstractAsyncContextManager[LifespanT]] | None = None,
         limits: Limits | None = None,
         state_keys: Sequence[bytes] = (),
+        nonces: NonceStore | None = None,
         shutdown_grace: float | None = None,
         eof_grace: float = 5.0,
         page_size: int | None = None,
@@ -91,6 +95,7 @@ class Server(Registration, Generic[LifespanT]):
         self.limits = limits or Limits()
         self.lifespan = lifespan
         self.state_keys = tuple(state_keys)
+        self.nonces: NonceStore = nonces or MemoryNonceStore()
         self.shutdown_grace = shutdown_grace
         self.eof_grace = eof_grace
         self.page_size = page_size

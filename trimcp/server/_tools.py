@@ -5,6 +5,7 @@ Specification: Tools.
 
 from __future__ import annotations
 
+import functools
 import re
 from typing import TYPE_CHECKING, Any, Final
 
@@ -14,11 +15,11 @@ from msgspec import Raw
 
 from trimcp.errors import INVALID_PARAMS, RegistrationError, RequestError, ToolError
 from trimcp.protocol import codec_for
-from trimcp.runtime import HANDED_OVER, BadArguments, Frame, Function, compile_function
+from trimcp.runtime import BadArguments, Frame, Function, InputRequired, compile_function
 from trimcp.types import UNSET, CallToolResult, TextContent, Tool
 
 from ._context import Context
-from ._running import call_function, handed_over
+from ._running import call_function, run_askable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -42,24 +43,28 @@ class RegisteredTool:
         function: What runs.
         timeout: Seconds one call may run, or None.
         replay: Whether it may run again from the top with recorded answers.
+        single_use: Whether a state that it gave out is accepted only once.
     """
 
     description: Tool
     function: Function
     timeout: float | None
     replay: bool
+    single_use: bool
 
     async def call(self, application: Application, frame: Frame, shape: ToolCall) -> Any:
         """Run the tool for one request.
 
         Returns:
-            A `CallToolResult`, or the mark that another frame has taken over.
+            A `CallToolResult`, or an `InputRequiredResult` if the tool asks.
 
         Raises:
             Exception: Whatever the tool raises.
         """
-        if shape.is_retry and handed_over(application, frame, replay=self.replay):
-            return HANDED_OVER
+        work = functools.partial(self._run, application, shape)
+        return await run_askable(application, frame, self, work, is_retry=shape.is_retry)
+
+    async def _run(self, application: Application, shape: ToolCall, frame: Frame) -> Any:
         arguments = shape.arguments if isinstance(shape.arguments, Raw) else None
         if arguments is not None and not _is_object(arguments):
             # No model could mend this: the request itself is malformed (Tools, Error Handling).
@@ -73,6 +78,8 @@ class RegisteredTool:
             value = await call_function(application, frame, self.function, bound)
         else:
             value = await self._call_in_time(application, frame, bound, self.timeout)
+        if isinstance(value, InputRequired):
+            return value
         return self._fitted(self.function.result(value), frame.exchange.terms.revision)
 
     async def _call_in_time(
@@ -108,6 +115,7 @@ def make_tool(
     output_schema: Mapping[str, Any] | None,
     timeout: float | None,
     replay: bool,
+    single_use: bool,
 ) -> RegisteredTool:
     """Look at a tool's function. Raises RegistrationError."""
     compiled = compile_function(
@@ -127,4 +135,4 @@ def make_tool(
         icons=icons,
         meta=meta,
     )
-    return RegisteredTool(listed, compiled, timeout, replay)
+    return RegisteredTool(listed, compiled, timeout, replay, single_use)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from msgspec import Raw
 
+from trimcp.runtime._input_required import InputRequired
 from trimcp.runtime._schemas import SchemaChecker
 from trimcp.runtime._streams import Final
 from trimcp.types import (
@@ -111,6 +112,7 @@ class GivenOutput(Output):
 
 def output_of(hint: Any, label: str) -> Output:
     """How values of this annotation become results. Raises RegistrationError."""
+    hint = _without_questions(hint)
     if hint in _UNSTRUCTURED or any(_is_content(each) for each in _flatten(hint)):
         return Output()
     return AnnotatedOutput(adapter_for(hint, f"{label}, its result"))
@@ -123,6 +125,16 @@ def _promises(result: CallToolResult) -> bool:
     if result.structured_content is UNSET:
         raise ValueError("the tool promises structured content and gave none")
     return True
+
+
+def _without_questions(hint: Any) -> Any:
+    """A union without `InputRequired`, which is no result."""
+    members = typing.get_args(hint)
+    if hint is InputRequired:
+        return None
+    if InputRequired not in members:
+        return hint
+    return typing.Union[tuple(each for each in members if each is not InputRequired)]  # noqa: UP007
 
 
 def final_hint(hint: Any) -> Any:

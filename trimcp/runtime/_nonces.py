@@ -1,0 +1,57 @@
+"""States that may be used only once.
+
+Specification: 2026-07-28, Multi Round-Trip Requests, Server Requirements.
+"""
+
+from __future__ import annotations
+
+import heapq
+from typing import Protocol
+
+import trio
+
+__all__ = ["MemoryNonceStore", "NonceStore"]
+
+
+class NonceStore(Protocol):
+    """Remembers which states were used; processes that share `state_keys` share one."""
+
+    async def use(self, nonce: str, seconds: float) -> bool:
+        """Use a nonce, atomically.
+
+        Args:
+            nonce: What tells a state from every other.
+            seconds: How long it must be remembered; afterwards the state has lapsed.
+
+        Returns:
+            Whether this was its first use.
+        """
+
+
+class MemoryNonceStore:
+    """A nonce store for one process.
+
+    Args:
+        limit: Nonces remembered at once. Beyond it further ones are refused as if they had been
+            used: forgetting one would allow its second use.
+    """
+
+    def __init__(self, limit: int = 100_000) -> None:
+        self._limit = limit
+        self._used: set[str] = set()
+        self._lapsing: list[tuple[float, str]] = []
+
+    def __len__(self) -> int:
+        return len(self._used)
+
+    async def use(self, nonce: str, seconds: float) -> bool:
+        """Use a nonce. Always a checkpoint."""
+        await trio.lowlevel.checkpoint()
+        now = trio.current_time()
+        while self._lapsing and self._lapsing[0][0] <= now:
+            self._used.discard(heapq.heappop(self._lapsing)[1])
+        if nonce in self._used or len(self._used) >= self._limit:
+            return False
+        self._used.add(nonce)
+        heapq.heappush(self._lapsing, (now + seconds, nonce))
+        return True
