@@ -1,6 +1,7 @@
 """trimcp: a Trio-native, structured-concurrency runtime for the Model Context Protocol."""
 
 from trimcp.client import (
+    Changes,
     Client,
     client_for,
     open_client,
@@ -28,11 +29,21 @@ from trimcp.errors import (
     ToolError,
 )
 from trimcp.limits import Limits
-from trimcp.runtime import Final, Header, InputRequired, NonceStore
+from trimcp.protocol import (
+    Change,
+    PromptsListChanged,
+    ResourcesListChanged,
+    ResourceUpdated,
+    ToolsListChanged,
+)
+from trimcp.runtime import Bus, Final, Header, InputRequired, LocalBus, NonceStore
 from trimcp.server import (
+    CallNext,
     Context,
     Server,
+    Session,
     Statistics,
+    combine_lifespans,
     form_question,
     roots_question,
     sampling_question,
@@ -41,6 +52,10 @@ from trimcp.server import (
 
 __all__ = [
     "AnswerRefused",
+    "Bus",
+    "CallNext",
+    "Change",
+    "Changes",
     "Client",
     "ConnectionLost",
     "Context",
@@ -50,21 +65,28 @@ __all__ = [
     "InputRequired",
     "LimitExceeded",
     "Limits",
+    "LocalBus",
     "MCPError",
     "MissingCapability",
     "NoCommonRevision",
     "NonceStore",
     "NotServing",
     "ProcessDied",
+    "PromptsListChanged",
     "ProtocolViolation",
     "RegistrationError",
     "RequestError",
     "RequestTimeout",
     "ResourceNotFound",
+    "ResourceUpdated",
+    "ResourcesListChanged",
     "Server",
+    "Session",
     "Statistics",
     "ToolError",
+    "ToolsListChanged",
     "client_for",
+    "combine_lifespans",
     "form_question",
     "open_client",
     "open_memory_client",

@@ -40,6 +40,9 @@ class Limits:
             it, the one that has waited longest is cancelled. 0 turns waiting off; tools
             registered with `replay=True` still work.
         parked_seconds: How long a handler waits for such an answer, in either era.
+        subscribers: Clients' subscriptions to changes at once, over the whole server.
+        subscribed_uris: Resources that one subscription may ask about. Changes that a slow
+            client has not been told of yet are one entry each, so this bounds them too.
         stderr_bytes: The longest single line of a child's standard error kept in memory.
     """
 
@@ -52,4 +55,6 @@ class Limits:
     abandoned_threads: int = attrs.field(default=200, validator=_positive)
     parked: int = attrs.field(default=1000, validator=_not_negative)
     parked_seconds: float = attrs.field(default=600.0, validator=_positive)
+    subscribers: int = attrs.field(default=10_000, validator=_positive)
+    subscribed_uris: int = attrs.field(default=10_000, validator=_positive)
     stderr_bytes: int = attrs.field(default=64 * 1024, validator=_positive)

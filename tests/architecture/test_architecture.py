@@ -50,12 +50,15 @@ NURSERIES = {
     "client._answers.Answerer.answer_all": "the questions of one round",
     "client._open._memory_way": "the server's side of the connection",
     "client._verbs.Verbs.stream_tool": "the call whose chunks are awaited",
+    "client._listening.Listening.by_request": "the request that stays open",
+    "client._listening.Listening.by_session": "the watch on the connection",
     "runtime._streams.drain": "the generator of a streaming tool",
 }
 
 #: Where exceptions of handlers and connections end. Elsewhere they are let through.
 BOUNDARIES = {
     "runtime._boundary.contained": "one request",
+    "server._session.Session._hear": "one notification of an extension",
     "server._server.Server._serve_connection": "one connection over a socket",
 }
 

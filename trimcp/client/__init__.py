@@ -1,6 +1,7 @@
 """Clients: how they are opened, and what they can ask."""
 
 from ._client import Client
+from ._listen import Changes
 from ._open import (
     ClientOptions,
     client_for,
@@ -13,6 +14,7 @@ from ._open import (
 )
 
 __all__ = [
+    "Changes",
     "Client",
     "ClientOptions",
     "client_for",

@@ -74,6 +74,8 @@ class Answerer:
         sampling: Gives a model's answers.
         sampling_tools: Whether `sampling` understands tools.
         roots: The client's roots.
+        experimental: Capabilities outside of the specification.
+        extensions: Extensions that the client understands.
     """
 
     elicitation: ElicitationCallback | None = None
@@ -81,6 +83,8 @@ class Answerer:
     sampling: SamplingCallback | None = None
     sampling_tools: bool = False
     roots: Roots | None = None
+    experimental: Mapping[str, Any] | None = None
+    extensions: Mapping[str, Any] | None = None
 
     @property
     def capabilities(self) -> ClientCapabilities:
@@ -97,6 +101,8 @@ class Answerer:
             elicitation=elicitation,
             sampling=sampling,
             roots=None if self.roots is None else RootsCapability(list_changed=True),
+            experimental=self.experimental,
+            extensions=self.extensions,
         )
 
     async def handle(self, frame: Frame) -> Any:

@@ -20,15 +20,21 @@ from trimcp.protocol import (
     read_object,
 )
 from trimcp.runtime import Peer
-from trimcp.types import Implementation, InputRequiredResult, LoggingMessageNotificationParams
+from trimcp.types import (
+    Implementation,
+    InputRequiredResult,
+    LoggingMessageNotificationParams,
+    SubscriptionFilter,
+)
 
 from ._cache import ResponseCache, key_of
 from ._inbox import Inbox
+from ._listening import Listening
 from ._negotiation import Agreement, Offer, agree, decode_result, known_revision
 from ._verbs import Verbs
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
     from contextlib import AbstractAsyncContextManager
 
     from msgspec import Raw
@@ -40,6 +46,7 @@ if TYPE_CHECKING:
     from trimcp.types import LoggingLevel, ServerCapabilities
 
     from ._answers import Answerer
+    from ._listen import Changes
 
 __all__ = ["Client", "LogCallback", "Way"]
 
@@ -83,6 +90,7 @@ class Client(Verbs):
         self._offer = Offer(identity, answerer.capabilities, probe_timeout, timeout)
         self._cache = ResponseCache()
         self._inbox = Inbox()
+        self._listening = Listening(self)
         self._callbacks: dict[str, Callable[[Any], Awaitable[Any]]] = {}
         self._on_log = logging
         self._log_level = log_level
@@ -247,6 +255,55 @@ class Client(Verbs):
         self._agreement = attrs.evolve(self._agreement, terms=terms)
         self._peer.connection.terms = terms
 
+    # -- changes --------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def listen(
+        self,
+        *,
+        resources: Iterable[str] = (),
+        tools_list_changed: bool = False,
+        prompts_list_changed: bool = False,
+        resources_list_changed: bool = False,
+        timeout: float | None = None,
+    ) -> AsyncIterator[Changes]:
+        """Hear of changes for the duration::
+
+            async with client.listen(resources=["messages://all"]) as changes:
+                async for change in changes:
+                    ...
+
+        Several may be open at once. Changes that happened before it was entered are not told.
+
+        Args:
+            resources: URIs; each change of one is a `ResourceUpdated`.
+            tools_list_changed: Whether to hear `ToolsListChanged`.
+            prompts_list_changed: Whether to hear `PromptsListChanged`.
+            resources_list_changed: Whether to hear `ResourcesListChanged`.
+            timeout: Seconds until the server must have agreed; listening itself has no bound.
+
+        Raises:
+            ValueError: Nothing is asked for.
+            RequestError: The server refuses, or does not know a resource (handshake era; in the
+                stateless era it is left out of `changes.granted`).
+
+        Specification: 2026-07-28, Subscriptions; to 2025-11-25, Resources (Subscriptions).
+        """
+        wanted = SubscriptionFilter(
+            tools_list_changed or None,
+            prompts_list_changed or None,
+            resources_list_changed or None,
+            tuple(dict.fromkeys(resources)) or None,
+        )
+        if wanted == SubscriptionFilter():
+            raise ValueError("nothing to listen for: name resources or lists")
+        listening = self._listening
+        way = listening.by_request if self._is_stateless else listening.by_session
+        seconds = self._timeout if timeout is None else timeout
+        with unwrapping():
+            async with way(self._peer, wanted, seconds) as changes:
+                yield changes
+
     # -- what the server sends by itself ----------------------------------------------------
 
     def on_notification(self, method: str, callback: Callable[[Any], Awaitable[Any]]) -> None:
@@ -292,6 +349,7 @@ class Client(Verbs):
             logger.debug("malformed %s: %s", method, error)
             return
         self._forget_changed(method)
+        self._listening.tell(method, wire)
         callback = self._callbacks.get(method)
         if callback is not None:
             self._inbox.put(callback, wire)

@@ -59,6 +59,8 @@ class ClientOptions(TypedDict, total=False):
         probe_timeout: Seconds after which a server that does not answer `server/discover` is
             taken for one of the handshake era. Default 10.
         max_rounds: Rounds of questions that one call may take (stateless era). Default 20.
+        experimental: Capabilities outside of the specification, by name.
+        extensions: Extensions of the protocol that it understands (stateless era).
         name: How the client calls itself.
         version: Its version.
         limits: Bounds of everything that grows.
@@ -75,6 +77,8 @@ class ClientOptions(TypedDict, total=False):
     revision: str | None
     timeout: float
     probe_timeout: float
+    experimental: Mapping[str, Any] | None
+    extensions: Mapping[str, Any] | None
     name: str
     version: str
     limits: Limits
@@ -106,6 +110,8 @@ def _client(way: Any, options: ClientOptions) -> Client:
             sampling=options.get("sampling"),
             sampling_tools=options.get("sampling_tools", False),
             roots=options.get("roots"),
+            experimental=options.get("experimental"),
+            extensions=options.get("extensions"),
         ),
         name=options.get("name", "trimcp"),
         version=options.get("version", "0.1.0"),

@@ -36,6 +36,7 @@ from ._events import (
     Reply,
     RequestReceived,
     ResultReceived,
+    SubscriptionReceived,
 )
 from ._exchange import BatchAnswer, Call, Exchange
 from ._messages import (
@@ -53,7 +54,15 @@ from ._messages import (
     malformed_from_head,
 )
 from ._revisions import LATEST_HANDSHAKE, Era, find_revision
-from ._shapes import InvalidShape, Meta, read_cancelled, read_meta, read_object, read_progress
+from ._shapes import (
+    InvalidShape,
+    Meta,
+    read_cancelled,
+    read_meta,
+    read_object,
+    read_progress,
+    read_subscription,
+)
 from ._states import ExchangeEvent, SessionEvent, SessionState, next_session_state
 
 if TYPE_CHECKING:
@@ -210,6 +219,8 @@ class Connection:
                 return self._on_cancelled(message)
             if message.method == "notifications/progress":
                 return self._on_progress(message)
+            if self.role is Role.CLIENT and self._is_stateless:
+                return self._on_server_notification(message)
         except InvalidShape as error:
             # A malformed notification is ignored (Cancellation, Error Handling).
             return [Ignored(f"malformed {message.method}: {error}")]
@@ -246,6 +257,16 @@ class Connection:
         if call is None:
             return [Ignored(f"progress of no open request: token {progress.token!r}")]
         return [ProgressReceived(call, progress)]
+
+    def _on_server_notification(self, message: Notification) -> list[Event]:
+        """On a shared pipe the subscription that a notification belongs to stands in it."""
+        identity = read_subscription(message.params)
+        if identity is None:
+            return [NotificationReceived(message.method, message.params)]
+        call = self._calls.get(identity)
+        if call is None or call.method != "subscriptions/listen":
+            return [Ignored(f"{message.method} for no open subscription: id {identity!r}")]
+        return [SubscriptionReceived(call, message.method, message.params)]
 
     def _on_failure(self, message: Failure) -> list[Event]:
         call = None if message.id is None else self._take_call(message.id)

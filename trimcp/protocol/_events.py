@@ -61,6 +61,14 @@ class ProgressReceived(msgspec.Struct, gc=False):
     progress: Progress
 
 
+class SubscriptionReceived(msgspec.Struct, gc=False):
+    """A notification on the stream that a call of `subscriptions/listen` opened."""
+
+    call: Call
+    method: str
+    params: Raw | None
+
+
 class Reply(msgspec.Struct, gc=False):
     """Send these bytes; no handler is involved."""
 
@@ -81,6 +89,7 @@ Event: TypeAlias = (
     | FailureReceived
     | AnswerUnusable
     | ProgressReceived
+    | SubscriptionReceived
     | Reply
     | Ignored
 )

@@ -141,10 +141,19 @@ class Exchange:
         self._close(ExchangeEvent.DROP, None)
 
     def notify(self, method: str, payload: Any, meta: Mapping[str, Any] | None = None) -> bytes:
-        """A notification about this exchange, or b"" when it is no longer open."""
+        """A notification about this exchange, or b"" when it is no longer open.
+
+        Args:
+            method: The notification's method.
+            payload: A payload, a wire mapping, or None for none.
+            meta: Its `_meta`.
+        """
         if self.state is not OPEN:
             return b""
-        wire = {} if payload is None else self.encode(payload)
+        if payload is None:
+            wire: Wire = {}
+        else:
+            wire = dict(payload) if isinstance(payload, dict) else self.encode(payload)
         if meta:
             wire[META] = dict(meta)
         return encode_notification(method, wire)

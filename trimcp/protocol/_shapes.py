@@ -102,6 +102,18 @@ class Progress(msgspec.Struct, gc=False):
     meta: ChunkMeta | None = msgspec.field(default=None, name="_meta")
 
 
+class _Subscription(msgspec.Struct, gc=False):
+    """The `_meta` of a notification that belongs to a subscription."""
+
+    id: RequestId | UnsetType = msgspec.field(
+        default=UNSET, name="io.modelcontextprotocol/subscriptionId"
+    )
+
+
+class _Subscribed(msgspec.Struct, gc=False):
+    meta: _Subscription | UnsetType = msgspec.field(default=UNSET, name="_meta")
+
+
 _T = TypeVar("_T")
 
 NO_META: Final = Meta()
@@ -110,6 +122,7 @@ _call_decoder: Final = msgspec.json.Decoder(ToolCall)
 _retry_decoder: Final = msgspec.json.Decoder(Retry)
 _cancelled_decoder: Final = msgspec.json.Decoder(Cancelled)
 _progress_decoder: Final = msgspec.json.Decoder(Progress)
+_subscribed_decoder: Final = msgspec.json.Decoder(_Subscribed)
 _object_decoder: Final = msgspec.json.Decoder(dict[str, Any])
 
 
@@ -143,6 +156,14 @@ def read_cancelled(params: Raw | None) -> Cancelled:
 def read_progress(params: Raw | None) -> Progress:
     """The params of `notifications/progress`. Raises InvalidShape."""
     return _read(_progress_decoder, Raw(b"{}") if params is None else params)
+
+
+def read_subscription(params: Raw | None) -> RequestId | None:
+    """The subscription that a notification belongs to, or None. Raises InvalidShape."""
+    if params is None:
+        return None
+    meta = _read(_subscribed_decoder, params).meta
+    return None if isinstance(meta, UnsetType) or isinstance(meta.id, UnsetType) else meta.id
 
 
 def read_object(raw: Raw | None) -> dict[str, Any]:

@@ -1,19 +1,24 @@
 """Events to tasks: the driver of a connection, and what handlers are run with."""
 
-from ._calls import ProgressCallback
+from ._boundary import Failed, contained
+from ._bus import Bus, LocalBus
+from ._calls import Listener, ProgressCallback
 from ._contents import prompt_result, read_result
 from ._conversations import flaw_of_conversation
-from ._failures import failure_of
+from ._failures import failure_of, leaves
 from ._frame import Frame, Home, Retried
 from ._functions import (
     BadArguments,
     Function,
     Header,
+    MessageFunction,
     compile_form,
     compile_function,
+    compile_message,
     convert,
     to_json,
 )
+from ._hub import Hub, Subscriber
 from ._input_required import InputRequired
 from ._nonces import MemoryNonceStore, NonceStore
 from ._parking import Job, Parking
@@ -26,17 +31,23 @@ from ._threads import ToolThreads
 
 __all__ = [
     "BadArguments",
+    "Bus",
+    "Failed",
     "Final",
     "Frame",
     "Function",
     "Handlers",
     "Header",
     "Home",
+    "Hub",
     "InputRequired",
     "InvalidSchema",
     "InvalidTemplate",
     "Job",
+    "Listener",
+    "LocalBus",
     "MemoryNonceStore",
+    "MessageFunction",
     "NonceStore",
     "Parking",
     "Peer",
@@ -44,16 +55,20 @@ __all__ = [
     "Retried",
     "SchemaChecker",
     "Seal",
+    "Subscriber",
     "ToolThreads",
     "UriTemplate",
     "compile_form",
     "compile_function",
+    "compile_message",
     "compile_template",
+    "contained",
     "convert",
     "drain",
     "failure_of",
     "flaw_of_conversation",
     "in_threads",
+    "leaves",
     "method_not_found",
     "prompt_result",
     "read_result",

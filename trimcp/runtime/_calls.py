@@ -18,9 +18,12 @@ if TYPE_CHECKING:
 
     from trimcp.protocol import Progress
 
-__all__ = ["Pending", "ProgressCallback"]
+__all__ = ["Listener", "Pending", "ProgressCallback"]
 
 ProgressCallback: TypeAlias = "Callable[[float, float | None, str | None], Awaitable[Any]]"
+
+#: Takes a notification's method and raw params; must not block.
+Listener: TypeAlias = "Callable[[str, Raw | None], None]"
 
 
 class Pending:
@@ -32,11 +35,13 @@ class Pending:
 
     Args:
         chunks: Takes the chunks of a streaming tool. When it is full the call fails.
+        listener: Takes the notifications of a subscription.
     """
 
     __slots__ = (
         "_chunks",
         "_deadline",
+        "_listener",
         "_news",
         "_outcome",
         "_pauses",
@@ -46,8 +51,13 @@ class Pending:
         "dropped",
     )
 
-    def __init__(self, chunks: trio.MemorySendChannel[Any] | None = None) -> None:
+    def __init__(
+        self,
+        chunks: trio.MemorySendChannel[Any] | None = None,
+        listener: Listener | None = None,
+    ) -> None:
         self._chunks = chunks
+        self._listener = listener
         self._deadline = 0.0
         self._pauses = 0
         self._remaining = 0.0
@@ -77,6 +87,11 @@ class Pending:
         except trio.BrokenResourceError:
             # Nobody takes them any more; the call is about to be cancelled.
             return
+
+    def hear(self, method: str, params: Raw | None) -> None:
+        """A notification of the subscription that the call opened."""
+        if self._listener is not None:
+            self._listener(method, params)
 
     def settle(self, outcome: Raw | Exception) -> None:
         """The outcome is known; the first one counts."""

@@ -68,14 +68,14 @@ class Frame:
         questions: What the handler has asked so far, where it may ask.
         retry: What its first round brought.
         timer: Bounds the handler's running time, where it is bounded; see `pause`.
-        data: Room for the role that runs the handler.
+        afterword: What is sent after the answer, on transports where a connection is shared.
     """
 
     __slots__ = (
         "_pauses",
         "_remaining",
         "_round",
-        "data",
+        "afterword",
         "exchange",
         "handler",
         "peer",
@@ -93,7 +93,7 @@ class Frame:
         self.questions: Questions | None = None
         self.retry = _NOTHING
         self.timer: trio.CancelScope | None = None
-        self.data: Any = None
+        self.afterword: bytes | None = None
         self._round: Frame | None = None
         self._pauses = 0
         self._remaining = 0.0

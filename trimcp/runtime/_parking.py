@@ -107,7 +107,6 @@ class Parking:
     def _start(self, round_: Frame, job: Job, retry: Retried) -> Delivery:
         questions = Questions(round_.peer.home, _recorded(retry))
         frame = Frame(round_.peer, round_.exchange)
-        frame.data = round_.data
         frame.retry = retry
         frame.questions = questions
         frame.bind(round_)

@@ -37,12 +37,13 @@ from trimcp.protocol import (
     Reply,
     RequestReceived,
     ResultReceived,
+    SubscriptionReceived,
     TooLarge,
 )
 from trimcp.transports import MessageChannel, Oversized
 
 from ._boundary import Failed, contained
-from ._calls import Pending, ProgressCallback
+from ._calls import Listener, Pending, ProgressCallback
 from ._failures import failure_of
 from ._frame import Frame
 
@@ -85,6 +86,7 @@ class Peer:
     Attributes:
         parked: Handlers whose tasks live here and wait for the client's next round.
         home: Where handlers that may ask live; here, unless somebody says otherwise.
+        at_drain: Called once no new requests are taken: ends what would otherwise never end.
         explain_loss: Makes the error for calls whose answer can no longer come.
         data: Room for the role.
     """
@@ -103,6 +105,7 @@ class Peer:
         self.data: Any = None
         self.parked: set[Frame] = set()
         self.home: Home = self
+        self.at_drain: set[Callable[[], None]] = set()
         self.explain_loss: Callable[[str], ConnectionLost] = ConnectionLost
         self._handlers = handlers
         self._limits = limits
@@ -115,6 +118,7 @@ class Peer:
         self._answering = 0
         self._draining = False
         self._lost: str | None = None
+        self._has_lost = trio.Event()
 
     # -- its life -------------------------------------------------------------------------
 
@@ -149,7 +153,7 @@ class Peer:
         failure = self.channel.failure
         reason = "the peer closed the connection"
         self._lose(reason if failure is None else f"the connection broke: {failure!r}")
-        self._end_parked(reason)
+        self._end_waits(reason)
         if self._tasks is None or self._draining:
             return
         if self.channel.drains and failure is None:
@@ -164,15 +168,17 @@ class Peer:
         """Refuse new requests, let those in flight finish until the deadline, then end."""
         self._draining = True
         self._life.deadline = min(self._life.deadline, deadline)
-        self._end_parked("the server is shutting down")
+        self._end_waits("the server is shutting down")
         self.settle()
 
     def close(self) -> None:
         """End now."""
         self._life.cancel(reason="the connection was closed")
 
-    def _end_parked(self, reason: str) -> None:
-        """Nobody will bring the answers that these handlers wait for."""
+    def _end_waits(self, reason: str) -> None:
+        """End what would wait for ever: subscriptions, and handlers whose answers cannot come."""
+        for end in list(self.at_drain):
+            end()
         for frame in list(self.parked):
             frame.cancel(reason)
 
@@ -185,8 +191,14 @@ class Peer:
         """No answer can come any more: fail our own calls."""
         if self._lost is None:
             self._lost = reason
+        self._has_lost.set()
         for call in self.connection.lose_calls():
             call.owner.settle(self._loss())
+
+    async def wait_lost(self) -> ConnectionLost:
+        """Wait until no answer can come any more; return the error that says so."""
+        await self._has_lost.wait()
+        return self._loss()
 
     def _loss(self) -> ConnectionLost:
         error = self.explain_loss(self._lost or "the connection was closed")
@@ -261,6 +273,8 @@ class Peer:
             if isinstance(outcome, Failed):
                 outcome = failure_of(frame.exchange, outcome.error)
             await self.finish(_close(frame.exchange, outcome))
+            if frame.afterword is not None:
+                await self.send(frame.afterword)
         finally:
             frame.end_round()
 
@@ -305,6 +319,7 @@ class Peer:
         timeout: float = math.inf,
         on_progress: ProgressCallback | None = None,
         chunks: trio.MemorySendChannel[Any] | None = None,
+        listener: Listener | None = None,
     ) -> tuple[Call, Raw]:
         """Ask the peer; leaving cancels the request.
 
@@ -320,7 +335,7 @@ class Peer:
         """
         if self._lost is not None:
             raise self._loss()
-        pending = Pending(chunks)
+        pending = Pending(chunks, listener)
         progress = on_progress is not None or chunks is not None
         call, data = self.connection.call(
             method, params, terms=terms, progress=progress, owner=pending
@@ -368,6 +383,9 @@ class Peer:
 
     def _on_progress(self, event: ProgressReceived) -> None:
         event.call.owner.report(event.progress)
+
+    def _on_subscription(self, event: SubscriptionReceived) -> None:
+        event.call.owner.hear(event.method, event.params)
 
     # -- the rest -------------------------------------------------------------------------
 
@@ -419,6 +437,7 @@ _ON: Final[dict[type[Event], Any]] = {
     FailureReceived: Peer._on_failure,
     AnswerUnusable: Peer._on_unusable,
     ProgressReceived: Peer._on_progress,
+    SubscriptionReceived: Peer._on_subscription,
     Reply: Peer._on_reply,
     Ignored: Peer._on_ignored,
 }

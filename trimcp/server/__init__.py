@@ -1,14 +1,20 @@
 """Servers: what a user registers, and how it is served."""
 
 from ._context import Context
+from ._lifespans import combine_lifespans
+from ._middleware import CallNext
 from ._questions import form_question, roots_question, sampling_question, url_question
 from ._server import Server
+from ._session import Session
 from ._statistics import Statistics
 
 __all__ = [
+    "CallNext",
     "Context",
     "Server",
+    "Session",
     "Statistics",
+    "combine_lifespans",
     "form_question",
     "roots_question",
     "sampling_question",

@@ -24,10 +24,13 @@ import trio
 
 from trimcp._groups import unwrapping
 from trimcp.errors import NotServing
-from trimcp.protocol import Connection, Role
-from trimcp.runtime import Parking, Peer, Seal, ToolThreads
+from trimcp.protocol import Connection, ResourceUpdated, Role
+from trimcp.runtime import Hub, Parking, Peer, Seal, ToolThreads
 
+from ._lifespans import CLEANUP_SECONDS, entered, grant_cleanup
+from ._notifier import Notifier
 from ._routes import handle
+from ._session import Session
 from ._statistics import Statistics
 
 if TYPE_CHECKING:
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
 
     from msgspec import Raw
 
+    from trimcp.protocol import Change
     from trimcp.runtime import Frame
     from trimcp.transports import MessageChannel
 
@@ -43,9 +47,6 @@ if TYPE_CHECKING:
 __all__ = ["Application"]
 
 logger = logging.getLogger("trimcp.server")
-
-#: Seconds for `on_shutdown` hooks and for leaving the lifespans.
-CLEANUP_SECONDS: Final = 10.0
 
 #: How much longer than its requests the body of `application()` may take to end.
 _AFTER_DRAIN: Final = 0.25
@@ -60,7 +61,9 @@ class Application:
 
     Attributes:
         value: What the lifespan yielded.
-        parking: The handlers that wait for answers.
+        parking: The handlers that may ask, and those that wait for answers.
+        hub: Who hears of changes.
+        notifier: Takes changes from wherever they happen.
         threads: The worker threads of synchronous tools.
         peers: The connections being served.
     """
@@ -71,6 +74,8 @@ class Application:
         self.value: Any = None
         self.parking = Parking(Seal(server.state_keys), server.limits, server.nonces)
         self.threads = ToolThreads(server.limits)
+        self.hub = Hub(server.limits)
+        self.notifier = Notifier(server.bus)
         self.peers: dict[Peer, float] = {}
         self.is_closing = False
         self._accepting: set[trio.CancelScope] = set()
@@ -84,7 +89,9 @@ class Application:
         with trio.CancelScope() as life, unwrapping():
             async with AsyncExitStack() as lifespans:
                 try:
-                    self.value = await lifespans.enter_async_context(self._lifespan())
+                    if self.server.lifespan is not None:
+                        lifespan = entered(self.server.lifespan(self.server))
+                        self.value = await lifespans.enter_async_context(lifespan)
                     for startup in self.server.startup_hooks:
                         await _call(startup, self.value)
                     async with trio.open_nursery() as nursery:
@@ -94,27 +101,37 @@ class Application:
                         nursery.cancel_scope.cancel(reason="the application is closing")
                 finally:
                     self.is_closing = True
-                    # From here on nothing but the deadline stops the cleaning up. The scope is
-                    # outside of the lifespans, so that it nests around what they opened.
-                    life.shield = True
-                    life.deadline = trio.current_time() + CLEANUP_SECONDS
+                    # The scope is outside of the lifespans: it nests around what they opened.
+                    grant_cleanup(life)
                     await self._run_shutdown_hooks()
         if life.cancelled_caught:
             logger.error("cleaning up took longer than %g s: given up", CLEANUP_SECONDS)
 
-    @asynccontextmanager
-    async def _lifespan(self) -> AsyncIterator[Any]:
-        if self.server.lifespan is None:
-            yield None
-        else:
-            async with self.server.lifespan(self.server) as value:
-                yield value
-
     async def _start_tasks(self, nursery: trio.Nursery, signals: bool) -> None:
         if signals and threading.current_thread() is threading.main_thread():
             await nursery.start(self._watch_signals)
+        await nursery.start(self._run_bus)
+        nursery.start_soon(self.notifier.run)
         for task in self.server.background_tasks:
             nursery.start_soon(self._run_background, task)
+
+    async def _run_bus(self, *, task_status: trio.TaskStatus[None]) -> None:
+        try:
+            await self.server.bus.run(self._deliver, task_status=task_status)
+        except Exception:
+            logger.exception("the bus %r broke: the server ends", self.server.bus)
+            raise
+
+    def _deliver(self, change: Change) -> None:
+        """A change came over the bus; one of a template is one of its instances."""
+        instances = None
+        if isinstance(change, ResourceUpdated) and "{" in change.uri:
+            instances = self.server.resources.instances(change.uri, self.hub.uris())
+        if instances is None:
+            self.hub.publish(change)
+            return
+        for uri in instances:
+            self.hub.publish(ResourceUpdated(uri))
 
     async def _run_background(self, task: Callable[..., Awaitable[Any]]) -> None:
         try:
@@ -187,7 +204,8 @@ class Application:
         peer = Peer(connection, channel, self, server.limits, eof_grace=server.eof_grace)
         self.peers[peer] = grace if server.shutdown_grace is None else server.shutdown_grace
         try:
-            await peer.run()
+            async with Session[Any](self, peer).opened():
+                await peer.run()
         finally:
             del self.peers[peer]
 
@@ -197,7 +215,13 @@ class Application:
 
     def notified(self, peer: Peer, method: str, params: Raw | None) -> None:
         """A notification that concerns no single exchange."""
-        logger.debug("notification %s", method)
+        session: Session[Any] = peer.data
+        if method == "notifications/initialized":
+            session.begin()
+        elif self.server.methods.hears(method):
+            session.hear(method, params)
+        else:
+            logger.debug("ignored %s", method)
 
     def statistics(self) -> Statistics:
         """Numbers that show what `Limits` bounds."""
@@ -206,6 +230,9 @@ class Application:
             in_flight=sum(peer.connection.open_exchanges for peer in self.peers),
             outbox_bytes=sum(peer.channel.outbox.waiting_bytes for peer in self.peers),
             parked=self.parking.waiting,
+            subscribers=len(self.hub),
+            subscribed_uris=self.hub.subscribed_uris,
+            pending_changes=self.hub.pending,
             threads=self.threads.running,
             abandoned_threads=self.threads.abandoned,
         )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic
 
 import trio
 
-from trimcp.protocol import LOGGING_LEVELS, Era
+from trimcp.protocol import LOGGING_LEVELS, Era, read_object
 from trimcp.types import (
     ClientCapabilities,
     Implementation,
@@ -19,35 +19,78 @@ from trimcp.types import (
 from ._asking import Asking
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from typing_extensions import TypeVar
 
+    from ._session import Session
+
     LifespanT = TypeVar("LifespanT", default=Any)
+    SessionT = TypeVar("SessionT", default=Any)
 else:
     # Defaults of type variables came with Python 3.13; only type checkers need this one.
     from typing import TypeVar
 
     LifespanT = TypeVar("LifespanT")
+    SessionT = TypeVar("SessionT")
 
 __all__ = ["Context", "LifespanT", "current_context"]
 
 _current: ContextVar[Context[Any]] = ContextVar("trimcp_context")
 
 
-class Context(Asking, Generic[LifespanT]):
+class Context(Asking, Generic[LifespanT, SessionT]):
     """The request being handled.
 
-    A handler gets it by annotating a parameter with `Context` or `Context[App]`, and anything it
+    A handler gets it by annotating a parameter with `Context`, with `Context[App]`, or with
+    `Context[App, State]` where sessions have a lifespan too, and anything it
     calls through `server.request_context`. When the client has answered a question, the same
     context speaks of the request that brought the answer.
     """
 
     __slots__ = ()
 
+    if not TYPE_CHECKING:
+
+        def __class_getitem__(cls, parameters: Any) -> Any:
+            # What the default of the second type variable does for type checkers.
+            given = parameters if isinstance(parameters, tuple) else (parameters,)
+            return super().__class_getitem__(given if len(given) > 1 else (*given, Any))
+
     @property
     def lifespan_context(self) -> LifespanT:
         """What the server's lifespan yielded."""
         value: LifespanT = self._application.value
         return value
+
+    @property
+    def session(self) -> Session[LifespanT] | None:
+        """The client's connection or handshake session; None for stateless requests over HTTP."""
+        session: Session[LifespanT] | None = self._frame.peer.data
+        return session
+
+    @property
+    def session_context(self) -> SessionT:
+        """What the server's `session_lifespan` yielded.
+
+        Raises:
+            LookupError: The request belongs to no session.
+        """
+        session = self.session
+        if session is None:
+            raise LookupError("stateless requests over HTTP belong to no session")
+        value: SessionT = session.context
+        return value
+
+    @property
+    def method(self) -> str:
+        """The request's method, such as `tools/call`."""
+        return self._frame.exchange.method
+
+    @property
+    def params(self) -> dict[str, Any]:
+        """The request's params as they stand on the wire, read anew each time."""
+        return read_object(self._frame.exchange.params)
 
     @property
     def request_id(self) -> str | int:
@@ -68,6 +111,16 @@ class Context(Asking, Generic[LifespanT]):
     def client_capabilities(self) -> ClientCapabilities:
         """What the client declared it can do."""
         return self._frame.exchange.terms.capabilities
+
+    async def notify(self, method: str, params: Mapping[str, Any] | None = None) -> None:
+        """Send a notification of an extension, about this request.
+
+        Args:
+            method: Such as `notifications/com.example/moved`.
+            params: A JSON object.
+        """
+        wire = None if params is None else dict(params)
+        await self._frame.peer.send(self._frame.exchange.notify(method, wire))
 
     async def report_progress(
         self, progress: float, total: float | None = None, message: str | None = None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from trimcp.errors import INVALID_PARAMS, RegistrationError, RequestError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 __all__ = ["Register"]
 
@@ -29,10 +29,12 @@ class Register(Generic[ItemT]):
 
     Args:
         kind: What the items are, for messages.
+        changed: Called when an item was added or removed.
     """
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, changed: Callable[[], None]) -> None:
         self._kind = kind
+        self._changed = changed
         self._items: dict[str, tuple[int, ItemT]] = {}
         self._serials = itertools.count()
 
@@ -47,10 +49,13 @@ class Register(Generic[ItemT]):
         if name in self._items:
             raise RegistrationError(f"{self._kind} {name!r} is already registered")
         self._items[name] = (next(self._serials), item)
+        self._changed()
 
     def remove(self, name: str) -> ItemT:
         """Raises KeyError if there is none of that name."""
-        return self._items.pop(name)[1]
+        item = self._items.pop(name)[1]
+        self._changed()
+        return item
 
     def find(self, name: str) -> ItemT | None:
         """The item of that name, or None."""

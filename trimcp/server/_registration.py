@@ -1,11 +1,14 @@
-"""What a user registers on a server: tools, resources, prompts, completions, hooks."""
+"""What a user registers on a server: tools, resources, prompts and completions."""
 
 from __future__ import annotations
 
+import functools
+from abc import abstractmethod
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from trimcp.errors import RegistrationError, ResourceNotFound
+from trimcp.protocol import PromptsListChanged, ResourcesListChanged, ToolsListChanged
 from trimcp.types import (
     PromptsCapability,
     ResourcesCapability,
@@ -14,6 +17,7 @@ from trimcp.types import (
 )
 
 from ._completion import CompletionRegister
+from ._extending import Extending
 from ._files import Directory, read_file
 from ._prompts import RegisteredPrompt, make_prompt
 from ._register import Register
@@ -22,27 +26,36 @@ from ._tools import RegisteredTool, make_tool
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from trimcp.protocol import Change
     from trimcp.types import Annotations, CacheScope, Icon, ToolAnnotations
 
 __all__ = ["Registration"]
 
 FunctionT = TypeVar("FunctionT", bound="Callable[..., Any]")
-HookT = TypeVar("HookT", bound="Callable[..., Awaitable[Any]]")
 
 
-class Registration:
+class Registration(Extending):
     """The register of a `Server`. Everything may be added and removed while it serves."""
 
-    def __init__(self) -> None:
-        self.tools: Register[RegisteredTool] = Register("tool")
-        self.resources = ResourceRegister()
-        self.prompts: Register[RegisteredPrompt] = Register("prompt")
+    def __init__(
+        self,
+        experimental: Mapping[str, Any] | None,
+        extensions: Mapping[str, Any] | None,
+    ) -> None:
+        self.experimental = experimental
+        self.extensions = extensions
+        super().__init__()
+        changed = functools.partial
+        self.tools: Register[RegisteredTool] = Register(
+            "tool", changed(self._announce, ToolsListChanged())
+        )
+        self.resources = ResourceRegister(changed(self._announce, ResourcesListChanged()))
+        self.prompts: Register[RegisteredPrompt] = Register(
+            "prompt", changed(self._announce, PromptsListChanged())
+        )
         self.completions = CompletionRegister()
-        self.startup_hooks: list[Callable[..., Awaitable[Any]]] = []
-        self.shutdown_hooks: list[Callable[..., Awaitable[Any]]] = []
-        self.background_tasks: list[Callable[..., Awaitable[Any]]] = []
 
     @property
     def capabilities(self) -> ServerCapabilities:
@@ -51,10 +64,18 @@ class Registration:
         return ServerCapabilities(
             logging={},
             completions={} if self.completions else None,
-            prompts=PromptsCapability() if self.prompts else None,
-            resources=ResourcesCapability() if resources.fixed or resources.templates else None,
-            tools=ToolsCapability(),
+            experimental=self.experimental,
+            extensions=self.extensions,
+            prompts=PromptsCapability(list_changed=True) if self.prompts else None,
+            resources=ResourcesCapability(subscribe=True, list_changed=True)
+            if resources.fixed or resources.templates
+            else None,
+            tools=ToolsCapability(list_changed=True),
         )
+
+    @abstractmethod
+    def _announce(self, change: Change) -> None:
+        """The register has changed. May be called in any thread."""
 
     # -- tools ----------------------------------------------------------------------------
 
@@ -385,30 +406,3 @@ class Registration:
             return function
 
         return register
-
-    # -- hooks ----------------------------------------------------------------------------
-
-    def on_startup(self, hook: HookT) -> HookT:
-        """Run an async function after the lifespan is entered, before anything is served.
-
-        Like all hooks it may take one argument: what the lifespan yielded.
-        """
-        self.startup_hooks.append(hook)
-        return hook
-
-    def on_shutdown(self, hook: HookT) -> HookT:
-        """Run an async function when nothing is served any more, last registered first.
-
-        An exception is logged and does not keep the others from running.
-        """
-        self.shutdown_hooks.append(hook)
-        return hook
-
-    def background_task(self, task: HookT) -> HookT:
-        """Run an async function while the server serves.
-
-        The application's nursery owns it: it is cancelled at the end, and if it crashes, the
-        server ends with its exception.
-        """
-        self.background_tasks.append(task)
-        return task

@@ -29,7 +29,7 @@ from ._register import Register
 from ._running import call_function, run_askable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from trimcp.runtime import Frame
     from trimcp.types import CacheScope
@@ -108,14 +108,17 @@ class Reading:
 class ResourceRegister:
     """The resources and templates of one server.
 
+    Args:
+        changed: Called when one was added or removed.
+
     Attributes:
         fixed: Resources with one URI each, by URI.
         templates: Templates, by their text.
     """
 
-    def __init__(self) -> None:
-        self.fixed: Register[Reading] = Register("resource")
-        self.templates: Register[Reading] = Register("resource template")
+    def __init__(self, changed: Callable[[], None]) -> None:
+        self.fixed: Register[Reading] = Register("resource", changed)
+        self.templates: Register[Reading] = Register("resource template", changed)
 
     def add(
         self,
@@ -155,6 +158,13 @@ class ResourceRegister:
     def knows(self, uri: str) -> bool:
         """Whether a resource or template is registered under exactly this text."""
         return (self.templates if "{" in uri else self.fixed).find(uri) is not None
+
+    def instances(self, template: str, uris: Iterable[str]) -> list[str] | None:
+        """Those of the URIs that belong to a template; None if it is no template of ours."""
+        reading = self.templates.find(template)
+        if reading is None:
+            return None
+        return [uri for uri in uris if reading.bind(uri) is not None]
 
     def find(self, uri: str) -> tuple[Reading, dict[str, Any]] | None:
         """Who reads this URI, and with which arguments. Fixed resources come first."""

@@ -10,11 +10,8 @@ from trimcp.errors import INVALID_PARAMS, RequestError, ResourceNotFound
 from trimcp.protocol import (
     META_SERVER_INFO,
     STATELESS_REVISIONS,
-    DecodeError,
     InvalidShape,
-    codec_for,
     read_call,
-    read_object,
 )
 from trimcp.runtime import method_not_found
 from trimcp.types import (
@@ -34,10 +31,13 @@ from trimcp.types import (
     SetLevelRequestParams,
 )
 
+from ._listening import listen, subscribe, unsubscribe
+from ._middleware import through
+from ._params import params_as
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from trimcp.protocol import Exchange
     from trimcp.runtime import Frame
     from trimcp.types import CompletionReference
 
@@ -52,20 +52,30 @@ ItemT = TypeVar("ItemT")
 
 
 async def handle(application: Application, frame: Frame) -> Any:
-    """Handle one request.
+    """Handle one request, middleware around it.
 
     Raises:
         RequestError: The method does not exist in the request's revision, or its params are
             invalid.
     """
+    chain = application.server.middlewares
+    if chain:
+        return await through(chain, application, frame, _handle)
+    return await _handle(application, frame)
+
+
+async def _handle(application: Application, frame: Frame) -> Any:
     exchange = frame.exchange
-    route = _ROUTES.get(exchange.method)
-    if route is None or exchange.method not in exchange.terms.revision.client_requests:
-        raise method_not_found(exchange.method)
+    method = exchange.method
+    route = _ROUTES.get(method)
     try:
-        return await route(application, frame)
+        if route is not None and method in exchange.terms.revision.client_requests:
+            return await route(application, frame)
+        if application.server.methods.knows(method):
+            return await application.server.methods.call(application, frame)
     except InvalidShape as error:
         raise RequestError(INVALID_PARAMS, f"invalid params: {error}") from None
+    raise method_not_found(method)
 
 
 async def _call_tool(application: Application, frame: Frame) -> Any:
@@ -98,7 +108,7 @@ async def _list_templates(application: Application, frame: Frame) -> ListResourc
 
 
 async def _read_resource(application: Application, frame: Frame) -> Any:
-    uri = _decode(frame.exchange, ReadResourceRequestParams).uri
+    uri = params_as(frame.exchange, ReadResourceRequestParams).uri
     found = application.server.resources.find(uri)
     if found is None:
         raise ResourceNotFound(uri)
@@ -114,7 +124,7 @@ async def _list_prompts(application: Application, frame: Frame) -> ListPromptsRe
 
 
 async def _get_prompt(application: Application, frame: Frame) -> Any:
-    params = _decode(frame.exchange, GetPromptRequestParams)
+    params = params_as(frame.exchange, GetPromptRequestParams)
     prompt = application.server.prompts.find(params.name)
     if prompt is None:
         raise RequestError(INVALID_PARAMS, f"Unknown prompt: {params.name}")
@@ -124,7 +134,7 @@ async def _get_prompt(application: Application, frame: Frame) -> Any:
 async def _complete(application: Application, frame: Frame) -> CompleteResult:
     if not application.server.completions:
         raise method_not_found(frame.exchange.method)
-    params = _decode(frame.exchange, CompleteRequestParams)
+    params = params_as(frame.exchange, CompleteRequestParams)
     key = _completed(application.server, params.ref, params.argument.name)
     given = None if params.context is None else params.context.arguments
     completions = application.server.completions
@@ -146,7 +156,7 @@ def _completed(server: Server[Any], ref: CompletionReference, argument: str) -> 
 
 
 async def _set_level(application: Application, frame: Frame) -> EmptyResult:
-    params = _decode(frame.exchange, SetLevelRequestParams)
+    params = params_as(frame.exchange, SetLevelRequestParams)
     connection = frame.peer.connection
     if connection.terms is not None:
         connection.terms = attrs.evolve(connection.terms, log_level=params.level)
@@ -181,16 +191,8 @@ async def _ping(application: Application, frame: Frame) -> EmptyResult:
 def _page(
     server: Server[Any], frame: Frame, register: Register[ItemT]
 ) -> tuple[list[ItemT], str | None]:
-    cursor = _decode(frame.exchange, PaginatedRequestParams).cursor
+    cursor = params_as(frame.exchange, PaginatedRequestParams).cursor
     return register.page(cursor, server.page_size)
-
-
-def _decode(exchange: Exchange, cls: type[Any]) -> Any:
-    """The params of a request. Raises RequestError."""
-    try:
-        return codec_for(exchange.terms.revision).decode(read_object(exchange.params), cls)
-    except DecodeError as error:
-        raise RequestError(INVALID_PARAMS, f"invalid params: {error}") from None
 
 
 _ROUTES: Final[dict[str, Callable[[Application, Frame], Awaitable[Any]]]] = {
@@ -202,6 +204,9 @@ _ROUTES: Final[dict[str, Callable[[Application, Frame], Awaitable[Any]]]] = {
     "prompts/list": _list_prompts,
     "prompts/get": _get_prompt,
     "completion/complete": _complete,
+    "resources/subscribe": subscribe,
+    "resources/unsubscribe": unsubscribe,
+    "subscriptions/listen": listen,
     "logging/setLevel": _set_level,
     "initialize": _initialize,
     "server/discover": _discover,

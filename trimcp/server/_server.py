@@ -11,7 +11,13 @@ import trio
 from trimcp import transports
 from trimcp.errors import NotServing
 from trimcp.limits import Limits
-from trimcp.runtime import MemoryNonceStore
+from trimcp.protocol import (
+    PromptsListChanged,
+    ResourcesListChanged,
+    ResourceUpdated,
+    ToolsListChanged,
+)
+from trimcp.runtime import LocalBus, MemoryNonceStore
 from trimcp.types import Implementation
 
 from ._application import Application
@@ -21,11 +27,14 @@ from ._statistics import Statistics
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
-    from trimcp.runtime import NonceStore
+    from trimcp.protocol import Change
+    from trimcp.runtime import Bus, NonceStore
     from trimcp.types import CacheScope, Icon
+
+    from ._session import Session
 
 __all__ = ["Server"]
 
@@ -48,7 +57,13 @@ class Server(Registration, Generic[LifespanT]):
         icons: Pictures of it.
         lifespan: An async context manager function that takes the server; what it yields is
             `ctx.lifespan_context`. Entered once, whatever the number of transports.
+        session_lifespan: The same for one client: takes its `Session`; what it yields is
+            `ctx.session_context`. Entered once per connection or handshake session.
         limits: Bounds of everything that grows.
+        bus: Carries changes between processes that serve the same thing; by default within
+            this one.
+        experimental: Capabilities outside of the specification, by name.
+        extensions: Extensions of the protocol that it offers, by identifier (stateless era).
         state_keys: Secrets that seal what the client carries between the rounds of a question;
             the first seals, all open. Share them between processes and list old ones after
             new ones to rotate. By default a key that dies with the process.
@@ -74,7 +89,11 @@ class Server(Registration, Generic[LifespanT]):
         website_url: str | None = None,
         icons: Sequence[Icon] | None = None,
         lifespan: Callable[[Server[Any]], AbstractAsyncContextManager[LifespanT]] | None = None,
+        session_lifespan: Callable[[Session[Any]], AbstractAsyncContextManager[Any]] | None = None,
         limits: Limits | None = None,
+        bus: Bus | None = None,
+        experimental: Mapping[str, Any] | None = None,
+        extensions: Mapping[str, Any] | None = None,
         state_keys: Sequence[bytes] = (),
         nonces: NonceStore | None = None,
         shutdown_grace: float | None = None,
@@ -83,7 +102,8 @@ class Server(Registration, Generic[LifespanT]):
         list_ttl_ms: int | None = None,
         list_scope: CacheScope | None = None,
     ) -> None:
-        super().__init__()
+        self._application: Application | None = None
+        super().__init__(experimental, extensions)
         self.identity = Implementation(
             name=name,
             version=version,
@@ -94,6 +114,8 @@ class Server(Registration, Generic[LifespanT]):
         self.instructions = instructions
         self.limits = limits or Limits()
         self.lifespan = lifespan
+        self.session_lifespan = session_lifespan
+        self.bus: Bus = bus or LocalBus()
         self.state_keys = tuple(state_keys)
         self.nonces: NonceStore = nonces or MemoryNonceStore()
         self.shutdown_grace = shutdown_grace
@@ -101,7 +123,6 @@ class Server(Registration, Generic[LifespanT]):
         self.page_size = page_size
         self.list_ttl_ms = list_ttl_ms
         self.list_scope: CacheScope | None = list_scope
-        self._application: Application | None = None
 
     # -- while serving --------------------------------------------------------------------
 
@@ -173,6 +194,56 @@ class Server(Registration, Generic[LifespanT]):
         else:
             async with self._opened(explicit=False, signals=signals) as application:
                 yield application
+
+    # -- changes --------------------------------------------------------------------------
+
+    async def notify_resource_updated(self, uri: str) -> None:
+        """Tell the clients that asked about a resource that it has changed.
+
+        Returns at once; a client that reads slowly is told once, however often this is called
+        meanwhile. Like the others it may be called from any task, and does nothing while the
+        server does not serve.
+
+        Args:
+            uri: The resource, or a registered template for all of its instances.
+
+        Specification: 2026-07-28, Subscriptions; to 2025-11-25, Resources (Subscriptions).
+        """
+        await self._notify(ResourceUpdated(uri))
+
+    async def notify_resources_changed(self) -> None:
+        """Tell clients that the list of resources has changed.
+
+        Registering and removing resources tells them by itself. Specification: Resources, List
+        Changed Notification.
+        """
+        await self._notify(ResourcesListChanged())
+
+    async def notify_tools_changed(self) -> None:
+        """Tell clients that the list of tools has changed.
+
+        Registering and removing tools tells them by itself. Specification: Tools, List Changed
+        Notification.
+        """
+        await self._notify(ToolsListChanged())
+
+    async def notify_prompts_changed(self) -> None:
+        """Tell clients that the list of prompts has changed.
+
+        Registering and removing prompts tells them by itself. Specification: Prompts, List
+        Changed Notification.
+        """
+        await self._notify(PromptsListChanged())
+
+    async def _notify(self, change: Change) -> None:
+        if self._application is None:
+            await trio.lowlevel.checkpoint()
+        else:
+            await self.bus.publish(change)
+
+    def _announce(self, change: Change) -> None:
+        if self._application is not None:
+            self._application.notifier.announce(change)
 
     # -- doors ----------------------------------------------------------------------------
 

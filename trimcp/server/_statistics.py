@@ -16,6 +16,10 @@ class Statistics:
         in_flight: Requests without an answer, over all connections.
         outbox_bytes: Bytes that wait for peers to read them, over all connections.
         parked: Handlers that wait for the client's answer to a question.
+        subscribers: Subscriptions of clients, and handshake sessions, that hear of changes.
+        subscribed_uris: Resources they asked about, over all subscribers.
+        pending_changes: Changes that slow clients were not told of yet; never more than
+            `subscribed_uris` and three for each subscriber.
         threads: Worker threads that run tools, abandoned ones included.
         abandoned_threads: Worker threads whose call was cancelled and that still run.
     """
@@ -24,5 +28,8 @@ class Statistics:
     in_flight: int = 0
     outbox_bytes: int = 0
     parked: int = 0
+    subscribers: int = 0
+    subscribed_uris: int = 0
+    pending_changes: int = 0
     threads: int = 0
     abandoned_threads: int = 0

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from trimcp.types import CallToolResult
 
-__all__ = ["Function", "compile_function"]
+__all__ = ["Function", "compile_function", "inner_of", "is_marked", "signature_of"]
 
 _NO_ARGUMENTS: Final = b"{}"
 
@@ -122,8 +122,8 @@ def compile_function(
     """
     known = name or getattr(function, "__name__", None) or _inner_name(function)
     label = f"{kind} {known!r}"
-    signature, hints = _signature(function, label)
-    inner = _inner(function)
+    signature, hints = signature_of(function, label)
+    inner = inner_of(function)
     description, documented = describe(inner)
     is_stream = inspect.isasyncgenfunction(inner) or inspect.isgeneratorfunction(inner)
     if is_stream and kind != "tool":
@@ -131,7 +131,7 @@ def compile_function(
     context: str | None = None
     parameters: list[inspect.Parameter] = []
     for parameter in signature.parameters.values():
-        if _is_context(hints.get(parameter.name, parameter.annotation), context_type):
+        if is_marked(hints.get(parameter.name, parameter.annotation), context_type):
             context = parameter.name
         else:
             parameters.append(parameter)
@@ -156,7 +156,8 @@ def compile_function(
     )
 
 
-def _inner(function: Callable[..., Any]) -> Callable[..., Any]:
+def inner_of(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function whose code runs."""
     while isinstance(function, functools.partial):
         function = function.func
     if inspect.isroutine(function):
@@ -169,24 +170,26 @@ def _inner_name(function: Callable[..., Any]) -> str:
     return getattr(inner, "__name__", "tool")
 
 
-def _signature(
+def signature_of(
     function: Callable[..., Any], label: str
 ) -> tuple[inspect.Signature, dict[str, Any]]:
+    """Its signature and resolved annotations. Raises RegistrationError."""
     try:
         signature = inspect.signature(function)
-        hints = typing.get_type_hints(_inner(function), include_extras=True)
+        hints = typing.get_type_hints(inner_of(function), include_extras=True)
     except (TypeError, ValueError, NameError, AttributeError) as error:
         raise RegistrationError(f"{label}: its annotations cannot be read: {error}") from error
     return signature, hints
 
 
-def _is_context(hint: Any, context_type: type) -> bool:
+def is_marked(hint: Any, marker: type) -> bool:
+    """Whether an annotation is this class, `Class[...]`, or a union with it."""
     origin = typing.get_origin(hint) or hint
     if origin is Annotated:
-        return _is_context(typing.get_args(hint)[0], context_type)
+        return is_marked(typing.get_args(hint)[0], marker)
     if origin in (typing.Union, types.UnionType):
-        return any(_is_context(each, context_type) for each in typing.get_args(hint))
-    return isinstance(origin, type) and issubclass(origin, context_type)
+        return any(is_marked(each, marker) for each in typing.get_args(hint))
+    return isinstance(origin, type) and issubclass(origin, marker)
 
 
 # -- arguments --------------------------------------------------------------------------------

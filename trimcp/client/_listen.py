@@ -1,0 +1,139 @@
+"""Hearing of changes: what `client.listen` yields.
+
+Specification: 2026-07-28, Subscriptions; to 2025-11-25, Resources (Subscriptions).
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+import trio
+
+from trimcp.protocol import (
+    Change,
+    DecodeError,
+    InvalidShape,
+    ResourceUpdated,
+    change_of,
+    codec_for,
+    filter_of,
+    kinds_of,
+    read_object,
+)
+from trimcp.types import SubscriptionsAcknowledgedNotificationParams
+
+if TYPE_CHECKING:
+    from msgspec import Raw
+
+    from trimcp.protocol import Revision
+    from trimcp.types import SubscriptionFilter
+
+__all__ = ["Changes"]
+
+logger = logging.getLogger("trimcp.client")
+
+#: Changes that may wait to be taken; more than a server may name are never remembered.
+MAX_PENDING: Final = 10_000
+
+
+class Changes:
+    """The changes that a server tells of: iterate over it.
+
+    A change that happens again before it was taken is told once, so a slow reader loses nothing
+    that it could not find out by reading the resource or the list anew. Iterating ends when the
+    server ends the subscription gracefully, and raises `ConnectionLost` when the connection is
+    lost; after either, `client.listen` may be called again (on a new client, where the
+    connection was all there was).
+
+    Attributes:
+        dropped: Changes that were forgotten since too many waited to be taken.
+    """
+
+    def __init__(self, wanted: SubscriptionFilter) -> None:
+        self._kinds = kinds_of(wanted)
+        self._uris = frozenset(wanted.resource_subscriptions or ())
+        self._pending: dict[Change, None] = {}
+        self._news = trio.lowlevel.ParkingLot()
+        self._granted: SubscriptionFilter | None = None
+        self._is_over = False
+        self._error: Exception | None = None
+        self.dropped = 0
+
+    def __aiter__(self) -> Changes:
+        return self
+
+    async def __anext__(self) -> Change:
+        while not self._pending:
+            if self._is_over:
+                await trio.lowlevel.checkpoint()
+                if self._error is not None:
+                    raise self._error
+                raise StopAsyncIteration
+            await self._news.park()
+        change = next(iter(self._pending))
+        del self._pending[change]
+        return change
+
+    @property
+    def granted(self) -> SubscriptionFilter:
+        """What the server agreed to tell of; it may be less than what was asked for."""
+        return self._granted or filter_of(self._kinds, self._uris)
+
+    # -- for the client -------------------------------------------------------------------
+
+    def put(self, change: Change) -> None:
+        """The server told of a change."""
+        if self._is_over or not self._is_wanted(change):
+            return
+        if change not in self._pending and len(self._pending) >= MAX_PENDING:
+            self.dropped += 1
+            return
+        self._pending[change] = None
+        self._news.unpark()
+
+    def _is_wanted(self, change: Change) -> bool:
+        if not isinstance(change, ResourceUpdated):
+            return type(change) in self._kinds
+        # In the handshake era it may be a part of what was subscribed to.
+        return change.uri in self._uris or any(
+            change.uri.startswith(uri.rstrip("/") + "/") for uri in self._uris
+        )
+
+    def hear(self, revision: Revision, method: str, params: Raw | None) -> None:
+        """A notification of the subscription arrived."""
+        try:
+            wire = read_object(params)
+            if method == "notifications/subscriptions/acknowledged":
+                self._acknowledge(revision, wire)
+            elif (change := change_of(method, wire)) is not None:
+                self.put(change)
+        except (InvalidShape, DecodeError) as error:
+            logger.debug("malformed %s: %s", method, error)
+
+    def _acknowledge(self, revision: Revision, wire: dict[str, Any]) -> None:
+        codec = codec_for(revision)
+        self._granted = codec.decode(
+            wire, SubscriptionsAcknowledgedNotificationParams
+        ).notifications
+        refused = self._uris - set(self._granted.resource_subscriptions or ())
+        if refused or self._kinds - kinds_of(self._granted):
+            logger.warning("the server agreed to less than was asked for: %s", self._granted)
+        self._news.unpark_all()
+
+    def end(self, error: Exception | None = None) -> None:
+        """There will be no more; with an error, it is raised once all changes were taken."""
+        if not self._is_over:
+            self._is_over = True
+            self._error = error
+        self._news.unpark_all()
+
+    async def wait_acknowledged(self) -> None:
+        """Wait until the server has agreed. Raises what the subscription failed with."""
+        while self._granted is None:
+            if self._is_over:
+                await trio.lowlevel.checkpoint()
+                if self._error is not None:
+                    raise self._error
+                return
+            await self._news.park()

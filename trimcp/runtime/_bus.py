@@ -1,0 +1,62 @@
+"""How changes travel between the processes that serve the same thing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import trio
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from trimcp.protocol import Change
+
+__all__ = ["Bus", "LocalBus"]
+
+
+class Bus(Protocol):
+    """Carries changes to every application that runs it, the publishing one included.
+
+    Changes may be joined and reordered, since a subscriber is told *that* something changed and
+    reads it anew; they should not be lost. A `Server` takes one as `bus=`.
+    """
+
+    async def publish(self, change: Change) -> None:
+        """Send a change to everybody. Returns when it is on its way."""
+
+    async def run(
+        self, deliver: Callable[[Change], None], *, task_status: trio.TaskStatus[None]
+    ) -> None:
+        """Deliver changes for as long as an application is open, in a task of its nursery.
+
+        Args:
+            deliver: Takes a change; never blocks. To be called in Trio's thread.
+            task_status: `started()` is called when changes published from now on arrive.
+
+        Raises:
+            Exception: The bus is broken; the application ends with it.
+        """
+
+
+class LocalBus:
+    """Within one process: between the applications of all servers that share it."""
+
+    def __init__(self) -> None:
+        self._delivers: list[Callable[[Change], None]] = []
+
+    async def publish(self, change: Change) -> None:
+        """Deliver a change at once. Always a checkpoint."""
+        for deliver in self._delivers:
+            deliver(change)
+        await trio.lowlevel.checkpoint()
+
+    async def run(
+        self, deliver: Callable[[Change], None], *, task_status: trio.TaskStatus[None]
+    ) -> None:
+        """Deliver until cancelled."""
+        self._delivers.append(deliver)
+        try:
+            task_status.started()
+            await trio.sleep_forever()
+        finally:
+            self._delivers.remove(deliver)

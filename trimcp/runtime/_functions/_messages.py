@@ -1,0 +1,106 @@
+"""Functions that take and give whole messages: methods of extensions."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import msgspec
+import pydantic
+
+from trimcp.errors import RegistrationError
+
+from ._arguments import BadArguments
+from ._compile import inner_of, is_marked, signature_of
+from ._pydantic import adapter_for, explain, to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = ["MessageFunction", "compile_message"]
+
+
+@attrs.frozen(eq=False)
+class MessageFunction:
+    """A function that is called with the params of a message.
+
+    Attributes:
+        call: The function itself.
+        is_async: Whether it is a coroutine function.
+        given: The parameters that take something else, by its class.
+    """
+
+    call: Callable[..., Any]
+    is_async: bool
+    given: Mapping[type, str]
+    _parameter: str | None
+    _params: pydantic.TypeAdapter[Any]
+    _result: pydantic.TypeAdapter[Any] | None
+
+    def bind(self, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Validate params and return keyword arguments. Raises BadArguments."""
+        if self._parameter is None:
+            return {}
+        try:
+            return {self._parameter: self._params.validate_json(msgspec.json.encode(params))}
+        except pydantic.ValidationError as error:
+            raise BadArguments(explain(error)) from None
+
+    def result(self, value: Any) -> dict[str, Any]:
+        """The result in wire form.
+
+        Raises:
+            TypeError, ValueError: It is not what the function promises, or no object.
+        """
+        if value is None:
+            return {}
+        if self._result is None:
+            raw = to_json(value)
+        else:
+            raw = self._result.dump_json(self._result.validate_python(value), by_alias=True)
+        wire = msgspec.json.decode(raw)
+        if not isinstance(wire, dict):
+            raise TypeError(f"the result of a method is an object, not {type(value).__name__}")
+        return wire
+
+
+def compile_message(
+    function: Callable[..., Any], label: str, markers: tuple[type, ...]
+) -> MessageFunction:
+    """Look at a function that takes params, and anything else by its annotation.
+
+    Args:
+        function: A function of at most one parameter besides the marked ones.
+        label: What it is to become, for messages.
+        markers: Classes whose annotation marks a parameter that takes something else.
+
+    Raises:
+        RegistrationError: It takes more, or its annotations cannot be used.
+    """
+    signature, hints = signature_of(function, label)
+    inner = inner_of(function)
+    if inspect.isasyncgenfunction(inner) or inspect.isgeneratorfunction(inner):
+        raise RegistrationError(f"{label}: only a tool may be a generator")
+    given: dict[type, str] = {}
+    params: list[tuple[str, Any]] = []
+    for name in signature.parameters:
+        hint = hints.get(name, dict[str, Any])
+        marker = next((each for each in markers if is_marked(hint, each)), None)
+        if marker is None:
+            params.append((name, hint))
+        else:
+            given[marker] = name
+    if len(params) > 1:
+        raise RegistrationError(f"{label}: its function takes the params as one parameter")
+    hint = params[0][1] if params else dict[str, Any]
+    returned = hints.get("return", Any)
+    is_plain = returned in (Any, None, type(None))
+    return MessageFunction(
+        function,
+        inspect.iscoroutinefunction(inner),
+        given,
+        params[0][0] if params else None,
+        adapter_for(hint, f"{label}, its params"),
+        None if is_plain else adapter_for(returned, f"{label}, its result"),
+    )

@@ -1,0 +1,78 @@
+"""Lifespans: entered before anything is served with them, left whatever happens.
+
+`contextlib` would let an error on leaving take the place of the one that is being handled; here
+it is logged instead.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+import trio
+
+from trimcp.runtime import leaves
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from contextlib import AbstractAsyncContextManager
+
+__all__ = ["CLEANUP_SECONDS", "combine_lifespans", "entered", "grant_cleanup"]
+
+logger = logging.getLogger("trimcp.server")
+
+#: Seconds for `on_shutdown` hooks and for leaving the lifespans.
+CLEANUP_SECONDS: Final = 10.0
+
+
+def combine_lifespans(
+    *lifespans: Callable[[Any], AbstractAsyncContextManager[Any]],
+) -> Callable[[Any], AbstractAsyncContextManager[tuple[Any, ...]]]:
+    """One lifespan out of several, entered in this order and left in the other.
+
+    Args:
+        lifespans: What `Server(lifespan=…)` or `Server(session_lifespan=…)` takes.
+
+    Returns:
+        A lifespan that yields the tuple of what they yield.
+    """
+
+    @asynccontextmanager
+    async def combined(owner: Any) -> AsyncIterator[tuple[Any, ...]]:
+        async with AsyncExitStack() as stack:
+            yield tuple(
+                [await stack.enter_async_context(entered(each(owner))) for each in lifespans]
+            )
+
+    return combined
+
+
+@asynccontextmanager
+async def entered(lifespan: AbstractAsyncContextManager[Any]) -> AsyncIterator[Any]:
+    """Enter a lifespan. An error on leaving does not hide the reason for leaving."""
+    value = await lifespan.__aenter__()
+    try:
+        yield value
+    except BaseException as reason:
+        try:
+            swallowed = await lifespan.__aexit__(type(reason), reason, reason.__traceback__)
+        except BaseException as error:
+            if _is_cancellation(reason) or reason in leaves(error):
+                raise
+            logger.exception("leaving a lifespan failed too")
+            raise reason from None
+        if not swallowed:
+            raise
+    else:
+        await lifespan.__aexit__(None, None, None)
+
+
+def _is_cancellation(reason: BaseException) -> bool:
+    return all(isinstance(leaf, trio.Cancelled) for leaf in leaves(reason))
+
+
+def grant_cleanup(life: trio.CancelScope) -> None:
+    """From now on nothing but a deadline stops what runs in this scope: it cleans up."""
+    life.shield = True
+    life.deadline = trio.current_time() + CLEANUP_SECONDS

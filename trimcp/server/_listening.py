@@ -1,0 +1,84 @@
+"""Telling clients of changes: the routes of both eras.
+
+Specification: 2026-07-28, Subscriptions; to 2025-11-25, Resources (Subscriptions).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trimcp.errors import LIMIT_EXCEEDED, LimitExceeded, RequestError, ResourceNotFound
+from trimcp.protocol import META_SUBSCRIPTION_ID, filter_of, kinds_of, method_of, params_of
+from trimcp.types import (
+    CancelledNotificationParams,
+    EmptyResult,
+    SubscribeRequestParams,
+    SubscriptionsAcknowledgedNotificationParams,
+    SubscriptionsListenRequestParams,
+    SubscriptionsListenResult,
+    UnsubscribeRequestParams,
+)
+
+from ._params import params_as
+
+if TYPE_CHECKING:
+    from trimcp.runtime import Frame, Subscriber
+
+    from ._application import Application
+    from ._session import Session
+
+__all__ = ["listen", "subscribe", "unsubscribe"]
+
+
+async def listen(application: Application, frame: Frame) -> SubscriptionsListenResult:
+    """`subscriptions/listen`: tell of changes until the client or the server has enough."""
+    wanted = params_as(frame.exchange, SubscriptionsListenRequestParams).notifications
+    resources = application.server.resources
+    uris = [uri for uri in wanted.resource_subscriptions or () if resources.find(uri) is not None]
+    try:
+        subscriber = application.hub.join(kinds_of(wanted), uris)
+    except LimitExceeded as error:
+        raise RequestError(LIMIT_EXCEEDED, str(error)) from None
+    ends = frame.peer.at_drain
+    ends.add(subscriber.close)
+    try:
+        await _tell(frame, subscriber)
+    finally:
+        ends.discard(subscriber.close)
+        application.hub.leave(subscriber)
+    return _ended(frame)
+
+
+async def _tell(frame: Frame, subscriber: Subscriber) -> None:
+    exchange, send = frame.exchange, frame.peer.send
+    meta = {META_SUBSCRIPTION_ID: exchange.id}
+    granted = filter_of(subscriber.kinds, sorted(subscriber.uris))
+    acknowledged = SubscriptionsAcknowledgedNotificationParams(granted)
+    await send(exchange.notify("notifications/subscriptions/acknowledged", acknowledged, meta))
+    while (change := await subscriber.next()) is not None:
+        await send(exchange.notify(method_of(change), params_of(change), meta))
+
+
+def _ended(frame: Frame) -> SubscriptionsListenResult:
+    """The graceful end. On a shared pipe the specification wants a cancellation after it."""
+    identity = frame.exchange.id
+    cancelled = CancelledNotificationParams(identity, "the server is shutting down")
+    frame.afterword = frame.exchange.notify("notifications/cancelled", cancelled)
+    return SubscriptionsListenResult(meta={META_SUBSCRIPTION_ID: identity})
+
+
+async def subscribe(application: Application, frame: Frame) -> EmptyResult:
+    """`resources/subscribe` of a handshake session."""
+    uri = params_as(frame.exchange, SubscribeRequestParams).uri
+    if application.server.resources.find(uri) is None:
+        raise ResourceNotFound(uri)
+    session: Session = frame.peer.data
+    session.subscribe(uri)
+    return EmptyResult()
+
+
+async def unsubscribe(application: Application, frame: Frame) -> EmptyResult:
+    """`resources/unsubscribe` of a handshake session."""
+    session: Session = frame.peer.data
+    session.unsubscribe(params_as(frame.exchange, UnsubscribeRequestParams).uri)
+    return EmptyResult()

@@ -1,0 +1,125 @@
+"""Methods and notifications of one's own, beside the protocol's.
+
+Specification: Lifecycle, Capability Negotiation (`experimental`); 2026-07-28, `extensions`.
+"""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Final
+
+from trimcp.errors import INVALID_PARAMS, RegistrationError, RequestError
+from trimcp.protocol import META, REVISIONS, InvalidShape, read_object
+from trimcp.runtime import BadArguments, MessageFunction, compile_message
+
+from ._context import Context, enter_context
+from ._session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from msgspec import Raw
+
+    from trimcp.runtime import Frame
+
+    from ._application import Application
+
+__all__ = ["MethodRegister"]
+
+logger = logging.getLogger("trimcp.server")
+
+_REQUESTS: Final = frozenset(
+    name
+    for revision in REVISIONS
+    for methods in (revision.client_requests, revision.server_requests)
+    for name in methods
+)
+
+#: Notifications that mean something to this runtime, in either direction.
+_NOTIFICATIONS: Final = frozenset(
+    name
+    for revision in REVISIONS
+    for methods in (revision.client_notifications, revision.server_notifications)
+    for name in methods
+) - {"notifications/roots/list_changed"}
+
+
+class MethodRegister:
+    """The methods and notifications that a user added."""
+
+    def __init__(self) -> None:
+        self._methods: dict[str, MessageFunction] = {}
+        self._notifications: dict[str, MessageFunction] = {}
+
+    def add_method(self, name: str, function: Callable[..., Any]) -> None:
+        """Raises RegistrationError."""
+        label = f"method {name!r}"
+        if name in _REQUESTS or not name or name.startswith(("notifications/", "rpc.")):
+            raise RegistrationError(f"{label}: the name belongs to the protocol")
+        if name in self._methods:
+            raise RegistrationError(f"{label} is already registered")
+        self._methods[name] = compile_message(function, label, (Context, Session))
+
+    def add_notification(self, name: str, function: Callable[..., Any]) -> None:
+        """Raises RegistrationError."""
+        label = f"notification {name!r}"
+        if name in _NOTIFICATIONS or name in _REQUESTS or not name:
+            raise RegistrationError(f"{label}: the name belongs to the protocol")
+        if name in self._notifications:
+            raise RegistrationError(f"{label} is already registered")
+        compiled = compile_message(function, label, (Context, Session))
+        if Context in compiled.given:
+            raise RegistrationError(
+                f"{label}: a notification is no request and has no Context; take a Session"
+            )
+        self._notifications[name] = compiled
+
+    def knows(self, name: str) -> bool:
+        """Whether there is a method of that name."""
+        return name in self._methods
+
+    def hears(self, name: str) -> bool:
+        """Whether there is a notification of that name."""
+        return name in self._notifications
+
+    async def call(self, application: Application, frame: Frame) -> dict[str, Any]:
+        """Handle a request for one of the methods. Raises RequestError."""
+        function = self._methods[frame.exchange.method]
+        try:
+            bound = _bind(function, frame.exchange.params)
+        except BadArguments as error:
+            flaws = str(error).replace("\n", "; ")
+            raise RequestError(INVALID_PARAMS, f"invalid params: {flaws}") from None
+        context: Context[Any, Any] = Context(frame, application)
+        enter_context(context)
+        if Context in function.given:
+            bound[function.given[Context]] = context
+        if Session in function.given:
+            bound[function.given[Session]] = context.session
+        return function.result(await _run(application, function, bound))
+
+    async def hear(
+        self, application: Application, session: Session[Any] | None, name: str, params: Raw | None
+    ) -> None:
+        """Handle a notification; one that is malformed is logged and dropped."""
+        function = self._notifications[name]
+        try:
+            bound = _bind(function, params)
+        except (BadArguments, InvalidShape) as error:
+            logger.warning("malformed %s: %s", name, error)
+            return
+        if Session in function.given:
+            bound[function.given[Session]] = session
+        await _run(application, function, bound)
+
+
+def _bind(function: MessageFunction, params: Raw | None) -> dict[str, Any]:
+    wire = read_object(params)
+    wire.pop(META, None)
+    return function.bind(wire)
+
+
+async def _run(application: Application, function: MessageFunction, bound: dict[str, Any]) -> Any:
+    if function.is_async:
+        return await function.call(**bound)
+    return await application.threads.run(function.call, bound)

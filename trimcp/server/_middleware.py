@@ -1,0 +1,48 @@
+"""What wraps every request of a server."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from trimcp.errors import RegistrationError
+
+from ._context import Context, enter_context
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from trimcp.runtime import Frame
+
+    from ._application import Application
+
+__all__ = ["CallNext", "Middleware", "check_middleware", "through"]
+
+#: Goes on with the request; returns its result, raises what its handler raised.
+CallNext: TypeAlias = "Callable[[], Awaitable[Any]]"
+
+Middleware: TypeAlias = "Callable[[Context[Any], CallNext], Awaitable[Any]]"
+
+Handler: TypeAlias = "Callable[[Application, Frame], Awaitable[Any]]"
+
+
+def check_middleware(middleware: Any) -> None:
+    """Raises RegistrationError if it is no async function of two parameters."""
+    call = middleware if inspect.isroutine(middleware) else type(middleware).__call__
+    if not inspect.iscoroutinefunction(call):
+        raise RegistrationError(f"middleware {middleware!r} is no async function")
+    if len(inspect.signature(middleware).parameters) != 2:
+        raise RegistrationError(f"middleware {middleware!r} takes a context and call_next")
+
+
+async def through(
+    chain: Sequence[Middleware], application: Application, frame: Frame, handler: Handler
+) -> Any:
+    """Handle a request, wrapped in middleware: the first of the chain is the outermost."""
+    context: Context[Any] = Context(frame, application)
+    enter_context(context)
+    call_next: CallNext = functools.partial(handler, application, frame)
+    for middleware in reversed(chain):
+        call_next = functools.partial(middleware, context, call_next)
+    return await call_next()

@@ -1,0 +1,173 @@
+"""One client for as long as it is connected."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Generic
+
+import trio
+
+from trimcp._groups import unwrapping
+from trimcp.errors import INVALID_REQUEST, LIMIT_EXCEEDED, LimitExceeded, RequestError
+from trimcp.protocol import (
+    Era,
+    PromptsListChanged,
+    ResourcesListChanged,
+    ToolsListChanged,
+    method_of,
+    params_of,
+)
+
+from ._context import LifespanT
+from ._lifespans import CLEANUP_SECONDS, entered, grant_cleanup
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+
+    from msgspec import Raw
+
+    from trimcp.runtime import Peer, Subscriber
+    from trimcp.types import ClientCapabilities, Implementation
+
+    from ._application import Application
+    from ._server import Server
+
+__all__ = ["Session"]
+
+logger = logging.getLogger("trimcp.server")
+
+
+class Session(Generic[LifespanT]):
+    """A connection, or a session of the handshake era over HTTP.
+
+    Requests of the stateless era over HTTP belong to none.
+
+    Attributes:
+        id: What names the session, on HTTP; None elsewhere.
+        context: What the server's `session_lifespan` yielded.
+    """
+
+    def __init__(self, application: Application, peer: Peer, *, id: str | None = None) -> None:
+        self.id = id
+        self.context: Any = None
+        self._application = application
+        self._peer = peer
+        self._subscriber: Subscriber | None = None
+        self._hearing = 0
+        peer.data = self
+
+    @property
+    def server(self) -> Server[LifespanT]:
+        """The server that serves it."""
+        return self._application.server
+
+    @property
+    def lifespan_context(self) -> LifespanT:
+        """What the server's lifespan yielded."""
+        value: LifespanT = self._application.value
+        return value
+
+    @property
+    def client_info(self) -> Implementation | None:
+        """How the client called itself in the handshake; None before it, or without one."""
+        terms = self._peer.connection.terms
+        return None if terms is None else terms.client_info
+
+    @property
+    def client_capabilities(self) -> ClientCapabilities | None:
+        """What the client declared in the handshake; None before it, or without one."""
+        terms = self._peer.connection.terms
+        return None if terms is None else terms.capabilities
+
+    async def notify(self, method: str, params: Mapping[str, Any] | None = None) -> None:
+        """Send a notification of an extension, at any time.
+
+        In the stateless era servers send nothing unasked: use `Context.notify` there.
+
+        Args:
+            method: Such as `notifications/com.example/moved`.
+            params: A JSON object.
+
+        Raises:
+            RequestError: There was no handshake.
+        """
+        connection = self._peer.connection
+        if connection.terms is None or connection.terms.revision.era is not Era.HANDSHAKE:
+            raise RequestError(INVALID_REQUEST, "without a handshake there is nobody to notify")
+        wire = None if params is None else dict(params)
+        await self._peer.send(connection.notify(method, wire))
+
+    # -- for the application ----------------------------------------------------------------
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[Session[LifespanT]]:
+        """Enter the session's lifespan for the duration."""
+        lifespan = self.server.session_lifespan
+        try:
+            if lifespan is None:
+                yield self
+                return
+            with trio.CancelScope() as life, unwrapping():
+                async with entered(lifespan(self)) as self.context:
+                    try:
+                        yield self
+                    finally:
+                        grant_cleanup(life)
+            if life.cancelled_caught:
+                logger.error("leaving a session took longer than %g s", CLEANUP_SECONDS)
+        finally:
+            self._end_subscription()
+
+    def begin(self) -> None:
+        """The handshake is complete: from now on the client hears of changes."""
+        if self._subscriber is not None:
+            return
+        lists = (ToolsListChanged, PromptsListChanged, ResourcesListChanged)
+        try:
+            self._subscriber = self._application.hub.join(lists)
+        except LimitExceeded as error:
+            logger.warning("a session will not hear of changes: %s", error)
+            return
+        self._peer.at_drain.add(self._subscriber.close)
+        self._peer.start_soon(self._tell, self._subscriber)
+
+    async def _tell(self, subscriber: Subscriber) -> None:
+        connection = self._peer.connection
+        while (change := await subscriber.next()) is not None:
+            await self._peer.send(connection.notify(method_of(change), params_of(change)))
+
+    def hear(self, method: str, params: Raw | None) -> None:
+        """The client sent a notification of an extension."""
+        limit = self.server.limits.in_flight
+        if self._hearing >= limit:
+            logger.warning("%s dropped: more than %d are being handled", method, limit)
+            return
+        self._hearing += 1
+        self._peer.start_soon(self._hear, method, params)
+
+    async def _hear(self, method: str, params: Raw | None) -> None:
+        try:
+            await self.server.methods.hear(self._application, self, method, params)
+        except* Exception:
+            logger.exception("%s failed", method)
+        finally:
+            self._hearing -= 1
+
+    def subscribe(self, uri: str) -> None:
+        """The client wants to hear of this resource. Raises RequestError."""
+        if self._subscriber is None:
+            raise RequestError(LIMIT_EXCEEDED, "this session does not hear of changes")
+        try:
+            self._application.hub.add(self._subscriber, uri)
+        except LimitExceeded as error:
+            raise RequestError(LIMIT_EXCEEDED, str(error)) from None
+
+    def unsubscribe(self, uri: str) -> None:
+        """It does not any more; harmless if it never did."""
+        if self._subscriber is not None:
+            self._application.hub.remove(self._subscriber, uri)
+
+    def _end_subscription(self) -> None:
+        if self._subscriber is not None:
+            self._application.hub.leave(self._subscriber)
