@@ -7,6 +7,7 @@
     │   └── AnswerRefused          a question was declined or dismissed by the user
     ├── RequestError           a JSON-RPC error answer, raised to send one or received as one
     │   ├── MissingCapability      the client did not declare what a handler needs
+    │   ├── NotOffered             the server did not declare what a call needs; it was not sent
     │   ├── Forbidden              the caller may not do this
     │   └── LimitExceeded          a bound of `Limits` was reached
     ├── ResourceNotFound       raised by a resource's function: there is none of that URI
@@ -31,6 +32,7 @@ __all__ = [
     "MCPError",
     "MissingCapability",
     "NoCommonRevision",
+    "NotOffered",
     "NotServing",
     "ProcessDied",
     "ProtocolViolation",
@@ -113,6 +115,18 @@ class MissingCapability(RequestError):
 
     def __init__(self, message: str, required: dict[str, Any]) -> None:
         super().__init__(MISSING_CLIENT_CAPABILITY, message, {"requiredCapabilities": required})
+
+
+class NotOffered(RequestError):
+    """A call for which the server did not declare the capability; it was not sent.
+
+    Its code is that of the answer to expect, -32601.
+
+    Specification: to 2025-11-25, Lifecycle (Operation).
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(METHOD_NOT_FOUND, message)
 
 
 class Forbidden(RequestError):

@@ -139,9 +139,11 @@ class Line:
         return json.loads(line)
 
     async def ask(self, message: Message) -> Message:
-        """Send a request and expect its answer next."""
+        """Send a request and expect its answer next; changes of lists may be told before it."""
         await self.send(message)
         answer: Message = await self.receive()
+        while str(answer.get("method", "")).endswith("/list_changed"):
+            answer = await self.receive()
         assert answer.get("id") == message["id"], answer
         assert "method" not in answer, answer
         return answer

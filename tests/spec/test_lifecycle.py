@@ -2,12 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio.testing
 
-from trimcp import Context, NoCommonRevision, RequestError, RequestTimeout, Server
+from trimcp import (
+    Context,
+    NoCommonRevision,
+    NotOffered,
+    RequestError,
+    RequestTimeout,
+    Server,
+    open_client,
+)
 
 from .harness import (
     HANDSHAKE,
@@ -29,6 +38,8 @@ from .harness import (
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
+
+    from trimcp import CallNext
 
 LATEST = HANDSHAKE[-1]
 
@@ -272,6 +283,36 @@ async def test_logs_are_asked_for_where_there_are_some(autojump_clock: MockClock
         options: dict[str, Any] = {"revision": LATEST, "logging": hear, "log_level": "error"}
         async with facing(LATEST, welcome=welcome, **options):
             assert methods == expected
+
+
+@pytest.mark.parametrize("revision", HANDSHAKE)
+async def test_what_was_not_declared_is_not_asked(revision: str) -> None:
+    """LIFE-15: the call fails with what is missing, and nothing was sent."""
+    server = Server("bare")
+    asked: list[str] = []
+
+    @server.middleware
+    async def listen(ctx: Context, call_next: CallNext) -> Any:
+        asked.append(ctx.method)
+        return await call_next()
+
+    server.tool(name="one")(lambda: 1)
+    async with open_client(server, revision=revision) as client:
+        calls: list[Any] = [
+            client.list_prompts,
+            client.list_resources,
+            client.list_resource_templates,
+            functools.partial(client.get_prompt, "one"),
+            functools.partial(client.read_resource, "one://two"),
+            functools.partial(client.request, "resources/subscribe", {"uri": "one://two"}),
+        ]
+        for call in calls:
+            with pytest.raises(NotOffered, match="did not declare"):
+                await call()
+        assert [tool.name for tool in await client.list_tools()] == ["one"]
+        with pytest.raises(RequestError):
+            await client.request("com.example/unknown")
+    assert asked == ["initialize", "tools/list", "com.example/unknown"]
 
 
 # -- errors -----------------------------------------------------------------------------------

@@ -31,6 +31,7 @@ from ._cache import ResponseCache, key_of
 from ._inbox import Inbox
 from ._listening import Listening
 from ._negotiation import Agreement, Offer, agree, decode_result, known_revision
+from ._offered import check_offered
 from ._verbs import Verbs
 
 if TYPE_CHECKING:
@@ -243,6 +244,7 @@ class Client(Verbs):
         progress: ProgressCallback | None = None,
         chunks: trio.MemorySendChannel[Any] | None = None,
     ) -> tuple[Call, Raw]:
+        check_offered(method, self.capabilities, self._agreement.terms.revision)
         seconds = self._timeout if timeout is None else timeout
         answer = await self._peer.request(
             method, params, timeout=seconds, on_progress=progress, chunks=chunks
