@@ -24,7 +24,7 @@ def test_people_read_facts_counts_and_names(library_address: str) -> None:
         "website       https://library.example",
         "revision      2026-07-28",
         "capabilities  logging, prompts (listChanged), resources (subscribe,",
-        "              listChanged), tools (listChanged)",
+        "                listChanged), tools (listChanged)",
         "tools         0",
         "resources     5: rules, cover, both, broken, mine",
         "templates     1: shelf",
