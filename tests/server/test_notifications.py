@@ -8,7 +8,7 @@ import pytest
 import trio
 import trio.testing
 
-from tests.runtime.test_parking import connected
+from tests.runtime.test_parking import Wire, connected
 from trimcp import (
     Limits,
     LocalBus,
@@ -408,8 +408,6 @@ async def test_handshake_sessions_get_no_subscription_id() -> None:
     ours, theirs = trio.testing.memory_stream_pair()
     async with trio.open_nursery() as nursery:
         await nursery.start(server.serve_stream, theirs)
-        from tests.runtime.test_parking import Wire
-
         wire = Wire(ours)
         client = {"name": "test", "version": "1"}
         params = {
@@ -453,3 +451,27 @@ async def _change_tools(server: Server[Any], client: Client) -> None:
     async with client.listen(tools_list_changed=True) as changes:
         server.tool(name="new")(lambda: "new")
         await first(changes)
+
+
+async def test_subscribing_before_the_handshake_is_complete() -> None:
+    ours, theirs = trio.testing.memory_stream_pair()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(make_server().serve_stream, theirs)
+        wire = Wire(ours)
+        params = {
+            "protocolVersion": LATEST_HANDSHAKE.date,
+            "capabilities": {},
+            "clientInfo": {"name": "test", "version": "1"},
+        }
+        await wire.send({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params})
+        await wire.receive()
+        await wire.send(
+            {
+                "jsonrpc": "2.0",
+                "id": 2,
+                "method": "resources/subscribe",
+                "params": {"uri": "status://app"},
+            }
+        )
+        assert "handshake" in (await wire.receive())["error"]["message"]
+        await ours.aclose()

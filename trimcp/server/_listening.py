@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trimcp.errors import LIMIT_EXCEEDED, LimitExceeded, RequestError, ResourceNotFound
+from trimcp.errors import ResourceNotFound
 from trimcp.protocol import META_SUBSCRIPTION_ID, filter_of, kinds_of, method_of, params_of
 from trimcp.types import (
     CancelledNotificationParams,
@@ -35,10 +35,7 @@ async def listen(application: Application, frame: Frame) -> SubscriptionsListenR
     wanted = params_as(frame.exchange, SubscriptionsListenRequestParams).notifications
     resources = application.server.resources
     uris = [uri for uri in wanted.resource_subscriptions or () if resources.find(uri) is not None]
-    try:
-        subscriber = application.hub.join(kinds_of(wanted), uris)
-    except LimitExceeded as error:
-        raise RequestError(LIMIT_EXCEEDED, str(error)) from None
+    subscriber = application.hub.join(kinds_of(wanted), uris)
     ends = frame.peer.at_drain
     ends.add(subscriber.close)
     try:

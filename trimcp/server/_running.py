@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from trimcp.protocol import Exchange
     from trimcp.runtime import Frame, Function
-    from trimcp.types import InputRequiredResult
 
     from ._application import Application
 
@@ -102,15 +101,14 @@ async def run_askable(
 
     if is_retry is None:
         is_retry = read_retry(exchange.params).is_present
+    if not is_retry and not _may_ask(exchange, handler.function):
+        return _answer(application, frame, await work(frame))
 
     async def answer(frame: Frame) -> Any:
-        result = await work(frame)
-        return _returned(application, frame, result) if _asks(result) else result
+        return _answer(application, frame, await work(frame))
 
-    if is_retry or _may_ask(exchange, handler.function):
-        job = Job(answer, handler.replay, handler.single_use)
-        return await application.parking.run(frame, job)
-    return await answer(frame)
+    job = Job(answer, handler.replay, handler.single_use)
+    return await application.parking.run(frame, job)
 
 
 def _may_ask(exchange: Exchange, function: Function) -> bool:
@@ -126,8 +124,10 @@ def _asks(result: Any) -> TypeGuard[InputRequired]:
     return isinstance(result, InputRequired)
 
 
-def _returned(application: Application, frame: Frame, result: InputRequired) -> InputRequiredResult:
-    """The questions that a handler returned, for a client of the stateless era."""
+def _answer(application: Application, frame: Frame, result: Any) -> Any:
+    """What a client of the stateless era gets: the result, or the questions it stands for."""
+    if not _asks(result):
+        return result
     for question in result.questions.values():
         if (error := lacking(frame.exchange.terms, question)) is not None:
             raise error

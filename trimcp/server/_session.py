@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic
 import trio
 
 from trimcp._groups import unwrapping
-from trimcp.errors import INVALID_REQUEST, LIMIT_EXCEEDED, LimitExceeded, RequestError
+from trimcp.errors import INVALID_REQUEST, LimitExceeded, RequestError
 from trimcp.protocol import (
     Era,
     PromptsListChanged,
@@ -156,12 +156,11 @@ class Session(Generic[LifespanT]):
 
     def subscribe(self, uri: str) -> None:
         """The client wants to hear of this resource. Raises RequestError."""
+        if not self._peer.connection.is_initialized:
+            raise RequestError(INVALID_REQUEST, "the client has not finished the handshake")
         if self._subscriber is None:
-            raise RequestError(LIMIT_EXCEEDED, "this session does not hear of changes")
-        try:
-            self._application.hub.add(self._subscriber, uri)
-        except LimitExceeded as error:
-            raise RequestError(LIMIT_EXCEEDED, str(error)) from None
+            raise LimitExceeded("there are too many subscribers for this session to be one")
+        self._application.hub.add(self._subscriber, uri)
 
     def unsubscribe(self, uri: str) -> None:
         """It does not any more; harmless if it never did."""
