@@ -177,6 +177,21 @@ async def test_bug_in_middleware_leaks_nothing(
         assert "secret" in caplog.text
 
 
+async def test_forgotten_return(caplog: pytest.LogCaptureFixture) -> None:
+    server = Server("s")
+
+    @server.middleware
+    async def forgetful(ctx: Context, call_next: CallNext) -> Any:
+        result = await call_next()
+        if ctx.method != "tools/list":
+            return result
+
+    async with open_client(server) as client:
+        with pytest.raises(RequestError, match="Internal error"):
+            await client.list_tools()
+    assert "must return what call_next() gave" in caplog.text
+
+
 @by_era
 async def test_cancelling(revision: str, autojump_clock: object) -> None:
     """A cancelled round is cancelled in its middleware, and in the handler that may ask."""

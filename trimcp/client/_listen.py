@@ -64,9 +64,9 @@ class Changes:
         return self
 
     async def __anext__(self) -> Change:
+        await trio.lowlevel.checkpoint()
         while not self._pending:
             if self._is_over:
-                await trio.lowlevel.checkpoint()
                 if self._error is not None:
                     raise self._error
                 raise StopAsyncIteration
@@ -130,9 +130,9 @@ class Changes:
 
     async def wait_acknowledged(self) -> None:
         """Wait until the server has agreed. Raises what the subscription failed with."""
+        await trio.lowlevel.checkpoint()
         while self._granted is None:
             if self._is_over:
-                await trio.lowlevel.checkpoint()
                 if self._error is not None:
                     raise self._error
                 return

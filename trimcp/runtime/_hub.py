@@ -55,9 +55,9 @@ class Subscriber:
 
     async def next(self) -> Change | None:
         """Wait for a change: the one that has been pending longest, or None after `close`."""
+        await trio.lowlevel.checkpoint()
         while not self._pending:
             if self._is_closed:
-                await trio.lowlevel.checkpoint()
                 return None
             await self._news.park()
         change = next(iter(self._pending))

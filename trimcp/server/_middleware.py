@@ -45,4 +45,9 @@ async def through(
     call_next: CallNext = functools.partial(handler, application, frame)
     for middleware in reversed(chain):
         call_next = functools.partial(middleware, context, call_next)
-    return await call_next()
+    result = await call_next()
+    if result is None:
+        raise TypeError(
+            "middleware returned None: it must return what call_next() gave, or a result"
+        )
+    return result
