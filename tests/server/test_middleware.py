@@ -189,7 +189,7 @@ async def test_forgotten_return(caplog: pytest.LogCaptureFixture) -> None:
     async with open_client(server) as client:
         with pytest.raises(RequestError, match="Internal error"):
             await client.list_tools()
-    assert "must return what call_next() gave" in caplog.text
+    assert "it must return what call_next() gave" in caplog.text
 
 
 @by_era

@@ -48,6 +48,6 @@ async def through(
     result = await call_next()
     if result is None:
         raise TypeError(
-            "middleware returned None: it must return what call_next() gave, or a result"
+            "middleware returned None; it must return what call_next() gave"
         )
     return result
