@@ -10,11 +10,13 @@ from trimcp.client import (
     open_stream_client,
     open_tcp_client,
     open_unix_client,
+    open_websocket_client,
 )
 from trimcp.errors import (
     AnswerRefused,
     ConnectionLost,
     Forbidden,
+    HandshakeFailed,
     LimitExceeded,
     MCPError,
     MissingCapability,
@@ -28,6 +30,7 @@ from trimcp.errors import (
     RequestTimeout,
     ResourceNotFound,
     ToolError,
+    WebSocketClosed,
 )
 from trimcp.limits import Limits
 from trimcp.protocol import (
@@ -62,6 +65,7 @@ __all__ = [
     "Context",
     "Final",
     "Forbidden",
+    "HandshakeFailed",
     "Header",
     "InputRequired",
     "LimitExceeded",
@@ -87,6 +91,7 @@ __all__ = [
     "Statistics",
     "ToolError",
     "ToolsListChanged",
+    "WebSocketClosed",
     "client_for",
     "combine_lifespans",
     "form_question",
@@ -96,6 +101,7 @@ __all__ = [
     "open_stream_client",
     "open_tcp_client",
     "open_unix_client",
+    "open_websocket_client",
     "roots_question",
     "sampling_question",
     "url_question",

@@ -13,7 +13,9 @@
     ├── ResourceNotFound       raised by a resource's function: there is none of that URI
     ├── RequestTimeout         a call's deadline passed (also a `TimeoutError`)
     ├── ConnectionLost         the peer, its process or the transport is gone
-    │   └── ProcessDied            the child process ended; carries its exit status
+    │   ├── ProcessDied            the child process ended; carries its exit status
+    │   ├── HandshakeFailed        there was no WebSocket handshake; carries the HTTP status
+    │   └── WebSocketClosed        the peer closed a WebSocket for a reason; carries its code
     ├── ProtocolViolation      the peer broke the protocol
     ├── NoCommonRevision       client and server share no protocol revision
     ├── RegistrationError      a tool cannot be registered as written (also a `TypeError`)
@@ -28,6 +30,7 @@ __all__ = [
     "AnswerRefused",
     "ConnectionLost",
     "Forbidden",
+    "HandshakeFailed",
     "LimitExceeded",
     "MCPError",
     "MissingCapability",
@@ -41,6 +44,7 @@ __all__ = [
     "RequestTimeout",
     "ResourceNotFound",
     "ToolError",
+    "WebSocketClosed",
 ]
 
 PARSE_ERROR: Final = -32700
@@ -178,6 +182,36 @@ class ProcessDied(ConnectionLost):
     def __init__(self, message: str, returncode: int | None) -> None:
         super().__init__(message)
         self.returncode = returncode
+
+
+class HandshakeFailed(ConnectionLost):
+    """The other side did not agree to open a WebSocket.
+
+    Args:
+        message: One sentence.
+        status: The HTTP status that it answered with; None if it did not answer with one.
+    """
+
+    def __init__(self, message: str, status: int | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class WebSocketClosed(ConnectionLost):
+    """A WebSocket was closed, and not in good order: the `__cause__` of a `ConnectionLost`.
+
+    Args:
+        code: The close code (RFC 6455, section 7.4); 1006 if there was no close frame.
+        reason: What was said with it.
+    """
+
+    def __init__(self, code: int, reason: str = "") -> None:
+        super().__init__(code, reason)
+        self.code = code
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"{self.reason or 'closed'} (close code {self.code})"
 
 
 class ProtocolViolation(MCPError):

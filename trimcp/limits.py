@@ -43,6 +43,10 @@ class Limits:
         subscribers: Clients' subscriptions to changes at once, over the whole server.
         subscribed_uris: Resources that one subscription may ask about. Changes that a slow
             client has not been told of yet are one entry each, so this bounds them too.
+        header_seconds: How long the head of an HTTP request, or the next one on an open
+            connection, may take; also the TLS handshake. The connection is closed then.
+        heartbeat_seconds: After how much silence the peer of a WebSocket is pinged; one that
+            stays silent for as long again is disconnected. `math.inf` for never.
         stderr_bytes: The longest single line of a child's standard error kept in memory.
     """
 
@@ -57,4 +61,6 @@ class Limits:
     parked_seconds: float = attrs.field(default=600.0, validator=_positive)
     subscribers: int = attrs.field(default=10_000, validator=_positive)
     subscribed_uris: int = attrs.field(default=10_000, validator=_positive)
+    header_seconds: float = attrs.field(default=5.0, validator=_positive)
+    heartbeat_seconds: float = attrs.field(default=20.0, validator=_positive)
     stderr_bytes: int = attrs.field(default=64 * 1024, validator=_positive)

@@ -41,11 +41,12 @@ FLOORS = {
 NURSERIES = {
     "transports._lines.open_stream_channel": "the reader and the one writer",
     "transports._memory.open_memory_channels": "a carrier for each direction",
+    "transports.websocket._connection.Connection.opened": "reader, writer, heartbeat and pongs",
     "transports._process.open_process_channel": "the reader of standard error",
     "runtime._peer.Peer.run": "the requests of the peer",
     "server._application.Application.open": "background tasks and the signal receiver",
     "server._server.Server.serve_stdio": "the watch on the parent process",
-    "server._server.Server._serve_listeners": "connections",
+    "server._accepting.serve_listeners": "connections",
     "client._client.Client.opened": "the driver of the connection",
     "client._answers.Answerer.answer_all": "the questions of one round",
     "client._open._memory_way": "the server's side of the connection",
@@ -59,7 +60,7 @@ NURSERIES = {
 BOUNDARIES = {
     "runtime._boundary.contained": "one request",
     "server._session.Session._hear": "one notification of an extension",
-    "server._server.Server._serve_connection": "one connection over a socket",
+    "server._accepting._serve_connection": "one connection over a socket",
 }
 
 #: Modules that know how the wire spells things.
@@ -222,7 +223,7 @@ PACKAGES = {
     "limits": {"attrs"},
     "_groups": set(),
     "protocol": {"attrs", "cattrs", "msgspec"},
-    "transports": {"attrs", "trio"},
+    "transports": {"attrs", "trio", "trio_websocket", "wsproto"},
     "runtime": {"attrs", "trio", "msgspec", "cryptography", "docstring_parser", "jsonschema_rs"},
     "server": {"attrs", "trio", "msgspec", "typing_extensions"},
     "client": {"attrs", "trio", "msgspec"},

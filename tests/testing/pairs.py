@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 import tempfile
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
+import attrs
 import trio
 import trio.testing
 
@@ -22,6 +24,7 @@ from trimcp.transports import (
     unix_listener,
 )
 from trimcp.transports._stdio import DescriptorStream
+from trimcp.transports.websocket import WebSocketAddress, accept_websocket, connect_websocket
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -87,10 +90,34 @@ async def pipes(limits: Limits) -> AsyncIterator[Ends]:
     yield over(DescriptorStream(one_in, one_out), DescriptorStream(other_in, other_out), limits)
 
 
+@asynccontextmanager
+async def websocket(limits: Limits) -> AsyncIterator[Ends]:
+    """A WebSocket over the loopback interface."""
+    # The clock may jump here, and a peer that seems silent for long must not be given up.
+    limits = attrs.evolve(limits, heartbeat_seconds=math.inf)
+    (listener,) = await open_tcp_listeners("127.0.0.1", 0)
+    async with listener:
+        ((host, port),) = addresses_of([listener])
+        address = WebSocketAddress.parse(f"ws://{host}:{port}/")
+        # Before the server accepts: the system does that already.
+        client = connect_websocket(address, limits, timeout=math.inf)
+        yield client, accepted(listener, limits)
+
+
+@asynccontextmanager
+async def accepted(listener: trio.SocketListener, limits: Limits) -> AsyncIterator[MessageChannel]:
+    """The server's end of the next connection."""
+    limits = attrs.evolve(limits, header_seconds=math.inf)
+    stream = await listener.accept()
+    async with accept_websocket(stream, limits, lambda upgrade: None, peer="client") as channel:
+        yield channel
+
+
 PAIRS: dict[str, OpenPair] = {
     "memory": memory,
     "memory streams": memory_streams,
     "tcp": tcp,
     "unix": unix,
     "pipes": pipes,
+    "websocket": websocket,
 }

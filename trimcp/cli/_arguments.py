@@ -68,7 +68,13 @@ def _running(found: argparse.Namespace, command: list[str] | None) -> Running:
         raise ValueError("run takes a Python file, not a command after --")
     if len(found.words) != 1:
         raise ValueError("give one FILE or FILE:OBJECT")
-    return Running(file=found.words[0], tcp=found.tcp, unix=found.unix, verbosity=found.verbosity)
+    return Running(
+        file=found.words[0],
+        tcp=found.tcp,
+        unix=found.unix,
+        ws=found.ws,
+        verbosity=found.verbosity,
+    )
 
 
 def _listing(found: argparse.Namespace, command: list[str] | None) -> Listing:

@@ -32,13 +32,15 @@ class Running:
     Attributes:
         file: `FILE` or `FILE:OBJECT`, as written.
         tcp: Where to listen, or None.
-        unix: The socket to make, or None. Without both: standard input and output.
+        unix: The socket to make, or None.
+        ws: Where to listen for WebSockets, or None. Without any: standard input and output.
         verbosity: How many `-v` were given.
     """
 
     file: str
     tcp: Address | None
     unix: str | None
+    ws: Address | None = None
     verbosity: int
 
 

@@ -20,6 +20,7 @@ TARGET is where the server is:
   FILE.py:OBJECT    served by `trimcp run`
   tcp://HOST:PORT   a server that listens on TCP
   unix:PATH         a server that listens on a Unix socket
+  ws://HOST:PORT/PATH, wss://...   a server's WebSocket
 Instead of TARGET, a command that starts the server may follow after a bare --.
 """
 
@@ -86,7 +87,8 @@ def _add_run(commands: Any) -> None:
         commands,
         "run",
         help="serve the Server in a Python file",
-        usage="trimcp run [--stdio | --tcp HOST:PORT | --unix PATH] [-v] FILE[:OBJECT]",
+        usage="trimcp run [--stdio | --tcp HOST:PORT | --unix PATH | --ws HOST:PORT] [-v] "
+        "FILE[:OBJECT]",
         description="Serve the Server in a Python file, until the end of input, SIGINT or SIGTERM.",
         epilog="Without OBJECT, the only Server among the file's global names is served. The file "
         "is loaded like a module: its `if __name__ == '__main__'` part does not run.",
@@ -100,6 +102,12 @@ def _add_run(commands: Any) -> None:
         help="listen on TCP, without authentication; port 0 lets the system choose",
     )
     doors.add_argument("--unix", metavar="PATH", help="listen on a Unix socket of this user")
+    doors.add_argument(
+        "--ws",
+        type=_address,
+        metavar="HOST:PORT",
+        help="listen for WebSockets at the path /ws, without authentication",
+    )
 
 
 def _add_list(commands: Any) -> None:

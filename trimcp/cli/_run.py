@@ -12,6 +12,8 @@ from ._loading import load_server
 from ._logging import log_as_server
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from trimcp.server import Server
 
     from ._options import Address, Running
@@ -36,6 +38,8 @@ async def _serve(server: Server[Any], options: Running) -> None:
         await _serve_tcp(server, options.tcp)
     elif options.unix is not None:
         await _serve_unix(server, options.unix)
+    elif options.ws is not None:
+        await _serve_websocket(server, options.ws)
     else:
         if sys.stdin.isatty():
             _say("serving on standard input and output; Ctrl-D or Ctrl-C ends it")
@@ -43,7 +47,7 @@ async def _serve(server: Server[Any], options: Running) -> None:
 
 
 async def _serve_tcp(server: Server[Any], address: Address) -> None:
-    status = _Listening()
+    status = _Listening(_tcp_name)
     try:
         await server.serve_tcp(*address, task_status=status)
     except OSError as error:
@@ -51,31 +55,52 @@ async def _serve_tcp(server: Server[Any], address: Address) -> None:
 
 
 async def _serve_unix(server: Server[Any], path: str) -> None:
-    status = _Listening()
+    status = _Listening(_unix_name)
     try:
         await server.serve_unix(path, task_status=status)
     except OSError as error:
-        raise status.explain(error, f"unix:{path}") from error
+        raise status.explain(error, _unix_name(path)) from error
+
+
+async def _serve_websocket(server: Server[Any], address: Address) -> None:
+    status = _Listening(_websocket_name)
+    try:
+        await server.serve_websocket(*address, task_status=status)
+    except OSError as error:
+        raise status.explain(error, _websocket_name(address)) from error
 
 
 class _Listening:
     """A task status that tells the user instead of a nursery."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: Callable[[Any], str]) -> None:
+        self._name = name
         self._has_started = False
 
     def started(self, value: Any = None) -> None:
         self._has_started = True
-        for name in [f"unix:{value}"] if isinstance(value, str) else map(_tcp_name, value):
-            _say(f"listening on {name}")
+        for each in [value] if isinstance(value, str) else value:
+            _say(f"listening on {self._name(each)}")
 
     def explain(self, error: OSError, name: str) -> Exception:
         return error if self._has_started else CommandError(f"cannot serve {name}: {reason(error)}")
 
 
 def _tcp_name(address: Address) -> str:
+    return f"tcp://{_authority(address)}"
+
+
+def _unix_name(path: str) -> str:
+    return f"unix:{path}"
+
+
+def _websocket_name(address: Address) -> str:
+    return f"ws://{_authority(address)}/ws"
+
+
+def _authority(address: Address) -> str:
     host, port = address
-    return f"tcp://[{host}]:{port}" if ":" in host else f"tcp://{host}:{port}"
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 def _say(text: str) -> None:

@@ -11,6 +11,7 @@ from ._open import (
     open_stream_client,
     open_tcp_client,
     open_unix_client,
+    open_websocket_client,
 )
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "open_stream_client",
     "open_tcp_client",
     "open_unix_client",
+    "open_websocket_client",
 ]

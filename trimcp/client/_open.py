@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypedDict, Unpack
 from urllib.parse import urlsplit
 
 import trio
@@ -18,6 +18,7 @@ from ._answers import Answerer
 from ._client import Client
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from trimcp.transports import ChildProcess, MessageChannel
@@ -35,7 +36,11 @@ __all__ = [
     "open_stream_client",
     "open_tcp_client",
     "open_unix_client",
+    "open_websocket_client",
 ]
+
+#: Seconds to wait for an answer.
+DEFAULT_TIMEOUT: Final = 60.0
 
 #: The network's grace for requests of an in-process server.
 _MEMORY_GRACE = 5.0
@@ -116,7 +121,7 @@ def _client(way: Any, options: ClientOptions) -> Client:
         name=options.get("name", "trimcp"),
         version=options.get("version", "0.1.0"),
         revision=options.get("revision"),
-        timeout=options.get("timeout", 60.0),
+        timeout=options.get("timeout", DEFAULT_TIMEOUT),
         probe_timeout=options.get("probe_timeout", 10.0),
         max_rounds=options.get("max_rounds", 20),
         logging=options.get("logging"),
@@ -136,23 +141,25 @@ def client_for(target: Target, **options: Unpack[ClientOptions]) -> Client:
     """
     limits = options.get("limits") or Limits()
     if isinstance(target, str | os.PathLike):
-        return _client(_way_of_text(os.fspath(target), limits), options)
+        return _client(_way_of_text(os.fspath(target), limits, options), options)
     if isinstance(target, list | tuple):
         return _client(_process_way(list(target), limits), options)
     return _client(_memory_way(target, limits), options)  # type: ignore[arg-type]
 
 
-def _way_of_text(target: str, limits: Limits) -> Any:
+def _way_of_text(target: str, limits: Limits, options: ClientOptions) -> Any:
     if target.endswith(".py"):
         return _process_way([sys.executable, target], limits)
     parts = urlsplit(target)
+    if parts.scheme in ("ws", "wss"):
+        return _websocket_way(target, limits, options)
     if parts.scheme == "tcp" and parts.hostname and parts.port is not None:
         return _tcp_way(parts.hostname, parts.port, limits)
     if parts.scheme == "unix" and (parts.netloc + parts.path):
         return _unix_way(parts.netloc + parts.path, limits)
     raise ValueError(
-        f"cannot tell how to reach {target!r}: give a Python file, tcp://HOST:PORT, "
-        "unix:PATH, or a list with a command and its arguments"
+        f"cannot tell how to reach {target!r}: give a Python file, ws://HOST:PORT/PATH, "
+        "tcp://HOST:PORT, unix:PATH, or a list with a command and its arguments"
     )
 
 
@@ -161,8 +168,8 @@ async def open_client(target: Target, **options: Unpack[ClientOptions]) -> Async
     """Connect to a server, whatever it is.
 
     Args:
-        target: A `Server` in this process, a Python file to run, a `tcp://HOST:PORT` or
-            `unix:PATH` address, or a command with its arguments.
+        target: A `Server` in this process, a Python file to run, a `ws://` or `wss://` URL, a
+            `tcp://HOST:PORT` or `unix:PATH` address, or a command with its arguments.
         options: See `ClientOptions`.
 
     Raises:
@@ -241,6 +248,33 @@ async def open_unix_client(
 
 
 @asynccontextmanager
+async def open_websocket_client(
+    url: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    ssl_context: ssl.SSLContext | None = None,
+    **options: Unpack[ClientOptions],
+) -> AsyncIterator[Client]:
+    """Connect to a server's WebSocket, on `serve_websocket` or any other.
+
+    Args:
+        url: `ws://HOST:PORT/PATH` or `wss://…`.
+        headers: Sent with the handshake; `Authorization`, for example.
+        ssl_context: For `wss`; Python's default by default.
+        options: See `ClientOptions`; `timeout` bounds the connecting too.
+
+    Raises:
+        ValueError: The URL or a header is none.
+        OSError: There is nobody.
+        HandshakeFailed: The server refused, or did not do its part; with its HTTP status.
+    """
+    limits = options.get("limits") or Limits()
+    way = _websocket_way(url, limits, options, headers=headers, ssl_context=ssl_context)
+    async with _client(way, options).opened() as client:
+        yield client
+
+
+@asynccontextmanager
 async def open_stream_client(
     stream: trio.abc.Stream, **options: Unpack[ClientOptions]
 ) -> AsyncIterator[Client]:
@@ -277,6 +311,33 @@ async def _unix_way(
     stream = await transports.open_unix_stream(path)
     async with _stream_way(stream, limits, f"unix:{os.fspath(path)}") as way:
         yield way
+
+
+def _websocket_way(
+    url: str,
+    limits: Limits,
+    options: ClientOptions,
+    *,
+    headers: Mapping[str, str] | None = None,
+    ssl_context: ssl.SSLContext | None = None,
+) -> Any:
+    # Only programs that use a WebSocket load what it needs.
+    from trimcp.transports import websocket
+
+    address = websocket.WebSocketAddress.parse(url)
+    if ssl_context is not None and not address.is_secure:
+        raise ValueError(f"an SSL context is for wss://, not for {url!r}")
+    timeout = options.get("timeout", DEFAULT_TIMEOUT)
+    given = websocket.header_list(headers)
+
+    @asynccontextmanager
+    async def way() -> AsyncIterator[tuple[MessageChannel, None]]:
+        async with websocket.connect_websocket(
+            address, limits, headers=given, ssl_context=ssl_context, timeout=timeout
+        ) as channel:
+            yield channel, None
+
+    return way()
 
 
 @asynccontextmanager

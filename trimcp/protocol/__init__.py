@@ -1,5 +1,6 @@
 """The protocol without IO: messages, revisions, eras, exchanges, and `Connection`."""
 
+from ._callers import Callers, callers_of
 from ._changes import (
     Change,
     PromptsListChanged,
@@ -75,6 +76,7 @@ __all__ = [
     "STATELESS_REVISIONS",
     "AnswerUnusable",
     "Call",
+    "Callers",
     "Change",
     "Connection",
     "DecodeError",
@@ -102,6 +104,7 @@ __all__ = [
     "TooLarge",
     "ToolCall",
     "ToolsListChanged",
+    "callers_of",
     "change_of",
     "codec_for",
     "filter_of",

@@ -16,10 +16,12 @@ from trimcp.protocol import (
     ResourcesListChanged,
     ResourceUpdated,
     ToolsListChanged,
+    callers_of,
 )
 from trimcp.runtime import LocalBus, MemoryNonceStore
 from trimcp.types import Implementation
 
+from ._accepting import NETWORK_GRACE, serve_listeners
 from ._application import Application
 from ._context import Context, LifespanT, current_context
 from ._registration import Registration
@@ -27,7 +29,8 @@ from ._statistics import Statistics
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    import ssl
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
     from trimcp.protocol import Change
@@ -40,9 +43,8 @@ __all__ = ["Server"]
 
 logger = logging.getLogger("trimcp.server")
 
-#: Seconds that requests in flight get at shutdown.
+#: Seconds that requests in flight get at shutdown; elsewhere `NETWORK_GRACE`.
 _STDIO_GRACE = 0.5
-_NETWORK_GRACE = 5.0
 
 
 class Server(Registration, Generic[LifespanT]):
@@ -294,8 +296,8 @@ class Server(Registration, Generic[LifespanT]):
         async with self.joined() as application:
             listeners = await transports.open_tcp_listeners(host, port)
             addresses = transports.addresses_of(listeners)
-            await self._serve_listeners(
-                application, listeners, lambda: task_status.started(addresses)
+            await serve_listeners(
+                application, listeners, self._open_lines, lambda: task_status.started(addresses)
             )
 
     async def serve_unix(
@@ -320,9 +322,64 @@ class Server(Registration, Generic[LifespanT]):
         """
         async with self.joined() as application:
             with transports.unix_listener(path) as listener:
-                await self._serve_listeners(
-                    application, [listener], lambda: task_status.started(path)
+                await serve_listeners(
+                    application, [listener], self._open_lines, lambda: task_status.started(path)
                 )
+
+    def _open_lines(
+        self, stream: trio.abc.Stream
+    ) -> AbstractAsyncContextManager[transports.MessageChannel]:
+        return transports.open_stream_channel(stream, self.limits, peer="socket")
+
+    async def serve_websocket(
+        self,
+        host: str,
+        port: int,
+        *,
+        path: str = "/ws",
+        ssl_context: ssl.SSLContext | None = None,
+        allowed_hosts: Iterable[str] | None = None,
+        allowed_origins: Iterable[str] | None = None,
+        task_status: trio.TaskStatus[list[tuple[str, int]]] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
+        """Serve WebSocket connections until cancelled or shut down.
+
+        Each text frame is one message; the subprotocol is `mcp`. There is no authentication:
+        listen on a loopback address. Web pages are kept out by their `Origin`, and by the name
+        under which their browser has found the server.
+
+        Args:
+            host: Where to listen.
+            port: 0 lets the system choose.
+            path: The path of the server's URL.
+            ssl_context: Encrypts (`wss://`), if given.
+            allowed_hosts: The names that clients may call the server by, `name` or `name:port`,
+                or `*` for all; by default `localhost`, the loopback addresses and what it
+                listens on.
+            allowed_origins: The origins, such as `https://example.com`, of web pages that may
+                connect, or `*` for all; by default pages from the allowed hosts, on any port.
+                Programs that are no browsers send no origin, and are not asked for one.
+            task_status: `nursery.start` returns the `(host, port)` pairs listened on.
+
+        Raises:
+            OSError: The address cannot be bound.
+
+        Specification: 2026-07-28, Custom Transports.
+        """
+        from ._websocket import websocket_opener
+
+        async with self.joined() as application:
+            listeners = await transports.open_tcp_listeners(host, port)
+            addresses = transports.addresses_of(listeners)
+            names = [host, *(name for name, _ in addresses)]
+            await serve_listeners(
+                application,
+                transports.encrypted(listeners, ssl_context),
+                websocket_opener(
+                    self.limits, path, callers_of(names, allowed_hosts, allowed_origins)
+                ),
+                lambda: task_status.started(addresses),
+            )
 
     async def serve_stream(
         self,
@@ -339,36 +396,4 @@ class Server(Registration, Generic[LifespanT]):
             transports.open_stream_channel(stream, self.limits, peer="stream") as channel,
         ):
             task_status.started()
-            await application.serve(channel, grace=_NETWORK_GRACE)
-
-    async def _serve_listeners(
-        self,
-        application: Application,
-        listeners: list[trio.SocketListener],
-        started: Callable[[], None],
-    ) -> None:
-        """Accept connections until told to stop; then wait for those that are open."""
-        async with trio.open_nursery() as connections:
-
-            async def serve(stream: trio.SocketStream) -> None:
-                await self._serve_connection(application, stream)
-
-            with application.accepting():
-                started()
-                await trio.serve_listeners(serve, listeners, handler_nursery=connections)
-
-    async def _serve_connection(self, application: Application, stream: trio.SocketStream) -> None:
-        """One connection, contained: its crash is logged and closes nobody else."""
-        if len(application.peers) >= self.limits.connections:
-            logger.warning("more than %d connections: one refused", self.limits.connections)
-            await trio.aclose_forcefully(stream)
-            return
-        try:
-            async with transports.open_stream_channel(
-                stream, self.limits, peer="socket"
-            ) as channel:
-                await application.serve(channel, grace=_NETWORK_GRACE)
-        except* NotServing:
-            logger.debug("a connection came too late")
-        except* Exception:
-            logger.exception("a connection crashed")
+            await application.serve(channel, grace=NETWORK_GRACE)

@@ -5,7 +5,13 @@ from ._lines import open_stream_channel
 from ._memory import open_memory_channels
 from ._parent import wait_parent_gone
 from ._process import ChildProcess, open_process_channel
-from ._sockets import addresses_of, open_tcp_listeners, open_unix_stream, unix_listener
+from ._sockets import (
+    addresses_of,
+    encrypted,
+    open_tcp_listeners,
+    open_unix_stream,
+    unix_listener,
+)
 from ._stdio import open_stdio_channel
 
 __all__ = [
@@ -15,6 +21,7 @@ __all__ = [
     "Outbox",
     "Oversized",
     "addresses_of",
+    "encrypted",
     "open_memory_channels",
     "open_process_channel",
     "open_stdio_channel",

@@ -11,14 +11,15 @@ import socket
 import stat
 import sys
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import trio
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Iterator, Sequence
 
-__all__ = ["addresses_of", "open_tcp_listeners", "open_unix_stream", "unix_listener"]
+__all__ = ["addresses_of", "encrypted", "open_tcp_listeners", "open_unix_stream", "unix_listener"]
 
 
 async def open_tcp_listeners(host: str, port: int) -> list[trio.SocketListener]:
@@ -33,6 +34,15 @@ async def open_tcp_listeners(host: str, port: int) -> list[trio.SocketListener]:
 def addresses_of(listeners: Sequence[trio.SocketListener]) -> list[tuple[str, int]]:
     """The `(host, port)` pairs that are really listened on."""
     return [listener.socket.getsockname()[:2] for listener in listeners]
+
+
+def encrypted(
+    listeners: Sequence[trio.SocketListener], context: ssl.SSLContext | None
+) -> list[trio.abc.Listener[Any]]:
+    """The same listeners, with TLS if there is a context."""
+    if context is None:
+        return list(listeners)
+    return [trio.SSLListener(each, context, https_compatible=True) for each in listeners]
 
 
 @contextmanager

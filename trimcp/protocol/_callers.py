@@ -1,0 +1,112 @@
+"""Who may speak to a server over HTTP, as its `Host` and `Origin` headers say.
+
+A web page can make a browser connect to a server on the user's own machine, under a name that
+the page's owner controls (DNS rebinding). The browser tells that name in `Host`, and the page's
+home in `Origin`, so both are checked.
+
+Specification: 2026-07-28, Streamable HTTP, Security & Endpoint.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+__all__ = ["Callers", "callers_of"]
+
+#: Names that only programs on the same machine can reach a server by.
+_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+
+#: What one listens on to be reached by every name, and so is the name of nobody.
+_WILDCARDS: Final = frozenset({"", "0.0.0.0", "::"})
+
+ANY: Final = "*"
+
+
+@attrs.frozen
+class Callers:
+    """The names under which a server may be called, and the pages that may call it.
+
+    Attributes:
+        hosts: Names for `Host`: `name` with any port, `name:port` with this one, `*` for all.
+        origins: Origins such as `https://example.com`, without a path; `*` for all.
+    """
+
+    hosts: frozenset[str]
+    origins: frozenset[str]
+
+    def refusal(self, host: str, origins: Sequence[str]) -> str | None:
+        """Why a request may not be served; None if it may.
+
+        Args:
+            host: Its `Host` header.
+            origins: Its `Origin` headers. A browser sends one; other programs send none.
+        """
+        if not self._knows_host(host):
+            return f"the host {host!r} is not allowed"
+        for origin in origins:
+            if not self._knows_origin(origin):
+                return f"the origin {origin!r} is not allowed"
+        return None
+
+    def _knows_host(self, host: str) -> bool:
+        name, port = _name_and_port(host)
+        return not self.hosts.isdisjoint({ANY, name, f"{name}:{port}"})
+
+    def _knows_origin(self, origin: str) -> bool:
+        origin = origin.lower()
+        if not self.origins.isdisjoint({ANY, origin}):
+            return True
+        scheme, separator, authority = origin.partition("://")
+        if scheme not in ("http", "https") or not separator:
+            # Among them `null`, which every sandboxed page may claim to be.
+            return False
+        name, _ = _name_and_port(authority)
+        return name in self.origins
+
+
+def callers_of(
+    listening: Iterable[str], hosts: Iterable[str] | None, origins: Iterable[str] | None
+) -> Callers:
+    """Who may call a server.
+
+    Args:
+        listening: The names and addresses that it listens on.
+        hosts: The names that it may be called by; None for the loopback names and those that it
+            listens on. Who listens on all addresses has to say their names.
+        origins: The origins of pages that may call it; None for pages from the same names as
+            the hosts, with any scheme and port.
+    """
+    if hosts is None:
+        hosts = {*_LOOPBACK, *(_plain(each) for each in listening)} - _WILDCARDS
+    known = frozenset(_plain(each) for each in hosts)
+    if origins is None:
+        return Callers(known, frozenset(_name_and_port(each)[0] for each in known - {ANY}))
+    return Callers(known, frozenset(each.lower().rstrip("/") for each in origins))
+
+
+def _plain(host: str) -> str:
+    """A name as `Callers` keeps it."""
+    host = host.lower()
+    return host if host.count(":") > 1 and "[" not in host else _joined(*_name_and_port(host))
+
+
+def _joined(name: str, port: int | None) -> str:
+    return name if port is None else f"{name}:{port}"
+
+
+def _name_and_port(authority: str) -> tuple[str, int | None]:
+    """`name`, `name:port`, `[address]` or `[address]:port`; ("", None) for what is none."""
+    try:
+        parts = urlsplit(f"//{authority}")
+        port = parts.port
+    except ValueError:
+        return "", None
+    if parts.netloc != authority or "@" in authority or parts.path:
+        return "", None
+    return (parts.hostname or "").rstrip("."), port

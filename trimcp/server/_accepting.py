@@ -1,0 +1,71 @@
+"""Accepting connections over sockets, each contained."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from trimcp.errors import HandshakeFailed, NotServing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractAsyncContextManager
+
+    from trimcp.transports import MessageChannel
+
+    from ._application import Application
+
+__all__ = ["NETWORK_GRACE", "serve_listeners"]
+
+logger = logging.getLogger("trimcp.server")
+
+#: Seconds that requests in flight get at shutdown.
+NETWORK_GRACE = 5.0
+
+
+async def serve_listeners(
+    application: Application,
+    listeners: Sequence[trio.abc.Listener[Any]],
+    open_channel: Callable[[Any], AbstractAsyncContextManager[MessageChannel]],
+    started: Callable[[], None],
+) -> None:
+    """Accept connections until told to stop; then wait for those that are open.
+
+    Args:
+        application: What serves them.
+        listeners: Where they come from; closed at the end.
+        open_channel: Makes a stream a message channel, and closes it at the end.
+        started: Called once connections are accepted.
+    """
+    limit = application.server.limits.connections
+    async with trio.open_nursery() as connections:
+
+        async def serve(stream: trio.abc.Stream) -> None:
+            # Those that still shake hands are only counted here.
+            if max(len(connections.child_tasks) - 1, len(application.peers)) >= limit:
+                logger.warning("more than %d connections: one refused", limit)
+                await trio.aclose_forcefully(stream)
+            else:
+                await _serve_connection(application, open_channel(stream))
+
+        with application.accepting():
+            started()
+            await trio.serve_listeners(serve, list(listeners), handler_nursery=connections)
+
+
+async def _serve_connection(
+    application: Application, opening: AbstractAsyncContextManager[MessageChannel]
+) -> None:
+    """One connection, contained: its crash is logged and closes nobody else."""
+    try:
+        async with opening as channel:
+            await application.serve(channel, grace=NETWORK_GRACE)
+    except* NotServing:
+        logger.debug("a connection came too late")
+    except* HandshakeFailed as group:
+        failure = group.exceptions[0]
+        logger.info("no connection: %s", failure, exc_info=failure.__cause__)
+    except* Exception:
+        logger.exception("a connection crashed")

@@ -1,0 +1,23 @@
+"""WebSocket: one JSON-RPC message in each text frame, subprotocol `mcp`.
+
+Not part of `trimcp.transports` itself, so that only programs that use it load trio-websocket.
+
+Specification: 2026-07-28, Custom Transports. What a peer may rely on: docs/transports.md.
+"""
+
+from ._accepting import Refusal, Upgrade, accept_websocket
+from ._address import WebSocketAddress, header_list
+from ._assembly import Assembly
+from ._connecting import connect_websocket
+from ._connection import SUBPROTOCOL
+
+__all__ = [
+    "SUBPROTOCOL",
+    "Assembly",
+    "Refusal",
+    "Upgrade",
+    "WebSocketAddress",
+    "accept_websocket",
+    "connect_websocket",
+    "header_list",
+]

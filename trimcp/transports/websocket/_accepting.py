@@ -1,0 +1,101 @@
+"""The server's side of a WebSocket handshake."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import attrs
+
+from trimcp.errors import HandshakeFailed
+
+from ._connection import GOING_AWAY, SUBPROTOCOL, Connection
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Sequence
+
+    import trio
+    from trio_websocket import WebSocketRequest
+
+    from trimcp.limits import Limits
+
+    from .._channel import MessageChannel
+
+__all__ = ["Refusal", "Upgrade", "accept_websocket"]
+
+
+@attrs.frozen
+class Upgrade:
+    """A client's wish to open a WebSocket.
+
+    Attributes:
+        path: What it asks for, without the query.
+        host: Its `Host` header.
+        origins: Its `Origin` headers; a browser sends one, other programs none.
+        subprotocols: Those it offers.
+    """
+
+    path: str
+    host: str
+    origins: Sequence[str]
+    subprotocols: Sequence[str]
+
+
+@attrs.frozen
+class Refusal:
+    """Why a handshake is refused.
+
+    Attributes:
+        status: The HTTP status.
+        reason: One sentence for the client.
+    """
+
+    status: int
+    reason: str
+
+
+@asynccontextmanager
+async def accept_websocket(
+    stream: trio.abc.Stream,
+    limits: Limits,
+    judge: Callable[[Upgrade], Refusal | None],
+    *,
+    peer: str,
+) -> AsyncIterator[MessageChannel]:
+    """Open the server's end of a WebSocket over a stream, which is closed at the end.
+
+    Args:
+        stream: A connection on which nothing has been read yet.
+        limits: See `Connection`; the handshake gets `header_seconds`.
+        judge: Says whether and why the client is refused.
+        peer: A name for logs.
+
+    Raises:
+        HandshakeFailed: There was none, or it was refused.
+    """
+    connection = Connection(stream, limits, patience=limits.header_seconds, peer=peer)
+
+    async def shake_hands() -> None:
+        request = await connection._get_request()
+        refusal = judge(_upgrade(request))
+        if refusal is not None:
+            await request.reject(
+                refusal.status,
+                extra_headers=[(b"connection", b"close"), (b"content-type", b"text/plain")],
+                body=f"{refusal.reason}\n".encode(),
+            )
+            raise HandshakeFailed(f"refused: {refusal.reason}", refusal.status)
+        is_asked = bool(request.proposed_subprotocols)
+        await request.accept(subprotocol=SUBPROTOCOL if is_asked else None)
+
+    async with connection.opened(shake_hands, GOING_AWAY) as channel:
+        yield channel
+
+
+def _upgrade(request: WebSocketRequest) -> Upgrade:
+    return Upgrade(
+        path=request.path.partition("?")[0],
+        host=request._event.host,
+        origins=[value.decode("latin-1") for name, value in request.headers if name == b"origin"],
+        subprotocols=request.proposed_subprotocols,
+    )

@@ -1,0 +1,86 @@
+"""The client's side of a WebSocket handshake."""
+
+from __future__ import annotations
+
+import ssl
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import trio
+
+from trimcp.errors import HandshakeFailed
+
+from ._connection import NORMAL_CLOSURE, SUBPROTOCOL, Connection
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from trimcp.limits import Limits
+
+    from .._channel import MessageChannel
+    from ._address import WebSocketAddress
+
+__all__ = ["connect_websocket"]
+
+
+@asynccontextmanager
+async def connect_websocket(
+    address: WebSocketAddress,
+    limits: Limits,
+    *,
+    headers: Sequence[tuple[bytes, bytes]] = (),
+    ssl_context: ssl.SSLContext | None = None,
+    timeout: float,
+) -> AsyncIterator[MessageChannel]:
+    """Open the client's end of a WebSocket.
+
+    Args:
+        address: Where the server is.
+        limits: See `Connection`.
+        headers: Sent with the handshake.
+        ssl_context: For `wss`; Python's default by default.
+        timeout: Seconds until the connection has to be there, and again for its handshake.
+
+    Raises:
+        OSError: There is nobody.
+        HandshakeFailed: The server did not do its part.
+    """
+    try:
+        with trio.fail_after(timeout):
+            stream = await _connect(address, ssl_context)
+    except trio.TooSlowError:
+        raise HandshakeFailed(f"no connection within {timeout:g} s") from None
+    connection = Connection(
+        stream,
+        limits,
+        patience=timeout,
+        peer=address.url,
+        host=address.host_header,
+        path=address.resource,
+        client_subprotocols=[SUBPROTOCOL],
+        client_extra_headers=list(headers),
+    )
+    async with connection.opened(connection._open_handshake.wait, NORMAL_CLOSURE) as channel:
+        yield channel
+
+
+async def _connect(
+    address: WebSocketAddress, ssl_context: ssl.SSLContext | None
+) -> trio.abc.Stream:
+    stream = await trio.open_tcp_stream(address.host, address.port)
+    if not address.is_secure:
+        return stream
+    secure = trio.SSLStream(
+        stream,
+        ssl_context or ssl.create_default_context(),
+        server_hostname=address.host,
+        https_compatible=True,
+    )
+    try:
+        await secure.do_handshake()
+    except BaseException as error:
+        await trio.aclose_forcefully(stream)
+        if isinstance(error, trio.BrokenResourceError):
+            raise HandshakeFailed(f"no TLS connection: {error.__cause__}") from error.__cause__
+        raise
+    return secure

@@ -1,0 +1,313 @@
+"""trio-websocket's connection, mended where one peer could hang it or fill the memory.
+
+What is different here, and why:
+
+* Whatever a peer sends, nothing but `Cancelled` leaves the reader. An exception of it would end
+  the nursery around it, with trio-websocket's own server all other connections.
+* The end of the reader ends the handshake. trio-websocket waits for ever where a peer sends
+  nonsense, or goes away, in place of a handshake.
+* Messages are put together in bytes, up to a limit in bytes; longer ones are skipped.
+  trio-websocket keeps every fragment apart, however small, and closes when there are too many
+  characters.
+* Frames that make no sense are answered with a close code, and nothing more is read after them.
+* Pongs never delay the reader, or two peers that both wait to write would wait for ever.
+
+This overrides inner methods, so the version is pinned; `tests/transports/websocket` has a test
+for each of them.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final
+
+import trio
+from trio_websocket import CloseReason, ConnectionRejected, WebSocketConnection
+from wsproto import ConnectionType, WSConnection
+from wsproto.connection import ConnectionState
+from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
+
+from trimcp._groups import unwrapping
+from trimcp.errors import HandshakeFailed, WebSocketClosed
+
+from .._channel import Incoming, MessageChannel, Outbox, write_out
+from ._assembly import Assembly
+from ._stream import WatchedStream
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from wsproto.events import RejectConnection
+
+    from trimcp.limits import Limits
+
+__all__ = ["GOING_AWAY", "NORMAL_CLOSURE", "SUBPROTOCOL", "Connection"]
+
+logger = logging.getLogger("trimcp.websocket")
+
+SUBPROTOCOL: Final = "mcp"
+
+NORMAL_CLOSURE: Final = 1000
+GOING_AWAY: Final = 1001
+UNSUPPORTED_DATA: Final = 1003
+
+#: Codes that say nothing bad; 1005 is none at all.
+_GOOD_ENDS: Final = (NORMAL_CLOSURE, GOING_AWAY, 1005)
+_NO_GOODBYE: Final = 1006
+
+_BROKEN: Final = (trio.BrokenResourceError, trio.ClosedResourceError)
+
+_CHUNK: Final = 64 * 1024
+
+#: Seconds for the closing handshake; a cancelled one hurries.
+_CLOSE_SECONDS: Final = 1.0
+_HURRY_SECONDS: Final = 0.05
+
+
+class Connection(WebSocketConnection):
+    """One WebSocket connection and its message channel.
+
+    Args:
+        stream: What carries it; closed at the end.
+        limits: `message_bytes`, `outbox_bytes` and `heartbeat_seconds`.
+        patience: Seconds for the opening handshake.
+        peer: A name for logs.
+        request: For a client: `host`, `path` and `client_extra_headers` of its handshake.
+
+    Attributes:
+        channel: The message channel.
+        rejection: The HTTP status by which the server refused the handshake.
+    """
+
+    def __init__(
+        self,
+        stream: trio.abc.Stream,
+        limits: Limits,
+        *,
+        patience: float,
+        peer: str,
+        **request: Any,
+    ) -> None:
+        self._watched = WatchedStream(stream)
+        super().__init__(
+            self._watched,
+            WSConnection(ConnectionType.CLIENT if request else ConnectionType.SERVER),
+            receive_buffer_size=_CHUNK,
+            **request,
+        )
+        self._period = limits.heartbeat_seconds
+        self._patience = patience
+        self._feed, incoming = trio.open_memory_channel[list[Incoming]](1)
+        self._assembly = Assembly(limits.message_bytes)
+        self._pong_due: Pong | None = None
+        self._is_ponging = False
+        self._is_pinging = False
+        self._shaking_hands = trio.CancelScope(relative_deadline=patience)
+        self._nursery: trio.Nursery
+        self.channel = MessageChannel(incoming, Outbox(limits.outbox_bytes), peer)
+        self.rejection: int | None = None
+
+    # -- its life -------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def opened(
+        self, shake_hands: Callable[[], Awaitable[None]], goodbye: int
+    ) -> AsyncIterator[MessageChannel]:
+        """Shake hands, carry messages, and say goodbye.
+
+        Args:
+            shake_hands: Does this side's part; cut off when the peer has gone or is too slow.
+            goodbye: The close code for the end.
+
+        Raises:
+            HandshakeFailed: The peer did not do its part.
+        """
+        with unwrapping():
+            async with trio.open_nursery() as self._nursery:
+                self._nursery.start_soon(self._reader_task)
+                try:
+                    await self._open(shake_hands)
+                    self._nursery.start_soon(write_out, self.channel, self._deliver)
+                    self._nursery.start_soon(self._watch)
+                    yield self.channel
+                finally:
+                    await self._leave(goodbye)
+                    self._nursery.cancel_scope.cancel(reason="the connection was closed")
+
+    async def _open(self, shake_hands: Callable[[], Awaitable[None]]) -> None:
+        with self._shaking_hands:
+            try:
+                await shake_hands()
+            except HandshakeFailed:
+                raise
+            except Exception as error:
+                # What the peer asked for cannot be answered as it would have to be.
+                self.channel.failure = error
+                raise self._handshake_failed() from error
+        if self._shaking_hands.cancelled_caught:
+            if self.is_server and self._wsproto.state is ConnectionState.CONNECTING:
+                await self._refuse_plainly()
+            raise self._handshake_failed()
+
+    async def _refuse_plainly(self) -> None:
+        """Answer what was no handshake at all, which trio-websocket leaves without an answer."""
+        status = "408 Request Timeout" if self.channel.failure is None else "400 Bad Request"
+        head = f"HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+        with trio.move_on_after(_CLOSE_SECONDS), suppress(*_BROKEN):
+            await self._stream.send_all(head.encode())
+
+    def _handshake_failed(self) -> HandshakeFailed:
+        failure = self.channel.failure
+        if self.rejection is not None:
+            return HandshakeFailed(
+                f"the server refused the WebSocket handshake with HTTP status {self.rejection}",
+                self.rejection,
+            )
+        if failure is None:
+            return HandshakeFailed(f"no WebSocket handshake within {self._patience:g} s")
+        error = HandshakeFailed(f"no WebSocket handshake, but {failure!r}")
+        error.__cause__ = failure
+        return error
+
+    async def _leave(self, goodbye: int) -> None:
+        """Say goodbye and wait for the answer, but not long; then close the stream."""
+        self.channel.incoming.close()
+        left = trio.current_effective_deadline() - trio.current_time()
+        patience = min(max(left, _HURRY_SECONDS), _CLOSE_SECONDS)
+        # Shielded: being cancelled is no reason to leave without a word, and Cancelled would
+        # take the place of the exception that may be on its way.
+        with trio.CancelScope(shield=True, relative_deadline=patience):
+            try:
+                await self.aclose(goodbye)
+                await self._close_handshake.wait()
+            finally:
+                await trio.aclose_forcefully(self._watched)
+
+    def _end(self, failure: BaseException | None = None) -> None:
+        """Nothing more comes in."""
+        if failure is not None:
+            self.channel.failure = self.channel.failure or failure
+        self._feed.close()
+        self._shaking_hands.cancel(reason="the connection has ended")
+
+    # -- reading --------------------------------------------------------------------------
+
+    async def _reader_task(self) -> None:
+        try:
+            await super()._reader_task()
+        except ConnectionRejected as refusal:
+            self.rejection = refusal.status_code
+        except Exception as error:
+            # Only what the peer has sent, or what trio-websocket wanted to answer to it, can be
+            # the reason.
+            logger.debug("a WebSocket handshake or frame made no sense", exc_info=True)
+            self.channel.failure = self.channel.failure or error
+            await self._abort_web_socket()
+        finally:
+            self._close_handshake.set()
+            self._end()
+
+    async def _handle_reject_connection_event(self, event: RejectConnection) -> None:
+        # The body, which may be of any length, is not waited for.
+        raise ConnectionRejected(event.status_code, (), None)
+
+    async def _handle_message_event(self, event: BytesMessage | TextMessage) -> None:
+        if self.closed is not None:
+            return
+        if isinstance(event, BytesMessage):
+            await self._refuse(UNSUPPORTED_DATA, "messages are text")
+            return
+        message = self._assembly.feed(event.data.encode(), event.message_finished)
+        if message is not None:
+            with suppress(*_BROKEN):
+                await self._feed.send([message])
+
+    async def _refuse(self, code: int, reason: str) -> None:
+        """Close the connection for what the peer has sent; what it still sends is dropped."""
+        self._close_reason = CloseReason(code, reason)
+        self._end(WebSocketClosed(code, reason))
+        await self._send(CloseConnection(code=code, reason=reason))
+
+    async def _handle_close_connection_event(self, event: CloseConnection) -> None:
+        if self._wsproto.state is ConnectionState.OPEN:
+            # The peer has sent no close frame, but one that makes no sense.
+            await self._refuse(int(event.code), event.reason or "")
+            await self._close_stream()
+            return
+        # Said at once: the answer may have to wait for the writer.
+        self._end(_failure(int(event.code), event.reason))
+        await super()._handle_close_connection_event(event)
+
+    async def _close_web_socket(self, code: int, reason: str | None = None) -> None:
+        await super()._close_web_socket(code, reason)
+        # Also where the stream has ended without a close frame.
+        self._end(_failure(code, reason))
+
+    # -- writing --------------------------------------------------------------------------
+
+    async def _deliver(self, batch: list[bytes]) -> None:
+        """Everything that waits, a frame each, in one go."""
+        if self.closed is not None:
+            raise trio.BrokenResourceError
+        await self._write(*(TextMessage(data=each.decode()) for each in batch))
+
+    async def _write(self, *events: TextMessage | Ping | Pong) -> None:
+        """Unlike `_send`, leaves it to the reader to find that the connection has broken.
+
+        What has arrived before is still read then.
+        """
+        frames = [self._wsproto.send(event) for event in events]
+        async with self._stream_lock:
+            await self._stream.send_all(b"".join(frames))
+
+    async def _write_control(self, event: Ping | Pong) -> None:
+        if self._wsproto.state is ConnectionState.OPEN:
+            with suppress(*_BROKEN):
+                await self._write(event)
+
+    async def _handle_ping_event(self, event: Ping) -> None:
+        self._pong_due = event.response()
+        if not self._is_ponging:
+            self._is_ponging = True
+            self._nursery.start_soon(self._send_pongs)
+
+    async def _send_pongs(self) -> None:
+        """Answer the latest ping; those before it that still wait for their pong need none."""
+        while self._pong_due is not None:
+            pong, self._pong_due = self._pong_due, None
+            await self._write_control(pong)
+        self._is_ponging = False
+
+    async def _send_ping(self) -> None:
+        await self._write_control(Ping())
+        self._is_pinging = False
+
+    # -- watching -------------------------------------------------------------------------
+
+    async def _watch(self) -> None:
+        """Ping a silent peer. One that stays silent for as long again is gone."""
+        period = self._period
+        while period < math.inf:
+            await trio.sleep_until(self._watched.last_sign + period)
+            sign = self._watched.last_sign
+            if trio.current_time() < sign + period:
+                continue
+            if not self._is_pinging:
+                self._is_pinging = True
+                self._nursery.start_soon(self._send_ping)
+            await trio.sleep_until(sign + 2 * period)
+            if self._watched.last_sign == sign:
+                self._end(WebSocketClosed(_NO_GOODBYE, f"silent for {2 * period:g} s"))
+                await trio.aclose_forcefully(self._watched)
+                return
+
+
+def _failure(code: int, reason: str | None) -> WebSocketClosed | None:
+    """What an end with that code says; nothing if it was in good order."""
+    if code in _GOOD_ENDS:
+        return None
+    if code == _NO_GOODBYE and not reason:
+        reason = "the connection ended without a close frame"
+    return WebSocketClosed(code, reason or "")
