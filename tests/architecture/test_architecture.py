@@ -6,6 +6,7 @@ Each table here is exact: what is not in it is not allowed, and what is in it mu
 from __future__ import annotations
 
 import ast
+import copy
 import functools
 import re
 import subprocess
@@ -32,10 +33,14 @@ FLOORS = {
     "server": 4,
     "client": 4,
     "cli": 5,
+    "http": 5,
     "testing": 5,
     "": 6,  # the face
     "__main__": 6,  # `python -m trimcp`
 }
+
+#: Methods that open a door two floors up, and load it only then.
+DOORS = {"server._server.Server.websocket_app": "http"}
 
 #: Who opens a nursery, and what lives in it.
 NURSERIES = {
@@ -54,6 +59,7 @@ NURSERIES = {
     "client._listening.Listening.by_request": "the request that stays open",
     "client._listening.Listening.by_session": "the watch on the connection",
     "runtime._streams.drain": "the generator of a streaming tool",
+    "http._websocket._open_channel": "the reader and the one writer",
 }
 
 #: Where exceptions of handlers and connections end. Elsewhere they are let through.
@@ -164,7 +170,26 @@ def foreign(module: Module) -> set[str]:
     return {name.partition(".")[0] for name in imports(module)} - {"trimcp"}
 
 
+def without_doors(module: Module) -> Module:
+    """The module as it is without the imports in its doors, and those for annotations alone."""
+    tree = copy.deepcopy(module.tree)
+    for name, node in functions(module._replace(tree=tree)):
+        if name in DOORS and isinstance(node, ast.FunctionDef):
+            node.body = [each for each in node.body if not is_door(each, DOORS[name])]
+        elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
+            rooms = {DOORS[door] for door in DOORS if door.startswith(f"{module.name}.")}
+            node.body = [
+                each for each in node.body if not any(is_door(each, room) for room in rooms)
+            ]
+    return module._replace(tree=tree)
+
+
+def is_door(node: ast.stmt, room: str) -> bool:
+    return isinstance(node, ast.ImportFrom) and node.module == f"trimcp.{room}"
+
+
 def upward(module: Module) -> list[str]:
+    module = without_doors(module)
     floor = FLOORS[module.room]
     wrong = []
     for name in own(module):
@@ -198,6 +223,17 @@ def test_upward_imports_are_noticed() -> None:
     assert not upward(parse("from trimcp import types\nfrom ._names import META\nimport enum"))
 
 
+def test_doors_are_loaded_by_those_who_open_them() -> None:
+    for door, room in DOORS.items():
+        name, _, method = door.rpartition(".")
+        owner, _, kind = name.rpartition(".")
+        inside = f"class {kind}:\n  def {method}(self):\n    from trimcp.{room} import app"
+        assert not upward(parse(inside, owner))
+        assert upward(parse(inside.replace(method, "another"), owner))
+        assert upward(parse(f"from trimcp.{room} import app", owner))
+        assert any(door == found for module in modules() for found, _ in functions(module))
+
+
 def private(module: Module) -> list[str]:
     """Imports past another room's face."""
     return [
@@ -226,6 +262,7 @@ PACKAGES = {
     "transports": {"attrs", "trio", "trio_websocket", "wsproto"},
     "runtime": {"attrs", "trio", "msgspec", "cryptography", "docstring_parser", "jsonschema_rs"},
     "server": {"attrs", "trio", "msgspec", "typing_extensions"},
+    "http": {"trio"},
     "client": {"attrs", "trio", "msgspec"},
     "cli": {"attrs", "trio"},
     "testing": {"attrs", "trio", "pytest"},

@@ -33,8 +33,10 @@ class Callers:
     """The names under which a server may be called, and the pages that may call it.
 
     Attributes:
-        hosts: Names for `Host`: `name` with any port, `name:port` with this one, `*` for all.
-        origins: Origins such as `https://example.com`, without a path; `*` for all.
+        hosts: Names for `Host`: `name` with any port, `name:port` with this one,
+            `*.example.com` for all below it, `*` for all.
+        origins: Origins of pages, such as `https://example.com`, or names as in `hosts` for
+            pages from there with any scheme; `*` for all.
     """
 
     hosts: frozenset[str]
@@ -55,19 +57,22 @@ class Callers:
         return None
 
     def _knows_host(self, host: str) -> bool:
-        name, port = _name_and_port(host)
-        return not self.hosts.isdisjoint({ANY, name, f"{name}:{port}"})
+        return _matches(host, self.hosts)
 
     def _knows_origin(self, origin: str) -> bool:
         origin = origin.lower()
-        if not self.origins.isdisjoint({ANY, origin}):
-            return True
         scheme, separator, authority = origin.partition("://")
-        if scheme not in ("http", "https") or not separator:
-            # Among them `null`, which every sandboxed page may claim to be.
-            return False
-        name, _ = _name_and_port(authority)
-        return name in self.origins
+        if ANY in self.origins or (separator and origin in self.origins):
+            return True
+        # Among the others is `null`, which every sandboxed page may claim to be.
+        return scheme in ("http", "https") and _matches(authority, self.origins)
+
+
+def _matches(authority: str, names: frozenset[str]) -> bool:
+    name, port = _name_and_port(authority)
+    labels = name.split(".")
+    above = {f"*.{'.'.join(labels[start:])}" for start in range(1, len(labels))}
+    return ANY in names or (bool(name) and not names.isdisjoint({name, f"{name}:{port}", *above}))
 
 
 def callers_of(
@@ -80,23 +85,22 @@ def callers_of(
         hosts: The names that it may be called by; None for the loopback names and those that it
             listens on. Who listens on all addresses has to say their names.
         origins: The origins of pages that may call it; None for pages from the same names as
-            the hosts, with any scheme and port.
+            the hosts, whatever their port.
     """
     if hosts is None:
-        hosts = {*_LOOPBACK, *(_plain(each) for each in listening)} - _WILDCARDS
-    known = frozenset(_plain(each) for each in hosts)
+        hosts = {*_LOOPBACK, *listening} - _WILDCARDS
+    names = frozenset(map(_plain, hosts))
     if origins is None:
-        return Callers(known, frozenset(_name_and_port(each)[0] for each in known - {ANY}))
-    return Callers(known, frozenset(each.lower().rstrip("/") for each in origins))
+        return Callers(names, frozenset(each for each in names if each != ANY))
+    return Callers(names, frozenset(each.lower().rstrip("/") for each in origins))
 
 
 def _plain(host: str) -> str:
-    """A name as `Callers` keeps it."""
-    host = host.lower()
-    return host if host.count(":") > 1 and "[" not in host else _joined(*_name_and_port(host))
-
-
-def _joined(name: str, port: int | None) -> str:
+    """A name as it is compared: without the brackets of an address."""
+    name, port = _name_and_port(host)
+    if not name:
+        # An address of IP version 6 without brackets, or a pattern.
+        return host.lower()
     return name if port is None else f"{name}:{port}"
 
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
+    from trimcp.http import ASGIApp
     from trimcp.protocol import Change
     from trimcp.runtime import Bus, NonceStore
     from trimcp.types import CacheScope, Icon
@@ -380,6 +381,31 @@ class Server(Registration, Generic[LifespanT]):
                 ),
                 lambda: task_status.started(addresses),
             )
+
+    def websocket_app(
+        self,
+        *,
+        path: str = "/ws",
+        allowed_hosts: Iterable[str] | None = None,
+        allowed_origins: Iterable[str] | None = None,
+    ) -> ASGIApp:
+        """An ASGI application that serves WebSocket connections, for hypercorn's trio worker.
+
+        It needs the lifespan events of the ASGI server, which also owns the signals. Heartbeats
+        and the largest message are the ASGI server's settings.
+
+        Args:
+            path: The path of the server's URL.
+            allowed_hosts: See `serve_websocket`. By default the loopback names and the address
+                at which a connection has arrived: behind a proxy, name the public host.
+            allowed_origins: See `serve_websocket`.
+        """
+        from trimcp.http import WebSocketApp
+
+        callers = None
+        if allowed_hosts is not None or allowed_origins is not None:
+            callers = callers_of([], allowed_hosts, allowed_origins)
+        return WebSocketApp(self, path, callers)
 
     async def serve_stream(
         self,

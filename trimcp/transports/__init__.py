@@ -1,6 +1,6 @@
 """Ways to a peer, each a pair of bounded memory channels."""
 
-from ._channel import Incoming, MessageChannel, Outbox, Oversized
+from ._channel import Incoming, MessageChannel, Outbox, Oversized, write_out
 from ._lines import open_stream_channel
 from ._memory import open_memory_channels
 from ._parent import wait_parent_gone
@@ -30,4 +30,5 @@ __all__ = [
     "open_unix_stream",
     "unix_listener",
     "wait_parent_gone",
+    "write_out",
 ]

@@ -28,6 +28,7 @@ from trio_websocket import CloseReason, ConnectionRejected, WebSocketConnection
 from wsproto import ConnectionType, WSConnection
 from wsproto.connection import ConnectionState
 from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
+from wsproto.utilities import RemoteProtocolError
 
 from trimcp._groups import unwrapping
 from trimcp.errors import HandshakeFailed, WebSocketClosed
@@ -167,7 +168,7 @@ class Connection(WebSocketConnection):
             )
         if failure is None:
             return HandshakeFailed(f"no WebSocket handshake within {self._patience:g} s")
-        error = HandshakeFailed(f"no WebSocket handshake, but {failure!r}")
+        error = HandshakeFailed(f"no WebSocket handshake: {failure}")
         error.__cause__ = failure
         return error
 
@@ -202,8 +203,8 @@ class Connection(WebSocketConnection):
         except Exception as error:
             # Only what the peer has sent, or what trio-websocket wanted to answer to it, can be
             # the reason.
-            logger.debug("a WebSocket handshake or frame made no sense", exc_info=True)
-            self.channel.failure = self.channel.failure or error
+            logger.debug("a WebSocket handshake made no sense", exc_info=True)
+            self.channel.failure = self.channel.failure or _reason_for(error)
             await self._abort_web_socket()
         finally:
             self._close_handshake.set()
@@ -237,7 +238,7 @@ class Connection(WebSocketConnection):
             await self._close_stream()
             return
         # Said at once: the answer may have to wait for the writer.
-        self._end(_failure(int(event.code), event.reason))
+        self._end(_failure(event.code, event.reason))
         await super()._handle_close_connection_event(event)
 
     async def _close_web_socket(self, code: int, reason: str | None = None) -> None:
@@ -304,10 +305,18 @@ class Connection(WebSocketConnection):
                 return
 
 
+def _reason_for(error: Exception) -> BaseException:
+    """What the peer did wrong; the error may be that a client cannot refuse a server."""
+    reason: BaseException | None = error
+    while reason is not None and not isinstance(reason, RemoteProtocolError):
+        reason = reason.__context__
+    return reason or error
+
+
 def _failure(code: int, reason: str | None) -> WebSocketClosed | None:
     """What an end with that code says; nothing if it was in good order."""
     if code in _GOOD_ENDS:
         return None
     if code == _NO_GOODBYE and not reason:
-        reason = "the connection ended without a close frame"
-    return WebSocketClosed(code, reason or "")
+        reason = "the connection was cut"
+    return WebSocketClosed(int(code), reason or "")

@@ -1,0 +1,257 @@
+"""WebSocket under an ASGI server.
+
+The same framing as `trimcp.transports.websocket` has, but frames, pings and close codes are the
+ASGI server's business: nobody learns here whether a ping was answered, and what an application
+sends to a client that is gone is lost without an error. So the reader always listens, and the
+news that the client is gone cancels everything at once.
+
+Specification: 2026-07-28, Custom Transports; ASGI 3.0, WebSocket.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import trio
+
+from trimcp._groups import unwrapping
+from trimcp.errors import NotServing, WebSocketClosed
+from trimcp.protocol import callers_of
+from trimcp.transports import Incoming, MessageChannel, Outbox, Oversized, write_out
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from trimcp.limits import Limits
+    from trimcp.protocol import Callers
+    from trimcp.server import Server
+
+    from ._asgi import Receive, Scope, Send
+
+__all__ = ["WebSocketApp", "websocket_endpoint"]
+
+logger = logging.getLogger("trimcp.http")
+
+SUBPROTOCOL: Final = "mcp"
+
+#: Seconds that requests in flight get at shutdown.
+_GRACE: Final = 5.0
+
+#: Seconds for saying goodbye.
+_CLOSE_SECONDS: Final = 1.0
+
+_GOOD_ENDS: Final = (1000, 1001, 1005)
+_GOING_AWAY: Final = 1001
+_UNSUPPORTED_DATA: Final = 1003
+
+#: What there is for a plain HTTP request at the address of a WebSocket.
+_UPGRADE_REQUIRED: Final = 426
+
+#: Bytes kept of a message that is skipped.
+_HEAD: Final = 256
+
+
+class _Application(Protocol):
+    """What is needed of a server that serves."""
+
+    @property
+    def server(self) -> Any: ...
+    @property
+    def is_closing(self) -> bool: ...
+    @property
+    def peers(self) -> Any: ...
+    async def serve(self, channel: MessageChannel, *, grace: float) -> None: ...
+
+
+async def websocket_endpoint(
+    application: _Application,
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+    *,
+    callers: Callers | None = None,
+) -> None:
+    """Serve one WebSocket of an ASGI server to its end.
+
+    Args:
+        application: The open application of a server.
+        scope: The ASGI scope, of type `websocket`.
+        receive: The ASGI callable.
+        send: The ASGI callable.
+        callers: Who may connect; by default who calls it by a loopback name, or by the address
+            at which the connection has arrived, and pages from there.
+
+    Specification: 2026-07-28, Custom Transports.
+    """
+    if (await receive())["type"] != "websocket.connect":
+        return
+    refusal = _refusal(application, scope, callers or _default_callers(scope))
+    if refusal is not None:
+        await _refuse(scope, send, *refusal)
+        return
+    asked = bool(scope.get("subprotocols"))
+    await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL if asked else None})
+    try:
+        async with _open_channel(application.server.limits, receive, send) as channel:
+            await application.serve(channel, grace=_GRACE)
+    except NotServing:
+        logger.debug("a connection came too late")
+
+
+def _default_callers(scope: Scope) -> Callers:
+    server = scope.get("server")
+    return callers_of([server[0]] if server else [], None, None)
+
+
+def _refusal(application: _Application, scope: Scope, callers: Callers) -> tuple[int, str] | None:
+    """Why the client is refused, as an HTTP status and a sentence."""
+    hosts, origins = _values(scope, b"host"), _values(scope, b"origin")
+    refusal = callers.refusal(hosts[0] if len(hosts) == 1 else "", origins)
+    if refusal is not None:
+        return 403, refusal
+    if scope.get("subprotocols") and SUBPROTOCOL not in scope["subprotocols"]:
+        return 400, f"the only subprotocol is {SUBPROTOCOL!r}"
+    limit = application.server.limits.connections
+    if len(application.peers) >= limit:
+        logger.warning("more than %d connections: one refused", limit)
+        return 503, "too many connections"
+    return (503, "the server is shutting down") if application.is_closing else None
+
+
+def _values(scope: Scope, name: bytes) -> list[str]:
+    return [value.decode("latin-1") for key, value in scope["headers"] if key.lower() == name]
+
+
+async def _refuse(scope: Scope, send: Send, status: int, reason: str) -> None:
+    """With that status where the server has the extension for it, elsewhere with 403."""
+    logger.info("no connection: refused: %s", reason)
+    if "websocket.http.response" not in (scope.get("extensions") or {}):
+        await send({"type": "websocket.close"})
+        return
+    body = f"{reason}\n".encode()
+    headers = [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(body))]
+    await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": body})
+
+
+class WebSocketApp:
+    """An ASGI application that serves a server's WebSockets and nothing else.
+
+    The application is open from the ASGI server's `lifespan.startup` to its
+    `lifespan.shutdown`; without these events every client is refused with 503.
+
+    Args:
+        server: The server.
+        path: The path of the server's URL.
+        callers: Who may connect; see `websocket_endpoint`.
+    """
+
+    def __init__(self, server: Server[Any], path: str, callers: Callers | None) -> None:
+        self._server = server
+        self._path = path
+        self._callers = callers
+        self._application: _Application | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+        elif scope["type"] == "websocket":
+            await self._serve(scope, receive, send)
+        else:
+            status = _UPGRADE_REQUIRED if self._is_ours(scope) else 404
+            headers = [(b"upgrade", b"websocket"), (b"content-length", b"0")]
+            await send({"type": "http.response.start", "status": status, "headers": headers})
+            await send({"type": "http.response.body"})
+
+    def _is_ours(self, scope: Scope) -> bool:
+        path: str = scope["path"]
+        return path.removeprefix(scope.get("root_path", "")) == self._path
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if not self._is_ours(scope):
+            await receive()
+            await _refuse(scope, send, 404, f"there is nothing at {scope['path']!r}")
+        elif self._application is None:
+            logger.error("the ASGI server has sent no lifespan events: nobody can be served")
+            await receive()
+            await _refuse(scope, send, 503, "the server has not been started")
+        else:
+            await websocket_endpoint(self._application, scope, receive, send, callers=self._callers)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        """Keep the application open between the two lifespan events."""
+        await receive()
+        try:
+            # The process belongs to the ASGI server, and with it the signals.
+            async with self._server.joined(signals=False) as self._application:
+                await send({"type": "lifespan.startup.complete"})
+                await receive()
+        except Exception:
+            event = "startup" if self._application is None else "shutdown"
+            await send({"type": f"lifespan.{event}.failed"})
+            raise
+        finally:
+            self._application = None
+        await send({"type": "lifespan.shutdown.complete"})
+
+
+# -- the channel ------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def _open_channel(
+    limits: Limits, receive: Receive, send: Send
+) -> AsyncIterator[MessageChannel]:
+    """The message channel of an accepted WebSocket, which is closed at the end."""
+    feed, incoming = trio.open_memory_channel[list[Incoming]](1)
+    channel = MessageChannel(incoming, Outbox(limits.outbox_bytes), "websocket")
+
+    async def deliver(batch: list[bytes]) -> None:
+        for data in batch:
+            await send({"type": "websocket.send", "text": data.decode()})
+
+    with unwrapping():
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(_read_in, channel, feed, receive, limits.message_bytes)
+            nursery.start_soon(write_out, channel, deliver)
+            try:
+                yield channel
+            finally:
+                await _say_goodbye(channel, send)
+                nursery.cancel_scope.cancel(reason="the connection was closed")
+
+
+async def _read_in(
+    channel: MessageChannel,
+    feed: trio.MemorySendChannel[list[Incoming]],
+    receive: Receive,
+    limit: int,
+) -> None:
+    """The reader: pass on messages until the client is gone, or sends what is no text."""
+    with feed, suppress(trio.BrokenResourceError):
+        while (event := await receive())["type"] == "websocket.receive":
+            text = event.get("text")
+            if text is None:
+                channel.failure = WebSocketClosed(_UNSUPPORTED_DATA, "messages are text")
+                return
+            data = text.encode()
+            is_short = len(data) <= limit
+            await feed.send([data if is_short else Oversized(len(data), data[:_HEAD])])
+        code = event.get("code") or 1005
+        if code not in _GOOD_ENDS:
+            channel.failure = WebSocketClosed(code, event.get("reason") or "")
+
+
+async def _say_goodbye(channel: MessageChannel, send: Send) -> None:
+    """Close it, also where the client has done so: that does no harm."""
+    failure = channel.failure
+    is_refused = isinstance(failure, WebSocketClosed) and failure.code == _UNSUPPORTED_DATA
+    code = _UNSUPPORTED_DATA if is_refused else _GOING_AWAY
+    # Shielded, as in `trimcp.transports.websocket`.
+    with (
+        trio.CancelScope(shield=True, relative_deadline=_CLOSE_SECONDS),
+        suppress(OSError),
+    ):
+        await send({"type": "websocket.close", "code": code})
