@@ -9,8 +9,8 @@ Specification: 2026-07-28, Streamable HTTP, Security & Endpoint.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final
-from urllib.parse import urlsplit
 
 import attrs
 
@@ -24,6 +24,11 @@ _LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 #: What one listens on to be reached by every name, and so is the name of nobody.
 _WILDCARDS: Final = frozenset({"", "0.0.0.0", "::"})
+
+#: Strict, since what parsers disagree about is how one is led past a check.
+_AUTHORITY: Final = re.compile(
+    r"(?:(?P<name>[\w.*-]+)|\[(?P<address>[\da-f:.]+)\])(?::(?P<port>\d{1,5}))?", re.I
+)
 
 ANY: Final = "*"
 
@@ -86,7 +91,12 @@ def callers_of(
             listens on. Who listens on all addresses has to say their names.
         origins: The origins of pages that may call it; None for pages from the same names as
             the hosts, whatever their port.
+
+    Raises:
+        TypeError: One name is given where a list of them is wanted.
     """
+    if isinstance(hosts, str) or isinstance(origins, str):
+        raise TypeError(f"a list is wanted, not {hosts if isinstance(hosts, str) else origins!r}")
     if hosts is None:
         hosts = {*_LOOPBACK, *listening} - _WILDCARDS
     names = frozenset(map(_plain, hosts))
@@ -99,18 +109,15 @@ def _plain(host: str) -> str:
     """A name as it is compared: without the brackets of an address."""
     name, port = _name_and_port(host)
     if not name:
-        # An address of IP version 6 without brackets, or a pattern.
+        # An address of IP version 6 without brackets.
         return host.lower()
     return name if port is None else f"{name}:{port}"
 
 
-def _name_and_port(authority: str) -> tuple[str, int | None]:
-    """`name`, `name:port`, `[address]` or `[address]:port`; ("", None) for what is none."""
-    try:
-        parts = urlsplit(f"//{authority}")
-        port = parts.port
-    except ValueError:
+def _name_and_port(authority: str) -> tuple[str, str | None]:
+    """`name`, `name:port`, `[address]` or `[address]:port`; no name for what is none."""
+    found = _AUTHORITY.fullmatch(authority)
+    if found is None:
         return "", None
-    if parts.netloc != authority or "@" in authority or parts.path:
-        return "", None
-    return (parts.hostname or "").rstrip("."), port
+    name = (found["name"] or found["address"]).lower().rstrip(".")
+    return name, found["port"]

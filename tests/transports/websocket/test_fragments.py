@@ -1,0 +1,110 @@
+"""Any split of any messages into fragments, and of those into packets, arrives as the messages."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+from hypothesis import given
+from hypothesis import strategies as st
+from trio.testing import MockClock, memory_stream_pair
+
+from tests.raw_websocket import CONTINUATION, PING, PONG, TEXT, frame, upgrade
+from trimcp import Limits
+from trimcp.transports import Incoming, Oversized
+from trimcp.transports.websocket import Assembly, accept_websocket
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+LIMIT = 40
+
+
+def pieces(data: bytes, cuts: Sequence[float]) -> list[bytes]:
+    """The data, cut at these parts of its length."""
+    places = sorted(int(cut * len(data)) for cut in cuts)
+    return [data[a:b] for a, b in zip([0, *places], [*places, len(data)], strict=True)]
+
+
+def expected(data: bytes) -> Incoming:
+    return data if len(data) <= LIMIT else Oversized(len(data))
+
+
+CUTS = st.lists(st.floats(0, 1), max_size=6)
+MESSAGES = st.lists(st.tuples(st.text(max_size=80).map(str.encode), CUTS), max_size=6)
+
+
+@given(MESSAGES)
+def test_assembly(messages: list[tuple[bytes, list[float]]]) -> None:
+    assembly = Assembly(LIMIT)
+    for data, cuts in messages:
+        *first, last = pieces(data, cuts)
+        for piece in first:
+            assert assembly.feed(piece, False) is None
+        assert assembly.feed(last, True) == expected(data)
+
+
+@given(st.binary(min_size=LIMIT + 1, max_size=1000), CUTS)
+def test_the_head_of_what_is_skipped(data: bytes, cuts: list[float]) -> None:
+    """It tells which request it was, however it was cut."""
+    assembly = Assembly(LIMIT)
+    *first, last = pieces(data, cuts)
+    for piece in first:
+        assembly.feed(piece, False)
+    found = assembly.feed(last, True)
+    assert isinstance(found, Oversized)
+    assert found.size == len(data)
+    assert found.head == data[: len(found.head)]
+    assert len(found.head) == min(256, len(data))
+
+
+def wire_of(data: bytes, cuts: Sequence[float], controls: Sequence[int]) -> bytes:
+    """A message in fragments, with control frames between them."""
+    fragments = pieces(data, cuts)
+    wire = b""
+    for number, piece in enumerate(fragments):
+        opcode = CONTINUATION if number else TEXT
+        wire += frame(opcode, piece, last=number == len(fragments) - 1)
+        if number < len(controls):
+            wire += frame(controls[number], b"%d" % number)
+    return wire
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.text(max_size=80).map(str.encode),
+            CUTS,
+            st.lists(st.sampled_from([PING, PONG]), max_size=7),
+        ),
+        max_size=5,
+    ),
+    CUTS,
+)
+def test_fragments_on_the_wire(
+    messages: list[tuple[bytes, list[float], list[int]]], packets: list[float]
+) -> None:
+    # Everything after the handshake, cut once more as a network might.
+    wire = b"".join(wire_of(*each) for each in messages)
+    found: list[Incoming] = []
+
+    async def main() -> None:
+        near, far = memory_stream_pair()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(receive, far, len(messages), found)
+            await near.send_all(upgrade())
+            assert bytes(await near.receive_some()).startswith(b"HTTP/1.1 101")
+            for packet in pieces(wire, packets):
+                if packet:
+                    await near.send_all(packet)
+                    await trio.testing.wait_all_tasks_blocked()
+
+    trio.run(main, clock=MockClock(autojump_threshold=0))
+    assert found == [expected(data) for data, _, _ in messages]
+
+
+async def receive(stream: trio.abc.Stream, count: int, found: list[Incoming]) -> None:
+    limits = Limits(message_bytes=LIMIT)
+    async with accept_websocket(stream, limits, lambda _: None, peer="test") as channel:
+        while len(found) < count:
+            found += await channel.incoming.receive()
