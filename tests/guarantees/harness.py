@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import gc
 import json
+import math
 import operator
 import os
 import resource
@@ -21,6 +22,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import trio
+
+from tests.raw_websocket import CLOSE, CONTINUATION, TEXT, RawWebSocket, frame
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
@@ -194,6 +197,59 @@ async def stream_wire(stream: trio.abc.Stream) -> AsyncIterator[Wire]:
         yield Wire(stream, stream)
 
 
+class FramedLines(trio.abc.Stream):
+    """A WebSocket that looks like a stream of lines: a line is a message.
+
+    What is sent without its newline goes out as a fragment. Closing it says no goodbye.
+    """
+
+    def __init__(self, raw: RawWebSocket, stream: trio.SocketStream) -> None:
+        self.raw = raw
+        self.socket = stream.socket
+        self._stream = stream
+        self._opcode = TEXT
+
+    @classmethod
+    async def open(cls, stream: trio.SocketStream) -> FramedLines:
+        """Shake hands over a connection."""
+        raw = RawWebSocket(stream)
+        await raw.open()
+        return cls(raw, stream)
+
+    async def send_all(self, data: bytes | bytearray | memoryview) -> None:
+        *complete, rest = bytes(data).split(b"\n")
+        frames = [self._fragment(each, True) for each in complete]
+        if rest:
+            frames.append(self._fragment(rest, False))
+        await self._stream.send_all(b"".join(frames))
+
+    def _fragment(self, data: bytes, is_last: bool) -> bytes:
+        opcode, self._opcode = self._opcode, TEXT if is_last else CONTINUATION
+        return frame(opcode, data, last=is_last)
+
+    async def wait_send_all_might_not_block(self) -> None:
+        await self._stream.wait_send_all_might_not_block()
+
+    async def receive_some(self, max_bytes: int | None = None) -> bytes:
+        with suppress(EOFError):
+            while True:
+                opcode, payload = await self.raw.frame(math.inf)
+                if opcode == TEXT:
+                    return payload + b"\n"
+                if opcode == CLOSE:
+                    with suppress(trio.BrokenResourceError):
+                        await self._stream.send_all(frame(CLOSE, payload))
+                    break
+        return b""
+
+    async def send_eof(self) -> None:
+        """Close the sending side, without a goodbye."""
+        await self._stream.send_eof()
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
+
+
 # -- lines that something says ----------------------------------------------------------------
 
 
@@ -341,19 +397,21 @@ class Serving:
 
     program: Program
     wire: Wire
+    door: str
     address: int | Path | None
 
-    async def connect(self) -> trio.SocketStream:
+    async def connect(self) -> trio.SocketStream | FramedLines:
         """Another connection, over a socket."""
-        return await connect_to(self.address)
+        return await connect_to(self.door, self.address)
 
 
-async def connect_to(address: int | Path | None) -> trio.SocketStream:
+async def connect_to(door: str, address: int | Path | None) -> trio.SocketStream | FramedLines:
     """Connect to a port on this machine, or to a Unix socket."""
     if isinstance(address, Path):
         return await trio.open_unix_socket(address)
     assert address is not None
-    return await trio.open_tcp_stream("127.0.0.1", address)
+    stream = await trio.open_tcp_stream("127.0.0.1", address)
+    return stream if door == "tcp" else await FramedLines.open(stream)
 
 
 @asynccontextmanager
@@ -367,12 +425,12 @@ async def serving(
         await process.stderr.wait_for(lambda text: text.startswith("listening"))
         if door == "stdio":
             await process.shake_hands()
-            yield Serving(process, process, None)
+            yield Serving(process, process, door, None)
             return
         address = path if door == "unix" else await process.port()
-        async with stream_wire(await connect_to(address)) as wire:
+        async with stream_wire(await connect_to(door, address)) as wire:
             await wire.shake_hands()
-            yield Serving(process, wire, address)
+            yield Serving(process, wire, door, address)
 
 
 # -- who is still alive -----------------------------------------------------------------------

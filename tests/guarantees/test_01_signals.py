@@ -2,8 +2,8 @@
 
 "stdio server, stdin open, a call in flight that would never end: one SIGINT, or one SIGTERM,
 lets it drain for the grace period (stdio 0.5 s), cancels handlers (their `finally` runs), leaves
-the lifespans and ends the process within a second after; the same for TCP […] with their grace;
-a second signal cancels at once."
+the lifespans and ends the process within a second after; the same for TCP, WebSocket […] with
+their grace; a second signal cancels at once."
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
-DOORS = ["stdio", "tcp", "unix"]
+DOORS = ["stdio", "tcp", "unix", "websocket"]
 
 #: A grace that no test lives to see the end of.
 LONG = ("--grace", 600)
@@ -66,7 +66,9 @@ async def test_drains_cancels_and_ends(door: str, number: signal.Signals, tmp_pa
 
 
 @pytest.mark.parametrize(
-    ("door", "number"), [("stdio", signal.SIGTERM), ("tcp", signal.SIGINT)], ids=["stdio", "tcp"]
+    ("door", "number"),
+    [("stdio", signal.SIGTERM), ("tcp", signal.SIGINT), ("websocket", signal.SIGTERM)],
+    ids=["stdio", "tcp", "websocket"],
 )
 async def test_what_ends_in_time_is_answered(
     door: str, number: signal.Signals, tmp_path: Path
@@ -95,7 +97,7 @@ async def test_what_ends_in_time_is_answered(
 
 
 @pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
-@pytest.mark.parametrize("door", ["stdio", "tcp"])
+@pytest.mark.parametrize("door", ["stdio", "tcp", "websocket"])
 async def test_idle_server_ends_at_once(door: str, number: signal.Signals, tmp_path: Path) -> None:
     async with serving("waiting", door, tmp_path, *LONG) as peer:
         peer.program.signal(number)
@@ -106,8 +108,12 @@ async def test_idle_server_ends_at_once(door: str, number: signal.Signals, tmp_p
 
 @pytest.mark.parametrize(
     ("door", "first", "second"),
-    [("stdio", signal.SIGTERM, signal.SIGINT), ("tcp", signal.SIGINT, signal.SIGINT)],
-    ids=["stdio", "tcp"],
+    [
+        ("stdio", signal.SIGTERM, signal.SIGINT),
+        ("tcp", signal.SIGINT, signal.SIGINT),
+        ("websocket", signal.SIGINT, signal.SIGTERM),
+    ],
+    ids=["stdio", "tcp", "websocket"],
 )
 async def test_second_signal_cancels_at_once(
     door: str, first: signal.Signals, second: signal.Signals, tmp_path: Path

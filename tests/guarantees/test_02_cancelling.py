@@ -6,13 +6,24 @@ stays open." The bound here is generous; the benchmark publishes the distributio
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import trio
 from trio.testing import memory_stream_pair
 
 from trimcp import Server
 
-from .harness import ERAS, PATIENCE, PROMPT, command, started, stream_wire
+from .harness import (
+    ERAS,
+    PATIENCE,
+    PROMPT,
+    STATELESS,
+    command,
+    connect_to,
+    started,
+    stream_wire,
+)
 
 
 @pytest.mark.parametrize("busy", [False, True], ids=["idle", "busy"])
@@ -65,3 +76,39 @@ async def test_serve_stream_is_cancelled_in_the_middle_of_calls(
         assert trio.current_time() == scope.deadline
         assert sorted(ended) == [each.revision for each in ERAS]
         assert server.statistics().connections == 0
+
+
+@pytest.mark.parametrize("door", ["tcp", "websocket"])
+async def test_serving_sockets_is_cancelled_in_the_middle_of_calls(door: str) -> None:
+    """Nor need the client say goodbye."""
+    ended: list[str] = []
+    began = trio.Event()
+    server: Server[None] = Server("sockets")
+
+    @server.tool
+    async def hang(label: str) -> None:
+        began.set()
+        try:
+            await trio.sleep_forever()
+        finally:
+            ended.append(label)
+
+    serve: Any = server.serve_tcp if door == "tcp" else server.serve_websocket
+    async with trio.open_nursery() as outer:
+
+        async def serve_until_cancelled(*, task_status: Any) -> None:
+            with trio.CancelScope() as scope:
+                scopes.append(scope)
+                await serve("127.0.0.1", 0, task_status=task_status)
+
+        scopes: list[trio.CancelScope] = []
+        [(_, port)] = await outer.start(serve_until_cancelled)
+        async with stream_wire(await connect_to(door, port)) as wire:
+            await wire.send(STATELESS.call(1, "hang", {"label": "hang"}))
+            with trio.fail_after(PATIENCE):
+                await began.wait()
+            scopes[0].cancel()
+            with trio.fail_after(PROMPT):
+                while ended != ["hang"] or server.statistics().connections:
+                    await trio.lowlevel.checkpoint()
+            assert await wire.receive_all(PROMPT) == []

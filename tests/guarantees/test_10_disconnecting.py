@@ -1,8 +1,8 @@
 """Guarantee 10: disconnecting cancels.
 
-"The client goes away in the middle of a stateless call, […] on TCP, Unix socket […], or sends
-`notifications/cancelled` (stdio): the handler's `finally` has run at once and nothing more is
-sent for it."
+"The client goes away in the middle of a stateless call, […] on TCP, Unix socket and WebSocket, or
+sends `notifications/cancelled` (stdio): the handler's `finally` has run at once and nothing more
+is sent for it."
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     import trio
 
-SOCKETS = ["tcp", "unix"]
+SOCKETS = ["tcp", "unix", "websocket"]
 
 
 @pytest.mark.parametrize("door", ["stdio", *SOCKETS])
@@ -111,7 +111,7 @@ async def test_going_away_cancels(door: str, dialect: Dialect, tmp_path: Path) -
 async def test_a_killed_peer_cancels(door: str, tmp_path: Path) -> None:
     async with serving("waiting", door, tmp_path) as peer:
         call = STATELESS.call(1, "hang", {"label": "killed"})
-        argv = command("raw_peer", peer.address, line(call).decode().strip())
+        argv = command("raw_peer", door, peer.address, line(call).decode().strip())
         async with started(argv) as client:
             await client.stderr.wait("sent")
             await peer.program.stderr.wait("killed began")

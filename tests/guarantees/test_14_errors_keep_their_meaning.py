@@ -22,6 +22,7 @@ from trimcp import (
     open_stream_client,
     open_tcp_client,
     open_unix_client,
+    open_websocket_client,
 )
 
 from .harness import ERAS, ROOT, Dialect, command, serving
@@ -134,7 +135,7 @@ async def test_comes_out_bare(way: str, where: str, revision: str, tmp_path: Pat
     assert caught.value.__context__ is None
 
 
-@pytest.mark.parametrize("door", ["tcp", "unix"])
+@pytest.mark.parametrize("door", ["tcp", "unix", "websocket"])
 async def test_comes_out_bare_over_sockets(door: str, tmp_path: Path) -> None:
     server: Server[None] = Server("sockets")
     path = tmp_path / "socket"
@@ -143,6 +144,9 @@ async def test_comes_out_bare_over_sockets(door: str, tmp_path: Path) -> None:
         if door == "tcp":
             [(host, port)] = await nursery.start(server.serve_tcp, "127.0.0.1", 0)
             way = open_tcp_client(host, port)
+        elif door == "websocket":
+            [(host, port)] = await nursery.start(server.serve_websocket, "127.0.0.1", 0)
+            way = open_websocket_client(f"ws://{host}:{port}/ws")
         else:
             await nursery.start(server.serve_unix, path)
             way = open_unix_client(path)
@@ -202,6 +206,9 @@ async def test_an_outer_timeout_comes_out_bare() -> None:
 async def test_a_failed_start_comes_out_bare(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         async with open_client([str(tmp_path / "no such program")]):
+            raise AssertionError("opened")
+    with pytest.raises(OSError, match="attempts to connect"):
+        async with open_websocket_client("ws://127.0.0.1:1/ws"):
             raise AssertionError("opened")
     with pytest.raises(FileNotFoundError):
         async with open_unix_client(tmp_path / "no such socket"):

@@ -6,11 +6,14 @@ overrides it, and an outer `fail_after(2)` around the call returns at 2 s, not l
 
 from __future__ import annotations
 
+import functools
 import math
-from typing import TYPE_CHECKING
+from contextlib import asynccontextmanager, suppress
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
+import trio_websocket
 from trio.testing import memory_stream_pair
 
 from trimcp import (
@@ -21,12 +24,13 @@ from trimcp import (
     open_client,
     open_stdio_client,
     open_stream_client,
+    open_websocket_client,
 )
 
 from .harness import PROMPT, ROOT, Lines, command, stopwatch
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
 
     from trio.testing import MockClock
 
@@ -199,3 +203,38 @@ async def test_a_process_that_falls_silent() -> None:
         with pytest.raises(RequestTimeout):
             await client.list_tools()
     assert said.seen.count("notifications/cancelled") == 4
+
+
+# -- over a WebSocket -------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def silent_websocket() -> AsyncIterator[str]:
+    """A WebSocket, served by somebody else, that takes everything and says nothing."""
+
+    async def swallow(request: trio_websocket.WebSocketRequest) -> None:
+        connection = await request.accept()
+        with suppress(trio_websocket.ConnectionClosed):
+            while True:
+                await connection.get_message()
+
+    async with trio.open_nursery() as nursery:
+        serve = functools.partial(trio_websocket.serve_websocket, swallow, ssl_context=None)
+        served = await nursery.start(serve, "127.0.0.1", 0)
+        yield f"ws://127.0.0.1:{served.port}/"
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_silent_websocket() -> None:
+    async def opening(**options: Any) -> None:
+        async with open_websocket_client(url, **options):
+            raise AssertionError("opened")
+
+    async with silent_websocket() as url:
+        with stopwatch() as elapsed, pytest.raises(RequestTimeout):
+            await opening(probe_timeout=0.2, timeout=0.3)
+        assert 0.5 <= elapsed() < 0.5 + PROMPT
+
+        with stopwatch() as elapsed, pytest.raises(trio.TooSlowError), trio.fail_after(0.5):
+            await opening()
+        assert 0.5 <= elapsed() < 0.5 + PROMPT

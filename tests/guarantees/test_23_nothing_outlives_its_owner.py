@@ -26,6 +26,7 @@ from trimcp import (
     open_stream_client,
     open_tcp_client,
     open_unix_client,
+    open_websocket_client,
 )
 
 from .harness import (
@@ -37,6 +38,7 @@ from .harness import (
     Resources,
     Wire,
     command,
+    connect_to,
     handshake,
     line,
     started,
@@ -134,13 +136,15 @@ async def test_inside_an_application(revision: str) -> None:
         assert server.statistics().connections == 0
 
 
-@pytest.mark.parametrize("door", ["tcp", "unix"])
+@pytest.mark.parametrize("door", ["tcp", "unix", "websocket"])
 async def test_over_sockets(door: str, tmp_path: Path) -> None:
     server = busy_server()
     async with as_it_was(), trio.open_nursery() as nursery:
         address: Any
         if door == "tcp":
             [address] = await nursery.start(server.serve_tcp, "127.0.0.1", 0)
+        elif door == "websocket":
+            [address] = await nursery.start(server.serve_websocket, "127.0.0.1", 0)
         else:
             address = await nursery.start(server.serve_unix, tmp_path / "socket")
 
@@ -148,6 +152,9 @@ async def test_over_sockets(door: str, tmp_path: Path) -> None:
             way: Any
             if door == "tcp":
                 way = open_tcp_client(*address, revision=revision)
+            elif door == "websocket":
+                host, port = address
+                way = open_websocket_client(f"ws://{host}:{port}/ws", revision=revision)
             else:
                 way = open_unix_client(address, revision=revision)
             async with way as client:
@@ -216,7 +223,11 @@ async def test_memory_of_connections() -> None:
     """In memory and over TCP, in two processes side by side."""
     async with trio.open_nursery() as nursery:
         nursery.start_soon(memory_of_connections_in_memory)
-        nursery.start_soon(memory_of_connections_over_tcp)
+        nursery.start_soon(memory_of_connections_over, "tcp")
+
+
+async def test_memory_of_websockets() -> None:
+    await memory_of_connections_over("websocket")
 
 
 async def memory_of_connections_in_memory() -> None:
@@ -226,19 +237,19 @@ async def memory_of_connections_in_memory() -> None:
         assert (await program.wait_exit(PATIENCE))[0] == 0
 
 
-async def memory_of_connections_over_tcp() -> None:
-    async with started(command("many_connections", "tcp")) as program:
+async def memory_of_connections_over(door: str) -> None:
+    async with started(command("many_connections", door)) as program:
         port = await program.port()
-        async with stream_wire(await trio.open_tcp_stream("127.0.0.1", port)) as control:
+        async with stream_wire(await connect_to(door, port)) as control:
             await control.shake_hands()
             idle = await holds(control)
-            await connect_often(port, BEFORE)
+            await connect_often(door, port, BEFORE)
             first = await holds(control, idle.tasks)
-            await connect_often(port, AFTER - BEFORE)
+            await connect_often(door, port, AFTER - BEFORE)
             check((await holds(control, idle.tasks)).since(first))
 
 
-async def connect_often(port: int, count: int) -> None:
+async def connect_often(door: str, port: int, count: int) -> None:
     """Connect, ask, and leave, in different ways; a few at a time."""
     opening = b"".join(line(each) for each in handshake())
     hellos = [line(each.call("hello", "hello")) for each in ERAS]
@@ -247,7 +258,7 @@ async def connect_often(port: int, count: int) -> None:
 
     async def connect_some() -> None:
         for number in numbers:
-            async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
+            async with await connect_to(door, port) as stream:
                 wire = Wire(stream, stream)
                 which = number % 2
                 await wire.send(opening + hellos[which])

@@ -1,7 +1,7 @@
 """Says what it holds, before and after connections by the thousand.
 
-`memory BEFORE AFTER` opens them in this process, one after another; `tcp` serves a port, and
-tells whoever asks.
+`memory BEFORE AFTER` opens them in this process, one after another; `tcp` and `websocket` serve
+a port, and tell whoever asks.
 """
 
 from __future__ import annotations
@@ -55,11 +55,12 @@ async def in_memory() -> None:
     say(f"grown {json.dumps(attrs.asdict(growth))}")
 
 
-async def over_tcp() -> None:
+async def over_sockets() -> None:
+    serve = server.serve_tcp if sys.argv[1] == "tcp" else server.serve_websocket
     async with trio.open_nursery() as nursery:
-        [(_, port)] = await nursery.start(server.serve_tcp, "127.0.0.1", 0)
+        [(_, port)] = await nursery.start(serve, "127.0.0.1", 0)
         say(f"listening {port}")
 
 
 if __name__ == "__main__":
-    trio.run(in_memory if sys.argv[1] == "memory" else over_tcp)
+    trio.run(in_memory if sys.argv[1] == "memory" else over_sockets)

@@ -6,15 +6,22 @@ import socket
 import sys
 import time
 
+from tests.raw_websocket import TEXT, frame, upgrade
+
 
 def main() -> None:
-    address, text = sys.argv[1:]
-    if address.isdigit():
-        connection = socket.create_connection(("127.0.0.1", int(address)))
-    else:
+    door, address, text = sys.argv[1:]
+    if door == "unix":
         connection = socket.socket(socket.AF_UNIX)
         connection.connect(address)
-    connection.sendall(text.encode() + b"\n")
+    else:
+        connection = socket.create_connection(("127.0.0.1", int(address)))
+    if door == "websocket":
+        connection.sendall(upgrade())
+        assert b" 101 " in connection.recv(65536)
+        connection.sendall(frame(TEXT, text.encode()))
+    else:
+        connection.sendall(text.encode() + b"\n")
     print("sent", file=sys.stderr, flush=True)
     time.sleep(3600)
 
