@@ -16,6 +16,7 @@ from trimcp import (
     open_stdio_client,
     open_tcp_client,
     open_unix_client,
+    open_websocket_client,
 )
 from trimcp.types import TextContent
 
@@ -197,7 +198,7 @@ async def test_sockets_use_the_same_framing(door: str, revision: str, tmp_path: 
         nursery.cancel_scope.cancel()
 
 
-@pytest.mark.parametrize("door", ["tcp", "unix"])
+@pytest.mark.parametrize("door", ["tcp", "unix", "websocket"])
 async def test_clients_of_sockets(door: str, tmp_path: Path) -> None:
     """TRAN-04, TRAN-05: the client's side of the same."""
     async with trio.open_nursery() as nursery:
@@ -205,6 +206,9 @@ async def test_clients_of_sockets(door: str, tmp_path: Path) -> None:
         if door == "tcp":
             [(host, port)] = await nursery.start(server.serve_tcp, "127.0.0.1", 0)
             way = open_tcp_client(host, port)
+        elif door == "websocket":
+            [(host, port)] = await nursery.start(server.serve_websocket, "127.0.0.1", 0)
+            way = open_websocket_client(f"ws://{host}:{port}/ws")
         else:
             path = tmp_path / "server.sock"
             await nursery.start(server.serve_unix, path)

@@ -8,28 +8,33 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import math
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
 
-from trimcp import Client, RequestError
+from trimcp import Client, Limits, RequestError, open_client
 from trimcp.protocol import REVISIONS, Era, find_revision
 from trimcp.server._routes import _ROUTES
 from trimcp.testing import (
     RawPeer,
+    StandIn,
     Transcript,
+    assert_transcript,
     open_memory_client,
     open_raw_peer,
     recorded,
     stateless,
 )
+from trimcp.transports.websocket import accept_websocket
 
 from .golden_server import make_server
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping
 
     from trio.testing import MockClock
 
@@ -62,6 +67,41 @@ async def test_the_wire(
         await every_error(peer, date, transcript)
     await trio.testing.wait_all_tasks_blocked()
     golden(transcript, GOLDEN / f"{date}.txt")
+
+
+@pytest.mark.parametrize("date", [revision.date for revision in REVISIONS])
+async def test_a_websocket_carries_the_same(
+    date: str, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    """Message by message, as in memory."""
+    caplog.set_level(logging.CRITICAL, "trimcp")
+    transcript = Transcript()
+    async with (
+        over_websocket(recorded(make_server(), transcript)) as url,
+        open_client(url, revision=date, name="golden client", **ANSWERS) as client,
+    ):
+        await every_verb(client, transcript)
+    golden, _, _ = (GOLDEN / f"{date}.txt").read_text("utf-8").partition("# -- message by message")
+    expected = tmp_path / "golden.txt"
+    expected.write_text(golden, "utf-8")
+    assert_transcript(expected, transcript)
+
+
+@asynccontextmanager
+async def over_websocket(server: StandIn) -> AsyncIterator[str]:
+    """The URL of a WebSocket that leads to the server."""
+    # Under a clock that jumps, every deadline passes at once.
+    limits = Limits(heartbeat_seconds=math.inf)
+    (listener,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    async with server.joined(signals=False) as application, trio.open_nursery() as nursery:
+
+        async def serve(stream: trio.SocketStream) -> None:
+            async with accept_websocket(stream, limits, lambda _: None, peer="golden") as channel:
+                await application.serve(channel, grace=5.0)
+
+        nursery.start_soon(trio.serve_listeners, serve, [listener])
+        yield f"ws://127.0.0.1:{listener.socket.getsockname()[1]}/"
+        nursery.cancel_scope.cancel()
 
 
 # -- the client's part ---------------------------------------------------------------------------
