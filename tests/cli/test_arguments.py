@@ -32,6 +32,10 @@ UNANSWERED: dict[str, Any] = {**DEFAULTS, "answers": [], "sample": None, "roots"
             Running(file="a.py", tcp=("::1", 80), unix=None, verbosity=2),
         ),
         ("run --unix s a.py", Running(file="a.py", tcp=None, unix="s", verbosity=0)),
+        (
+            "run a.py --ws localhost:0",
+            Running(file="a.py", tcp=None, unix=None, ws=("localhost", 0), verbosity=0),
+        ),
         ("list a.py", Listing(target="a.py", **DEFAULTS)),
         ("list -- server --port 1", Listing(target=["server", "--port", "1"], **DEFAULTS)),
         (
@@ -134,6 +138,8 @@ def test_answers(words: list[str]) -> None:
         (["run", "--tcp", ":80", "a.py"], "not HOST:PORT: ':80'"),
         (["run", "--tcp", "h:99999", "a.py"], "not HOST:PORT: 'h:99999'"),
         (["run", "--tcp", "h:1", "--unix", "s", "a.py"], "not allowed with argument --tcp"),
+        (["run", "--tcp", "h:1", "--ws", "h:2", "a.py"], "not allowed with argument --tcp"),
+        (["run", "--ws", "ws://h:2", "a.py"], "not HOST:PORT: 'ws://h:2'"),
         (["run", "--output", "json", "a.py"], "unknown option: --output"),
         (["list"], "name the server"),
         (["list", "--"], "a command is missing after --"),

@@ -95,6 +95,9 @@ def test_an_unknown_revision_is_wrong_usage(demo_address: str) -> None:
         ("http://localhost/", 2, "cannot tell how to reach"),
         ("tcp://127.0.0.1:1", 1, "cannot reach tcp://127.0.0.1:1: "),
         ("tcp://127.0.0.1:x", 2, "x"),
+        ("ws://127.0.0.1:1/ws", 1, "cannot reach ws://127.0.0.1:1/ws: "),
+        ("ws://127.0.0.1:x/ws", 2, "x"),
+        ("wss:///ws", 2, "not ws://HOST[:PORT]/PATH"),
         ("unix:/nowhere/at/all", 1, "cannot reach unix:/nowhere/at/all: No such file"),
     ],
 )

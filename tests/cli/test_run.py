@@ -172,12 +172,17 @@ def first_line(pattern: str, line: str) -> str:
     return found[1]
 
 
+ADDRESSES = {"--tcp": r"tcp://127\.0\.0\.1:\d+", "--ws": r"ws://127\.0\.0\.1:\d+/ws"}
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_tcp_says_where_and_ends_with_a_signal(tmp_path: Path, number: int) -> None:
+@pytest.mark.parametrize("option", ADDRESSES)
+def test_a_port_says_where_and_ends_with_a_signal(tmp_path: Path, option: str, number: int) -> None:
     file = write(tmp_path / "app.py", SERVER)
-    with running("run", "--tcp", "127.0.0.1:0", file) as process:
+    with running("run", option, "127.0.0.1:0", file) as process:
         assert process.stderr is not None
-        target = first_line(r"listening on (tcp://127\.0\.0\.1:\d+)\n", process.stderr.readline())
+        said = process.stderr.readline()
+        target = first_line(rf"listening on ({ADDRESSES[option]})\n", said)
         assert run("call", "--output", "text", target, "who").stdout == "one\n"
         process.send_signal(number)
         assert process.wait(10) == 0
@@ -198,14 +203,30 @@ def test_unix_says_where_and_removes_the_socket(tmp_path: Path) -> None:
     assert not path.exists()
 
 
-def test_an_address_in_use(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("option", "shown"), [("--tcp", "tcp://{}"), ("--ws", "ws://{}/ws")])
+def test_an_address_in_use(tmp_path: Path, option: str, shown: str) -> None:
     file = write(tmp_path / "app.py", SERVER)
     with socket.create_server(("127.0.0.1", 0)) as taken:
         name = f"127.0.0.1:{taken.getsockname()[1]}"
-        done = run("run", "--tcp", name, file)
+        done = run("run", option, name, file)
     assert done.returncode == 1
     assert is_one_line(done.stderr)
-    assert done.stderr.startswith(f"trimcp: cannot serve tcp://{name}: ")
+    assert done.stderr.startswith(f"trimcp: cannot serve {shown.format(name)}: ")
+
+
+def test_a_handshake_that_is_refused(tmp_path: Path) -> None:
+    file = write(tmp_path / "app.py", SERVER)
+    with running("run", "--ws", "127.0.0.1:0", file) as process:
+        assert process.stderr is not None
+        target = first_line(r"listening on (.*)\n", process.stderr.readline())
+        done = run("list", target.replace("/ws", "/elsewhere"))
+        assert done.returncode == 1
+        assert is_one_line(done.stderr)
+        assert done.stderr == (
+            "trimcp: the server refused the WebSocket handshake with HTTP status 404\n"
+        )
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
 
 
 def test_a_path_in_use(tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ PROGRAMS = {
     "streaming_client.py",
     "streams.py",
     "tutorial_client.py",
+    "websockets.py",
 }
 
 

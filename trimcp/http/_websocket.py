@@ -190,7 +190,8 @@ class WebSocketApp:
                 await receive()
         except Exception:
             event = "startup" if self._application is None else "shutdown"
-            await send({"type": f"lifespan.{event}.failed"})
+            with trio.CancelScope(shield=True, relative_deadline=_CLOSE_SECONDS):
+                await send({"type": f"lifespan.{event}.failed"})
             raise
         finally:
             self._application = None
@@ -219,7 +220,9 @@ async def _open_channel(
             try:
                 yield channel
             finally:
-                await _say_goodbye(channel, send)
+                # Shielded, as in `trimcp.transports.websocket`.
+                with trio.CancelScope(shield=True, relative_deadline=_CLOSE_SECONDS):
+                    await _say_goodbye(channel, send)
                 nursery.cancel_scope.cancel(reason="the connection was closed")
 
 
@@ -249,9 +252,5 @@ async def _say_goodbye(channel: MessageChannel, send: Send) -> None:
     failure = channel.failure
     is_refused = isinstance(failure, WebSocketClosed) and failure.code == _UNSUPPORTED_DATA
     code = _UNSUPPORTED_DATA if is_refused else _GOING_AWAY
-    # Shielded, as in `trimcp.transports.websocket`.
-    with (
-        trio.CancelScope(shield=True, relative_deadline=_CLOSE_SECONDS),
-        suppress(OSError),
-    ):
+    with suppress(OSError):
         await send({"type": "websocket.close", "code": code})

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import trio
 
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from ._address import WebSocketAddress
 
 __all__ = ["connect_websocket"]
+
+#: Seconds for closing a stream, which takes none.
+_CLOSE_SECONDS: Final = 1.0
 
 
 @asynccontextmanager
@@ -50,6 +53,8 @@ async def connect_websocket(
             stream = await _connect(address, ssl_context)
     except trio.TooSlowError:
         raise HandshakeFailed(f"no connection within {timeout:g} s") from None
+    except trio.BrokenResourceError as error:
+        raise HandshakeFailed(f"no TLS connection: {error.__cause__}") from error.__cause__
     connection = Connection(
         stream,
         limits,
@@ -78,9 +83,8 @@ async def _connect(
     )
     try:
         await secure.do_handshake()
-    except BaseException as error:
-        await trio.aclose_forcefully(stream)
-        if isinstance(error, trio.BrokenResourceError):
-            raise HandshakeFailed(f"no TLS connection: {error.__cause__}") from error.__cause__
+    except BaseException:
+        with trio.CancelScope(shield=True, relative_deadline=_CLOSE_SECONDS):
+            await trio.aclose_forcefully(stream)
         raise
     return secure

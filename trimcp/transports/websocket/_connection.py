@@ -134,7 +134,10 @@ class Connection(WebSocketConnection):
                     self._nursery.start_soon(self._watch)
                     yield self.channel
                 finally:
-                    await self._leave(goodbye)
+                    # Shielded: being cancelled is no reason to leave without a word, and
+                    # Cancelled would take the place of the exception that may be on its way.
+                    with trio.CancelScope(shield=True, relative_deadline=_patience()):
+                        await self._leave(goodbye)
                     self._nursery.cancel_scope.cancel(reason="the connection was closed")
 
     async def _open(self, shake_hands: Callable[[], Awaitable[None]]) -> None:
@@ -173,18 +176,13 @@ class Connection(WebSocketConnection):
         return error
 
     async def _leave(self, goodbye: int) -> None:
-        """Say goodbye and wait for the answer, but not long; then close the stream."""
+        """Say goodbye and wait for the answer; in any case, close the stream."""
         self.channel.incoming.close()
-        left = trio.current_effective_deadline() - trio.current_time()
-        patience = min(max(left, _HURRY_SECONDS), _CLOSE_SECONDS)
-        # Shielded: being cancelled is no reason to leave without a word, and Cancelled would
-        # take the place of the exception that may be on its way.
-        with trio.CancelScope(shield=True, relative_deadline=patience):
-            try:
-                await self.aclose(goodbye)
-                await self._close_handshake.wait()
-            finally:
-                await trio.aclose_forcefully(self._watched)
+        try:
+            await self.aclose(goodbye)
+            await self._close_handshake.wait()
+        finally:
+            await trio.aclose_forcefully(self._watched)
 
     def _end(self, failure: BaseException | None = None) -> None:
         """Nothing more comes in."""
@@ -303,6 +301,12 @@ class Connection(WebSocketConnection):
                 self._end(WebSocketClosed(_NO_GOODBYE, f"silent for {2 * period:g} s"))
                 await trio.aclose_forcefully(self._watched)
                 return
+
+
+def _patience() -> float:
+    """Seconds for the goodbye: few where time is up."""
+    left = trio.current_effective_deadline() - trio.current_time()
+    return min(max(left, _HURRY_SECONDS), _CLOSE_SECONDS)
 
 
 def _reason_for(error: Exception) -> BaseException:
