@@ -2,6 +2,7 @@
  * A client made with the official TypeScript SDK, the peer of the server under test.
  *
  *     node client.mjs handshake|stateless|auto -- command [argument …]
+ *     node client.mjs handshake|stateless|auto -- ws://…
  *
  * `auto` lets the SDK find out the era, with a process of its own for the question.
  * Starts the command, drives it over stdio through a fixed script and prints one JSON object that
@@ -82,6 +83,33 @@ async function callTools(client, facts, questions) {
     facts.cancelled = await call('cancelled');
 }
 
+/** Messages over the platform's own WebSocket, for which the SDK has no transport. */
+class WebSocketTransport {
+    constructor(url) {
+        this.url = url;
+    }
+
+    start() {
+        this.socket = new WebSocket(this.url, 'mcp');
+        this.socket.onmessage = event => this.onmessage?.(JSON.parse(event.data));
+        this.socket.onclose = () => this.onclose?.();
+        return new Promise((resolve, reject) => {
+            this.socket.onopen = () => resolve();
+            this.socket.onerror = event => reject(new Error(event.message ?? 'no WebSocket'));
+        });
+    }
+
+    async send(message) {
+        this.socket.send(JSON.stringify(message));
+    }
+
+    close() {
+        const closed = new Promise(resolve => this.socket.addEventListener('close', resolve));
+        this.socket.close();
+        return closed;
+    }
+}
+
 /** Records what the connection settled on. */
 function identify(client, facts) {
     facts.protocol_version = client.getNegotiatedProtocolVersion() ?? null;
@@ -95,7 +123,9 @@ async function run(era, [command, ...args]) {
     const unexpected = [];
     const client = createClient(era, questions);
     client.onerror = error => unexpected.push(error.message);
-    const transport = new StdioClientTransport({ command, args, env: process.env });
+    const transport = command.startsWith('ws:')
+        ? new WebSocketTransport(command)
+        : new StdioClientTransport({ command, args, env: process.env });
     const facts = { sdk: 'typescript', era };
     facts.connect = await attempt(() => client.connect(transport));
     if (facts.connect.error === undefined) {

@@ -28,13 +28,14 @@ def server_command(sdk: str, era: str, *more: str) -> list[str]:
     return [sys.executable, str(HERE / "server_sdk.py"), era, "--backend", backend, *more]
 
 
-def client_command(sdk: str, era: str) -> list[str]:
-    """How a client made with another SDK is started, towards our server."""
+def client_command(sdk: str, era: str, url: str | None = None) -> list[str]:
+    """How a client made with another SDK is started, towards our server, or towards a URL."""
+    server = OUR_SERVER if url is None else (url,)
     if sdk == "typescript":
         program = [str(NODE), str(HERE / "client.mjs"), era]
     else:
         program = [sys.executable, str(HERE / "client_sdk.py"), era, sdk.removeprefix("python-")]
-    return [*program, "--", *OUR_SERVER]
+    return [*program, "--", *server]
 
 
 @pytest.fixture(scope="session")

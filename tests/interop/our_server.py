@@ -7,6 +7,8 @@ It offers the tools of `server.mjs` and `server_sdk.py`; each request says its e
 
 from __future__ import annotations
 
+import sys
+
 import attrs
 import pydantic
 import trio
@@ -101,5 +103,12 @@ def create_server() -> Server:
     return server
 
 
+async def serve_websocket() -> None:
+    """Serve on a WebSocket, and say where."""
+    async with trio.open_nursery() as nursery:
+        [(host, port)] = await nursery.start(create_server().serve_websocket, "127.0.0.1", 0)
+        print(f"ws://{host}:{port}/ws", flush=True)
+
+
 if __name__ == "__main__":
-    trio.run(create_server().serve_stdio)
+    trio.run(serve_websocket if sys.argv[1:] == ["--ws"] else create_server().serve_stdio)

@@ -1,4 +1,4 @@
-"""Clients made with other SDKs against a trimcp server, over stdio, in both eras.
+"""Clients made with other SDKs against a trimcp server, over stdio and WebSocket, in both eras.
 
 Each client runs once and tells in JSON what it saw; the tests are about what it told.
 """
@@ -7,27 +7,53 @@ from __future__ import annotations
 
 import json
 import subprocess
-from typing import Any
+from contextlib import contextmanager, nullcontext
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from .conftest import HERE, SDKS, client_command
+from .conftest import HERE, OUR_SERVER, SDKS, client_command
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 HANDSHAKE, STATELESS = "2025-11-25", "2026-07-28"
 
 Facts = dict[str, Any]
 
 
+@contextmanager
+def our_websocket() -> Iterator[str]:
+    """The URL of our server on a WebSocket."""
+    command = [*OUR_SERVER, "--ws"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        yield process.stdout.readline().strip()
+        process.terminate()
+        assert process.wait(10) == 0
+
+
 @pytest.fixture(
     scope="module",
-    params=[f"{sdk}:{era}" for sdk in SDKS for era in ("handshake", "stateless", "auto")],
+    params=[
+        *(f"{sdk}:{era}" for sdk in SDKS for era in ("handshake", "stateless", "auto")),
+        # Over a WebSocket; the Python SDK has none.
+        "typescript:handshake:ws",
+        "typescript:stateless:ws",
+    ],
 )
 def facts(request: pytest.FixtureRequest, node_modules: None) -> Facts:
     """What one client saw."""
-    sdk, _, era = request.param.partition(":")
-    ran = subprocess.run(
-        client_command(sdk, era), cwd=HERE, capture_output=True, text=True, timeout=60, check=False
-    )
+    sdk, era, *way = request.param.split(":")
+    with our_websocket() if way else nullcontext() as url:
+        ran = subprocess.run(
+            client_command(sdk, era, url),
+            cwd=HERE,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
     assert (ran.returncode, ran.stderr) == (0, "")
     told: Facts = json.loads(ran.stdout)
     assert (told["sdk"], told["era"]) == (sdk.partition("-")[0], era)
