@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 import os
 import tempfile
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
 import trio
 import trio.testing
 
+from trimcp.http._websocket import _open_channel as open_asgi_channel
 from trimcp.testing import end_of
 from trimcp.transports import (
     MessageChannel,
@@ -113,6 +114,40 @@ async def accepted(listener: trio.SocketListener, limits: Limits) -> AsyncIterat
         yield channel
 
 
+class AsgiSocket:
+    """One side of a WebSocket as an ASGI server shows it, connected to another such side."""
+
+    def __init__(self) -> None:
+        self.feed, self._events = trio.open_memory_channel[dict[str, Any]](1)
+        self.other: AsgiSocket
+
+    async def receive(self) -> dict[str, Any]:
+        try:
+            return await self._events.receive()
+        except trio.EndOfChannel:
+            return {"type": "websocket.disconnect", "code": 1001}
+
+    async def send(self, event: dict[str, Any]) -> None:
+        if event["type"] == "websocket.close":
+            self.other.feed.close()
+            self.feed.close()
+            return
+        # Who sends to somebody that is gone learns nothing: the event is lost.
+        with suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            await self.other.feed.send({"type": "websocket.receive", "text": event["text"]})
+
+
+@asynccontextmanager
+async def asgi(limits: Limits) -> AsyncIterator[Ends]:
+    """What `websocket_endpoint` uses, on both ends."""
+    one, other = AsgiSocket(), AsgiSocket()
+    one.other, other.other = other, one
+    yield (
+        open_asgi_channel(limits, one.receive, one.send),
+        open_asgi_channel(limits, other.receive, other.send),
+    )
+
+
 PAIRS: dict[str, OpenPair] = {
     "memory": memory,
     "memory streams": memory_streams,
@@ -120,4 +155,5 @@ PAIRS: dict[str, OpenPair] = {
     "unix": unix,
     "pipes": pipes,
     "websocket": websocket,
+    "asgi": asgi,
 }

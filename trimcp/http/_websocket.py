@@ -208,14 +208,21 @@ async def _open_channel(
     """The message channel of an accepted WebSocket, which is closed at the end."""
     feed, incoming = trio.open_memory_channel[list[Incoming]](1)
     channel = MessageChannel(incoming, Outbox(limits.outbox_bytes), "websocket")
+    is_gone = trio.Event()
+
+    async def read_in() -> None:
+        await _read_in(channel, feed, receive, limits.message_bytes)
+        is_gone.set()
 
     async def deliver(batch: list[bytes]) -> None:
         for data in batch:
+            if is_gone.is_set():
+                raise trio.BrokenResourceError
             await send({"type": "websocket.send", "text": data.decode()})
 
     with unwrapping():
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_read_in, channel, feed, receive, limits.message_bytes)
+            nursery.start_soon(read_in)
             nursery.start_soon(write_out, channel, deliver)
             try:
                 yield channel
