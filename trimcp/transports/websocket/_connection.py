@@ -91,7 +91,7 @@ class Connection(WebSocketConnection):
         peer: str,
         **request: Any,
     ) -> None:
-        self._watched = WatchedStream(stream)
+        self._watched = WatchedStream(stream, self._pass_on)
         super().__init__(
             self._watched,
             WSConnection(ConnectionType.CLIENT if request else ConnectionType.SERVER),
@@ -102,6 +102,7 @@ class Connection(WebSocketConnection):
         self._patience = patience
         self._feed, incoming = trio.open_memory_channel[list[Incoming]](1)
         self._assembly = Assembly(limits.message_bytes)
+        self._arrived: list[Incoming] = []
         self._pong_due: Pong | None = None
         self._is_ponging = False
         self._is_pinging = False
@@ -216,12 +217,19 @@ class Connection(WebSocketConnection):
         if self.closed is not None:
             return
         if isinstance(event, BytesMessage):
+            await self._pass_on()
             await self._refuse(UNSUPPORTED_DATA, "messages are text")
             return
         message = self._assembly.feed(event.data.encode(), event.message_finished)
         if message is not None:
+            self._arrived.append(message)
+
+    async def _pass_on(self) -> None:
+        """Hand over what was in the bytes received last, before more are received."""
+        if self._arrived:
+            messages, self._arrived = self._arrived, []
             with suppress(*_BROKEN):
-                await self._feed.send([message])
+                await self._feed.send(messages)
 
     async def _refuse(self, code: int, reason: str) -> None:
         """Close the connection for what the peer has sent; what it still sends is dropped."""
@@ -230,6 +238,7 @@ class Connection(WebSocketConnection):
         await self._send(CloseConnection(code=code, reason=reason))
 
     async def _handle_close_connection_event(self, event: CloseConnection) -> None:
+        await self._pass_on()
         if self._wsproto.state is ConnectionState.OPEN:
             # The peer has sent no close frame, but one that makes no sense.
             await self._refuse(int(event.code), event.reason or "")

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import attrs
 import trio
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
 
 __all__ = ["WatchedStream"]
 
@@ -19,14 +22,17 @@ class WatchedStream(trio.abc.Stream):
 
     Attributes:
         stream: The other stream.
+        before_receive: Awaited each time before something is received.
         last_sign: When the peer last sent something, or took part of something large. That it
             takes something small means nothing: it may only have gone into a buffer.
     """
 
     stream: trio.abc.Stream
+    before_receive: Callable[[], Awaitable[None]]
     last_sign: float = attrs.field(factory=trio.current_time)
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
+        await self.before_receive()
         data = await self.stream.receive_some(max_bytes)
         self.last_sign = trio.current_time()
         return data
