@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from ._asgi import Receive, Scope, Send
 
-__all__ = ["WebSocketApp", "websocket_endpoint"]
+__all__ = ["WebSocketApp", "refuse_websocket", "websocket_endpoint"]
 
 logger = logging.getLogger("trimcp.http")
 
@@ -124,6 +124,22 @@ def _values(scope: Scope, name: bytes) -> list[str]:
     return [value.decode("latin-1") for key, value in scope["headers"] if key.lower() == name]
 
 
+async def refuse_websocket(
+    scope: Scope, receive: Receive, send: Send, status: int, reason: str
+) -> None:
+    """Refuse one WebSocket of an ASGI server.
+
+    Args:
+        scope: The ASGI scope, of type `websocket`.
+        receive: The ASGI callable.
+        send: The ASGI callable.
+        status: The HTTP status.
+        reason: One sentence for the client.
+    """
+    if (await receive())["type"] == "websocket.connect":
+        await _refuse(scope, send, status, reason)
+
+
 async def _refuse(scope: Scope, send: Send, status: int, reason: str) -> None:
     """With that status where the server has the extension for it, elsewhere with 403."""
     logger.info("no connection: refused: %s", reason)
@@ -171,12 +187,11 @@ class WebSocketApp:
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not self._is_ours(scope):
-            await receive()
-            await _refuse(scope, send, 404, f"there is nothing at {scope['path']!r}")
+            reason = f"there is nothing at {scope['path']!r}"
+            await refuse_websocket(scope, receive, send, 404, reason)
         elif self._application is None:
             logger.error("the ASGI server has sent no lifespan events: nobody can be served")
-            await receive()
-            await _refuse(scope, send, 503, "the server has not been started")
+            await refuse_websocket(scope, receive, send, 503, "the server has not been started")
         else:
             await websocket_endpoint(self._application, scope, receive, send, callers=self._callers)
 
