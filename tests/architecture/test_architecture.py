@@ -264,7 +264,7 @@ PACKAGES = {
     "server": {"attrs", "trio", "msgspec", "typing_extensions"},
     "http": {"trio"},
     "client": {"attrs", "trio", "msgspec"},
-    "cli": {"attrs", "trio"},
+    "cli": {"attrs", "trio", "watchfiles"},
     "testing": {"attrs", "trio", "pytest"},
     "": set(),
     "__main__": set(),

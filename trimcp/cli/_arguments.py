@@ -46,6 +46,7 @@ def parse(words: list[str]) -> Options:
         parser.error(f"unknown option: {unknown[0]}")
     # argparse gives back the words that stand behind an option.
     found.words += rest
+    found.given = words
     try:
         return _OPTIONS[found.command](found, command)
     except ValueError as error:
@@ -68,11 +69,15 @@ def _running(found: argparse.Namespace, command: list[str] | None) -> Running:
         raise ValueError("run takes a Python file, not a command after --")
     if len(found.words) != 1:
         raise ValueError("give one FILE or FILE:OBJECT")
+    if found.reload and not (found.tcp or found.unix or found.ws):
+        raise ValueError("--reload needs an address: on standard input the client would be lost")
+    again = tuple(word for word in found.given if word != "--reload")
     return Running(
         file=found.words[0],
         tcp=found.tcp,
         unix=found.unix,
         ws=found.ws,
+        reload=again if found.reload else None,
         verbosity=found.verbosity,
     )
 

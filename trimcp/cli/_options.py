@@ -34,6 +34,8 @@ class Running:
         tcp: Where to listen, or None.
         unix: The socket to make, or None.
         ws: Where to listen for WebSockets, or None. Without any: standard input and output.
+        reload: The words of the same command without `--reload`, to be run again whenever a
+            Python file changes; None without that option.
         verbosity: How many `-v` were given.
     """
 
@@ -41,6 +43,7 @@ class Running:
     tcp: Address | None
     unix: str | None
     ws: Address | None = None
+    reload: tuple[str, ...] | None = None
     verbosity: int
 
 

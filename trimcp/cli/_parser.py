@@ -87,8 +87,8 @@ def _add_run(commands: Any) -> None:
         commands,
         "run",
         help="serve the Server in a Python file",
-        usage="trimcp run [--stdio | --tcp HOST:PORT | --unix PATH | --ws HOST:PORT] [-v] "
-        "FILE[:OBJECT]",
+        usage="trimcp run [--stdio | --tcp HOST:PORT | --unix PATH | --ws HOST:PORT] "
+        "[--reload] [-v] FILE[:OBJECT]",
         description="Serve the Server in a Python file, until the end of input, SIGINT or SIGTERM.",
         epilog="Without OBJECT, the only Server among the file's global names is served. The file "
         "is loaded like a module: its `if __name__ == '__main__'` part does not run.",
@@ -107,6 +107,12 @@ def _add_run(commands: Any) -> None:
         type=_address,
         metavar="HOST:PORT",
         help="listen for WebSockets at the path /ws, without authentication",
+    )
+    parser.add_argument(
+        "--reload",
+        action="store_true",
+        help="serve in a new process whenever a Python file in FILE's directory or below changes; "
+        "not with --stdio, where the client would lose its server",
     )
 
 

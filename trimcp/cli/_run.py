@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Any
 
 import trio
 
 from ._errors import CommandError, reason
-from ._loading import load_server
+from ._loading import load_server, split_object
 from ._logging import log_as_server
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from trimcp.server import Server
 
@@ -27,10 +28,22 @@ def run(options: Running) -> int:
     Raises:
         CommandError: There is no server, or it cannot be served.
     """
+    if options.reload is not None:
+        return _run_reloading(options.file, options.reload)
     server = load_server(options.file)
     log_as_server(options.verbosity)
     trio.run(_serve, server, options)
     return 0
+
+
+def _run_reloading(file: str, words: Sequence[str]) -> int:
+    """Serve in one process after the other."""
+    from ._reload import run_reloading
+
+    path, _ = split_object(file)
+    if not os.path.isfile(path):
+        raise CommandError(f"no such file: {path}")
+    return run_reloading(path, [sys.executable, "-m", "trimcp", *words])
 
 
 async def _serve(server: Server[Any], options: Running) -> None:
