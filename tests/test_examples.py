@@ -68,7 +68,7 @@ async def quickstart(client: Client) -> None:
 #: Servers of which more is asked than what they have.
 EXERCISES: dict[str, Callable[[Client], Awaitable[None]]] = {"quickstart.py": quickstart}
 
-PROGRAMS = sorted(path.name for path in EXAMPLES.glob("*.py"))
+PROGRAMS = sorted(path.name for path in EXAMPLES.glob("*.py") if not path.match("test_*"))
 SERVERS = [name for name in PROGRAMS if "trio.run(server.serve_stdio)" in source(name)]
 
 

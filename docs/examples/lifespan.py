@@ -1,58 +1,110 @@
-"""What a server has while it serves: a database, a task beside it, hooks."""
+"""What a server has while it serves: a database, an HTTP client, tasks beside them, hooks."""
 
 import logging
 import sqlite3
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+import httpx2
 import trio
 
-from trimcp import Context, Server
+from trimcp import Context, Server, ToolError
 
 logger = logging.getLogger("lifespan")
 
 
 class Database:
-    """A SQLite database, used by one thread at a time."""
+    """One SQLite connection, used by one worker thread at a time."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
+        connection.row_factory = sqlite3.Row
+        connection.set_progress_handler(_is_cancelled, 10_000)
         self._connection = connection
         self._limiter = trio.CapacityLimiter(1)
 
-    async def execute(self, sql: str, *values: Any) -> list[Any]:
-        return await trio.to_thread.run_sync(self._execute, sql, values, limiter=self._limiter)
+    async def fetch_all(self, sql: str, *values: Any) -> list[dict[str, Any]]:
+        """The rows of a statement. One that is cancelled is interrupted and rolled back."""
+        return await trio.to_thread.run_sync(self._fetch_all, sql, values, limiter=self._limiter)
 
-    def _execute(self, sql: str, values: tuple[Any, ...]) -> list[Any]:
-        with self._connection:
-            return self._connection.execute(sql, values).fetchall()
+    def _fetch_all(self, sql: str, values: tuple[Any, ...]) -> list[dict[str, Any]]:
+        try:
+            with self._connection:
+                return [dict(row) for row in self._connection.execute(sql, values)]
+        except sqlite3.OperationalError:
+            trio.from_thread.check_cancelled()
+            raise
+
+
+def _is_cancelled() -> bool:
+    """SQLite asks this every so many steps, in the worker thread, and stops if it is true."""
+    try:
+        trio.from_thread.check_cancelled()
+    except trio.Cancelled:
+        return True
+    return False
+
+
+@asynccontextmanager
+async def open_database(path: str) -> AsyncIterator[Database]:
+    connect = partial(sqlite3.connect, path, check_same_thread=False)
+    connection = await trio.to_thread.run_sync(connect)
+    try:
+        database = Database(connection)
+        await database.fetch_all("CREATE TABLE IF NOT EXISTS notes (title, text, day)")
+        yield database
+    finally:
+        connection.close()
 
 
 @dataclass
 class App:
-    database: Database
+    db: Database
+    http: httpx2.AsyncClient
 
 
 @asynccontextmanager
 async def lifespan(server: Server) -> AsyncIterator[App]:
-    with closing(sqlite3.connect(":memory:", check_same_thread=False)) as connection:
-        database = Database(connection)
-        await database.execute("CREATE TABLE visits (name TEXT, day TEXT)")
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(expire_visits, database)
-            yield App(database)
-            nursery.cancel_scope.cancel()
-
-
-async def expire_visits(database: Database) -> None:
-    """Needs the database, so the lifespan's own nursery runs it."""
-    while True:
-        await database.execute("DELETE FROM visits WHERE day < date('now', '-30 days')")
-        await trio.sleep(3600)
+    async with open_database("notes.db") as db, httpx2.AsyncClient(timeout=10) as http:
+        yield App(db, http)
 
 
 server = Server("lifespan", version="1.0", lifespan=lifespan)
+
+
+@server.tool
+async def query(sql: str, ctx: Context[App]) -> list[dict[str, Any]]:
+    """Ask the database."""
+    try:
+        return await ctx.lifespan_context.db.fetch_all(sql)
+    except (sqlite3.Error, sqlite3.Warning) as error:
+        raise ToolError(f"SQLite: {error}") from error
+
+
+@server.tool
+async def save_page(url: str, ctx: Context[App]) -> int:
+    """Keep a web page as a note; return how many notes there are."""
+    try:
+        response = await ctx.lifespan_context.http.get(url)
+        response.raise_for_status()
+    except httpx2.HTTPError as error:
+        raise ToolError(f"{url}: {error}") from error
+    await add_note(url, response.text)
+    return await count_notes()
+
+
+async def add_note(title: str, text: str) -> None:
+    """Called by a tool, so `server.request_context` is that tool's context."""
+    app = server.request_context.lifespan_context
+    await app.db.fetch_all("INSERT INTO notes VALUES (?, ?, date('now'))", title, text)
+
+
+async def count_notes() -> int:
+    app = server.request_context.lifespan_context
+    [row] = await app.db.fetch_all("SELECT count(*) AS number FROM notes")
+    return int(row["number"])
 
 
 @server.on_startup
@@ -68,24 +120,18 @@ async def watch() -> None:
         logger.info("%s", server.statistics())
 
 
+@server.background_task
+async def expire_notes(app: App) -> None:
+    """Takes what the lifespan yielded."""
+    while True:
+        await app.db.fetch_all("DELETE FROM notes WHERE day < date('now', '-30 days')")
+        await trio.sleep(3600)
+
+
 @server.on_shutdown
-async def say_goodbye() -> None:
-    logger.info("done")
-
-
-@server.tool
-async def visit(name: str, ctx: Context[App]) -> int:
-    """Note a visit; return how many there were."""
-    database = ctx.lifespan_context.database
-    await database.execute("INSERT INTO visits VALUES (?, date('now'))", name)
-    return await count(name)
-
-
-async def count(name: str) -> int:
-    """Called by a tool, so `server.request_context` is that tool's context."""
-    database = server.request_context.lifespan_context.database
-    [(number,)] = await database.execute("SELECT count(*) FROM visits WHERE name = ?", name)
-    return int(number)
+async def say_goodbye(app: App) -> None:
+    [row] = await app.db.fetch_all("SELECT count(*) AS number FROM notes")
+    logger.info("done, with %d notes", row["number"])
 
 
 if __name__ == "__main__":

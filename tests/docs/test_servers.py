@@ -8,18 +8,27 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import trio
 
-from trimcp import RequestError, open_client, open_stdio_client
+from trimcp import (
+    LimitExceeded,
+    RequestError,
+    ResourceUpdated,
+    ToolsListChanged,
+    open_client,
+    open_stdio_client,
+)
 from trimcp.types import UNSET, ElicitResult, TextContent, TextResourceContents
 
 from .pages import EXAMPLES
+from .web import web_server
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
     from types import ModuleType
 
-    from trimcp import Client
+    from trimcp import Changes, Client
     from trimcp.types import (
         CreateMessageRequestParams,
         ElicitRequestFormParams,
@@ -33,6 +42,7 @@ PROGRAMS = {
     "child_process.py",
     "client.py",
     "limits_and_errors.py",
+    "notifications_client.py",
     "questions_client.py",
     "reporting.py",
     "sockets.py",
@@ -41,6 +51,9 @@ PROGRAMS = {
     "tutorial_client.py",
     "websockets.py",
 }
+
+#: Tests; see `test_behaviour.py`.
+TESTS = {"test_in_memory.py", "test_with_socket.py", "test_with_stdio.py"}
 
 
 async def call(client: Client, tool: str, **arguments: Any) -> Any:
@@ -100,6 +113,14 @@ async def answer(question: ElicitRequestFormParams) -> dict[str, Any] | ElicitRe
             return {"sure": True}
         case "Delete the note 'milk' for good?":
             return {"sure": False}
+        case "Who shall have written it?":
+            return {"name": "Ada"}
+        case "I think of a number.":
+            return {"number": 3}
+        case "Not 3.":
+            return {"number": 7}
+        case "Pay 5?":
+            return {"sure": True}
     raise AssertionError(question)
 
 
@@ -266,9 +287,89 @@ async def reporting(client: Client) -> None:
 
 
 async def lifespan(client: Client) -> None:
-    assert await call(client, "visit", name="Ada") == 1
-    assert await call(client, "visit", name="Ada") == 2
-    assert await call(client, "visit", name="Grace") == 1
+    assert await call(client, "query", sql="SELECT 6 * 7 AS answer") == [{"answer": 42}]
+    flaw = "SQLite: no such column: fog"
+    assert await failure(client, "query", sql="SELECT fog") == flaw
+    async with web_server("<h1>A page</h1>") as address:
+        assert await call(client, "save_page", url=f"{address}/page") == 1
+        assert await call(client, "save_page", url=f"{address}/page") == 2
+    assert "127.0.0.1" in await failure(client, "save_page", url=f"{address}/page")
+    rows = await call(client, "query", sql="SELECT text FROM notes")
+    assert rows == [{"text": "<h1>A page</h1>"}] * 2
+
+
+async def told(changes: Changes) -> Any:
+    """The next change; the others on this page come in any order."""
+    with trio.fail_after(10):
+        return await anext(changes)
+
+
+async def notifications(client: Client) -> None:
+    everything = ["messages://all", "message://1", "message://2"]
+    async with (
+        client.listen(resources=everything) as all_of_them,
+        client.listen(resources=["message://2"], tools_list_changed=True) as second,
+    ):
+        assert (await call(client, "add_message", content="two"))["id"] == 2
+        assert await told(all_of_them) == ResourceUpdated("messages://all")
+        await call(client, "edit_message", id=2, content="second")
+        assert await told(second) == ResourceUpdated("message://2")
+        assert await read(client, "message://2") == '{"id":2,"content":"second"}'
+        assert {await told(all_of_them), await told(all_of_them)} == {
+            ResourceUpdated("messages://all"),
+            ResourceUpdated("message://2"),
+        }
+        await client.call_tool("shout")
+        assert await told(second) == ResourceUpdated("message://2")
+        assert {(await told(all_of_them)).uri for _ in everything} == set(everything)
+        await client.call_tool("learn", {"word": "moo"})
+        assert await told(second) == ToolsListChanged()
+        assert await call(client, "say_moo") == "moo"
+    assert await read(client, "status://app") == '{"messages":2,"checks":0}'
+
+
+async def extension(client: Client) -> None:
+    assert client.capabilities.experimental == {"customAction": {}}
+    heard = []
+
+    async def on_begun(params: Any) -> None:
+        heard.append(params["value"])
+
+    client.on_notification("notifications/com.example/begun", on_begun)
+    result = await client.request("experimental/customAction", {"value": 21})
+    assert (result["status"], result["result"], heard) == ("success", 42, [21])
+    with pytest.raises(RequestError) as caught:
+        await client.request("experimental/customAction", {"value": "x"})
+    assert caught.value.code == -32602
+    await client.notify("notifications/com.example/moved", {"x": 1, "y": 2})
+    with trio.fail_after(10):
+        while not (path := (await client.request("com.example/path"))["path"]):
+            await trio.lowlevel.checkpoint()
+    assert path == [{"x": 1, "y": 2}]
+
+
+async def middleware(client: Client) -> None:
+    for _ in range(5):
+        assert await call(client, "roll", sides=20) == 11
+    with pytest.raises(LimitExceeded, match="too many calls") as caught:
+        await client.call_tool("roll")
+    assert 0 < caught.value.data["seconds"] <= 10
+    assert len(await client.list_tools()) == 1
+
+
+async def sessions(client: Client) -> None:
+    assert await call(client, "take", fruit="pear") == {"pear": 1}
+    assert await call(client, "take", fruit="pear") == {"pear": 2}
+    assert await failure(client, "take", fruit="pear") == "There is no pear left."
+    assert await call(client, "left") == {"apple": 3}
+    assert await call(client, "buy") == 2
+
+
+async def returned_questions(client: Client) -> None:
+    assert await failure(client, "greet") == "The user answered the question with: decline."
+    assert await call(client, "praise") == "50 tokens on Write a line about the sea. (Ada)"
+    assert await call(client, "guess") == "Found with 2 guesses."
+    assert await call(client, "pay", amount=5) == "Paid 5."
 
 
 async def streaming(client: Client) -> None:
@@ -281,11 +382,16 @@ async def streaming(client: Client) -> None:
 
 
 EXERCISES: dict[str, Callable[[Client], Awaitable[None]]] = {
+    "extension.py": extension,
     "lifespan.py": lifespan,
+    "middleware.py": middleware,
+    "notifications.py": notifications,
     "prompts.py": prompts,
     "questions.py": questions,
     "reporting.py": reporting,
     "resources.py": resources,
+    "returned_questions.py": returned_questions,
+    "sessions.py": sessions,
     "streaming.py": streaming,
     "tools.py": tools,
     "tutorial_1.py": notes,
@@ -314,7 +420,7 @@ def load(name: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 def test_every_example_is_run() -> None:
     # The quickstart has tests of its own.
     found = {path.name for path in EXAMPLES.glob("*.py")} - {"quickstart.py"}
-    assert found == set(EXERCISES) | PROGRAMS
+    assert found == set(EXERCISES) | PROGRAMS | TESTS
 
 
 @pytest.mark.parametrize("revision", REVISIONS)
@@ -323,18 +429,26 @@ async def test_in_memory(
     name: str, revision: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("NOTES", str(tmp_path / "notes.json"))
+    monkeypatch.chdir(tmp_path)
     server = load(name, monkeypatch).server
     async with open_client(server, revision=revision, **ANSWERS) as client:
         assert client.revision == revision
         await EXERCISES[name](client)
 
 
+ON_A_WIRE = (
+    *("extension", "lifespan", "middleware", "notifications", "questions"),
+    *("returned_questions", "sessions", "streaming", "tutorial_5"),
+)
+
+
 @pytest.mark.parametrize("revision", REVISIONS)
-@pytest.mark.parametrize("name", ["tutorial_5.py", "questions.py"])
+@pytest.mark.parametrize("name", [f"{name}.py" for name in ON_A_WIRE])
 async def test_over_stdio(name: str, revision: str, tmp_path: Path) -> None:
     async with open_stdio_client(
-        [sys.executable, str(EXAMPLES / name)],
+        [sys.executable, "-m", "trimcp", "run", str(EXAMPLES / name)],
         env={"NOTES": str(tmp_path / "notes.json")},
+        cwd=tmp_path,
         revision=revision,
         **ANSWERS,
     ) as client:
@@ -351,12 +465,3 @@ async def test_the_notes_outlive_the_server(
         await call(client, "add_note", title="show", text="Friday at eight")
     async with connect() as client:
         assert await call(client, "find_notes", word="Friday") == ["show"]
-
-
-async def test_the_hooks_run(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level("INFO", logger="lifespan")
-    async with open_client(load("lifespan.py", monkeypatch).server):
-        assert [record.message for record in caplog.records] == ["ready"]
-    assert [record.message for record in caplog.records] == ["ready", "done"]

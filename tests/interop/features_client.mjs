@@ -17,9 +17,14 @@
  *     {"op": "tools"}                                  all tools, by the SDK's own means
  *     {"op": "level", "level": …}                      handshake era
  *     {"op": "identify"}                               what is known of the server
+ *     {"op": "listen", "resources": […], "calls": [{"name": …, "arguments": …, "changes": 2}, …]}
+ *         subscribe to resources and to the list of tools, call tools, and tell what each of them
+ *         has changed: URIs, and "tools"
+ *     {"op": "request", "method": …, "params": {…}}    of an extension
  */
 import { Client, LOG_LEVEL_META_KEY } from '@modelcontextprotocol/client';
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
+import { z } from 'zod';
 
 const MODES = { handshake: 'legacy', stateless: { pin: '2026-07-28' } };
 
@@ -63,6 +68,16 @@ class Script {
         this.client.setNotificationHandler('notifications/message', ({ params }) => {
             this.seen.logs.push(params);
         });
+        this.told = [];
+        this.onChange = () => {};
+        const tell = change => {
+            this.told.push(change);
+            this.onChange();
+        };
+        this.client.setNotificationHandler('notifications/resources/updated', ({ params }) =>
+            tell(params.uri)
+        );
+        this.client.setNotificationHandler('notifications/tools/list_changed', () => tell('tools'));
         this.client.setRequestHandler('elicitation/create', async ({ params }) => {
             this.seen.questions.push(params);
             return answer(params);
@@ -89,6 +104,35 @@ class Script {
             pages.push(await this.client.request({ method, params: { cursor } }));
         }
         return pages;
+    }
+
+    async listen({ resources, calls }) {
+        const { client } = this;
+        if (this.era === 'stateless') {
+            const filter = { toolsListChanged: true, resourceSubscriptions: resources };
+            const subscription = await client.listen(filter);
+            const found = await this.collect(calls);
+            await subscription.close();
+            return found;
+        }
+        for (const uri of resources) await client.subscribeResource({ uri });
+        const found = await this.collect(calls);
+        for (const uri of resources) await client.unsubscribeResource({ uri });
+        return found;
+    }
+
+    /** Calls tools one after another; the changes that each of them led to. */
+    async collect(calls) {
+        const found = [];
+        for (const { name, arguments: args, changes } of calls) {
+            await this.client.callTool({ name, arguments: args });
+            while (this.told.length < changes)
+                await new Promise(resolve => {
+                    this.onChange = resolve;
+                });
+            found.push(this.told.splice(0, changes).sort());
+        }
+        return found;
     }
 
     async identify() {
@@ -125,6 +169,10 @@ class Script {
                 return attempt(() => client.setLoggingLevel(params.level));
             case 'identify':
                 return attempt(() => this.identify());
+            case 'listen':
+                return attempt(() => this.listen(params));
+            case 'request':
+                return attempt(() => client.request(params, z.looseObject({})));
             default:
                 throw new Error(`no such step: ${op}`);
         }

@@ -18,6 +18,7 @@ import anyio
 from mcp import Client
 from mcp.client.stdio import StdioServerParameters
 from mcp.shared.exceptions import MCPDeprecationWarning, MCPError
+from mcp.shared.subscriptions import ResourceUpdated
 from mcp_types import (
     ElicitRequestFormParams,
     ElicitRequestParams,
@@ -25,9 +26,12 @@ from mcp_types import (
     Implementation,
     LoggingMessageNotificationParams,
     PromptReference,
+    Request,
     ResourceTemplateReference,
+    ResourceUpdatedNotification,
+    ToolListChangedNotification,
 )
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -76,6 +80,8 @@ class Script:
 
     def __init__(self, era: str, command: list[str]) -> None:
         self.seen: Facts = {"logs": [], "questions": [], "unexpected": []}
+        self.era = era
+        self.told, self.changes = anyio.create_memory_object_stream[str](100)
         self.client = Client(
             StdioServerParameters(command=command[0], args=command[1:], env=dict(os.environ)),
             mode=MODES[era],
@@ -104,9 +110,14 @@ class Script:
         self.seen["logs"].append(dump(params))
 
     async def on_message(self, message: IncomingMessage) -> None:
-        """Keep what the SDK could not make sense of."""
+        """Keep what the SDK could not make sense of; pass on changes of the handshake era."""
         if isinstance(message, Exception):
             self.seen["unexpected"].append(str(message))
+        elif self.era == "handshake":
+            if isinstance(message, ResourceUpdatedNotification):
+                self.told.send_nowait(str(message.params.uri))
+            elif isinstance(message, ToolListChangedNotification):
+                self.told.send_nowait("tools")
 
     async def call(self, params: Facts) -> Facts:
         """Call a tool, and maybe another one while it runs."""
@@ -136,6 +147,45 @@ class Script:
             )
             tasks.cancel_scope.cancel()
         return {**outcome, "progress": steps}
+
+    async def listen(self, params: Facts) -> list[list[str]]:
+        """Subscribe, call tools, and tell what each of them has changed."""
+        uris = params["resources"]
+        if self.era == "handshake":
+            for uri in uris:
+                await self.client.subscribe_resource(uri)
+            found = await self.collect(params["calls"])
+            for uri in uris:
+                await self.client.unsubscribe_resource(uri)
+            return found
+        async with (
+            self.client.listen(tools_list_changed=True, resource_subscriptions=uris) as changes,
+            anyio.create_task_group() as tasks,
+        ):
+
+            async def follow() -> None:
+                async for change in changes:
+                    is_resource = isinstance(change, ResourceUpdated)
+                    self.told.send_nowait(change.uri if is_resource else "tools")
+
+            tasks.start_soon(follow)
+            found = await self.collect(params["calls"])
+            tasks.cancel_scope.cancel()
+        return found
+
+    async def collect(self, calls: list[Facts]) -> list[list[str]]:
+        """Call tools one after another; the changes that each of them led to."""
+        found = []
+        for call in calls:
+            await self.client.call_tool(call["name"], call["arguments"])
+            with anyio.fail_after(10):
+                found.append(sorted([await self.changes.receive() for _ in range(call["changes"])]))
+        return found
+
+    async def request(self, params: Facts) -> Facts:
+        """A request of an extension."""
+        request = Request[Facts, str](method=params["method"], params=params["params"])
+        return await self.client.session.send_request(request, TypeAdapter(dict[str, Any]))
 
     async def page(self, method: str, cursor: str | None = None) -> Any:
         """One page of a list."""
@@ -201,6 +251,10 @@ class Script:
                 return await attempt(lambda: client.set_logging_level(params["level"]))
             case "identify":
                 return await attempt(self.identify)
+            case "listen":
+                return await attempt(lambda: self.listen(params))
+            case "request":
+                return await attempt(lambda: self.request(params))
         raise ValueError(f"no such step: {op}")
 
     async def run(self, steps: dict[str, Facts]) -> Facts:
@@ -222,7 +276,7 @@ def main() -> int:
             "--",
             *command,
         ]:
-            # Logging is deprecated, and is tested here nevertheless.
+            # Logging and subscribing are deprecated, and tested here nevertheless.
             warnings.simplefilter("ignore", MCPDeprecationWarning)
             seen = anyio.run(Script(era, command).run, json.loads(steps), backend=backend)
             print(json.dumps(seen))
