@@ -296,6 +296,44 @@ if __name__ == "__main__":
 '''
 
 
+#: A server that changes when it is told to.
+CHANGING: Final = """\
+import os
+
+from trimcp import Server
+
+server = Server("changing")
+
+
+@server.resource("page://{name}")
+async def page(name: str) -> str:
+    return name
+
+
+@server.tool
+async def touch(names: list[str]) -> None:
+    for name in names:
+        await server.notify_resource_updated(f"page://{name}")
+
+
+@server.tool
+async def grow() -> None:
+    server.tool(name="more")(lambda: "more")
+    await server.notify_prompts_changed()
+    await server.notify_resources_changed()
+
+
+@server.tool
+async def stop() -> None:
+    server.shutdown()
+
+
+@server.tool
+async def crash() -> None:
+    os._exit(1)
+"""
+
+
 #: A server of the handshake era that declares what it is told to, knows one answer to each method,
 #: and writes down what it is asked.
 MODEST: Final = """\

@@ -11,6 +11,7 @@ from trimcp.cli._options import (
     Argument,
     Calling,
     Inspecting,
+    Listening,
     Listing,
     Options,
     Prompting,
@@ -61,6 +62,15 @@ UNANSWERED: dict[str, Any] = {**DEFAULTS, "answers": [], "sample": None, "roots"
         (
             "prompt greet a=1 -- server b=2",
             Prompting(target=["server", "b=2"], prompt="greet", arguments={"a": "1"}, **UNANSWERED),
+        ),
+        ("listen a.py", Listening(target="a.py", uris=[], lists=True, count=None, **DEFAULTS)),
+        (
+            "listen --count 3 a.py x://1 x://2",
+            Listening(target="a.py", uris=["x://1", "x://2"], lists=False, count=3, **DEFAULTS),
+        ),
+        (
+            "listen x://1 --lists -- server",
+            Listening(target=["server"], uris=["x://1"], lists=True, count=None, **DEFAULTS),
         ),
     ],
 )
@@ -168,6 +178,10 @@ def test_answers(words: list[str]) -> None:
         (["prompt", "a.py"], "give the NAME of the prompt"),
         (["prompt", "a.py", "greet", "name"], "not KEY=VALUE"),
         (["prompt", "a.py", "greet", "n:=1"], "the arguments of a prompt are text"),
+        (["listen"], "name the server"),
+        (["listen", "a.py", "--count", "0"], "not a number above zero: '0'"),
+        (["listen", "a.py", "--count", "-1"], "not a number above zero: '-1'"),
+        (["listen", "a.py", "--sample", "x"], "unknown option: --sample"),
     ],
 )
 def test_words_that_make_no_sense_end_with_status_2(
@@ -192,6 +206,7 @@ def test_words_that_make_no_sense_end_with_status_2(
         ["inspect", "-h"],
         ["read", "-h"],
         ["prompt", "-h"],
+        ["listen", "-h"],
     ],
 )
 def test_help(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:

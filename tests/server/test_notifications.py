@@ -23,6 +23,12 @@ from trimcp import (
 )
 from trimcp.errors import LIMIT_EXCEEDED, ConnectionLost
 from trimcp.protocol import HANDSHAKE_REVISIONS, LATEST, LATEST_HANDSHAKE, META_PREFIX
+from trimcp.types import (
+    PromptsCapability,
+    ServerCapabilities,
+    SubscriptionFilter,
+    ToolsCapability,
+)
 
 if TYPE_CHECKING:
     from trimcp import Changes, Client
@@ -250,6 +256,21 @@ async def test_unknown_resource(revision: str, caplog: pytest.LogCaptureFixture)
             with pytest.raises(RequestError, match="nobody"):
                 async with client.listen(resources=asked):
                     pass
+
+
+async def test_granted_lists_of_a_session_are_the_declared_ones(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Quiet(Server[Any]):
+        @property
+        def capabilities(self) -> ServerCapabilities:
+            return ServerCapabilities(tools=ToolsCapability(True), prompts=PromptsCapability())
+
+    lists = {"tools_list_changed": True, "prompts_list_changed": True}
+    async with open_client(Quiet("s"), revision=LATEST_HANDSHAKE.date) as client:
+        async with client.listen(**lists, resources_list_changed=True) as changes:
+            assert changes.granted == SubscriptionFilter(tools_list_changed=True)
+        assert "agreed to less" in caplog.text
 
 
 async def test_nothing_to_listen_for() -> None:

@@ -8,6 +8,7 @@
     trimcp call    [options] TARGET TOOL [KEY=VALUE | KEY:=JSON]…
     trimcp read    [options] TARGET URI
     trimcp prompt  [options] TARGET NAME [KEY=VALUE]…
+    trimcp listen  [options] TARGET [URI]…
 
 Except for `run`, the command that starts the server may stand at the end instead of TARGET::
 
@@ -21,7 +22,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ._options import Calling, Inspecting, Listing, Prompting, Reading, Running
+from ._options import Calling, Inspecting, Listening, Listing, Prompting, Reading, Running
 from ._parser import argument, make_parser
 
 if TYPE_CHECKING:
@@ -130,6 +131,17 @@ def _prompting(found: argparse.Namespace, command: list[str] | None) -> Promptin
     )
 
 
+def _hearing(found: argparse.Namespace, command: list[str] | None) -> Listening:
+    target, uris = _target(found.words, command)
+    return Listening(
+        target=target,
+        uris=uris,
+        lists=found.lists or not uris,
+        count=found.count,
+        **_common(found),
+    )
+
+
 _OPTIONS: dict[str, Callable[[argparse.Namespace, list[str] | None], Options]] = {
     "run": _running,
     "list": _listing,
@@ -137,6 +149,7 @@ _OPTIONS: dict[str, Callable[[argparse.Namespace, list[str] | None], Options]] =
     "call": _calling,
     "read": _reading,
     "prompt": _prompting,
+    "listen": _hearing,
 }
 
 

@@ -10,7 +10,7 @@ from trimcp._groups import unwrapping
 
 from ._arguments import parse
 from ._errors import UsageError, explain
-from ._options import Calling, Inspecting, Listing, Prompting, Reading, Running
+from ._options import Calling, Inspecting, Listening, Listing, Prompting, Reading, Running
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,6 +83,10 @@ def _perform(options: Options) -> int:
             from ._prompt import prompt
 
             return prompt(options)
+        case Listening():
+            from ._listen import listen
+
+            return listen(options)
 
 
 def _report(error: Exception, options: Options) -> int:

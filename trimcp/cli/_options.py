@@ -13,6 +13,7 @@ __all__ = [
     "Calling",
     "Connecting",
     "Inspecting",
+    "Listening",
     "Listing",
     "Options",
     "Output",
@@ -139,4 +140,19 @@ class Prompting(Answering):
     arguments: dict[str, str]
 
 
-Options: TypeAlias = Running | Listing | Inspecting | Calling | Reading | Prompting
+@attrs.frozen(kw_only=True)
+class Listening(Connecting):
+    """`trimcp listen`.
+
+    Attributes:
+        uris: The resources to hear of.
+        lists: Whether to hear of the lists of tools, prompts and resources.
+        count: After how many changes to stop; None for never.
+    """
+
+    uris: list[str]
+    lists: bool
+    count: int | None
+
+
+Options: TypeAlias = Running | Listing | Inspecting | Calling | Reading | Prompting | Listening

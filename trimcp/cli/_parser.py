@@ -43,6 +43,12 @@ server.
 """
 
 
+_CHANGES: Final = """
+A resource that changes again before it was told of is told of once. What the server does not agree
+to tell of stands on standard error. --output json prints one JSON object a line.
+"""
+
+
 def make_parser() -> argparse.ArgumentParser:
     """The parser of everything before the first bare `--`."""
     parser = _Parser(
@@ -59,6 +65,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_call(commands)
     _add_read(commands)
     _add_prompt(commands)
+    _add_listen(commands)
     return parser
 
 
@@ -188,6 +195,25 @@ def _add_prompt(commands: Any) -> None:
     _add_common(parser, "text", "json")
 
 
+def _add_listen(commands: Any) -> None:
+    parser = _add(
+        commands,
+        "listen",
+        help="tell of changes at a server",
+        usage=_usage("listen", "[URI]..."),
+        description="Print a line for each change at a server, until Ctrl-C or the server ends: of "
+        "the resources that are named, or else of the lists of tools, prompts and resources.",
+        epilog=_TARGET + _CHANGES,
+    )
+    parser.add_argument(
+        "--lists", action="store_true", help="the lists too, where resources are named"
+    )
+    parser.add_argument(
+        "--count", type=_number, metavar="N", help="stop after so many changes (default: never)"
+    )
+    _add_common(parser, "text", "json")
+
+
 def _usage(command: str, words: str = "") -> str:
     begin = f"trimcp {command} [options]"
     return "\n       ".join(
@@ -297,6 +323,12 @@ def _seconds(text: str) -> float:
     if not seconds > 0:
         raise argparse.ArgumentTypeError(f"not a number of seconds above zero: {text!r}")
     return seconds
+
+
+def _number(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"not a number above zero: {text!r}")
+    return int(text)
 
 
 def _json_object(text: str) -> dict[str, Any]:

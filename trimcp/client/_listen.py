@@ -77,7 +77,11 @@ class Changes:
 
     @property
     def granted(self) -> SubscriptionFilter:
-        """What the server agreed to tell of; it may be less than what was asked for."""
+        """What the server agreed to tell of; it may be less than what was asked for.
+
+        Without acknowledgements (handshake era) it is what the server declares of lists, and all
+        resources, since it refuses the others.
+        """
         return self._granted or filter_of(self._kinds, self._uris)
 
     # -- for the client -------------------------------------------------------------------
@@ -112,13 +116,15 @@ class Changes:
             logger.debug("malformed %s: %s", method, error)
 
     def _acknowledge(self, revision: Revision, wire: dict[str, Any]) -> None:
-        codec = codec_for(revision)
-        self._granted = codec.decode(
-            wire, SubscriptionsAcknowledgedNotificationParams
-        ).notifications
-        refused = self._uris - set(self._granted.resource_subscriptions or ())
-        if refused or self._kinds - kinds_of(self._granted):
-            logger.warning("the server agreed to less than was asked for: %s", self._granted)
+        params = codec_for(revision).decode(wire, SubscriptionsAcknowledgedNotificationParams)
+        self.grant(params.notifications)
+
+    def grant(self, granted: SubscriptionFilter) -> None:
+        """The server agreed to tell of these changes."""
+        self._granted = granted
+        refused = self._uris - set(granted.resource_subscriptions or ())
+        if refused or self._kinds - kinds_of(granted):
+            logger.warning("the server agreed to less than was asked for: %s", granted)
         self._news.unpark_all()
 
     def end(self, error: Exception | None = None) -> None:

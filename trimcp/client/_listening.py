@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any, Final
 import trio
 
 from trimcp.errors import MCPError, RequestTimeout
-from trimcp.protocol import change_of
+from trimcp.protocol import (
+    PromptsListChanged,
+    ResourcesListChanged,
+    ToolsListChanged,
+    change_of,
+    filter_of,
+    kinds_of,
+)
 from trimcp.types import (
     SubscribeRequestParams,
     SubscriptionFilter,
@@ -24,7 +31,9 @@ from ._listen import Changes
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
+    from trimcp.protocol import Change
     from trimcp.runtime import Peer
+    from trimcp.types import ServerCapabilities
 
     from ._client import Client
 
@@ -101,6 +110,7 @@ class Listening:
                     subscribed.append(uri)
                 # Its answer comes after the server has taken notice that the session is open.
                 await self._client.ping(timeout=timeout)
+                changes.grant(_declared(wanted, self._client.capabilities))
                 yield changes
                 nursery.cancel_scope.cancel(reason="the subscription was left")
         finally:
@@ -131,6 +141,17 @@ class Listening:
             await self._client._ask("resources/unsubscribe", params, timeout=_LEAVE_SECONDS)
         except MCPError as error:
             logger.debug("%s is not unsubscribed: %s", uri, error)
+
+
+def _declared(wanted: SubscriptionFilter, offered: ServerCapabilities) -> SubscriptionFilter:
+    """What a server of the handshake era tells of: among lists, those that it declares."""
+    declared: dict[type[Change], Any] = {
+        ToolsListChanged: offered.tools,
+        PromptsListChanged: offered.prompts,
+        ResourcesListChanged: offered.resources,
+    }
+    kinds = [kind for kind in kinds_of(wanted) if getattr(declared[kind], "list_changed", None)]
+    return filter_of(kinds, wanted.resource_subscriptions or ())
 
 
 async def _end_with(peer: Peer, changes: Changes) -> None:
