@@ -65,10 +65,10 @@ async def guess(ctx: Context) -> str | InputRequired:
 
 @server.tool(single_use=True)
 async def pay(amount: int, ctx: Context) -> str | InputRequired:
-    """The same answer is not taken twice."""
+    """The same answer is not taken twice, nor one that nobody was asked for."""
     answer = ctx.input_response("sure", Sure)
-    if answer is None:
-        return InputRequired({"sure": form_question(f"Pay {amount}?", Sure)})
+    if answer is None or ctx.request_state != "asked":
+        return InputRequired({"sure": form_question(f"Pay {amount}?", Sure)}, state="asked")
     return f"Paid {amount}." if answer.sure else "Not paid."
 
 

@@ -14,7 +14,7 @@ import trio.testing
 from trimcp import LimitExceeded, RequestError, ResourceUpdated, open_client
 
 from .pages import EXAMPLES
-from .test_servers import ANSWERS, REVISIONS, TESTS, call, load
+from .test_servers import ANSWERS, REVISIONS, TESTS, call, load, read, told
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -162,6 +162,23 @@ async def test_following_over_lost_connections(
     nursery.cancel_scope.cancel()
 
 
+# -- bus.py -----------------------------------------------------------------------------------
+
+
+@by_era
+async def test_changes_in_another_process(revision: str) -> None:
+    command = [sys.executable, str(EXAMPLES / "bus.py")]
+    async with (
+        open_client(command, revision=revision) as one,
+        open_client(command, revision=revision) as other,
+        one.listen(resources=["votes://tea"]) as changes,
+    ):
+        for number in ("1", "2"):
+            await other.call_tool("vote", {"choice": "tea"})
+            assert await told(changes) == ResourceUpdated("votes://tea")
+            assert await read(one, "votes://tea") == number
+
+
 # -- middleware.py ----------------------------------------------------------------------------
 
 
@@ -197,11 +214,14 @@ async def test_an_answer_is_taken_once(monkeypatch: pytest.MonkeyPatch) -> None:
     server = load("returned_questions.py", monkeypatch).server
     async with open_client(server, **ANSWERS) as client:
         params = {"name": "pay", "arguments": {"amount": 5}}
+        answers = {"sure": {"action": "accept", "content": {"sure": True}}}
+        unasked = await client.request("tools/call", {**params, "inputResponses": answers})
+        assert unasked["resultType"] == "input_required"
         asked = await client.request("tools/call", params)
         retry = {
             **params,
             "requestState": asked["requestState"],
-            "inputResponses": {"sure": {"action": "accept", "content": {"sure": True}}},
+            "inputResponses": answers,
         }
         paid = await client.request("tools/call", retry)
         assert paid["content"][0]["text"] == "Paid 5."

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-#: Pages whose programs are not in docs/examples, with tests of their own.
+#: Pages with tests of their own, since not all of their programs are in docs/examples.
 ELSEWHERE = {"testing.md", "conformance.md", "benchmarks.md"}
 
 PAGES = sorted(DOCS.glob("*.md"))

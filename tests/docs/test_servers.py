@@ -328,6 +328,14 @@ async def notifications(client: Client) -> None:
     assert await read(client, "status://app") == '{"messages":2,"checks":0}'
 
 
+async def bus(client: Client) -> None:
+    async with client.listen(resources=["votes://tea"]) as changes:
+        await client.call_tool("vote", {"choice": "coffee"})
+        await client.call_tool("vote", {"choice": "tea"})
+        assert await told(changes) == ResourceUpdated("votes://tea")
+    assert await read(client, "votes://tea") == "1"
+
+
 async def extension(client: Client) -> None:
     assert client.capabilities.experimental == {"customAction": {}}
     heard = []
@@ -382,6 +390,7 @@ async def streaming(client: Client) -> None:
 
 
 EXERCISES: dict[str, Callable[[Client], Awaitable[None]]] = {
+    "bus.py": bus,
     "extension.py": extension,
     "lifespan.py": lifespan,
     "middleware.py": middleware,

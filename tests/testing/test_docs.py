@@ -1,4 +1,4 @@
-"""The programs of docs/testing.md are run as they stand there."""
+"""The programs of docs/testing.md are run as they stand there, or are excerpts of tested ones."""
 
 from __future__ import annotations
 
@@ -11,19 +11,27 @@ if TYPE_CHECKING:
 
 pytest_plugins = ["pytester"]
 
+from tests.docs.pages import EXAMPLES, blocks, is_excerpt
+
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "testing.md").read_text("utf-8")
 BLOCKS = re.findall(r"^```python\n# (\w+\.py)\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
 
 
-def test_every_program_has_a_name() -> None:
-    assert len(BLOCKS) == PAGE.count("```python") == 6
+def test_every_other_program_is_an_excerpt() -> None:
+    assert len(BLOCKS) == 6
+    tests = [path.read_text("utf-8") for path in EXAMPLES.glob("test_*.py")]
+    named = [f"# {name}\n{code}" for name, code in BLOCKS]
+    others = [block for block in blocks(PAGE, "python") if block not in named]
+    assert len(others) == 3
+    assert all(any(is_excerpt(block, test) for test in tests) for block in others)
 
 
 def test_the_programs_run(pytester: pytest.Pytester) -> None:
     pytester.makeini("[pytest]\ntrio_mode = true\nfilterwarnings = error\n")
     for name, code in BLOCKS:
         (pytester.path / name).write_text(code, "utf-8")
-    count = PAGE.count("async def test_") + 1  # one of them for two revisions
+    tests = sum(code.count("\nasync def test_") for _, code in BLOCKS)
+    count = tests + 1  # one of them for two revisions
     tool = ["-p", "no:cacheprovider", "-q"]
 
     # The first time there is no golden transcript yet.
