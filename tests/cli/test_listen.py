@@ -40,6 +40,12 @@ def said(process: subprocess.Popen[str]) -> str:
     return process.stderr.readline().rstrip("\n")
 
 
+def wait_until_it_listens(process: subprocess.Popen[str]) -> None:
+    """Read what it says first."""
+    while not (line := said(process)).startswith("listening for changes of "):
+        assert line.startswith("trimcp: the server does not tell of changes of "), line
+
+
 def told(process: subprocess.Popen[str]) -> str:
     """The next line on standard output."""
     assert process.stdout is not None
@@ -120,7 +126,7 @@ def test_a_server_of_the_handshake_era_refuses(address: str) -> None:
 
 def test_the_server_ends_gracefully(address: str) -> None:
     with running("listen", address) as process:
-        said(process)
+        wait_until_it_listens(process)
         call(address, "stop")
         expected = (0, "", "the server has ended the subscription\n")
         assert finished(process) == expected
@@ -131,7 +137,7 @@ def test_the_server_ends_gracefully(address: str) -> None:
 )
 def test_a_lost_connection_is_an_error(address: str, revision: str, how: str) -> None:
     with running("listen", "--revision", revision, address) as process:
-        said(process)
+        wait_until_it_listens(process)
         run_here("call", address, how)
         status, stdout, stderr = finished(process)
     assert (status, stdout) == (1, "")

@@ -6,12 +6,12 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.docs.pages import EXAMPLES, blocks, is_excerpt
+
 if TYPE_CHECKING:
     import pytest
 
 pytest_plugins = ["pytester"]
-
-from tests.docs.pages import EXAMPLES, blocks, is_excerpt
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "testing.md").read_text("utf-8")
 BLOCKS = re.findall(r"^```python\n# (\w+\.py)\n(.*?)^```$", PAGE, re.DOTALL | re.MULTILINE)
