@@ -380,6 +380,13 @@ class ReadResourceResult(Payload):
     cache_scope: CacheScope | None = None
     meta: Meta | None = None
 
+    @property
+    def text(self) -> str:
+        """The texts of its text contents, one below the other."""
+        return "\n".join(
+            each.text for each in self.contents if isinstance(each, TextResourceContents)
+        )
+
 
 @attrs.frozen(eq=False, repr=False)
 class SubscribeRequestParams(Payload):

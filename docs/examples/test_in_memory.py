@@ -3,7 +3,7 @@
 import pytest
 import trio
 
-from trimcp import Context, RequestTimeout, Server, open_client
+from trimcp import Context, RequestTimeout, ResourceUpdated, Server, open_client
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def server() -> Server:
 async def test_resource_and_tool(server: Server) -> None:
     async with open_client(server) as client:
         read = await client.read_resource("test://data")
-        assert read.contents[0].text == "test data"
+        assert read.text == "test data"
         result = await client.call_tool("test_tool", {"value": "test"})
         assert result.text == "processed: test"
 
@@ -55,4 +55,4 @@ async def test_hearing_of_changes(server: Server, revision: str) -> None:
     ):
         await server.notify_resource_updated("test://data")
         with trio.fail_after(5):
-            assert (await anext(changes)).uri == "test://data"
+            assert await anext(changes) == ResourceUpdated("test://data")

@@ -19,6 +19,7 @@ async def address(nursery: trio.Nursery) -> tuple[str, int]:
     async def test_tool(value: str) -> dict[str, str]:
         return {"result": f"processed: {value}"}
 
+    address: tuple[str, int]
     [address] = await nursery.start(server.serve_tcp, "127.0.0.1", 0)
     return address
 
@@ -26,6 +27,6 @@ async def address(nursery: trio.Nursery) -> tuple[str, int]:
 async def test_socket_client(address: tuple[str, int]) -> None:
     async with open_tcp_client(*address) as client:
         read = await client.read_resource("test://data")
-        assert read.contents[0].text == "test data"
+        assert read.text == "test data"
         result = await client.call_tool("test_tool", {"value": "test"})
         assert result.structured_content == {"result": "processed: test"}

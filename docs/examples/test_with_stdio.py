@@ -37,7 +37,7 @@ def script(tmp_path: Path) -> Path:
 async def test_stdio_client(script: Path) -> None:
     async with open_stdio_client([sys.executable, str(script)]) as client:
         read = await client.read_resource("test://data")
-        assert read.contents[0].text == "test data"
+        assert read.text == "test data"
 
 
 async def test_a_crash(script: Path) -> None:

@@ -134,7 +134,7 @@ async def test_from_resources_and_prompts(revision: str) -> None:
 
     async with open_client(server, revision=revision, elicitation=answer_form) as client:
         read = await client.read_resource("greeting://me")
-        assert read.contents[0].text == "Hello, Ada!"  # type: ignore[union-attr]
+        assert read.text == "Hello, Ada!"
         prompt = await client.get_prompt("greet")
         assert prompt.messages[0].content.text == "Hello, Ada!"  # type: ignore[union-attr]
 
