@@ -32,7 +32,18 @@ from mcp_types.jsonrpc import (
 )
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, KNOWN_PROTOCOL_VERSIONS
 
-from trimcp import Client, Context, RequestError, Server, ToolError, open_stream_client
+from trimcp import (
+    Client,
+    Context,
+    PromptsListChanged,
+    RequestError,
+    ResourcesListChanged,
+    ResourceUpdated,
+    Server,
+    ToolError,
+    ToolsListChanged,
+    open_stream_client,
+)
 from trimcp.protocol import REVISIONS, find_revision
 from trimcp.server._routes import _ROUTES
 from trimcp.types import (
@@ -332,6 +343,14 @@ def add_conversations(server: Server) -> None:
         await ctx.info("Just text")
         await ctx.error({"a": [1, None]}, logger="chatty")
 
+    @server.tool
+    async def change() -> None:
+        await server.notify_resource_updated("notes://all")
+        await server.notify_resource_updated("notes://{id}")
+        await server.notify_resources_changed()
+        await server.notify_tools_changed()
+        await server.notify_prompts_changed()
+
 
 def add_resources(server: Server) -> None:
     """Register resources and templates, described as fully as can be."""
@@ -415,12 +434,14 @@ def create_server() -> Server:
 
 
 @asynccontextmanager
-async def connected(judge: Judge, revision: str | None, **options: Any) -> AsyncIterator[Client]:
+async def connected(
+    judge: Judge, revision: str | None, server: Server | None = None, **options: Any
+) -> AsyncIterator[Client]:
     """Our client and our server, with the judge on the line."""
     near, far = trio.testing.memory_stream_pair()
     async with trio.open_nursery() as nursery:
         theirs = Tap(far, lambda line: judge.hear("server", line))
-        nursery.start_soon(create_server().serve_stream, theirs)
+        nursery.start_soon((server or create_server()).serve_stream, theirs)
         ours = Tap(near, lambda line: judge.hear("client", line))
         async with open_stream_client(ours, revision=revision, **options) as client:
             yield client
@@ -506,6 +527,35 @@ async def use_prompts(client: Client) -> None:
     await client.complete("id", resource="notes://{id}")
 
 
+async def use_subscriptions(client: Client) -> None:
+    listening = client.listen(
+        resources=["notes://all", "notes://5"],
+        tools_list_changed=True,
+        prompts_list_changed=True,
+        resources_list_changed=True,
+    )
+    async with listening as changes:
+        await client.call_tool("change")
+        with trio.fail_after(20):
+            told = {await anext(changes) for _ in range(5)}
+    assert told == {
+        ResourceUpdated("notes://all"),
+        ResourceUpdated("notes://5"),
+        ResourcesListChanged(),
+        ToolsListChanged(),
+        PromptsListChanged(),
+    }
+
+
+#: What tells of changes, in both eras.
+CHANGES = {
+    "notifications/resources/updated",
+    "notifications/resources/list_changed",
+    "notifications/tools/list_changed",
+    "notifications/prompts/list_changed",
+}
+
+
 @EVERY_REVISION
 async def test_conversation(revision: str, caplog: pytest.LogCaptureFixture) -> None:
     """Each method that we implement, its answers, its notifications, and the questions."""
@@ -515,6 +565,7 @@ async def test_conversation(revision: str, caplog: pytest.LogCaptureFixture) -> 
         await use_tools(client)
         await use_resources(client)
         await use_prompts(client)
+        await use_subscriptions(client)
         if revision in ELICITING:
             result = await client.call_tool("ask")
             assert result.content == (TextContent("36"),)
@@ -526,11 +577,12 @@ async def test_conversation(revision: str, caplog: pytest.LogCaptureFixture) -> 
     assert judge.revision == revision
     # Who adds a method must let it be heard above.
     assert judge.said("client", "request") == set(routed(revision))
-    assert judge.said("server", "result") == set(routed(revision))
-    assert judge.said("server", "notification") == {
-        "notifications/progress",
-        "notifications/message",
-    }
+    # A subscription that the client leaves is not answered.
+    assert judge.said("server", "result") == set(routed(revision)) - {"subscriptions/listen"}
+    told = {"notifications/progress", "notifications/message"} | CHANGES
+    if revision == STATELESS:
+        told.add("notifications/subscriptions/acknowledged")
+    assert judge.said("server", "notification") == told
     sent = {"notifications/cancelled"}
     if revision != STATELESS:
         sent |= {"notifications/initialized", "notifications/roots/list_changed"}
@@ -554,6 +606,26 @@ def assert_asked(judge: Judge, revision: str) -> None:
     else:
         assert judge.said("server", "input") == set()
         assert judge.said("server", "request") == judge.said("client", "result") == asked
+
+
+async def test_end_of_a_subscription() -> None:
+    """The server goes: the answer of the subscription, and its cancellation."""
+    judge = Judge()
+    server = create_server()
+    async with (
+        server.application(signals=False),
+        connected(judge, STATELESS, server) as client,
+        client.listen(resources=["notes://all"]) as changes,
+    ):
+        server.shutdown(grace=1)
+        with trio.fail_after(20), pytest.raises(StopAsyncIteration):
+            await anext(changes)
+    assert judge.heard[-4:] == [
+        ("client", "request", "subscriptions/listen"),
+        ("server", "notification", "notifications/subscriptions/acknowledged"),
+        ("server", "result", "subscriptions/listen"),
+        ("server", "notification", "notifications/cancelled"),
+    ]
 
 
 @pytest.mark.parametrize("given", [None, ElicitResult("cancel")], ids=["declined", "dismissed"])
