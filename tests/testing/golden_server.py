@@ -111,6 +111,18 @@ def _add_tools(server: Server[None]) -> None:
         await trio.sleep_forever()
 
     @server.tool
+    async def change(what: str) -> None:
+        """Tells subscribers of a change."""
+        if what == "tools":
+            await server.notify_tools_changed()
+        elif what == "prompts":
+            await server.notify_prompts_changed()
+        elif what == "resources":
+            await server.notify_resources_changed()
+        else:
+            await server.notify_resource_updated(what)
+
+    @server.tool
     async def fail(how: str) -> None:
         """Errors of each kind."""
         if how == "tool":

@@ -17,7 +17,7 @@ import pytest
 import trio
 
 from trimcp import Client, Limits, RequestError, open_client
-from trimcp.protocol import REVISIONS, Era, find_revision
+from trimcp.protocol import LATEST, REVISIONS, Era, find_revision
 from trimcp.server._routes import _ROUTES
 from trimcp.testing import (
     RawPeer,
@@ -66,6 +66,8 @@ async def test_the_wire(
     async with open_raw_peer(server) as peer:
         await every_error(peer, date, transcript)
     await trio.testing.wait_all_tasks_blocked()
+    if date == LATEST.date:
+        await end_of_a_subscription(transcript)
     golden(transcript, GOLDEN / f"{date}.txt")
 
 
@@ -170,6 +172,7 @@ async def every_verb(client: Client, transcript: Transcript) -> None:
     with pytest.raises(RequestError):
         await client.call_tool("unknown")
     await resources_and_prompts(client, transcript)
+    await subscriptions(client, transcript)
     remark("a sign of life")
     await client.ping()
     await client.notify_roots_changed()
@@ -194,6 +197,21 @@ async def resources_and_prompts(client: Client, transcript: Transcript) -> None:
     remark("completion")
     await client.complete("day", "2", resource="note:day/{day}")
     await client.complete("tone", "a", prompt="letter", arguments={"to": "Ada"})
+
+
+async def subscriptions(client: Client, transcript: Transcript) -> None:
+    remark = transcript.remark
+    remark("subscriptions")
+    listening = client.listen(
+        resources=["note:today", "note:day/7"],
+        tools_list_changed=True,
+        prompts_list_changed=True,
+        resources_list_changed=True,
+    )
+    async with listening as changes:
+        for what in ("note:today", "note:day/{day}", "tools", "prompts", "resources"):
+            await client.call_tool("change", {"what": what})
+            await anext(changes)
 
 
 # -- message by message --------------------------------------------------------------------------
@@ -226,6 +244,12 @@ async def every_error(peer: RawPeer, date: str, transcript: Transcript) -> None:
     await peer.request("tools/call", terms({"nome": "add"}))
     await peer.request("tools/call", terms({"name": "add", "arguments": [1, 2]}))
     await peer.request("resources/read", terms({"uri": 7}))
+    if is_stateless:
+        await unknown_resources(peer, transcript)
+        await peer.request("subscriptions/listen", terms({"notifications": 7}))
+    else:
+        await peer.request("resources/subscribe", {"uri": "note:nowhere/at/all"})
+        await peer.request("resources/unsubscribe", {"uri": "note:nowhere/at/all"})
     await peer.request("tools/list", terms({"cursor": "none of ours"}))
     if not is_stateless:
         await peer.request("logging/setLevel", {"level": "shout"})
@@ -245,10 +269,42 @@ async def every_error(peer: RawPeer, date: str, transcript: Transcript) -> None:
     await peer.receive()
 
 
+async def unknown_resources(peer: RawPeer, transcript: Transcript) -> None:
+    """A subscription is granted what there is, and cancelled before anything changed."""
+    transcript.remark("a subscription to what is not there")
+    wanted = {"resourceSubscriptions": ["note:nowhere/at/all"], "promptsListChanged": True}
+    listen = {"jsonrpc": "2.0", "id": 60, "method": "subscriptions/listen"}
+    await peer.send({**listen, "params": stateless({"notifications": wanted})})
+    await peer.receive()
+    cancelled = {"jsonrpc": "2.0", "method": "notifications/cancelled"}
+    await peer.send({**cancelled, "params": {"requestId": 60}})
+    await trio.testing.wait_all_tasks_blocked()
+
+
+async def end_of_a_subscription(transcript: Transcript) -> None:
+    transcript.remark("-- the server shuts down while a client listens --")
+    server = make_server()
+    async with (
+        server.application(signals=False),
+        open_raw_peer(recorded(server, transcript)) as peer,
+    ):
+        listen = {"jsonrpc": "2.0", "id": 1, "method": "subscriptions/listen"}
+        wanted = {"notifications": {"resourceSubscriptions": ["note:today"]}}
+        await peer.send({**listen, "params": stateless(wanted)})
+        await peer.receive()
+        server.shutdown(grace=1)
+        await peer.receive()
+        await peer.receive()
+
+
 BAD_TERMS = {"io.modelcontextprotocol/logLevel": "shout"}
 
 
 # -- what the transcripts are worth ---------------------------------------------------------------
+
+#: What servers may say and ours does not say here: it gives up no question, and does not tell
+#: when the user is done with a page.
+UNSAID = {"notifications/cancelled", "notifications/elicitation/complete"}
 
 
 @pytest.mark.parametrize("revision", REVISIONS, ids=lambda revision: revision.date)
@@ -260,7 +316,7 @@ def test_every_method_is_in_them(revision: Any) -> None:
     said = [each for each in transcript.said("<-") if isinstance(each, dict)]
     answered = {each.get("method") for each in said}
     assert answered >= set(revision.server_requests) - {"ping"}
-    assert answered >= {"notifications/progress", "notifications/message"}
+    assert answered >= set(revision.server_notifications) - UNSAID
     questions = {
         question["method"]
         for each in said
