@@ -19,6 +19,7 @@ from tests.strategies import examples
 from tests.wire_fuzz import (
     MESSAGE_BYTES,
     NESTING,
+    WATCHED,
     check_output,
     chunks,
     deserved,
@@ -87,6 +88,11 @@ def make_server(*, threads: bool) -> Server[None]:
     @server.tool
     async def forever() -> None:
         await trio.sleep_forever()
+
+    @server.tool
+    async def change() -> None:
+        await server.notify_resource_updated("memo://of/{number}")
+        await server.notify_tools_changed()
 
     @server.tool
     async def ask(ctx: Context) -> str:
@@ -201,6 +207,7 @@ async def converse(
     """Say all this to the server and check what it answers."""
     spoken = b"".join(pieces) + last_request(session)
     expected = deserved(spoken, session)
+    sessions = int(session is not None)
     living = trio.lowlevel.current_statistics().tasks_living
     talk = Conversation()
     async with trio.open_nursery() as nursery:
@@ -215,15 +222,22 @@ async def converse(
         if mocked:
             # The clock jumps over it once nobody has anything left to do: now all has come.
             await trio.sleep(10 * LIMITS.parked_seconds)
+        for uri in WATCHED:
+            await server.notify_resource_updated(uri)
+        await server.notify_tools_changed()
         await trio.testing.wait_all_tasks_blocked()
         numbers = server.statistics()
         busy = trio.lowlevel.current_statistics().tasks_living - idle
         assert numbers.connections == 1, "the connection lives"
         assert numbers.in_flight <= len(expected.unsure)
-        assert busy == numbers.in_flight, "a task for each request that is not answered"
+        assert busy == numbers.in_flight + sessions, "a task for each request not answered"
+        open_subscriptions = numbers.subscribers - sessions
+        assert len(expected.sure) <= open_subscriptions <= numbers.in_flight
         assert (numbers.outbox_bytes, numbers.parked, numbers.threads) == (0, 0, 0)
+        assert numbers.pending_changes == 0
         await talk.ours.send_eof()
-    assert server.statistics().connections == 0
+    numbers = server.statistics()
+    assert (numbers.connections, numbers.subscribers, numbers.subscribed_uris) == (0, 0, 0)
     assert trio.lowlevel.current_statistics().tasks_living == living
     check_output(talk.output, expected, session)
     assert "last" in answered(talk.output)
@@ -234,7 +248,9 @@ def run(
 ) -> None:
     async def main() -> None:
         with trio.fail_after(3600 if mocked else 30):
-            await converse(server, pieces, session, mocked=mocked)
+            # The application outlasts the connection, so what a connection leaves is seen.
+            async with server.application(signals=False):
+                await converse(server, pieces, session, mocked=mocked)
 
     clock = trio.testing.MockClock(autojump_threshold=0) if mocked else None
     with no_errors_logged():

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from tests.protocol.test_schemas import check, definitions
 from tests.strategies import JSON_OBJECTS, JSON_VALUES, payloads
+from tests.wire_listening import LISTEN, Listened, check_heard, read
 from trimcp import types as t
 from trimcp.errors import LIMIT_EXCEEDED, PARSE_ERROR
 from trimcp.protocol import LATEST, META_PREFIX, Era, Revision, codec_for
@@ -36,6 +37,9 @@ RequestId = int | str
 #: Few, so that some come twice and some are cancelled.
 IDS = st.integers(0, 12) | st.sampled_from(["", "a", "b", "0", "é", "-1"])
 
+#: Resources that the server under test has; and one that it has not.
+WATCHED = ["memo://one", "memo://of/7", "memo://nowhere/at/all"]
+
 #: Params that reach a handler of the server under test more often than chance would.
 LIKELY: dict[str, SearchStrategy[Message]] = {
     "tools/call": st.sampled_from(
@@ -48,6 +52,7 @@ LIKELY: dict[str, SearchStrategy[Message]] = {
             {"name": "refuse"},
             {"name": "slow", "arguments": {"seconds": 5}},
             {"name": "forever"},
+            {"name": "change"},
             {"name": "ask"},
             {"name": "ask", "inputResponses": {"sure": {"action": "decline"}}},
             {"name": "ask", "requestState": "AAAA", "inputResponses": {}},
@@ -59,6 +64,16 @@ LIKELY: dict[str, SearchStrategy[Message]] = {
     ),
     "prompts/get": st.sampled_from(
         [{"name": "greet", "arguments": {"who": "you"}}, {"name": "greet"}]
+    ),
+    "resources/subscribe": st.sampled_from([{"uri": uri} for uri in WATCHED]),
+    "resources/unsubscribe": st.sampled_from([{"uri": uri} for uri in WATCHED]),
+    LISTEN: st.sampled_from(
+        [
+            {"notifications": {"resourceSubscriptions": WATCHED}},
+            {"notifications": {"resourceSubscriptions": WATCHED[:1], "toolsListChanged": True}},
+            {"notifications": {"promptsListChanged": False, "resourcesListChanged": True}},
+            {"notifications": {}},
+        ]
     ),
     "completion/complete": st.sampled_from(
         [
@@ -103,7 +118,8 @@ def params_of(shape: Any, revision: Revision) -> SearchStrategy[Message]:
 def requests(draw: DrawFn, revision: Revision) -> Message:
     """A valid request of any method that clients have in the revision."""
     known = revision.client_requests
-    names = [*known, *LIKELY, *["tools/call"] * 5]
+    likely_names = [name for name in LIKELY if name in known]
+    names = [*known, *likely_names, *["tools/call"] * 5]
     method: Method = known[draw(st.sampled_from(names))]
     params = params_of(method.params, revision)
     if method.name in LIKELY:
@@ -305,6 +321,8 @@ class Deserved:
         asked: The method and revision of each request, by id.
         unreadable: Lines that are no JSON, each of which deserves an error without an id.
         oversized: Lines that are too long and no answers, each of which deserves an error.
+        cancelled: Ids that a cancellation names.
+        listened: What is asked about changes.
     """
 
     must: collections.Counter[RequestId] = attrs.field(factory=collections.Counter)
@@ -315,6 +333,19 @@ class Deserved:
     )
     unreadable: int = 0
     oversized: int = 0
+    cancelled: set[RequestId] = attrs.field(factory=set)
+    listened: Listened = attrs.field(factory=Listened)
+
+    @property
+    def sure(self) -> set[RequestId]:
+        """The ids of subscriptions that last to the end."""
+        return {
+            identity
+            for identity in self.listened.valid
+            if self.must[identity] == 1
+            and not self.may[identity]
+            and identity not in self.cancelled
+        }
 
 
 def deserved(stream: bytes, session: Revision | None) -> Deserved:
@@ -333,7 +364,7 @@ def deserved(stream: bytes, session: Revision | None) -> Deserved:
             _expect(found, value, session)
         elif session is not None and session.batches:
             for each in value:
-                _expect(found, each, session)
+                _expect(found, each, session, in_batch=True)
     return found
 
 
@@ -341,7 +372,9 @@ def is_id(value: object) -> TypeGuard[RequestId]:
     return type(value) in (int, str)
 
 
-def _expect(found: Deserved, message: Any, session: Revision | None) -> None:
+def _expect(
+    found: Deserved, message: Any, session: Revision | None, *, in_batch: bool = False
+) -> None:
     if not isinstance(message, dict):
         return
     identity = message.get("id")
@@ -351,6 +384,7 @@ def _expect(found: Deserved, message: Any, session: Revision | None) -> None:
     elif is_id(identity):
         found.must[identity] += 1
         found.asked[identity].add((message["method"], revision_of(message, session)))
+        found.listened.expect(message, in_batch=in_batch)
         if is_endless(message):
             found.unsure.add(identity)
     elif message["method"] == "notifications/cancelled" and "id" not in message:
@@ -358,6 +392,7 @@ def _expect(found: Deserved, message: Any, session: Revision | None) -> None:
         cancelled = params.get("requestId") if isinstance(params, dict) else None
         if is_id(cancelled):
             found.unsure.add(cancelled)
+            found.cancelled.add(cancelled)
 
 
 HEAD = re.compile(rb'\s*\{\s*"jsonrpc"\s*:\s*"2\.0"\s*,\s*"id"\s*:\s*(-?\d+|"[^"]*")\s*,\s*"(\w*)')
@@ -385,7 +420,7 @@ def revision_of(message: Message, session: Revision | None) -> Revision:
 
 
 def is_endless(message: Message) -> bool:
-    if message["method"] == "subscriptions/listen":
+    if message["method"] == LISTEN:
         return True
     params = message.get("params")
     return isinstance(params, dict) and params.get("name") == "forever"
@@ -437,6 +472,9 @@ def check_output(output: bytes, expected: Deserved, session: Revision | None) ->
         assert least <= answers[identity] <= count + expected.may[identity], identity
     for identity, count in answers.items():
         assert count <= expected.must[identity] + expected.may[identity], identity
+    for identity in expected.sure:
+        assert not answers[identity], f"the subscription {identity!r} has ended"
+    check_heard(read(output), expected.listened, expected.sure, session, set(WATCHED))
 
 
 def check_message(
