@@ -140,7 +140,7 @@ async def test_a_cancellation_and_an_answer_cross(revision: str, autojump_clock:
 
 
 async def test_the_server_cancels_nothing(autojump_clock: MockClock) -> None:
-    """CANC-02: in the stateless era it has no requests that it could cancel."""
+    """CANC-02: in the stateless era it has no requests that it could cancel (but CANC-13)."""
     slow = Slow(limits=Limits(parked_seconds=1))
 
     @slow.server.tool(timeout=1)

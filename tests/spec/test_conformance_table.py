@@ -155,7 +155,7 @@ def test_every_area_is_there() -> None:
     areas = {each.id.partition("-")[0] for each in rows_of(PAGE.read_text())}
     assert areas >= {
         *("BASE", "ERR", "JSON", "STATE", "VER", "LIFE", "BATCH", "TIME", "CANC", "PROG", "PING"),
-        *("MRTR", "STDIO", "TRAN", "TOOL", "RES", "PROM", "COMP", "PAGE", "LOG", "CACHE"),
+        *("MRTR", "SUB", "STDIO", "TRAN", "TOOL", "RES", "PROM", "COMP", "PAGE", "LOG", "CACHE"),
         *("ELIC", "SAMP", "ROOT", "DEPR"),
     }
 
