@@ -415,6 +415,23 @@ async def connect_to(door: str, address: int | Path | None) -> trio.SocketStream
 
 
 @asynccontextmanager
+async def opened(program: Program, door: str, path: Path) -> AsyncIterator[Wire]:
+    """The one conversation over a program's standard streams, or a new one over a socket."""
+    await program.stderr.wait_for(lambda text: text.startswith("listening"))
+    if door == "stdio":
+        yield program
+        return
+    address = path if door == "unix" else await program.port()
+    async with stream_wire(await connect_to(door, address)) as wire:
+        yield wire
+
+
+def listen(identity: Any, **wanted: Any) -> Message:
+    """`subscriptions/listen` of the stateless era."""
+    return STATELESS.request(identity, "subscriptions/listen", {"notifications": wanted})
+
+
+@asynccontextmanager
 async def serving(
     program: str, door: str, tmp_path: Path, *arguments: object
 ) -> AsyncIterator[Serving]:
@@ -422,14 +439,9 @@ async def serving(
     path = tmp_path / "socket"
     more = ("--path", path) if door == "unix" else ()
     async with started(command(program, door, *more, *arguments)) as process:
-        await process.stderr.wait_for(lambda text: text.startswith("listening"))
-        if door == "stdio":
-            await process.shake_hands()
-            yield Serving(process, process, door, None)
-            return
-        address = path if door == "unix" else await process.port()
-        async with stream_wire(await connect_to(door, address)) as wire:
+        async with opened(process, door, path) as wire:
             await wire.shake_hands()
+            address = None if door == "stdio" else path if door == "unix" else await process.port()
             yield Serving(process, wire, door, address)
 
 

@@ -1,11 +1,13 @@
 """Guarantee 8: floods are bounded.
 
-Progress against a slow callback and thousands of pipelined calls: the number of tasks, the queues
-and the memory stay under `Limits`; what is refused gets a clear error.
+Progress against a slow callback, thousands of pipelined calls, updates against a subscriber that
+does not read: the number of tasks, the queues and the memory stay under `Limits`; what is refused
+gets a clear error.
 """
 
 from __future__ import annotations
 
+import collections
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,8 +20,16 @@ from tests.guarantees.harness import (
     PATIENCE,
     STATELESS,
     Dialect,
+    Message,
+    Wire,
+    command,
+    connect_to,
     line,
+    listen,
+    opened,
     serving,
+    started,
+    stream_wire,
 )
 from tests.guarantees.programs import chatty
 from trimcp import Limits, RequestError, Server, open_client, open_stream_client
@@ -83,6 +93,115 @@ async def test_two_thousand_pipelined_calls(dialect: Dialect, tmp_path: Path) ->
             )
         again = await peer.wire.ask(dialect.call("again", "report", {"progress": 0, "logs": 0}))
         assert not again["result"].get("isError")
+
+
+# -- updates ------------------------------------------------------------------------------------
+
+
+def updates_of(message: Message) -> list[str]:
+    """The resource that a notification tells of, if it is one."""
+    is_update = message.get("method") == "notifications/resources/updated"
+    return [message["params"]["uri"]] if is_update else []
+
+
+async def subscribe(wire: Wire, dialect: Dialect, uris: list[str]) -> None:
+    """Hear of these resources, in the way of the era."""
+    if dialect.is_stateless:
+        await wire.send(listen("listen", resourceSubscriptions=uris))
+        acknowledged = await wire.receive()
+        granted = acknowledged["params"]["notifications"]["resourceSubscriptions"]
+        assert sorted(granted) == sorted(uris)
+        return
+    await wire.shake_hands()
+    for start in range(0, len(uris), 500):
+        some = range(start, min(start + 500, len(uris)))
+        subscriptions = [
+            dialect.request(number, "resources/subscribe", {"uri": uris[number]}) for number in some
+        ]
+        await wire.send(*subscriptions)
+        await wire.answers(*some)
+
+
+async def holds(wire: Wire) -> dict[str, int]:
+    """What the server of `notifying` holds."""
+    answer = await wire.ask(STATELESS.call("holds", "holds"))
+    found: dict[str, int] = answer["result"]["structuredContent"]
+    return found
+
+
+#: Bytes of `Limits.outbox_bytes` in `notifying`.
+OUTBOX = 100_000
+
+
+async def flood_with_updates(
+    dialect: Dialect, door: str, path: Path, resources: int, rounds: int, within: float
+) -> None:
+    """Change resources while one subscriber does not read, and others do."""
+    more = ("--path", path) if door == "unix" else ()
+    uris = [f"thing://{number}" for number in range(resources)]
+    async with (
+        started(command("notifying", door, *more)) as program,
+        opened(program, door, path) as slow,
+        stream_wire(await connect_to(await program.port())) as fast,
+        stream_wire(await connect_to(await program.port())) as control,
+    ):
+        await subscribe(slow, dialect, uris)
+        await subscribe(fast, STATELESS, [uris[0], uris[-1]])
+        before = await holds(control)
+        told = 0
+        with trio.fail_after(within):
+            async with trio.open_nursery() as nursery:
+
+                async def count() -> None:
+                    nonlocal told
+                    while True:
+                        told += len(updates_of(await fast.receive(within)))
+
+                nursery.start_soon(count)
+                flood = {"resources": resources, "rounds": rounds}
+                await control.ask(STATELESS.call("flood", "change", flood), within)
+                nursery.cancel_scope.cancel()
+        # Each of its two resources, again and again: nobody waited for the slow one.
+        assert told > 2, "the other subscriber heard at the end only"
+
+        after = await holds(control)
+        assert after["outbox_bytes"] <= OUTBOX
+        assert after["subscribed_uris"] == before["subscribed_uris"] == resources + 2
+        bound = after["subscribed_uris"] + 3 * after["subscribers"]
+        assert resources / 2 < after["pending_changes"] <= bound, "the subscriber was not slow"
+        # The task that waits for each connection's writer is all that may differ.
+        assert after["tasks"] - before["tasks"] <= 2
+        assert after["memory"] - before["memory"] < 8_000_000
+
+        # Who reads at last hears of everything once more, and not of each of the changes.
+        heard = collections.Counter[str]()
+        with trio.fail_after(within):
+            async with trio.open_nursery() as nursery:
+
+                async def read() -> None:
+                    while True:
+                        heard.update(updates_of(await slow.receive(within)))
+
+                nursery.start_soon(read)
+                while after["pending_changes"] or len(heard) < resources:
+                    after = await holds(control)
+                nursery.cancel_scope.cancel()
+        assert heard.total() < resources * rounds / 2
+
+
+@pytest.mark.parametrize("dialect", ERAS, ids=["handshake", "stateless"])
+@pytest.mark.parametrize("door", ["stdio", "tcp", "unix"])
+async def test_updates_against_a_slow_subscriber(
+    door: str, dialect: Dialect, tmp_path: Path
+) -> None:
+    """A hundred thousand, of two thousand resources."""
+    await flood_with_updates(dialect, door, tmp_path / "socket", 2000, 50, PATIENCE)
+
+
+@pytest.mark.parametrize("door", ["stdio", "tcp"])
+async def test_a_subscriber_to_ten_thousand_resources(door: str, tmp_path: Path) -> None:
+    """A million updates, a hundred of each."""
+    await flood_with_updates(STATELESS, door, tmp_path / "socket", 10_000, 100, 3 * PATIENCE)
 
 
 async def test_tasks_and_queues_stay_under_the_limits() -> None:
