@@ -438,11 +438,13 @@ async def serving(
     """Start a server program on a door, with a session open on the first connection."""
     path = tmp_path / "socket"
     more = ("--path", path) if door == "unix" else ()
-    async with started(command(program, door, *more, *arguments)) as process:
-        async with opened(process, door, path) as wire:
-            await wire.shake_hands()
-            address = None if door == "stdio" else path if door == "unix" else await process.port()
-            yield Serving(process, wire, door, address)
+    async with (
+        started(command(program, door, *more, *arguments)) as process,
+        opened(process, door, path) as wire,
+    ):
+        await wire.shake_hands()
+        address = None if door == "stdio" else path if door == "unix" else await process.port()
+        yield Serving(process, wire, door, address)
 
 
 # -- who is still alive -----------------------------------------------------------------------

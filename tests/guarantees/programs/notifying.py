@@ -6,6 +6,7 @@ becomes of a subscriber that does not read.
 
 from __future__ import annotations
 
+import signal
 from typing import Any
 
 import attrs
@@ -42,20 +43,26 @@ async def holds() -> dict[str, Any]:
     return {**attrs.asdict(server.statistics()), **attrs.asdict(Resources.now())}
 
 
+@server.background_task
+async def watch_release() -> None:
+    """SIGUSR1 lets the calls of `until_released` end."""
+    with trio.open_signal_receiver(signal.SIGUSR1) as received:
+        async for _ in received:
+            released.set()
+
+
 @server.tool
 async def until_released(label: str) -> str:
-    """Ends when somebody calls `release`."""
+    """Ends when the process gets SIGUSR1."""
     say(f"{label} began")
     await released.wait()
     return f"{label} released"
 
 
 @server.tool
-async def shut_down(grace: float, release: bool = False) -> str:
+async def shut_down(grace: float) -> str:
     """Shut the server down."""
     server.shutdown(grace=grace)
-    if release:
-        released.set()
     return "shutting down"
 
 
