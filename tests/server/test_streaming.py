@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import AsyncIterator, Iterator  # noqa: TC003  the server reads them
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,15 +13,19 @@ import trio
 import trio.testing
 
 from trimcp import (
+    Client,
     Final,
     LimitExceeded,
+    Limits,
     RegistrationError,
     RequestError,
     RequestTimeout,
     Server,
     ToolError,
     open_client,
+    open_stream_client,
 )
+from trimcp.errors import LIMIT_EXCEEDED
 
 ERAS = pytest.mark.parametrize("revision", ["2026-07-28", "2025-11-25", "2024-11-05"])
 
@@ -40,6 +45,7 @@ class Journal:
 
     def __init__(self) -> None:
         self.entries: list[str] = []
+        self.yielded = 0
         self._news = trio.Event()
 
     def note(self, entry: str) -> None:
@@ -63,6 +69,7 @@ def make_server(journal: Journal) -> Server:
             for number in range(to):
                 if number == fail_at:
                     raise ToolError(f"failed at {number}")
+                journal.yielded += 1
                 yield Chunk(number)
                 await trio.lowlevel.checkpoint()
             yield Final(Done(to))
@@ -237,9 +244,79 @@ async def test_errors_come_where_the_chunks_do(autojump_clock: trio.abc.Clock) -
                 raise KeyError
 
 
-async def test_more_than_the_buffer_fails_clearly(autojump_clock: trio.abc.Clock) -> None:
+@asynccontextmanager
+async def over_a_pipe(server: Server) -> AsyncIterator[Client]:
+    """A client that the server does not know to be in its own process."""
+    ours, theirs = trio.testing.memory_stream_pair()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(server.serve_stream, theirs)
+        async with open_stream_client(ours) as client:
+            yield client
+
+
+@ERAS
+@pytest.mark.parametrize("buffer", [1, 5])
+async def test_a_slow_consumer_pauses_the_generator(
+    revision: str, buffer: int, autojump_clock: trio.abc.Clock
+) -> None:
+    """In memory: so many ahead and no more, and nobody else waits."""
+    journal = Journal()
+    async with (
+        open_client(make_server(journal), revision=revision) as client,
+        client.stream_tool("count", {"to": 100}, buffer=buffer) as stream,
+    ):
+        taken = []
+        async for chunk in stream:
+            taken.append(chunk["number"])
+            await trio.testing.wait_all_tasks_blocked()
+            # One more may wait in the channel of the generator, and one for its room.
+            assert journal.yielded <= min(100, len(taken) + buffer + 2)
+            if len(taken) == 10:
+                assert (await client.call_tool("no_final")).content
+        assert taken == list(range(100))
+        assert stream.result.text == '{"total":100}'
+
+
+async def test_two_consumers_have_a_pace_of_their_own(autojump_clock: trio.abc.Clock) -> None:
+    async with (
+        open_client(make_server(Journal())) as client,
+        client.stream_tool("count", {"to": 100}, buffer=2) as slow,
+    ):
+        assert (await anext(slow))["number"] == 0
+        assert len((await taken(client, "count", {"to": 100}))[0]) == 100
+        assert [chunk["number"] async for chunk in slow] == list(range(1, 100))
+
+
+async def test_leaving_a_paused_generator_closes_it(autojump_clock: trio.abc.Clock) -> None:
     journal = Journal()
     async with open_client(make_server(journal)) as client:
+        async with client.stream_tool("count", {"to": 100}, buffer=1):
+            await trio.testing.wait_all_tasks_blocked()
+            assert "closed" not in journal.entries
+        await journal.wait_for("closed")
+        # One that nobody streams is not held back.
+        assert not (await client.call_tool("count", {"to": 100})).is_error
+
+
+async def test_a_chunk_that_is_too_long(autojump_clock: trio.abc.Clock) -> None:
+    """It is not lost: the stream fails."""
+    server = Server("streaming", limits=Limits(message_bytes=1000))
+
+    @server.tool
+    async def grow() -> AsyncIterator[str | Final[str]]:
+        for size in (10, 2000, 10):
+            yield "x" * size
+        yield Final("done")
+
+    async with open_client(server) as client, client.stream_tool("grow") as stream:
+        assert await until(RequestError, stream) == ["x" * 10]
+        assert isinstance(stream.outcome, RequestError)
+        assert stream.outcome.code == LIMIT_EXCEEDED
+
+
+async def test_more_than_the_buffer_fails_clearly(autojump_clock: trio.abc.Clock) -> None:
+    journal = Journal()
+    async with over_a_pipe(make_server(journal)) as client:
         async with client.stream_tool("count", {"to": 100}, buffer=5) as stream:
             await journal.wait_for("closed")
             assert len(await until(LimitExceeded, stream)) == 5
@@ -249,7 +326,7 @@ async def test_more_than_the_buffer_fails_clearly(autojump_clock: trio.abc.Clock
 
 async def test_a_slow_consumer_delays_no_sibling(autojump_clock: trio.abc.Clock) -> None:
     async with (
-        open_client(make_server(Journal())) as client,
+        over_a_pipe(make_server(Journal())) as client,
         client.stream_tool("endless", buffer=100_000),
     ):
         for _ in range(100):

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from trimcp.limits import Limits
     from trimcp.protocol import Call, Terms
-    from trimcp.runtime import Frame, ProgressCallback
+    from trimcp.runtime import Chunks, Frame, ProgressCallback
     from trimcp.transports import ChildProcess, MessageChannel
     from trimcp.types import LoggingLevel, ServerCapabilities
 
@@ -180,7 +180,7 @@ class Client(Verbs):
         *,
         timeout: float | None,
         progress: ProgressCallback | None = None,
-        chunks: trio.MemorySendChannel[Any] | None = None,
+        chunks: Chunks | None = None,
     ) -> Any:
         result, _ = await self._ask_sized(method, params, timeout, progress, chunks)
         return result
@@ -191,7 +191,7 @@ class Client(Verbs):
         params: Any,
         timeout: float | None,
         progress: ProgressCallback | None = None,
-        chunks: trio.MemorySendChannel[Any] | None = None,
+        chunks: Chunks | None = None,
     ) -> tuple[Any, int]:
         """One request with all its rounds; the result, and its size unless there were rounds."""
         size = 0
@@ -242,7 +242,7 @@ class Client(Verbs):
         params: Any,
         timeout: float | None,
         progress: ProgressCallback | None = None,
-        chunks: trio.MemorySendChannel[Any] | None = None,
+        chunks: Chunks | None = None,
     ) -> tuple[Call, Raw]:
         check_offered(method, self.capabilities, self._agreement.terms.revision)
         seconds = self._timeout if timeout is None else timeout

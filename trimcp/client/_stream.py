@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import trio
+
 from trimcp.types import CallToolResult
 
 if TYPE_CHECKING:
-    import trio
+    from trimcp.runtime import Chunks
 
 __all__ = ["ToolStream"]
 
@@ -18,7 +20,7 @@ class ToolStream:
     Iterating raises what the call raised, after the chunks that came before.
     """
 
-    def __init__(self, chunks: trio.MemoryReceiveChannel[Any]) -> None:
+    def __init__(self, chunks: Chunks) -> None:
         self._chunks = chunks
         self.outcome: CallToolResult | Exception | None = None
 
@@ -27,11 +29,11 @@ class ToolStream:
 
     async def __anext__(self) -> Any:
         try:
-            return await self._chunks.__anext__()
-        except StopAsyncIteration:
+            return await self._chunks.take()
+        except trio.EndOfChannel:
             if isinstance(self.outcome, Exception):
                 raise self.outcome from None
-            raise
+            raise StopAsyncIteration from None
 
     @property
     def result(self) -> CallToolResult:

@@ -13,7 +13,7 @@ import trio
 from trimcp._groups import unwrapping
 from trimcp.errors import INVALID_PARAMS, ProtocolViolation, RequestError
 from trimcp.protocol import LOGGING_LEVELS, Era
-from trimcp.runtime import InvalidSchema, SchemaChecker, convert
+from trimcp.runtime import Chunks, InvalidSchema, SchemaChecker, convert
 from trimcp.types import (
     UNSET,
     CallToolRequestParams,
@@ -88,7 +88,7 @@ class Verbs:
         *,
         timeout: float | None,
         progress: ProgressCallback | None = None,
-        chunks: trio.MemorySendChannel[Any] | None = None,
+        chunks: Chunks | None = None,
     ) -> Any:
         """One request with all its rounds; the decoded result."""
 
@@ -157,7 +157,7 @@ class Verbs:
         arguments: Mapping[str, Any] | None,
         timeout: float | None,
         progress: ProgressCallback | None,
-        chunks: trio.MemorySendChannel[Any] | None,
+        chunks: Chunks | None,
     ) -> CallToolResult:
         params = CallToolRequestParams(name, None if arguments is None else dict(arguments))
         result: CallToolResult = await self._ask(
@@ -188,26 +188,29 @@ class Verbs:
             name: The tool's name.
             arguments: Its arguments.
             timeout: Seconds for the whole stream; no bound by default.
-            buffer: Chunks that may wait to be taken. On a pipe shared with other calls the
-                reader waits for nobody: when more wait, the stream fails with `LimitExceeded`
-                and the call is cancelled.
+            buffer: Chunks that may wait to be taken. In memory the tool waits when there are
+                as many. On a pipe shared with other calls the reader waits for nobody: when
+                more wait, the stream fails with `LimitExceeded` and the call is cancelled.
         """
-        send, receive = trio.open_memory_channel[Any](buffer)
-        stream = ToolStream(receive)
+        chunks = Chunks(buffer)
+        stream = ToolStream(chunks)
 
         async def call() -> None:
-            with send:
-                try:
-                    stream.outcome = await self._call_tool(name, arguments, timeout, None, send)
-                except Exception as error:
-                    # It belongs where the chunks are awaited, after those that came before it.
-                    stream.outcome = error
+            try:
+                stream.outcome = await self._call_tool(name, arguments, timeout, None, chunks)
+            except Exception as error:
+                # It belongs where the chunks are awaited, after those that came before it.
+                stream.outcome = error
+            finally:
+                chunks.end()
 
         with unwrapping():
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(call)
-                with receive:
+                try:
                     yield stream
+                finally:
+                    chunks.leave()
                 nursery.cancel_scope.cancel(reason="the stream was left")
 
     def _check_output(self, name: str, result: CallToolResult) -> None:

@@ -3,6 +3,7 @@
 from ._boundary import Failed, contained
 from ._bus import Bus, LocalBus
 from ._calls import Listener, ProgressCallback
+from ._chunks import Chunks
 from ._contents import prompt_result, read_result
 from ._conversations import flaw_of_conversation
 from ._failures import failure_of, leaves
@@ -32,6 +33,7 @@ from ._threads import ToolThreads
 __all__ = [
     "BadArguments",
     "Bus",
+    "Chunks",
     "Failed",
     "Final",
     "Frame",

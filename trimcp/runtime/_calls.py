@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from trimcp.protocol import Progress
 
+    from ._chunks import Chunks
+
 __all__ = ["Listener", "Pending", "ProgressCallback"]
 
 ProgressCallback: TypeAlias = "Callable[[float, float | None, str | None], Awaitable[Any]]"
@@ -53,7 +55,7 @@ class Pending:
 
     def __init__(
         self,
-        chunks: trio.MemorySendChannel[Any] | None = None,
+        chunks: Chunks | None = None,
         listener: Listener | None = None,
     ) -> None:
         self._chunks = chunks
@@ -76,7 +78,7 @@ class Pending:
         self._progress = progress
         self._news.set()
 
-    def _take_chunk(self, chunks: trio.MemorySendChannel[Any], chunk: Raw | UnsetType) -> None:
+    def _take_chunk(self, chunks: Chunks, chunk: Raw | UnsetType) -> None:
         if isinstance(chunk, UnsetType):
             return
         try:

@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from trimcp.limits import Limits
     from trimcp.protocol import Event, Exchange, Terms
 
+    from ._chunks import Chunks
     from ._frame import Home
 
 __all__ = ["Handlers", "Peer"]
@@ -318,7 +319,7 @@ class Peer:
         terms: Terms | None = None,
         timeout: float = math.inf,
         on_progress: ProgressCallback | None = None,
-        chunks: trio.MemorySendChannel[Any] | None = None,
+        chunks: Chunks | None = None,
         listener: Listener | None = None,
     ) -> tuple[Call, Raw]:
         """Ask the peer; leaving cancels the request.
@@ -340,6 +341,8 @@ class Peer:
         call, data = self.connection.call(
             method, params, terms=terms, progress=progress, owner=pending
         )
+        if chunks is not None:
+            chunks.begin(self.channel.pace, call.id)
         if self._answering:
             pending.pause()
         sent = False

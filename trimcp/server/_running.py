@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
 import trio
 from msgspec import Raw
 
+from trimcp.errors import LIMIT_EXCEEDED, RequestError
 from trimcp.protocol import META_CHUNK, read_retry
 from trimcp.runtime import InputRequired, Job, Retried, drain, in_threads, to_json
 from trimcp.types import ProgressNotificationParams
@@ -36,25 +37,32 @@ async def call_function(
     if function.context is not None:
         arguments[function.context] = context
     if function.is_stream:
+        limit = application.server.limits.message_bytes
         generator = function.call(**arguments)
         if not function.is_async:
             generator = in_threads(generator, application.threads.limiter)
-        return await drain(generator, functools.partial(_send_chunk, frame))
+        return await drain(generator, functools.partial(_send_chunk, frame, limit))
     if function.is_async:
         return await function.call(**arguments)
     return await application.threads.run(function.call, arguments)
 
 
-async def _send_chunk(frame: Frame, chunk: Any) -> None:
-    """Send a chunk as progress, where the client asked for progress."""
-    exchange = frame.exchange
+async def _send_chunk(frame: Frame, limit: int, chunk: Any) -> None:
+    """Send a chunk as progress, where the client asked for progress and has room for it."""
+    exchange, pace = frame.exchange, frame.peer.channel.pace
+    if pace is not None and exchange.progress_token is not None:
+        await pace.spend(exchange.progress_token)
     progress = exchange.next_progress()
     if progress is None or exchange.progress_token is None:
         await trio.lowlevel.checkpoint()
         return
     params = ProgressNotificationParams(exchange.progress_token, progress)
     meta = {META_CHUNK: Raw(to_json(chunk))}
-    await frame.peer.send(exchange.notify("notifications/progress", params, meta))
+    data = exchange.notify("notifications/progress", params, meta)
+    if len(data) > limit:
+        # The peer would skip it, and the stream look complete.
+        raise RequestError(LIMIT_EXCEEDED, f"a chunk of {len(data)} bytes is longer than {limit}")
+    await frame.peer.send(data)
 
 
 class Askable(Protocol):

@@ -3,6 +3,7 @@
 from ._channel import Incoming, MessageChannel, Outbox, Oversized, write_out
 from ._lines import open_stream_channel
 from ._memory import open_memory_channels
+from ._pace import Pace
 from ._parent import wait_parent_gone
 from ._process import ChildProcess, open_process_channel
 from ._sockets import (
@@ -20,6 +21,7 @@ __all__ = [
     "MessageChannel",
     "Outbox",
     "Oversized",
+    "Pace",
     "addresses_of",
     "encrypted",
     "open_memory_channels",

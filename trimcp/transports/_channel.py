@@ -14,6 +14,8 @@ import trio
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from ._pace import Pace
+
 __all__ = ["Incoming", "MessageChannel", "Outbox", "Oversized", "write_out"]
 
 #: Messages that may wait for the writer, whatever their size.
@@ -124,6 +126,7 @@ class MessageChannel:
             the answers are still wanted. Elsewhere it means that the peer is gone.
         failure: Why `incoming` ended, unless it ended in good order.
         written: Set once the writer has nothing more to do.
+        pace: Lets consumers hold producers back, where the peer is in this process.
     """
 
     incoming: trio.MemoryReceiveChannel[list[Incoming]]
@@ -132,6 +135,7 @@ class MessageChannel:
     drains: bool = False
     failure: BaseException | None = None
     written: trio.Event = attrs.field(factory=trio.Event)
+    pace: Pace | None = None
 
     async def flush(self) -> None:
         """Accept nothing more and wait until what waits is on the wire, or cannot be."""

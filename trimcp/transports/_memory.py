@@ -10,6 +10,7 @@ import trio
 from trimcp._groups import unwrapping
 
 from ._channel import Incoming, MessageChannel, Outbox, Oversized, write_out
+from ._pace import Pace
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -32,8 +33,9 @@ async def open_memory_channels(
     other = other or limits
     to_first, first_incoming = trio.open_memory_channel[list[Incoming]](1)
     to_second, second_incoming = trio.open_memory_channel[list[Incoming]](1)
-    first = MessageChannel(first_incoming, Outbox(limits.outbox_bytes), "memory")
-    second = MessageChannel(second_incoming, Outbox(other.outbox_bytes), "memory")
+    pace = Pace()
+    first = MessageChannel(first_incoming, Outbox(limits.outbox_bytes), "memory", pace=pace)
+    second = MessageChannel(second_incoming, Outbox(other.outbox_bytes), "memory", pace=pace)
     with unwrapping():
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_carry, first, to_second, other.message_bytes)

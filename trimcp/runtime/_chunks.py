@@ -1,0 +1,69 @@
+"""The chunks of a streaming tool, between the connection's reader and their consumer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+if TYPE_CHECKING:
+    from trimcp.transports import Pace
+
+__all__ = ["Chunks"]
+
+
+class Chunks:
+    """A bounded queue that tells a producer in this process how fast it is emptied.
+
+    Args:
+        room: Chunks that may wait to be taken.
+    """
+
+    def __init__(self, room: int) -> None:
+        self._room = room
+        self._send, self._receive = trio.open_memory_channel[Any](room)
+        self._pace: Pace | None = None
+        self._stream: int | str = 0
+
+    # -- for who calls --------------------------------------------------------------------
+
+    def begin(self, pace: Pace | None, stream: int | str) -> None:
+        """From now on the chunks come under this name; every round has another one.
+
+        Args:
+            pace: Holds their producer back; None where it is in another process.
+            stream: What the producer knows them by.
+        """
+        self._leave()
+        self._pace, self._stream = pace, stream
+        if pace is not None:
+            pace.open(stream, self._room - self._receive.statistics().current_buffer_used)
+
+    def end(self) -> None:
+        """No more come: `take` gives those that wait, and then ends."""
+        self._leave()
+        self._send.close()
+
+    def _leave(self) -> None:
+        if self._pace is not None:
+            self._pace.close(self._stream)
+
+    # -- for the reader -------------------------------------------------------------------
+
+    def send_nowait(self, chunk: Any) -> None:
+        """One more. Raises trio.WouldBlock, or trio.BrokenResourceError if nobody takes them."""
+        self._send.send_nowait(chunk)
+
+    # -- for the consumer -----------------------------------------------------------------
+
+    async def take(self) -> Any:
+        """The next one. Raises trio.EndOfChannel."""
+        chunk = await self._receive.receive()
+        if self._pace is not None:
+            self._pace.grant(self._stream)
+        return chunk
+
+    def leave(self) -> None:
+        """Nobody takes any more."""
+        self._leave()
+        self._receive.close()

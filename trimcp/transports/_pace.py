@@ -1,0 +1,54 @@
+"""Holding a producer back until its consumer has room, where both are in one process."""
+
+from __future__ import annotations
+
+import attrs
+import trio
+
+__all__ = ["Pace"]
+
+
+@attrs.define(eq=False)
+class _Window:
+    """How much more may be on its way."""
+
+    room: int
+    news: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot)
+
+
+class Pace:
+    """What two ends of a connection know of each other's streams.
+
+    The consumer says how much it has room for, the producer waits while there is none. Each
+    stream has room of its own, so one that is slow delays no other.
+    """
+
+    def __init__(self) -> None:
+        self._windows: dict[int | str, _Window] = {}
+
+    def open(self, stream: int | str, room: int) -> None:
+        """The consumer of a stream has room for so many items."""
+        self._windows[stream] = _Window(room)
+
+    def grant(self, stream: int | str) -> None:
+        """It has room for one more. Nothing, once it is closed."""
+        window = self._windows.get(stream)
+        if window is not None:
+            window.room += 1
+            window.news.unpark()
+
+    def close(self, stream: int | str) -> None:
+        """Nobody consumes it any more: its producer is not held back either."""
+        window = self._windows.pop(stream, None)
+        if window is not None:
+            window.news.unpark_all()
+
+    async def spend(self, stream: int | str) -> None:
+        """Before an item is sent: wait for room. At once for streams that nobody opened."""
+        await trio.lowlevel.checkpoint()
+        window = self._windows.get(stream)
+        if window is None:
+            return
+        while window.room <= 0 and self._windows.get(stream) is window:
+            await window.news.park()
+        window.room -= 1
