@@ -266,6 +266,10 @@ class Lines:
         self._news.set()
         self._news = trio.Event()
 
+    def seen_with(self, start: str) -> list[str]:
+        """The lines so far that begin like that."""
+        return [text for text in self.seen if text.startswith(start)]
+
     async def wait(self, *wanted: str, within: float = PATIENCE) -> None:
         """Wait until all these lines have come. Raises trio.TooSlowError."""
         for each in wanted:
@@ -335,10 +339,11 @@ class Program(Wire):
             status = await self.process.wait()
         return status, trio.current_time() - began
 
-    async def port(self) -> int:
-        """The port that it says it listens on."""
-        said = await self.stderr.wait_for(lambda text: text.startswith("listening "))
-        return int(said.split()[1])
+    async def port(self, door: str = "tcp") -> int:
+        """The port that it says it listens on; one of several may have a name of its own."""
+        await self.stderr.wait_for(lambda text: text.startswith("listening "))
+        named = self.stderr.seen_with(f"{door} ")
+        return int((named or self.stderr.seen_with("listening "))[0].split()[1])
 
 
 @asynccontextmanager
@@ -421,7 +426,7 @@ async def opened(program: Program, door: str, path: Path) -> AsyncIterator[Wire]
     if door == "stdio":
         yield program
         return
-    address = path if door == "unix" else await program.port()
+    address = path if door == "unix" else await program.port(door)
     async with stream_wire(await connect_to(door, address)) as wire:
         yield wire
 

@@ -142,8 +142,8 @@ async def flood_with_updates(
     async with (
         started(command("notifying", door, *more)) as program,
         opened(program, door, path) as slow,
-        stream_wire(await connect_to(await program.port())) as fast,
-        stream_wire(await connect_to(await program.port())) as control,
+        stream_wire(await connect_to("tcp", await program.port())) as fast,
+        stream_wire(await connect_to("tcp", await program.port())) as control,
     ):
         await subscribe(slow, dialect, uris)
         await subscribe(fast, STATELESS, [uris[0], uris[-1]])
@@ -190,7 +190,7 @@ async def flood_with_updates(
 
 
 @pytest.mark.parametrize("dialect", ERAS, ids=["handshake", "stateless"])
-@pytest.mark.parametrize("door", ["stdio", "tcp", "unix"])
+@pytest.mark.parametrize("door", ["stdio", "tcp", "unix", "websocket"])
 async def test_updates_against_a_slow_subscriber(
     door: str, dialect: Dialect, tmp_path: Path
 ) -> None:

@@ -13,7 +13,13 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from trimcp import ResourceUpdated, open_stdio_client, open_tcp_client, open_unix_client
+from trimcp import (
+    ResourceUpdated,
+    open_stdio_client,
+    open_tcp_client,
+    open_unix_client,
+    open_websocket_client,
+)
 
 from .harness import (
     PROMPT,
@@ -35,7 +41,7 @@ if TYPE_CHECKING:
     from trimcp import Client
 
 SUBSCRIPTION = "io.modelcontextprotocol/subscriptionId"
-DOORS = ["stdio", "tcp", "unix"]
+DOORS = ["stdio", "tcp", "unix", "websocket"]
 
 #: A grace that no test lives to see the end of.
 LONG = 600
@@ -73,7 +79,7 @@ async def test_the_stream_ends_with_its_result(door: str, way: str, tmp_path: Pa
     async with (
         started(argv) as program,
         opened(program, door, path) as wire,
-        stream_wire(await connect_to(await program.port())) as control,
+        stream_wire(await connect_to("tcp", await program.port())) as control,
     ):
         await subscribe(wire, "one", resourceSubscriptions=["thing://1"])
         await subscribe(wire, "two", toolsListChanged=True)
@@ -121,8 +127,13 @@ async def client_of(door: str, path: Path) -> AsyncIterator[Client]:
             yield client
         return
     async with started(argv) as program:
-        port = await program.port()
-        opening = open_unix_client(path) if door == "unix" else open_tcp_client("127.0.0.1", port)
+        port = await program.port(door)
+        if door == "unix":
+            opening = open_unix_client(path)
+        elif door == "tcp":
+            opening = open_tcp_client("127.0.0.1", port)
+        else:
+            opening = open_websocket_client(f"ws://127.0.0.1:{port}/ws")
         async with opening as client:
             yield client
 

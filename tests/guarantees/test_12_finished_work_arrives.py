@@ -48,7 +48,7 @@ async def shut_down(program: Program, way: str) -> None:
     if way != "shutdown":
         program.signal(signal.Signals[way])
         return
-    async with stream_wire(await connect_to(await program.port())) as control:
+    async with stream_wire(await connect_to("tcp", await program.port())) as control:
         await control.send(STATELESS.call("down", "shut_down", {"grace": LONG}))
         await control.receive_all()
 
@@ -66,7 +66,7 @@ async def until_refused(client: Client) -> None:
 
 
 @pytest.mark.parametrize("way", ["SIGTERM", "SIGINT", "shutdown"])
-@pytest.mark.parametrize("door", ["stdio", "tcp", "unix"])
+@pytest.mark.parametrize("door", ["stdio", "tcp", "unix", "websocket"])
 async def test_on_the_wire(door: str, way: str, tmp_path: Path) -> None:
     """Every call that ends in time is answered, in both eras, and nothing else is said."""
     path = tmp_path / "socket"

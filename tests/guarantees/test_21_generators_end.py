@@ -36,7 +36,6 @@ from .harness import (
     Wire,
     cancelled,
     command,
-    connect_to,
     serving,
     started,
     stream_wire,
@@ -70,7 +69,7 @@ async def start(peer: Serving, dialect: Dialect, tool: str, size: int = 10) -> N
 
 @by_era
 @by_tool
-@pytest.mark.parametrize("door", ["stdio", "tcp", "unix"])
+@pytest.mark.parametrize("door", ["stdio", "tcp", "unix", "websocket"])
 async def test_a_cancelled_stream(door: str, tool: str, dialect: Dialect, tmp_path: Path) -> None:
     async with serving("streaming", door, tmp_path) as peer:
         await start(peer, dialect, tool)
@@ -97,7 +96,7 @@ async def until(wire: Wire, identity: str) -> AsyncIterator[Message]:
 
 
 @by_tool
-@pytest.mark.parametrize("door", ["stdio", "tcp", "unix"])
+@pytest.mark.parametrize("door", ["stdio", "tcp", "unix", "websocket"])
 async def test_a_client_that_goes(door: str, tool: str, tmp_path: Path) -> None:
     async with serving("streaming", door, tmp_path) as peer:
         await start(peer, STATELESS, tool)
@@ -161,13 +160,13 @@ async def holds(wire: Wire) -> dict[str, int]:
     return found
 
 
-@pytest.mark.parametrize("door", ["tcp", "unix"])
+@pytest.mark.parametrize("door", ["tcp", "unix", "websocket"])
 async def test_a_pipe_that_nobody_reads(door: str, tmp_path: Path) -> None:
     """The pipe's own pace stops the generator; others are served; memory is bounded."""
     path = tmp_path / "socket"
     async with (
         serving("streaming", door, tmp_path) as peer,
-        stream_wire(await connect_to(peer.address)) as other,
+        stream_wire(await peer.connect()) as other,
     ):
         before = await holds(other)
         await start(peer, STATELESS, "endless", size=10_000)

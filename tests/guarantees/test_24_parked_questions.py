@@ -21,7 +21,7 @@ from .test_01_signals import until_refused
 if TYPE_CHECKING:
     from pathlib import Path
 
-by_door = pytest.mark.parametrize("door", ["stdio", "tcp"])
+by_door = pytest.mark.parametrize("door", ["stdio", "tcp", "websocket"])
 by_era = pytest.mark.parametrize("dialect", ERAS, ids=["handshake", "stateless"])
 
 #: A grace that no test lives to see the end of.

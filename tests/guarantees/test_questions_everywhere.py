@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from trimcp import open_client, open_stdio_client, open_tcp_client
+from trimcp import open_client, open_stdio_client, open_tcp_client, open_websocket_client
 
 from .asking import Asked, Served, accept, asked, asking
 from .harness import ERAS, HANDSHAKE, ROOT, STATELESS, Dialect, Message, command, started, text_of
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from trimcp.types import ElicitRequestFormParams
 
-DOORS = ["memory", "stdio", "tcp"]
+DOORS = ["memory", "stdio", "tcp", "websocket"]
 OLD, NEW = "an old key, long enough", "a new key, long enough"
 
 #: What each server knows: the second seals anew and still opens the old, the third only the new.
@@ -136,8 +136,12 @@ async def test_with_our_client(door: str, dialect: Dialect) -> None:
         elif door == "stdio":
             opening = open_stdio_client(command("asking", "stdio"), cwd=ROOT, **options)
         else:
-            program = await stack.enter_async_context(started(command("asking", "tcp")))
-            opening = open_tcp_client("127.0.0.1", await program.port(), **options)
+            program = await stack.enter_async_context(started(command("asking", door)))
+            port = await program.port()
+            if door == "tcp":
+                opening = open_tcp_client("127.0.0.1", port, **options)
+            else:
+                opening = open_websocket_client(f"ws://127.0.0.1:{port}/ws", **options)
         client = await stack.enter_async_context(opening)
         texts: dict[str, str] = {}
 

@@ -72,6 +72,9 @@ async def main() -> None:
             await nursery.start(server.serve_stdio)
         elif options.door == "unix":
             await nursery.start(server.serve_unix, options.path)
+        elif options.door == "websocket":
+            [(_, port)] = await nursery.start(server.serve_websocket, "127.0.0.1", 0)
+            say(f"websocket {port}")
         [(_, port)] = await nursery.start(server.serve_tcp, "127.0.0.1", 0)
         say(f"listening {port}")
 
