@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import attrs
 import pytest
 
-from trimcp import Limits, Server, errors
+from trimcp import Limits, Server, Statistics, errors
 from trimcp.client import ClientOptions
 
 from .pages import DOCS, EXAMPLES, ROOT, blocks, broken_links, commands, is_excerpt, links, rows
@@ -121,6 +121,12 @@ def test_limits_have_the_defaults_that_the_page_says() -> None:
         number, unit = re.match(r"(\d+)(?: ([KM]iB))?", default).groups("")  # type: ignore[union-attr]
         said[name] = int(number) * units[unit]
     assert said == attrs.asdict(Limits())
+
+
+def test_statistics_are_all_named() -> None:
+    page = (DOCS / "limits-and-errors.md").read_text()
+    (sentence,) = re.findall(r"how much is in use: ([^.]*)\.", page)
+    assert re.findall(r"`(\w+)`", sentence) == [each.name for each in attrs.fields(Statistics)]
 
 
 def test_every_exception_is_in_the_tree() -> None:

@@ -246,6 +246,11 @@ class Peer:
         self._errands += 1
         self._tasks.start_soon(self._errand, data)
 
+    @property
+    def unsent(self) -> int:
+        """Answers and refusals that wait for room in the outbox."""
+        return self._unsent + self._errands
+
     async def _errand(self, data: bytes) -> None:
         try:
             await self.send(data)

@@ -137,6 +137,11 @@ class Session(Generic[LifespanT]):
         while (change := await subscriber.next()) is not None:
             await self._peer.send(connection.notify(method_of(change), params_of(change)))
 
+    @property
+    def hearing(self) -> int:
+        """Notifications of extensions that are being handled."""
+        return self._hearing
+
     def hear(self, method: str, params: Raw | None) -> None:
         """The client sent a notification of an extension."""
         limit = self.server.limits.in_flight

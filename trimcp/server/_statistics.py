@@ -13,9 +13,15 @@ class Statistics:
 
     Attributes:
         connections: Connections being served.
-        in_flight: Requests without an answer, over all connections.
+        in_flight: Requests without an answer, over all connections; never more than
+            `Limits.in_flight` for each.
         outbox_bytes: Bytes that wait for peers to read them, over all connections.
-        parked: Handlers that wait for the client's answer to a question.
+        unsent: Answers and refusals that wait for room beyond these bytes; never more than
+            twice `Limits.in_flight` for each connection.
+        notifications: Notifications of extensions that are being handled; never more than
+            `Limits.in_flight` for each connection.
+        questions: Requests to clients without an answer (handshake era).
+        parked: Handlers that wait for the client's answer to a question (stateless era).
         subscribers: Subscriptions of clients, and handshake sessions, that hear of changes.
         subscribed_uris: Resources they asked about, over all subscribers.
         pending_changes: Changes that slow clients were not told of yet; never more than
@@ -27,6 +33,9 @@ class Statistics:
     connections: int = 0
     in_flight: int = 0
     outbox_bytes: int = 0
+    unsent: int = 0
+    notifications: int = 0
+    questions: int = 0
     parked: int = 0
     subscribers: int = 0
     subscribed_uris: int = 0
