@@ -15,7 +15,7 @@ import trio.testing
 
 from tests.guarantees.harness import PATIENCE, PROMPT, command
 from tests.guarantees.programs import chatty
-from trimcp import ConnectionLost, MCPError, client_for
+from trimcp import ConnectionLost, MCPError, client_for, open_client
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -131,3 +131,11 @@ async def test_a_client_that_cannot_be_opened_says_so_at_once() -> None:
             await nursery.start(client_for(["no-such-program-anywhere"]).run)
         with pytest.raises(MCPError):
             await nursery.start(client_for(command("no_such_module")).run)
+
+
+async def test_options_that_nobody_knows() -> None:
+    """A callback under a misspelt name is an error, and not a client that cannot answer."""
+    options: dict[str, object] = {"elicitaton": print, "time_out": 5}
+    with pytest.raises(TypeError, match="elicitaton, time_out"):
+        async with open_client(chatty.server, **options):  # type: ignore[arg-type]
+            pass

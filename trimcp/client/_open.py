@@ -106,6 +106,9 @@ Target: TypeAlias = "_Server | str | os.PathLike[str] | Sequence[str]"
 
 
 def _client(way: Any, options: ClientOptions) -> Client:
+    unknown = options.keys() - ClientOptions.__annotations__.keys()
+    if unknown:
+        raise TypeError(f"unknown options: {', '.join(sorted(unknown))}")
     return Client(
         way,
         options.get("limits") or Limits(),
