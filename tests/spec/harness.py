@@ -300,7 +300,7 @@ class Later:
 
 EVERYTHING: Final[Message] = {
     "tools": {},
-    "resources": {},
+    "resources": {"subscribe": True},
     "prompts": {},
     "completions": {},
     "logging": {},

@@ -9,7 +9,7 @@ import pytest
 import trio
 import trio.testing
 
-from trimcp import ResourceUpdated, Server
+from trimcp import RequestError, ResourceUpdated, Server
 
 from .harness import (
     STATELESS,
@@ -19,6 +19,7 @@ from .harness import (
     Script,
     cancelled,
     code_of,
+    error,
     every_handshake,
     every_revision,
     facing,
@@ -292,6 +293,44 @@ async def test_the_client_tells_them_apart(autojump_clock: MockClock) -> None:
         await to.line.send(updated("note://one", asked["note://one"]))
         await trio.testing.wait_all_tasks_blocked()
         assert heard["note://one"] == [ResourceUpdated("note://one")]
+
+
+@every_handshake
+async def test_one_subscription_for_all_listeners(revision: str, autojump_clock: MockClock) -> None:
+    """SUB-10: who comes second waits for the server's word too; requests never cross."""
+    async with facing(revision) as to:
+
+        async def listen() -> None:
+            async with to.client.listen(resources=["note://one"]):
+                await left.wait()
+
+        left = trio.Event()
+        calls = [to.start(listen), to.start(listen)]
+        for _ in calls:
+            asked = await to.line.receive()
+            assert asked["method"] == "resources/subscribe"
+            await trio.testing.wait_all_tasks_blocked()
+            await to.line.send(error(asked, -32002))
+        for call in calls:
+            await call.fails(RequestError)
+
+        call = to.start(listen)
+        for _ in range(2):
+            await to.line.send(result(await to.line.receive(), {}))
+        left.set()
+        leaving = await to.line.receive()
+        assert leaving["method"] == "resources/unsubscribe"
+        following = to.start(listen)
+        await trio.testing.wait_all_tasks_blocked()
+        await to.line.send(result(leaving, {}))
+        await call.get()
+        asked = await to.line.receive()
+        assert asked["method"] == "resources/subscribe"
+        for _ in range(2):
+            await to.line.send(result(asked, {}))
+            asked = await to.line.receive()
+        await to.line.send(result(asked, {}))
+        await following.get()
 
 
 async def test_the_client_looks_at_what_was_agreed(

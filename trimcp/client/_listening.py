@@ -52,6 +52,8 @@ class Listening:
         self._client = client
         self._listeners: set[Changes] = set()
         self._subscribed: collections.Counter[str] = collections.Counter()
+        # A server may handle requests that are under way together in any order.
+        self._subscribing = trio.Lock()
 
     def tell(self, method: str, wire: Mapping[str, Any]) -> None:
         """A notification that belongs to no request: of a handshake session."""
@@ -121,26 +123,23 @@ class Listening:
 
     async def _subscribe(self, uri: str, timeout: float) -> None:
         """Several listeners share one subscription."""
-        self._subscribed[uri] += 1
-        if self._subscribed[uri] > 1:
-            return
-        try:
-            params = SubscribeRequestParams(uri)
-            await self._client._ask("resources/subscribe", params, timeout=timeout)
-        except BaseException:
-            self._subscribed[uri] -= 1
-            raise
+        async with self._subscribing:
+            if not self._subscribed[uri]:
+                params = SubscribeRequestParams(uri)
+                await self._client._ask("resources/subscribe", params, timeout=timeout)
+            self._subscribed[uri] += 1
 
     async def _unsubscribe(self, uri: str) -> None:
-        self._subscribed[uri] -= 1
-        if self._subscribed[uri]:
-            return
-        del self._subscribed[uri]
-        params = UnsubscribeRequestParams(uri)
-        try:
-            await self._client._ask("resources/unsubscribe", params, timeout=_LEAVE_SECONDS)
-        except MCPError as error:
-            logger.debug("%s is not unsubscribed: %s", uri, error)
+        async with self._subscribing:
+            self._subscribed[uri] -= 1
+            if self._subscribed[uri]:
+                return
+            del self._subscribed[uri]
+            params = UnsubscribeRequestParams(uri)
+            try:
+                await self._client._ask("resources/unsubscribe", params, timeout=_LEAVE_SECONDS)
+            except MCPError as error:
+                logger.debug("%s is not unsubscribed: %s", uri, error)
 
 
 def _declared(wanted: SubscriptionFilter, offered: ServerCapabilities) -> SubscriptionFilter:
