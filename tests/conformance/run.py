@@ -138,8 +138,40 @@ def show(outcome: Outcome) -> None:
         print("         " + "\n         ".join(outcome.output.splitlines()[-12:]))
 
 
-def run_role(role: str, revision: str, only: list[str], everything: bool) -> bool:
-    """Run a role's scenarios for a revision; whether all that count are clean."""
+@attrs.frozen
+class Score:
+    """How the scenarios of one role and revision went.
+
+    Attributes:
+        words: In short.
+        barren: Scenarios without a single success.
+        is_clean: Whether nothing is left to do.
+    """
+
+    words: str
+    barren: tuple[str, ...]
+    is_clean: bool
+
+    @classmethod
+    def of(cls, label: str, outcomes: list[Outcome], counted: list[str]) -> Score:
+        """Count; `counted` names the scenarios that the suite scores."""
+        scored = [each for each in outcomes if each.name in counted]
+        others = [each for each in outcomes if each.name not in counted]
+        total = sum((each.statuses for each in outcomes), collections.Counter[str]())
+        parts = [f"{sum(each.is_clean for each in scored)}/{len(scored)}"]
+        if others:
+            parts.append(f"unscored {sum(each.is_clean for each in others)}/{len(others)}")
+        for status in ("FAILURE", "WARNING", "SKIPPED"):
+            parts.append(f"{total[status]} {status.lower()}")
+        return cls(
+            f"{label}: {', '.join(parts)}",
+            tuple(each.name for each in outcomes if not each.statuses["SUCCESS"]),
+            all(each.is_clean for each in outcomes),
+        )
+
+
+def run_role(role: str, revision: str, only: list[str], everything: bool) -> Score:
+    """Run a role's scenarios for a revision."""
     counted, reported = scenarios(role, revision)
     chosen = [
         name
@@ -155,17 +187,9 @@ def run_role(role: str, revision: str, only: list[str], everything: bool) -> boo
     print(f"{role}, {revision}")
     for outcome in outcomes:
         show(outcome)
-    scored = [each for each in outcomes if each.name in counted]
-    clean = sum(each.is_clean for each in scored)
-    statuses = sum((each.statuses for each in outcomes), collections.Counter[str]())
-    barren = [each.name for each in outcomes if not each.statuses["SUCCESS"]]
-    print(
-        f"  score: {clean} of {len(scored)} that count, "
-        f"{sum(each.is_clean for each in outcomes) - clean} of {len(outcomes) - len(scored)} "
-        f"others; {statuses['FAILURE']} failures, {statuses['WARNING']} warnings, "
-        f"{statuses['SKIPPED']} skipped; without a success: {', '.join(barren) or 'none'}"
-    )
-    return all(each.is_clean for each in outcomes)
+    score = Score.of(f"{role} {revision}", outcomes, counted)
+    print(f"  {score.words}; without a success: {', '.join(score.barren) or 'none'}")
+    return score
 
 
 RUNNERS = {"client": run_client}
@@ -186,7 +210,8 @@ def main() -> int:
         for role in roles
         for revision in revisions
     ]
-    return 0 if all(results) else 1
+    print("; ".join(score.words for score in results))
+    return 0 if all(score.is_clean for score in results) else 1
 
 
 if __name__ == "__main__":
