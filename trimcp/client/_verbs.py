@@ -66,6 +66,7 @@ class Verbs:
     * `RequestTimeout`: no answer came in time (`timeout=`, else the client's default).
     * `ConnectionLost`: the server is gone.
     * `ProtocolViolation`: the answer is not what the protocol says it must be.
+    * `HTTPStatusError`: over HTTP, the answer was a status and no message.
 
     Leaving a call, by a cancel scope or an exception, cancels it at the server.
     """

@@ -34,6 +34,13 @@ __all__ = ["HTTPAnswer", "HTTPClient", "HTTPLink", "check_url", "open_http_link"
 #: What makes connections.
 HTTPClient: TypeAlias = "httpx2.AsyncClient"
 
+#: Connections kept for the next request.
+_IDLE_CONNECTIONS: Final = 20
+
+#: Seconds for which they are kept: fewer than the five after which common servers close them, or a
+#: request could just be on its way when they do.
+_IDLE_SECONDS: Final = 3.0
+
 #: Redirects of one request that are followed.
 _MOST_REDIRECTS: Final = 3
 
@@ -277,6 +284,10 @@ async def open_http_link(
     if client is not None:
         yield HTTPLink(client, url, headers or {}, limits)
         return
-    pool = httpx2.Limits(max_connections=limits.in_flight, max_keepalive_connections=20)
+    pool = httpx2.Limits(
+        max_connections=limits.in_flight,
+        max_keepalive_connections=_IDLE_CONNECTIONS,
+        keepalive_expiry=_IDLE_SECONDS,
+    )
     async with httpx2.AsyncClient(limits=pool, timeout=None) as own:
         yield HTTPLink(own, url, headers or {}, limits)
