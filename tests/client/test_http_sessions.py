@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
+import trio.testing
 
 from trimcp import (
     ConnectionLost,
@@ -382,6 +383,56 @@ async def test_a_forgotten_session_is_begun_anew_once() -> None:
     assert at.methods.count("initialize") == 2
     assert [asked.headers["mcp-session-id"] for asked in at.of("GET")] == ["s-1", "s-2"]
     assert [asked.headers["mcp-session-id"] for asked in at.of("DELETE")] == ["s-2"]
+
+
+async def test_between_two_sessions_requests_wait() -> None:
+    async def script(asked: Asked) -> None:
+        if asked.method == "initialize" and at.of("tools/call"):
+            renewing.set()
+            await go_on.wait()
+        if asked.headers.get("mcp-session-id") == "s-1" and asked.method == "tools/call":
+            await asked.plain(404)
+        elif asked.method == "tools/call" and "mcp-session-id" not in asked.headers:
+            await asked.plain(400)
+        else:
+            await served(asked)
+
+    renewing, go_on = trio.Event(), trio.Event()
+    served = sessions(done)
+    texts: list[str] = []
+
+    async def call() -> None:
+        texts.append(text_of(await client.call_tool("x")))
+
+    async with (
+        site(script) as at,
+        open_http_client(at.url, revision=HANDSHAKE) as client,
+        trio.open_nursery() as nursery,
+    ):
+        nursery.start_soon(call)
+        await renewing.wait()
+        nursery.start_soon(call)
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        go_on.set()
+    assert texts == ["done"] * 2
+    assert at.methods.count("tools/call") == 3
+
+
+async def test_a_session_that_cannot_be_begun_is_tried_again() -> None:
+    async def script(asked: Asked) -> None:
+        if asked.method == "initialize" and at.methods.count("initialize") == 2:
+            await asked.cut()
+        elif asked.method == "tools/call" and asked.headers.get("mcp-session-id") != "s-2":
+            await asked.plain(404)
+        else:
+            await served(asked)
+
+    served = sessions(done)
+    async with site(script) as at, open_http_client(at.url, revision=HANDSHAKE) as client:
+        with pytest.raises(ConnectionLost):
+            await client.call_tool("x")
+        assert text_of(await client.call_tool("x")) == "done"
+    assert at.methods.count("initialize") == 3
 
 
 @pytest.mark.parametrize("with_body", [False, True])

@@ -113,6 +113,9 @@ class StreamablePeer(HTTPPeer):
         Raises:
             HTTPStatusError: The server answered with a status and no message.
         """
+        if self._renewing.locked() and not self._is_renewing:
+            async with self._renewing:
+                pass  # between two sessions there is none that a request could be sent in
         session_id = self._session_id
         try:
             return await super().request(method, params, **options)
@@ -136,7 +139,12 @@ class StreamablePeer(HTTPPeer):
             logger.warning("the server has forgotten the session: beginning another one")
             self._session_id = None
             self._listening.cancel(reason="the session is gone")
-            await self.renew()
+            try:
+                await self.renew()
+            except BaseException:
+                # The next request finds out again, and tries again.
+                self._session_id = lost
+                raise
 
     async def _carry(
         self, call: Call, data: bytes, timeout: float, on_progress: ProgressCallback | None
