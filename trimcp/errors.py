@@ -16,6 +16,7 @@
     │   ├── ProcessDied            the child process ended; carries its exit status
     │   ├── HandshakeFailed        there was no WebSocket handshake; carries the HTTP status
     │   └── WebSocketClosed        the peer closed a WebSocket for a reason; carries its code
+    ├── HTTPStatusError        the server answered with an HTTP status and no message
     ├── ProtocolViolation      the peer broke the protocol
     ├── NoCommonRevision       client and server share no protocol revision
     ├── RegistrationError      a tool cannot be registered as written (also a `TypeError`)
@@ -24,12 +25,17 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = [
     "AnswerRefused",
     "ConnectionLost",
     "Forbidden",
+    "HTTPStatusError",
     "HandshakeFailed",
     "LimitExceeded",
     "MCPError",
@@ -52,6 +58,7 @@ INVALID_REQUEST: Final = -32600
 METHOD_NOT_FOUND: Final = -32601
 INVALID_PARAMS: Final = -32602
 INTERNAL_ERROR: Final = -32603
+HEADER_MISMATCH: Final = -32020
 MISSING_CLIENT_CAPABILITY: Final = -32021
 UNSUPPORTED_PROTOCOL_VERSION: Final = -32022
 
@@ -95,7 +102,13 @@ class RequestError(MCPError):
             -32768 to -32000, which JSON-RPC and MCP reserve.
         message: One sentence.
         data: Any JSON value with detail, or None for none.
+
+    Attributes:
+        http_status: The status that a received error came with, if it came over HTTP and was
+            not plain success.
     """
+
+    http_status: int | None = None
 
     def __init__(self, code: int, message: str, data: Any = None) -> None:
         super().__init__(code, message, data)
@@ -212,6 +225,28 @@ class WebSocketClosed(ConnectionLost):
 
     def __str__(self) -> str:
         return f"{self.reason or 'closed'} (close code {self.code})"
+
+
+class HTTPStatusError(MCPError):
+    """The server answered with an HTTP status, and with no message of the protocol.
+
+    Args:
+        status: The status.
+        text: The beginning of what stood in the body, for people.
+        headers: The answer's headers, by their names in lower case.
+    """
+
+    def __init__(
+        self, status: int, text: str = "", headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(status, text)
+        self.status = status
+        self.text = text
+        self.headers: Mapping[str, str] = MappingProxyType(dict(headers or {}))
+
+    def __str__(self) -> str:
+        said = f": {self.text}" if self.text else ""
+        return f"the server answered with HTTP status {self.status}{said}"
 
 
 class ProtocolViolation(MCPError):

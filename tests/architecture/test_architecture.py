@@ -55,6 +55,8 @@ NURSERIES = {
     "client._client.Client.opened": "the driver of the connection",
     "client._answers.Answerer.answer_all": "the questions of one round",
     "client._open._memory_way": "the server's side of the connection",
+    "client._sse.SSEPeer._carry": "the POST of a call whose answer comes elsewhere",
+    "client._streamable.StreamablePeer._carry": "the reader of an answer, beside the callbacks",
     "client._verbs.Verbs.stream_tool": "the call whose chunks are awaited",
     "client._listening.Listening.by_request": "the request that stays open",
     "client._listening.Listening.by_session": "the watch on the connection",
@@ -71,7 +73,7 @@ BOUNDARIES = {
 
 #: Modules that know how the wire spells things.
 SPELLING = re.compile(
-    r"protocol\.(_codec|_names|_converters|_degrade|_strict|_shapes|_revisions|_http\w*)"
+    r"protocol\.(_codec|_names|_converters|_degrade|_strict|_shapes|_revisions|http\._\w+)"
 )
 
 MOST_LINES = 500
@@ -259,7 +261,7 @@ PACKAGES = {
     "limits": {"attrs"},
     "_groups": set(),
     "protocol": {"attrs", "cattrs", "msgspec"},
-    "transports": {"attrs", "trio", "trio_websocket", "wsproto"},
+    "transports": {"attrs", "httpx2", "trio", "trio_websocket", "wsproto"},
     "runtime": {"attrs", "trio", "msgspec", "cryptography", "docstring_parser", "jsonschema_rs"},
     "server": {"attrs", "trio", "msgspec", "typing_extensions"},
     "http": {"trio"},

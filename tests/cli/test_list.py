@@ -92,7 +92,8 @@ def test_an_unknown_revision_is_wrong_usage(demo_address: str) -> None:
     [
         ("nowhere.py", 1, "no such file: nowhere.py"),
         ("nowhere", 2, "cannot tell how to reach 'nowhere'"),
-        ("http://localhost/", 2, "cannot tell how to reach"),
+        ("http://127.0.0.1:1/", 1, "the HTTP request failed: "),
+        ("http:///", 2, "not the URL of an HTTP server"),
         ("tcp://127.0.0.1:1", 1, "cannot reach tcp://127.0.0.1:1: "),
         ("tcp://127.0.0.1:x", 2, "x"),
         ("ws://127.0.0.1:1/ws", 1, "cannot reach ws://127.0.0.1:1/ws: "),

@@ -41,6 +41,7 @@ REVISIONS = ["2026-07-28", "2025-11-25"]
 PROGRAMS = {
     "child_process.py",
     "client.py",
+    "http_client.py",
     "limits_and_errors.py",
     "notifications_client.py",
     "questions_client.py",

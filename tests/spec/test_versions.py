@@ -209,15 +209,24 @@ async def test_another_revision_of_a_modern_server(autojump_clock: MockClock) ->
     methods = []
 
     async def welcome(line: Line) -> None:
-        asked = await line.receive()
-        methods.append(asked["method"])
-        # It speaks what was asked for after all, or it would name something else.
-        data = {"supported": [STATELESS], "requested": STATELESS}
-        await line.send(error(asked, -32022, data=data))
+        # It speaks what was asked for after all, or it would name something else; but not twice.
+        for _ in range(2):
+            asked = await line.receive()
+            methods.append(asked["method"])
+            data = {"supported": [STATELESS], "requested": STATELESS}
+            await line.send(error(asked, -32022, data=data))
 
     failure = await failing_to_open(welcome)
     assert isinstance(failure, NoCommonRevision)
-    assert methods == ["server/discover"]
+    assert methods == ["server/discover", "server/discover"]
+
+
+async def test_a_server_that_names_older_revisions_too(autojump_clock: MockClock) -> None:
+    """VER-02: one of the handshake era is a mutually supported one as well."""
+    data = {"supported": ["2030-01-01", "2025-06-18"], "requested": STATELESS}
+    flaw = {"error": {"code": -32022, "message": "no", "data": data}}
+    expected = ["server/discover", "initialize", "notifications/initialized"]
+    assert await found_era(flaw) == expected
 
 
 async def test_both_eras_on_one_line(autojump_clock: MockClock) -> None:

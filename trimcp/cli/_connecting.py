@@ -85,8 +85,8 @@ def _not_there(target: str) -> Exception:
     if target.endswith(".py"):
         return CommandError(f"no such file: {target}")
     return UsageError(
-        f"cannot tell how to reach {target!r}: give FILE.py, FILE.py:OBJECT, tcp://HOST:PORT, "
-        "unix:PATH or ws://HOST:PORT/PATH, or the server's command after --"
+        f"cannot tell how to reach {target!r}: give FILE.py, FILE.py:OBJECT, http://HOST/PATH, "
+        "ws://HOST:PORT/PATH, tcp://HOST:PORT or unix:PATH, or the server's command after --"
     )
 
 

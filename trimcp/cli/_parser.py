@@ -18,6 +18,7 @@ _TARGET: Final = """\
 TARGET is where the server is:
   FILE.py           run with this Python; it must serve itself when run
   FILE.py:OBJECT    served by `trimcp run`
+  http://HOST/PATH  a server on HTTP (or https://)
   tcp://HOST:PORT   a server that listens on TCP
   unix:PATH         a server that listens on a Unix socket
   ws://HOST:PORT/PATH, wss://...   a server's WebSocket

@@ -4,22 +4,15 @@ from __future__ import annotations
 
 import logging
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import attrs
 import trio
 
 from trimcp._groups import unwrapping
-from trimcp.errors import ConnectionLost, ProcessDied, ProtocolViolation, RequestError
-from trimcp.protocol import (
-    Connection,
-    DecodeError,
-    InvalidShape,
-    Role,
-    codec_for,
-    read_object,
-)
-from trimcp.runtime import Peer
+from trimcp.errors import HEADER_MISMATCH, MCPError, ProtocolViolation, RequestError
+from trimcp.protocol import DecodeError, InvalidShape, codec_for, read_object
 from trimcp.types import (
     Implementation,
     InputRequiredResult,
@@ -28,10 +21,12 @@ from trimcp.types import (
 )
 
 from ._cache import ResponseCache, key_of
+from ._connect import connect
 from ._inbox import Inbox
 from ._listening import Listening
-from ._negotiation import Agreement, Offer, agree, decode_result, known_revision
+from ._negotiation import Agreement, Offer, decode_result, initialize, known_revision
 from ._offered import check_offered
+from ._streamable import StreamablePeer
 from ._verbs import Verbs
 
 if TYPE_CHECKING:
@@ -42,9 +37,9 @@ if TYPE_CHECKING:
 
     from trimcp.limits import Limits
     from trimcp.protocol import Call, Terms
-    from trimcp.runtime import Chunks, Frame, ProgressCallback
-    from trimcp.transports import ChildProcess, MessageChannel
-    from trimcp.types import LoggingLevel, ServerCapabilities
+    from trimcp.runtime import Chunks, Frame, Peer, ProgressCallback
+    from trimcp.transports import ChildProcess, HTTPLink, MessageChannel
+    from trimcp.types import ListToolsResult, LoggingLevel, ServerCapabilities
 
     from ._answers import Answerer
     from ._listen import Changes
@@ -53,7 +48,9 @@ __all__ = ["Client", "LogCallback", "Way"]
 
 logger = logging.getLogger("trimcp.client")
 
-Way: TypeAlias = "AbstractAsyncContextManager[tuple[MessageChannel, ChildProcess | None]]"
+Way: TypeAlias = (
+    "AbstractAsyncContextManager[tuple[MessageChannel | HTTPLink, ChildProcess | None]]"
+)
 
 #: Awaited with each log message of the server, one after another.
 LogCallback: TypeAlias = "Callable[[LoggingMessageNotificationParams], Awaitable[Any]]"
@@ -105,22 +102,34 @@ class Client(Verbs):
     async def opened(self) -> AsyncIterator[Client]:
         """Connect, find the era, and disconnect at the end. Used once."""
         with unwrapping():
-            async with self._way as (channel, child), trio.open_nursery() as nursery:
-                connection = Connection(Role.CLIENT, self._offer.identity, self._limits)
-                self._peer = Peer(connection, channel, self, self._limits)
-                self._peer.explain_loss = lambda reason: _loss(reason, child)
-                nursery.start_soon(self._peer.run)
+            async with self._way as (link, child), trio.open_nursery() as nursery:
                 nursery.start_soon(self._inbox.run)
-                self._agreement = await agree(self._peer, self._offer, self._pinned)
-                connection.terms = self._agreement.terms
+                self._peer, self._agreement = await connect(
+                    nursery, link, child, self, self._offer, self._pinned, self._limits
+                )
                 try:
+                    if isinstance(self._peer, StreamablePeer) and not self._is_stateless:
+                        self._peer.renew = self._renew
+                        await self._peer.listen()
                     await self._ask_for_logs()
                     yield self
                 finally:
                     # A call that was just given up has a cancellation waiting to be written.
                     with trio.CancelScope(shield=True, relative_deadline=_FLUSH_SECONDS):
-                        await channel.flush()
+                        await self._peer.flush()
                     nursery.cancel_scope.cancel(reason="the client was closed")
+
+    async def _renew(self) -> None:
+        """Begin another HTTP session, as the one that the server has forgotten was begun."""
+        assert isinstance(self._peer, StreamablePeer)
+        revision = self._agreement.terms.revision
+        self._agreement = await initialize(self._peer, self._offer, revision)
+        await self._peer.listen()
+        try:
+            await self._ask_for_logs()
+            await self._listening.subscribe_again()
+        except MCPError as error:
+            logger.warning("the new session lacks what the old one had: %s", error)
 
     async def _ask_for_logs(self) -> None:
         """A client that wants log messages says so, where the server would not send any."""
@@ -246,12 +255,32 @@ class Client(Verbs):
     ) -> tuple[Call, Raw]:
         check_offered(method, self.capabilities, self._agreement.terms.revision)
         seconds = self._timeout if timeout is None else timeout
-        answer = await self._peer.request(
-            method, params, timeout=seconds, on_progress=progress, chunks=chunks
+        ask = partial(
+            self._peer.request,
+            method,
+            params,
+            timeout=seconds,
+            on_progress=progress,
+            chunks=chunks,
         )
+        try:
+            answer = await ask()
+        except RequestError as error:
+            if error.code != HEADER_MISMATCH or method != "tools/call":
+                raise
+            # The tool may have changed, and with it the headers that its calls need.
+            self._cache.drop(lambda key: key.startswith(b"tools/list\n"))
+            await self.list_tools(timeout=timeout)
+            answer = await ask()
         # Log messages that arrived before the answer are delivered before it.
         await self._inbox.wait_caught_up()
         return answer
+
+    def _screen(self, result: ListToolsResult) -> ListToolsResult:
+        mirrors = self._agreement.terms.revision.mirrored_headers
+        if not mirrors or not isinstance(self._peer, StreamablePeer):
+            return result
+        return attrs.evolve(result, tools=self._peer.mirror.screen(result.tools))
 
     def _use_terms(self, terms: Terms) -> None:
         self._agreement = attrs.evolve(self._agreement, terms=terms)
@@ -344,9 +373,10 @@ class Client(Verbs):
         """A notification that concerns no single call."""
         try:
             wire = read_object(params)
-            if method == "notifications/message" and self._on_log is not None:
-                codec = codec_for(self._agreement.terms.revision)
-                self._inbox.put(self._on_log, codec.decode(wire, LoggingMessageNotificationParams))
+            terms = peer.connection.terms
+            if method == "notifications/message" and self._on_log is not None and terms is not None:
+                said = codec_for(terms.revision).decode(wire, LoggingMessageNotificationParams)
+                self._inbox.put(self._on_log, said)
         except (InvalidShape, DecodeError) as error:
             logger.debug("malformed %s: %s", method, error)
             return
@@ -376,14 +406,3 @@ def _object(method: str, raw: Raw) -> dict[str, Any]:
         return read_object(raw)
     except InvalidShape as error:
         raise ProtocolViolation(f"the result of {method} is malformed: {error}") from None
-
-
-def _loss(reason: str, child: ChildProcess | None) -> ConnectionLost:
-    """The error for a connection that is gone; a child's end is named as such."""
-    if child is None:
-        return ConnectionLost(reason)
-    status = child.returncode
-    ended = "closed its output" if status is None else f"ended with status {status}"
-    tail = "".join(f"\n  {line}" for line in child.stderr_tail[-5:])
-    said = f"; it last wrote to standard error:{tail}" if tail else ""
-    return ProcessDied(f"the server process {ended}{said}", status)

@@ -14,6 +14,7 @@ from trimcp.errors import MCPError, RequestTimeout
 from trimcp.protocol import (
     PromptsListChanged,
     ResourcesListChanged,
+    ResourceUpdated,
     ToolsListChanged,
     change_of,
     filter_of,
@@ -128,6 +129,18 @@ class Listening:
                 params = SubscribeRequestParams(uri)
                 await self._client._ask("resources/subscribe", params, timeout=timeout)
             self._subscribed[uri] += 1
+
+    async def subscribe_again(self) -> None:
+        """The session is another one: what was subscribed in the old one is not any more.
+
+        What changed in between nobody tells, so every subscribed resource counts as changed.
+        """
+        for uri in list(self._subscribed):
+            await self._client._ask(
+                "resources/subscribe", SubscribeRequestParams(uri), timeout=None
+            )
+            for changes in self._listeners:
+                changes.put(ResourceUpdated(uri))
 
     async def _unsubscribe(self, uri: str) -> None:
         async with self._subscribing:

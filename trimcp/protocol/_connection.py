@@ -103,21 +103,36 @@ class Connection:
 
     # -- what comes in --------------------------------------------------------------------
 
-    def receive(self, data: bytes) -> list[Event]:
-        """Take one message (or batch) and say what it means."""
+    def receive(self, data: bytes, about: Call | None = None) -> list[Event]:
+        """Take one message (or batch) and say what it means.
+
+        Args:
+            data: The message.
+            about: The call that it came in answer to, where the transport knows: an error that
+                names no open call, or a message that cannot be read, is then about this one.
+        """
         message = decode(data, nesting=self._limits.nesting)
         if isinstance(message, Batch):
             return self._on_batch(message)
-        return self._on_message(message, None)
+        return self._on_message(self._addressed(message, about), None)
 
-    def receive_oversized(self, head: bytes, flaw: str) -> list[Event]:
+    def receive_oversized(self, head: bytes, flaw: str, about: Call | None = None) -> list[Event]:
         """A message was too long and has been skipped.
 
         Args:
             head: Its first bytes; where they leave no doubt, they tell the id.
             flaw: One sentence.
+            about: As for `receive`.
         """
-        return self._on_malformed(malformed_from_head(head, LIMIT_EXCEEDED, flaw), None)
+        malformed = malformed_from_head(head, LIMIT_EXCEEDED, flaw)
+        return self._on_message(self._addressed(malformed, about), None)
+
+    def _addressed(self, message: Message, about: Call | None) -> Message:
+        if about is None or not isinstance(message, Failure | Malformed):
+            return message
+        if message.id is None or message.id not in self._calls:
+            message.id = about.id
+        return message
 
     def _on_message(self, message: Message, batch: BatchAnswer | None) -> list[Event]:
         if isinstance(message, Request):
@@ -345,8 +360,8 @@ class Connection:
         terms = terms or self.terms
         if terms is None:
             raise RuntimeError("no terms yet: the connection is not set up")
-        call = Call(next(self._ids), method, terms, owner)
         wire = self._wire(params, terms)
+        call = Call(next(self._ids), method, terms, owner, wire)
         meta = ERAS[terms.revision.era].request_meta(terms)
         if progress:
             meta[PROGRESS_TOKEN] = call.id

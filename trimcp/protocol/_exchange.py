@@ -194,6 +194,7 @@ class Call:
         id: The request's id, which is also its progress token.
         method: Its method.
         terms: What it was sent under.
+        params: Its params in wire form, without `_meta`; None for none.
         state: Where it is in its life.
         owner: Whatever the driver wants to find again when something arrives for this call.
     """
@@ -202,7 +203,13 @@ class Call:
     method: str
     terms: Terms
     owner: Any = None
+    params: Wire | None = None
     state: ExchangeState = OPEN
+
+    @property
+    def is_open(self) -> bool:
+        """Whether an answer is still awaited."""
+        return self.state is OPEN
 
     def move(self, event: ExchangeEvent) -> bool:
         """Apply an event; True if the call was still open."""

@@ -50,6 +50,8 @@ class Revision:
         structured_any: `structuredContent` may be any JSON value and `outputSchema` any schema;
             elsewhere both are about objects.
         content_lists: The content of a sampling message may be a list of blocks.
+        version_header: On HTTP every request names the revision in a header.
+        mirrored_headers: On HTTP headers repeat parts of the body.
         resource_not_found: The error code for an unknown resource.
         url_elicitation_required: The error code that sends the user to a URL, if there is one.
         client_requests: Requests from client to server, by method name.
@@ -70,6 +72,8 @@ class Revision:
     parse_error_omits_id: bool
     structured_any: bool
     content_lists: bool
+    version_header: bool
+    mirrored_headers: bool
     resource_not_found: int
     url_elicitation_required: int | None
     client_requests: Mapping[str, Method]
@@ -284,6 +288,7 @@ def _handshake(
     *,
     batches: bool = False,
     content_lists: bool = False,
+    version_header: bool = False,
     parse_error_omits_id: bool = False,
     url_elicitation_required: int | None = None,
 ) -> Revision:
@@ -294,6 +299,8 @@ def _handshake(
         parse_error_omits_id=parse_error_omits_id,
         structured_any=False,
         content_lists=content_lists,
+        version_header=version_header,
+        mirrored_headers=False,
         resource_not_found=-32002,
         url_elicitation_required=url_elicitation_required,
         client_requests=_HANDSHAKE_REQUESTS,
@@ -312,12 +319,13 @@ def _handshake(
 REVISIONS: Final[tuple[Revision, ...]] = (
     _handshake(_FIRST, [_SAMPLE, _LIST_ROOTS]),
     _handshake(_BATCHES, [_SAMPLE, _LIST_ROOTS], batches=True),
-    _handshake(_STRUCTURED, [_SAMPLE, _LIST_ROOTS, _ELICIT_FORM]),
+    _handshake(_STRUCTURED, [_SAMPLE, _LIST_ROOTS, _ELICIT_FORM], version_header=True),
     _handshake(
         _URLS,
         [_SAMPLE, _LIST_ROOTS, _ELICIT],
         _URL_NOTIFICATIONS,
         content_lists=True,
+        version_header=True,
         parse_error_omits_id=True,
         url_elicitation_required=-32042,
     ),
@@ -328,6 +336,8 @@ REVISIONS: Final[tuple[Revision, ...]] = (
         parse_error_omits_id=True,
         structured_any=True,
         content_lists=True,
+        version_header=True,
+        mirrored_headers=True,
         resource_not_found=-32602,
         url_elicitation_required=None,
         client_requests=_STATELESS_REQUESTS,

@@ -36,13 +36,20 @@ class Pending:
     flood costs one slot.
 
     Args:
-        chunks: Takes the chunks of a streaming tool. When it is full the call fails.
+        chunks: Takes the chunks of a streaming tool. When it is full the call fails, unless
+            the reader is paced.
         listener: Takes the notifications of a subscription.
+
+    Attributes:
+        dropped: Reports that were replaced before anybody saw them.
+        paced: The reader reads for this call alone, and waits (`deliver`) until there is room.
+        sent: Whether the peer may know of the call, so that it must be told of its end.
     """
 
     __slots__ = (
         "_chunks",
         "_deadline",
+        "_held",
         "_listener",
         "_news",
         "_outcome",
@@ -51,6 +58,8 @@ class Pending:
         "_remaining",
         "_waiting",
         "dropped",
+        "paced",
+        "sent",
     )
 
     def __init__(
@@ -67,7 +76,10 @@ class Pending:
         self._news = trio.Event()
         self._progress: Progress | None = None
         self._outcome: Raw | Exception | None = None
+        self._held: list[Any] = []
         self.dropped = 0
+        self.paced = False
+        self.sent = False
 
     def report(self, progress: Progress) -> None:
         """Progress arrived, and perhaps a chunk with it."""
@@ -80,6 +92,9 @@ class Pending:
 
     def _take_chunk(self, chunks: Chunks, chunk: Raw | UnsetType) -> None:
         if isinstance(chunk, UnsetType):
+            return
+        if self.paced:
+            self._held.append(msgspec.json.decode(chunk))
             return
         try:
             chunks.send_nowait(msgspec.json.decode(chunk))
@@ -94,6 +109,29 @@ class Pending:
         """A notification of the subscription that the call opened."""
         if self._listener is not None:
             self._listener(method, params)
+
+    async def deliver(self) -> None:
+        """Pass on the chunks that a paced reader holds; the wait for their taker does not count.
+
+        A checkpoint only if there are any.
+        """
+        if self._chunks is None or not self._held:
+            return
+        held, self._held = self._held, []
+        self.pause()
+        try:
+            for chunk in held:
+                await self._chunks.send(chunk)
+        except trio.BrokenResourceError:
+            # Nobody takes them any more; the call is about to be cancelled.
+            return
+        finally:
+            self.resume()
+
+    @property
+    def outcome(self) -> Raw | Exception | None:
+        """The outcome, once it is known."""
+        return self._outcome
 
     def settle(self, outcome: Raw | Exception) -> None:
         """The outcome is known; the first one counts."""
@@ -116,10 +154,7 @@ class Pending:
             RequestTimeout: The time is up.
             Exception: The outcome, if it is one.
         """
-        if self._pauses:
-            self._remaining = timeout
-        else:
-            self._deadline = trio.current_time() + timeout
+        self._begin(timeout)
         while True:
             await self._wait_news()
             if self._progress is not None:
@@ -133,6 +168,29 @@ class Pending:
                 raise self._outcome
             elif self._outcome is not None:
                 return self._outcome
+
+    async def run(self, timeout: float, read: Callable[[], Awaitable[None]]) -> Raw:
+        """Let `read` bring the outcome, in this task. Arguments and errors as for `wait`.
+
+        Args:
+            timeout: Seconds to wait in all.
+            read: Ends when the outcome has been settled.
+        """
+        self._begin(timeout)
+        with trio.CancelScope(deadline=self._deadline) as self._waiting:
+            await read()
+        if self._outcome is None:
+            raise RequestTimeout("no answer within the deadline")
+        if isinstance(self._outcome, Exception):
+            raise self._outcome
+        return self._outcome
+
+    def _begin(self, timeout: float) -> None:
+        """The time starts to run."""
+        if self._pauses:
+            self._remaining = timeout
+        else:
+            self._deadline = trio.current_time() + timeout
 
     async def _wait_news(self) -> None:
         """Wait until something is there. Raises RequestTimeout."""

@@ -54,6 +54,10 @@ class Chunks:
         """One more. Raises trio.WouldBlock, or trio.BrokenResourceError if nobody takes them."""
         self._send.send_nowait(chunk)
 
+    async def send(self, chunk: Any) -> None:
+        """One more, waiting for room. Raises trio.BrokenResourceError if nobody takes them."""
+        await self._send.send(chunk)
+
     # -- for the consumer -----------------------------------------------------------------
 
     async def take(self) -> Any:

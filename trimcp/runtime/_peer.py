@@ -208,6 +208,10 @@ class Peer:
 
     # -- sending --------------------------------------------------------------------------
 
+    async def flush(self) -> None:
+        """Send nothing more, and wait until what waits is on the wire, or cannot be."""
+        await self.channel.flush()
+
     async def send(self, data: bytes | None) -> None:
         """Send one message, waiting for room. Always a checkpoint; nothing if None or empty.
 
@@ -243,8 +247,12 @@ class Peer:
             logger.warning("%s does not read its answers: disconnected", self.channel.peer)
             self.close()
             return
+        try:
+            self._tasks.start_soon(self._errand, data)
+        except RuntimeError:
+            # The connection's last task has just ended, and with it the nursery.
+            return
         self._errands += 1
-        self._tasks.start_soon(self._errand, data)
 
     @property
     def unsent(self) -> int:
@@ -309,10 +317,10 @@ class Peer:
         event.exchange.owner.cancel(event.reason or "cancelled by the peer")
         self.settle()
 
-    def _on_oversized(self, data: Oversized) -> None:
+    def _on_oversized(self, data: Oversized, about: Call | None = None) -> None:
         limit = self._limits.message_bytes
         flaw = f"a message of {data.size} bytes is longer than the limit of {limit}"
-        self._dispatch(self.connection.receive_oversized(data.head, flaw))
+        self._dispatch(self.connection.receive_oversized(data.head, flaw, about))
 
     # -- requests to the peer -------------------------------------------------------------
 
@@ -350,20 +358,25 @@ class Peer:
             chunks.begin(self.channel.pace, call.id)
         if self._answering:
             pending.pause()
-        sent = False
         try:
             if len(data) > self._limits.message_bytes:
                 limit = self._limits.message_bytes
                 raise LimitExceeded(f"a request of {len(data)} bytes is longer than {limit}")
-            await self.send(data)
-            sent = True
-            return call, await pending.wait(timeout, on_progress)
+            return call, await self._carry(call, data, timeout, on_progress)
         except BaseException as error:
             # Leaving for whatever reason ends the request; after an answer this is a no-op.
             cancellation = self.connection.cancel(call, _why(error))
-            if sent:
+            if pending.sent:
                 self.send_nowait(cancellation)
             raise
+
+    async def _carry(
+        self, call: Call, data: bytes, timeout: float, on_progress: ProgressCallback | None
+    ) -> Raw:
+        """Send a request and wait for its result."""
+        await self.send(data)
+        call.owner.sent = True
+        return await call.owner.wait(timeout, on_progress)  # type: ignore[no-any-return]
 
     @contextmanager
     def answering(self) -> Iterator[None]:

@@ -1,6 +1,7 @@
 """Ways to a peer, each a pair of bounded memory channels."""
 
 from ._channel import Incoming, MessageChannel, Outbox, Oversized, write_out
+from ._http import HTTPAnswer, HTTPClient, HTTPLink, check_url, open_http_link
 from ._lines import open_stream_channel
 from ._memory import open_memory_channels
 from ._pace import Pace
@@ -17,13 +18,18 @@ from ._stdio import open_stdio_channel
 
 __all__ = [
     "ChildProcess",
+    "HTTPAnswer",
+    "HTTPClient",
+    "HTTPLink",
     "Incoming",
     "MessageChannel",
     "Outbox",
     "Oversized",
     "Pace",
     "addresses_of",
+    "check_url",
     "encrypted",
+    "open_http_link",
     "open_memory_channels",
     "open_process_channel",
     "open_stdio_channel",
