@@ -48,6 +48,12 @@ class Limits:
         heartbeat_seconds: After how much silence the peer of a WebSocket is pinged; one that
             stays silent for as long again is disconnected. `math.inf` for never.
         stderr_bytes: The longest single line of a child's standard error kept in memory.
+        header_bytes: The largest head of an HTTP request, in bytes (431).
+        header_seconds: How long the head of an HTTP request, or the next one on an open
+            connection, may take; also the TLS handshake. The connection is closed then.
+        body_seconds: How long the body of an HTTP request may take (408).
+        send_seconds: How long an HTTP client may leave an answer unread before it is
+            disconnected.
     """
 
     message_bytes: int = attrs.field(default=16 * 1024 * 1024, validator=_positive)
@@ -64,3 +70,7 @@ class Limits:
     header_seconds: float = attrs.field(default=5.0, validator=_positive)
     heartbeat_seconds: float = attrs.field(default=20.0, validator=_positive)
     stderr_bytes: int = attrs.field(default=64 * 1024, validator=_positive)
+    header_bytes: int = attrs.field(default=64 * 1024, validator=_positive)
+    header_seconds: float = attrs.field(default=5.0, validator=_positive)
+    body_seconds: float = attrs.field(default=60.0, validator=_positive)
+    send_seconds: float = attrs.field(default=60.0, validator=_positive)

@@ -60,6 +60,7 @@ NURSERIES = {
     "client._listening.Listening.by_session": "the watch on the connection",
     "runtime._streams.drain": "the generator of a streaming tool",
     "http._websocket._open_channel": "the reader and the one writer",
+    "http._hosting.host": "connections, and the watch that ends their sends",
 }
 
 #: Where exceptions of handlers and connections end. Elsewhere they are let through.
@@ -67,6 +68,8 @@ BOUNDARIES = {
     "runtime._boundary.contained": "one request",
     "server._session.Session._hear": "one notification of an extension",
     "server._accepting._serve_connection": "one connection over a socket",
+    "http._guard.GuardedConnection.run": "one connection of an HTTP client",
+    "http._guard._run_app": "the ASGI application, for one request",
 }
 
 #: Modules that know how the wire spells things.
@@ -262,9 +265,9 @@ PACKAGES = {
     "transports": {"attrs", "trio", "trio_websocket", "wsproto"},
     "runtime": {"attrs", "trio", "msgspec", "cryptography", "docstring_parser", "jsonschema_rs"},
     "server": {"attrs", "trio", "msgspec", "typing_extensions"},
-    "http": {"trio"},
     "client": {"attrs", "trio", "msgspec"},
     "cli": {"attrs", "trio"},
+    "http": {"trio", "hypercorn"},
     "testing": {"attrs", "trio", "pytest"},
     "": set(),
     "__main__": set(),
