@@ -74,7 +74,7 @@ BOUNDARIES = {
 
 #: Modules that know how the wire spells things.
 SPELLING = re.compile(
-    r"protocol\.(_codec|_names|_converters|_degrade|_strict|_shapes|_revisions|_http\w*)"
+    r"protocol\.(_codec|_names|_converters|_degrade|_strict|_shapes|_revisions|http\._\w+)"
 )
 
 MOST_LINES = 500

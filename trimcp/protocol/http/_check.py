@@ -1,0 +1,159 @@
+"""The server's ladder: what is checked before a handler sees a request; the first rung that
+fails decides the error.
+
+Between the rungs of `check_request` and those of `check_arguments` a server asks whether the
+caller may do this at all. What a client must be able to do is known to the handler alone.
+
+Specification: 2026-07-28, Streamable HTTP, Server Validation; Overview, `_meta`; Versioning.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from msgspec import UnsetType
+
+from trimcp.errors import (
+    FORBIDDEN,
+    HEADER_MISMATCH,
+    INVALID_PARAMS,
+    INVALID_REQUEST,
+    METHOD_NOT_FOUND,
+    MISSING_CLIENT_CAPABILITY,
+    PARSE_ERROR,
+    SHUTTING_DOWN,
+    UNSUPPORTED_PROTOCOL_VERSION,
+)
+
+from .._eras import Rejected, Terms, stateless_terms
+from .._revisions import Era, find_revision
+from .._shapes import InvalidShape, read_meta, read_object
+from ._headers import METHOD, NAME, PROTOCOL_VERSION, source_of_name
+from ._values import InvalidValue, decode_value, equals
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Iterable, Mapping
+
+    from .._messages import Request
+    from .._shapes import Meta
+    from ._annotations import HeaderParam
+    from ._headers import Headers
+
+__all__ = ["check_arguments", "check_request", "is_stateless", "status_of"]
+
+_STATUSES: Final = {
+    PARSE_ERROR: 400,
+    INVALID_REQUEST: 400,
+    INVALID_PARAMS: 400,
+    HEADER_MISMATCH: 400,
+    MISSING_CLIENT_CAPABILITY: 400,
+    UNSUPPORTED_PROTOCOL_VERSION: 400,
+    FORBIDDEN: 403,
+    METHOD_NOT_FOUND: 404,
+    SHUTTING_DOWN: 503,
+}
+
+
+def status_of(code: int) -> int:
+    """The HTTP status of an error answer, as long as no stream has begun (stateless era).
+
+    An error that HTTP has no word for is an answer like any other: 200.
+    """
+    return _STATUSES.get(code, 200)
+
+
+def is_stateless(headers: Headers, request: Request) -> bool:
+    """Whether a request is one of the stateless era, or means to be.
+
+    It is if it brings terms of its own in `_meta`, or says so in its version header.
+    """
+    revision = find_revision(headers.get(PROTOCOL_VERSION, ""))
+    if revision is not None and revision.era is Era.STATELESS:
+        return True
+    try:
+        return read_meta(request.params).is_stateless
+    except InvalidShape:
+        return revision is None and PROTOCOL_VERSION in headers
+
+
+def check_request(headers: Headers, request: Request, methods: Container[str]) -> Terms:
+    """Everything about a request that can be said without looking at a tool.
+
+    Args:
+        headers: As `fold_headers` gives them.
+        request: The body.
+        methods: The methods that the server implements.
+
+    Returns:
+        The terms that the request carries.
+
+    Raises:
+        Rejected: In this order: `_meta` is missing or malformed (-32602), a header contradicts
+            the body (-32020), the revision is not spoken (-32022), the method is unknown
+            (-32601).
+    """
+    try:
+        meta = read_meta(request.params)
+    except InvalidShape as error:
+        raise Rejected(INVALID_PARAMS, f"invalid params: {error}") from None
+    _check_presence(meta)
+    _check_headers(headers, request, meta)
+    terms = stateless_terms(meta)
+    if request.method not in methods:
+        raise Rejected(METHOD_NOT_FOUND, f"Method not found: {request.method}")
+    return terms
+
+
+def _check_presence(meta: Meta) -> None:
+    if isinstance(meta.revision, UnsetType) or isinstance(meta.capabilities, UnsetType):
+        stateless_terms(meta)  # says which of the two is missing
+    elif not bytes(meta.capabilities).startswith(b"{"):
+        raise Rejected(INVALID_PARAMS, "_meta is malformed: the capabilities are no object")
+
+
+def _check_headers(headers: Headers, request: Request, meta: Meta) -> None:
+    _compare(headers, PROTOCOL_VERSION, meta.revision)
+    _compare(headers, METHOD, request.method)
+    source = source_of_name(request.method)
+    if source is None:
+        return
+    name = read_object(request.params).get(source)
+    if isinstance(name, str):
+        _compare(headers, NAME, name, encoded=True)
+    elif NAME in headers:
+        raise Rejected(HEADER_MISMATCH, f"Header mismatch: {NAME}: the body has no {source}")
+
+
+def check_arguments(
+    headers: Headers, arguments: Mapping[str, Any], params: Iterable[HeaderParam]
+) -> None:
+    """The headers that repeat arguments of a call.
+
+    Args:
+        headers: As `fold_headers` gives them.
+        arguments: The call's arguments.
+        params: The tool's mirrored parameters.
+
+    Raises:
+        Rejected: One is missing, malformed, or says something else (-32020).
+    """
+    for param in params:
+        name = param.header.lower()
+        value = param.find(arguments)
+        if isinstance(value, str | bool | int | float):
+            _compare(headers, name, value, encoded=True)
+        elif name in headers:
+            raise Rejected(HEADER_MISMATCH, f"Header mismatch: {name}: no such value in the body")
+
+
+def _compare(headers: Headers, name: str, expected: Any, *, encoded: bool = False) -> None:
+    value = headers.get(name)
+    if value is None:
+        raise Rejected(HEADER_MISMATCH, f"Header mismatch: {name} is missing")
+    try:
+        text = decode_value(value) if encoded else value
+    except InvalidValue as error:
+        raise Rejected(HEADER_MISMATCH, f"Header mismatch: {name}: {error}") from None
+    if not equals(text, expected):
+        # What stood there is not repeated: it may be long, and it may be secret.
+        raise Rejected(HEADER_MISMATCH, f"Header mismatch: {name} does not match the body")

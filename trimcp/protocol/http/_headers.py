@@ -1,0 +1,112 @@
+"""The headers that repeat what stands in the body, so that nobody on the way must parse it.
+
+Specification: 2026-07-28, Streamable HTTP, Request Metadata.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from ._values import InvalidValue, encode_value, text_of
+
+if TYPE_CHECKING:
+    from ._annotations import HeaderParam
+
+__all__ = [
+    "ACCEPT_BOTH",
+    "EVENT_STREAM",
+    "JSON",
+    "LAST_EVENT_ID",
+    "METHOD",
+    "NAME",
+    "PROTOCOL_VERSION",
+    "SESSION_ID",
+    "Headers",
+    "argument_headers",
+    "fold_headers",
+    "media_type",
+    "mirror_headers",
+    "source_of_name",
+]
+
+#: Headers by their names in lower case.
+Headers: TypeAlias = Mapping[str, str]
+
+PROTOCOL_VERSION: Final = "mcp-protocol-version"
+METHOD: Final = "mcp-method"
+NAME: Final = "mcp-name"
+SESSION_ID: Final = "mcp-session-id"
+LAST_EVENT_ID: Final = "last-event-id"
+
+JSON: Final = "application/json"
+EVENT_STREAM: Final = "text/event-stream"
+ACCEPT_BOTH: Final = f"{JSON}, {EVENT_STREAM}"
+
+#: The member of `params` that `Mcp-Name` repeats.
+_NAMED_BY: Final = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
+
+
+def fold_headers(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Headers as they came: names in lower case, no white space around the values.
+
+    A header that comes twice is joined with a comma, as HTTP says, so what must be equal to
+    something in the body is not.
+    """
+    folded: dict[str, str] = {}
+    for raw_name, raw_value in pairs:
+        name = raw_name.decode("latin-1").lower()
+        value = raw_value.decode("latin-1").strip(" \t")
+        folded[name] = f"{folded[name]}, {value}" if name in folded else value
+    return folded
+
+
+def media_type(value: str) -> str:
+    """The media type of a `Content-Type`, without its parameters."""
+    return value.partition(";")[0].strip(" \t").lower()
+
+
+def source_of_name(method: str) -> str | None:
+    """The member of `params` that `Mcp-Name` repeats; None where there is no such header."""
+    return _NAMED_BY.get(method)
+
+
+def mirror_headers(revision: str, method: str, params: Mapping[str, Any] | None) -> dict[str, str]:
+    """The standard headers of a request.
+
+    Args:
+        revision: The name of the revision that the request is written in.
+        method: Its method.
+        params: Its params in wire form.
+
+    Raises:
+        InvalidValue: What `Mcp-Name` would repeat is no Unicode.
+    """
+    headers = {PROTOCOL_VERSION: revision, METHOD: method}
+    source = source_of_name(method)
+    name = None if source is None or params is None else params.get(source)
+    if isinstance(name, str):
+        headers[NAME] = encode_value(name)
+    return headers
+
+
+def argument_headers(params: Iterable[HeaderParam], arguments: Mapping[str, Any]) -> dict[str, str]:
+    """The `Mcp-Param-…` headers of a call.
+
+    Args:
+        params: The tool's mirrored parameters.
+        arguments: The call's arguments.
+
+    Raises:
+        InvalidValue: An argument cannot be mirrored faithfully; the message names it.
+    """
+    headers: dict[str, str] = {}
+    for param in params:
+        try:
+            text = text_of(param.find(arguments))
+            if text is not None:
+                headers[param.header] = encode_value(text)
+        except InvalidValue as error:
+            where = ".".join(param.path)
+            raise InvalidValue(f"argument {where!r} cannot be mirrored: {error}") from None
+    return headers
