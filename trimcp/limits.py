@@ -52,6 +52,8 @@ class Limits:
         header_seconds: How long the head of an HTTP request, or the next one on an open
             connection, may take; also the TLS handshake. The connection is closed then.
         body_seconds: How long the body of an HTTP request may take (408).
+        http_requests: HTTP requests served at once by one server, open streams included;
+            further ones get 503.
         send_seconds: How long an HTTP client may leave an answer unread before it is
             disconnected.
     """
@@ -73,4 +75,5 @@ class Limits:
     header_bytes: int = attrs.field(default=64 * 1024, validator=_positive)
     header_seconds: float = attrs.field(default=5.0, validator=_positive)
     body_seconds: float = attrs.field(default=60.0, validator=_positive)
+    http_requests: int = attrs.field(default=10_000, validator=_positive)
     send_seconds: float = attrs.field(default=60.0, validator=_positive)

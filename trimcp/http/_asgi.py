@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
-__all__ = ["ASGIApp", "Receive", "Scope", "Send"]
+import trio
+
+__all__ = ["ENDINGS", "ASGIApp", "Receive", "Scope", "Send"]
 
 Scope: TypeAlias = dict[str, Any]
-Event: TypeAlias = dict[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[Event]]
-Send: TypeAlias = Callable[[Event], Awaitable[None]]
+Receive: TypeAlias = Callable[[], Awaitable[dict[str, Any]]]
+Send: TypeAlias = Callable[[dict[str, Any]], Awaitable[None]]
 ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+#: What ends a task and is never anybody's error.
+ENDINGS: Final = (trio.Cancelled, KeyboardInterrupt, GeneratorExit)

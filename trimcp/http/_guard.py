@@ -23,6 +23,8 @@ from hypercorn.events import Closed, RawData
 from hypercorn.typing import ConnectionState
 from hypercorn.utils import parse_socket_addr
 
+from ._asgi import ENDINGS
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -38,8 +40,6 @@ logger = logging.getLogger("trimcp.http")
 #: Seconds for closing a connection in good order.
 _CLOSE_SECONDS: Final = 2.0
 
-#: What ends a task and is never anybody's error.
-_ENDINGS: Final = (trio.Cancelled, KeyboardInterrupt, GeneratorExit)
 
 #: The events that say that the client is gone.
 _FAREWELLS: Final = ("http.disconnect", "websocket.disconnect")
@@ -79,7 +79,7 @@ class GuardedConnection(hypercorn.trio.tcp_server.TCPServer):
                     await self._serve(alpn)
             finally:
                 await self._close()
-        except* _ENDINGS:
+        except* ENDINGS:
             raise
         except* (OSError, trio.BrokenResourceError, trio.ClosedResourceError) as lost:
             logger.debug("a connection was lost", exc_info=lost)
@@ -222,7 +222,7 @@ async def _run_app(app: Any, scope: Any, receive: Any, send: Any) -> None:
     """Run the application for one request; its failure is that request's."""
     try:
         await app(scope, receive, send, trio.to_thread.run_sync, trio.from_thread.run)
-    except* _ENDINGS:
+    except* ENDINGS:
         raise
     except* ClientGone:
         logger.debug("the client went away before its answer was sent")

@@ -40,6 +40,17 @@ from ._events import (
     SubscriptionReceived,
 )
 from ._exchange import Call, Exchange, TooLarge
+from ._messages import (
+    Answer,
+    Batch,
+    Failure,
+    Malformed,
+    Message,
+    Notification,
+    Request,
+    decode,
+    encode_failure,
+)
 from ._revisions import (
     HANDSHAKE_REVISIONS,
     LATEST,
@@ -57,6 +68,7 @@ from ._shapes import (
     read_call,
     read_object,
     read_retry,
+    read_traceparent,
     subject_of,
 )
 
@@ -74,7 +86,9 @@ __all__ = [
     "RESULT_TYPE",
     "REVISIONS",
     "STATELESS_REVISIONS",
+    "Answer",
     "AnswerUnusable",
+    "Batch",
     "Call",
     "Callers",
     "Change",
@@ -84,15 +98,20 @@ __all__ = [
     "Event",
     "Exchange",
     "ExchangeCancelled",
+    "Failure",
     "FailureReceived",
     "Ignored",
     "InvalidShape",
+    "Malformed",
+    "Message",
+    "Notification",
     "NotificationReceived",
     "Progress",
     "ProgressReceived",
     "PromptsListChanged",
     "Rejected",
     "Reply",
+    "Request",
     "RequestReceived",
     "ResourceUpdated",
     "ResourcesListChanged",
@@ -107,6 +126,8 @@ __all__ = [
     "callers_of",
     "change_of",
     "codec_for",
+    "decode",
+    "encode_failure",
     "filter_of",
     "find_revision",
     "kinds_of",
@@ -115,5 +136,6 @@ __all__ = [
     "read_call",
     "read_object",
     "read_retry",
+    "read_traceparent",
     "subject_of",
 ]

@@ -110,6 +110,10 @@ class Connection:
             return self._on_batch(message)
         return self._on_message(message, None)
 
+    def take(self, message: Message) -> list[Event]:
+        """Take one message that has been decoded already, and say what it means."""
+        return self._on_message(message, None)
+
     def receive_oversized(self, head: bytes, flaw: str) -> list[Event]:
         """A message was too long and has been skipped.
 

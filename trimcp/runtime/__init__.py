@@ -18,6 +18,7 @@ from ._functions import (
     convert,
     to_json,
 )
+from ._http import HttpRequest
 from ._hub import Hub, Subscriber
 from ._input_required import InputRequired
 from ._nonces import MemoryNonceStore, NonceStore
@@ -39,6 +40,7 @@ __all__ = [
     "Handlers",
     "Header",
     "Home",
+    "HttpRequest",
     "Hub",
     "InputRequired",
     "InvalidSchema",

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from trimcp.protocol import Event, Exchange, Terms
 
     from ._frame import Home
+    from ._http import HttpRequest
 
 __all__ = ["Handlers", "Peer"]
 
@@ -87,6 +88,7 @@ class Peer:
         parked: Handlers whose tasks live here and wait for the client's next round.
         home: Where handlers that may ask live; here, unless somebody says otherwise.
         at_drain: Called once no new requests are taken: ends what would otherwise never end.
+        http: The HTTP request that opened it, if one did.
         explain_loss: Makes the error for calls whose answer can no longer come.
         data: Room for the role.
     """
@@ -106,6 +108,7 @@ class Peer:
         self.parked: set[Frame] = set()
         self.home: Home = self
         self.at_drain: set[Callable[[], None]] = set()
+        self.http: HttpRequest | None = None
         self.explain_loss: Callable[[str], ConnectionLost] = ConnectionLost
         self._handlers = handlers
         self._limits = limits
@@ -264,9 +267,9 @@ class Peer:
             self.send_nowait(exchange.fail(LIMIT_EXCEEDED, f"more than {limit} requests in flight"))
             return
         frame = exchange.owner = Frame(self, exchange)
-        self._tasks.start_soon(self._answer, frame)
+        self._tasks.start_soon(self.answer, frame)
 
-    async def _answer(self, frame: Frame) -> None:
+    async def answer(self, frame: Frame) -> None:
         """Run the handler and send its outcome. Nothing but Cancelled leaves here."""
         try:
             outcome = await contained(frame, self._handlers.handle)

@@ -18,7 +18,7 @@ import logging
 import signal
 import threading
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import trio
 
@@ -52,6 +52,13 @@ logger = logging.getLogger("trimcp.server")
 _AFTER_DRAIN: Final = 0.25
 
 
+class Guest(Protocol):
+    """Somebody who is served and must be let go at shutdown."""
+
+    def drain(self, deadline: float) -> None:
+        """Finish what is in flight until the deadline, then end."""
+
+
 class Application:
     """A server while it serves.
 
@@ -65,7 +72,10 @@ class Application:
         hub: Who hears of changes.
         notifier: Takes changes from wherever they happen.
         threads: The worker threads of synchronous tools.
-        peers: The connections being served.
+        peers: The connections being served, with the grace of each.
+        guests: The HTTP requests being served, with the grace of each.
+        parked: Handlers that live here and wait for their client's next request.
+        rooms: What the doors keep while it is open.
     """
 
     def __init__(self, server: Server[Any], *, explicit: bool) -> None:
@@ -77,7 +87,11 @@ class Application:
         self.hub = Hub(server.limits)
         self.notifier = Notifier(server.bus)
         self.peers: dict[Peer, float] = {}
+        self.guests: dict[Guest, float] = {}
+        self.parked: set[Frame] = set()
+        self.rooms: dict[object, Any] = {}
         self.is_closing = False
+        self._nursery: trio.Nursery | None = None
         self._accepting: set[trio.CancelScope] = set()
         self._body = trio.CancelScope()
 
@@ -95,6 +109,7 @@ class Application:
                     for startup in self.server.startup_hooks:
                         await _call(startup, self.value)
                     async with trio.open_nursery() as nursery:
+                        self._nursery = nursery
                         await self._start_tasks(nursery, signals)
                         with self._body:
                             yield self
@@ -169,10 +184,12 @@ class Application:
         now = trio.current_time()
         for scope in self._accepting:
             scope.cancel(reason="the server is shutting down")
+        for frame in list(self.parked):
+            frame.cancel("the server is shutting down")
         last = now
-        for peer, own_grace in self.peers.items():
+        for guest, own_grace in [*self.peers.items(), *self.guests.items()]:
             deadline = now + (own_grace if grace is None else grace)
-            peer.drain(deadline)
+            guest.drain(deadline)
             last = max(last, deadline)
         self._body.deadline = last + _AFTER_DRAIN
 
@@ -189,6 +206,27 @@ class Application:
                 yield scope
             finally:
                 self._accepting.discard(scope)
+
+    def start_soon(self, function: Callable[..., Awaitable[Any]], *args: Any) -> None:
+        """Start a task that lives as long as the application, unless it is over already."""
+        if self._nursery is not None and not self.is_closing:
+            self._nursery.start_soon(function, *args)
+
+    @contextmanager
+    def attending(self, guest: Guest, grace: float) -> Iterator[None]:
+        """Serve somebody who is no connection: at shutdown they get their grace.
+
+        Raises:
+            NotServing: The application is closing.
+        """
+        if self.is_closing:
+            raise NotServing("the server is shutting down")
+        own = self.server.shutdown_grace
+        self.guests[guest] = grace if own is None else own
+        try:
+            yield
+        finally:
+            del self.guests[guest]
 
     async def serve(self, channel: MessageChannel, *, grace: float) -> None:
         """Serve one connection to its end.
@@ -228,6 +266,7 @@ class Application:
         return Statistics(
             connections=len(self.peers),
             in_flight=sum(peer.connection.open_exchanges for peer in self.peers),
+            http_requests=len(self.guests),
             outbox_bytes=sum(peer.channel.outbox.waiting_bytes for peer in self.peers),
             parked=self.parking.waiting,
             subscribers=len(self.hub),

@@ -14,6 +14,7 @@ class Statistics:
     Attributes:
         connections: Connections being served.
         in_flight: Requests without an answer, over all connections.
+        http_requests: HTTP requests being served, open streams included.
         outbox_bytes: Bytes that wait for peers to read them, over all connections.
         parked: Handlers that wait for the client's answer to a question.
         subscribers: Subscriptions of clients, and handshake sessions, that hear of changes.
@@ -26,6 +27,7 @@ class Statistics:
 
     connections: int = 0
     in_flight: int = 0
+    http_requests: int = 0
     outbox_bytes: int = 0
     parked: int = 0
     subscribers: int = 0

@@ -1,0 +1,124 @@
+"""One POST, one exchange: the stateless era of Streamable HTTP.
+
+Specification: 2026-07-28, Streamable HTTP.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from trimcp.protocol import Connection, Rejected, Reply, RequestReceived, Role, encode_failure
+from trimcp.protocol.http import check_request, encode_event, status_of
+from trimcp.runtime import Frame, Peer
+from trimcp.transports import MessageChannel, Outbox
+
+if TYPE_CHECKING:
+    from trimcp.protocol import Exchange, Request
+
+    from ._visits import Visit
+
+__all__ = ["answer_request"]
+
+
+def _no_channel() -> MessageChannel:
+    """Stands where a connection has its channel: nothing comes, nothing is queued."""
+    feed, incoming = trio.open_memory_channel[list[bytes]](0)
+    feed.close()
+    return MessageChannel(incoming, Outbox(1), "HTTP client")  # type: ignore[arg-type]
+
+
+_NO_CHANNEL: Final = _no_channel()
+
+
+class _AnyMethod:
+    """Whether a method exists is known to the handlers."""
+
+    def __contains__(self, method: object) -> bool:
+        return True
+
+
+_ANY_METHOD: Final = _AnyMethod()
+
+
+async def answer_request(visit: Visit, request: Request, *, keepalive: float) -> None:
+    """Answer one request, with a JSON object or a stream of events that ends with the answer.
+
+    The stream opens with the first message that is not the answer. When the client goes away,
+    the handler is cancelled.
+
+    Args:
+        visit: The POST.
+        request: Its body.
+        keepalive: Seconds of silence after which a comment is sent.
+    """
+    application = visit.application
+    try:
+        check_request(visit.headers, request, _ANY_METHOD)
+    except Rejected as error:
+        await _refuse(visit, request, error)
+        return
+    connection = Connection(Role.SERVER, application.server.identity, visit.limits)
+    for event in connection.take(request):
+        if isinstance(event, RequestReceived):
+            await RequestPeer(visit, connection).answer_one(event.exchange, keepalive)
+        elif isinstance(event, Reply):
+            await visit.response.json(400, event.data)
+
+
+async def _refuse(visit: Visit, request: Request, error: Rejected) -> None:
+    body = encode_failure(request.id, error.code, error.message, error.data, omit_id=True)
+    await visit.response.json(status_of(error.code), body)
+
+
+class RequestPeer(Peer):
+    """The client of one POST.
+
+    What a handler sends goes out in the handler's own task, so that the client's pace is the
+    handler's.
+
+    Args:
+        visit: The POST.
+        connection: Knows its one exchange.
+    """
+
+    def __init__(self, visit: Visit, connection: Connection) -> None:
+        super().__init__(connection, _NO_CHANNEL, visit.application, visit.limits)
+        self.home = visit.application
+        self.http = visit.http
+        self._visit = visit
+        self._exchange: Exchange | None = None
+
+    async def answer_one(self, exchange: Exchange, keepalive: float) -> None:
+        """Run the handler of the exchange until it has answered or the client is gone."""
+        self._exchange = exchange
+        frame = exchange.owner = Frame(self, exchange)
+        frame.scope.deadline = self._visit.deadline
+        self._visit.scope = frame.scope
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._watch, frame, keepalive)
+            await self.answer(frame)
+            nursery.cancel_scope.cancel(reason="answered")
+
+    async def _watch(self, frame: Frame, keepalive: float) -> None:
+        await self._visit.wait_gone(keepalive)
+        # Nothing more may be sent for it, whatever the handler does while it is cleaning up.
+        frame.exchange.drop()
+        frame.cancel("the client went away")
+
+    async def send(self, data: bytes | None) -> None:
+        if data:
+            await self._visit.response.event(data)
+        else:
+            await trio.lowlevel.checkpoint()
+
+    async def finish(self, data: bytes | None) -> None:
+        response = self._visit.response
+        if data is None:
+            return
+        if response.is_stream:
+            await response.write(encode_event(data), more=False)
+        else:
+            failure = None if self._exchange is None else self._exchange.failure
+            await response.json(200 if failure is None else status_of(failure), data)

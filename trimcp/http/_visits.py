@@ -1,0 +1,152 @@
+"""One HTTP request while it is served."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+import trio
+
+from trimcp.protocol.http import JSON, Headers, media_type
+
+from ._refusals import Refused
+
+if TYPE_CHECKING:
+    from trimcp.limits import Limits
+    from trimcp.runtime import HttpRequest
+    from trimcp.server import Application
+
+    from ._asgi import Receive
+    from ._responses import Response
+
+__all__ = ["Visit", "check_accept", "check_content"]
+
+#: Seconds and bytes for which the rest of a refused body is read, so that its sender gets to see
+#: the answer before the connection is closed.
+_LINGER_SECONDS = 2.0
+_LINGER_BYTES = 4 * 1024 * 1024
+
+
+class Visit:
+    """A client's HTTP request.
+
+    Args:
+        application: The application that serves it.
+        http: The request without its body.
+        receive: The ASGI callable.
+        response: The answer.
+
+    Attributes:
+        draining: Set at shutdown, when streams without an end should end.
+        deadline: When whatever still runs for it should be cancelled.
+    """
+
+    def __init__(
+        self, application: Application, http: HttpRequest, receive: Receive, response: Response
+    ) -> None:
+        self.application = application
+        self.http = http
+        self.response = response
+        self.draining = trio.Event()
+        self.deadline = math.inf
+        self.scope: trio.CancelScope | None = None
+        self._receive = receive
+
+    @property
+    def method(self) -> str:
+        """The HTTP method."""
+        method: str = self.http.scope["method"]
+        return method
+
+    @property
+    def headers(self) -> Headers:
+        """The request's headers."""
+        return self.http.headers
+
+    @property
+    def limits(self) -> Limits:
+        """The server's bounds."""
+        return self.application.server.limits
+
+    def drain(self, deadline: float) -> None:
+        """The server is shutting down."""
+        self.deadline = deadline
+        if self.scope is not None:
+            self.scope.deadline = min(self.scope.deadline, deadline)
+        self.draining.set()
+
+    async def body(self) -> bytes:
+        """The whole body.
+
+        Raises:
+            Refused: It is longer than `Limits.message_bytes` (413), or takes longer than
+                `Limits.body_seconds` (408).
+            ConnectionError: The client went away before it was complete.
+        """
+        limit = self.limits.message_bytes
+        if self._declared_size() > limit:
+            raise Refused(413, f"the body is longer than {limit} bytes")
+        pieces: list[bytes] = []
+        size = 0
+        with trio.move_on_after(self.limits.body_seconds):
+            while True:
+                event = await self._receive()
+                if event["type"] == "http.disconnect":
+                    raise ConnectionResetError("the client went away")
+                piece = event.get("body", b"")
+                size += len(piece)
+                if size > limit:
+                    raise Refused(413, f"the body is longer than {limit} bytes")
+                pieces.append(piece)
+                if not event.get("more_body", False):
+                    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        raise Refused(408, f"the body took longer than {self.limits.body_seconds:g} s")
+
+    def _declared_size(self) -> int:
+        size = self.headers.get("content-length", "0")
+        return int(size) if size.isascii() and size.isdigit() else 0
+
+    async def linger(self) -> None:
+        """Read and forget what is still coming of a refused body, within bounds."""
+        size = 0
+        with trio.move_on_after(_LINGER_SECONDS):
+            while size < _LINGER_BYTES:
+                event = await self._receive()
+                size += len(event.get("body", b""))
+                if event["type"] == "http.disconnect" or not event.get("more_body", False):
+                    return
+
+    async def wait_gone(self, keepalive: float = math.inf) -> None:
+        """Wait until the client is gone; meanwhile send it signs of life.
+
+        Args:
+            keepalive: Seconds of silence after which a comment is sent, which opens the stream.
+        """
+        while True:
+            event: dict[str, Any] | None = None
+            with trio.move_on_after(keepalive):
+                event = await self._receive()
+            if event is None:
+                await self.response.comment()
+            elif event["type"] == "http.disconnect":
+                return
+
+
+def check_content(headers: Headers) -> None:
+    """The body must be plain JSON. Raises Refused (415)."""
+    if media_type(headers.get("content-type", "")) != JSON:
+        raise Refused(415, f"the Content-Type must be {JSON}", headers={"accept": JSON})
+    if headers.get("content-encoding", "identity").lower() != "identity":
+        plain = {"accept-encoding": "identity"}
+        raise Refused(415, "the body must not be compressed", headers=plain)
+
+
+def check_accept(headers: Headers, *wanted: str) -> None:
+    """The client must take each of these media types. Raises Refused (406)."""
+    accept = headers.get("accept")
+    if accept is None:
+        return
+    ranges = {media_type(each) for each in accept.split(",")}
+    for each in wanted:
+        if not ranges & {each, f"{each.partition('/')[0]}/*", "*/*"}:
+            raise Refused(406, f"the client must accept {' and '.join(wanted)}")

@@ -1,0 +1,144 @@
+"""The doors that HTTP comes through. What is behind them is loaded when one is opened."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, TypedDict, cast
+
+import trio
+
+if TYPE_CHECKING:
+    import os
+    import ssl
+    from collections.abc import AsyncIterator, Sequence
+    from contextlib import AbstractAsyncContextManager
+
+    from typing_extensions import Unpack
+
+    from ._application import Application
+    from ._server import Server
+
+__all__ = ["HttpDoors", "HttpOptions"]
+
+
+class HttpOptions(TypedDict, total=False):
+    """Options of the ASGI applications and of `serve_http`.
+
+    Attributes:
+        allowed_hosts: The names that clients may call the server by, each for one port
+            (`"api.example.com:8443"`) or for all; `"*.example.com"` for all names below, `"*"` for
+            any. By default those of this machine: `localhost`, `127.0.0.1` and `[::1]`. Others get
+            403, so that no web page can reach the server through a DNS name of its own.
+        allowed_origins: Origins of web pages, such as `"https://app.example.com"`, that may call
+            the server from a browser and read its answers (CORS); `"*"` for any. By default only
+            the server's own; others get 403.
+        keepalive: Seconds of silence after which an open answer gets a comment, so that no
+            proxy takes it for dead; 15 by default.
+    """
+
+    allowed_hosts: Sequence[str]
+    allowed_origins: Sequence[str]
+    keepalive: float
+
+
+class HttpDoors:
+    """The ASGI applications of a `Server`, and serving them."""
+
+    if TYPE_CHECKING:
+
+        def application(self, *, signals: bool = True) -> AbstractAsyncContextManager[Any]: ...
+
+        def joined(self, *, signals: bool = True) -> AbstractAsyncContextManager[Application]: ...
+
+    @property
+    def _itself(self) -> Server[Any]:
+        return cast("Server[Any]", self)
+
+    # -- ASGI -----------------------------------------------------------------------------
+
+    def http_app(self, path: str = "/mcp", **options: Unpack[HttpOptions]) -> Any:
+        """An ASGI application that speaks Streamable HTTP of every revision at one path.
+
+        It needs a server that runs on Trio, such as `hypercorn -k trio module:app`, and opens
+        the server's application in the lifespan events. Where there are none, enter
+        `asgi_lifespan` or `application()` around it: until then every request gets 503.
+        `/healthz` and custom routes are part of it.
+
+        Args:
+            path: The MCP endpoint.
+            options: See `HttpOptions`.
+
+        Raises:
+            ValueError: The path does not begin with a slash, or an option is out of range.
+
+        Specification: Streamable HTTP.
+        """
+        from trimcp.http import make_http_app
+
+        return make_http_app(self._itself, path, options)
+
+    @asynccontextmanager
+    async def asgi_lifespan(self, app: Any = None) -> AsyncIterator[None]:
+        """Keep the application open: the `lifespan` of a framework that mounts an app of ours.
+
+        Args:
+            app: The framework's application; not used.
+        """
+        async with self.application(signals=False):
+            yield
+
+    async def serve_http(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 8000,
+        *,
+        unix_path: str | os.PathLike[str] | None = None,
+        app: Any = None,
+        certfile: str | os.PathLike[str] | None = None,
+        keyfile: str | os.PathLike[str] | None = None,
+        tls: ssl.SSLContext | None = None,
+        http2: bool = True,
+        task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
+        **options: Unpack[HttpOptions],
+    ) -> None:
+        """Serve HTTP with hypercorn until cancelled or shut down.
+
+        At shutdown no more connections are accepted, open subscriptions end with their result,
+        and requests in flight get `shutdown_grace` (5 seconds by default).
+
+        Args:
+            host: Where to listen. There is no authentication unless you add it: keep to a
+                loopback address, or stay behind a proxy that checks who calls.
+            port: 0 lets the system choose.
+            unix_path: Listen on a Unix socket instead; only this user may connect.
+            app: The ASGI application to serve, by default `http_app(**options)`. One of a
+                framework with ours mounted in it works too; it gets no lifespan events.
+            certfile: A certificate chain in PEM, for TLS.
+            keyfile: Its private key, where that is in another file.
+            tls: The whole configuration of TLS, instead of a certificate.
+            http2: Whether HTTP/2 is offered over TLS.
+            task_status: `nursery.start` returns the URLs listened on.
+            options: See `HttpOptions`.
+
+        Raises:
+            OSError: The address cannot be bound.
+            ValueError: An option is out of range, or given beside one that excludes it.
+
+        Specification: Streamable HTTP.
+        """
+        from trimcp.http import Hosting, make_http_app, serve
+
+        if app is not None and options:
+            raise ValueError("options belong to the application that is given")
+        hosting = Hosting(
+            host=host,
+            port=port,
+            unix_path=unix_path,
+            certfile=certfile,
+            keyfile=keyfile,
+            tls=tls,
+            http2=http2,
+        )
+        chosen = make_http_app(self._itself, "/mcp", options) if app is None else app
+        async with self.joined() as application:
+            await serve(application, chosen, hosting, task_status=task_status)
