@@ -54,6 +54,11 @@ class Limits:
         body_seconds: How long the body of an HTTP request may take (408).
         http_requests: HTTP requests served at once by one server, open streams included;
             further ones get 503.
+        http_sessions: Sessions of the handshake era over HTTP. Over it, the one that has been
+            idle longest ends; if none is idle, new ones get 503.
+        session_seconds: How long such a session may be idle.
+        replay_bytes: Bytes of events that such a session keeps for a client that resumes a
+            stream; at least one event is kept.
         send_seconds: How long an HTTP client may leave an answer unread before it is
             disconnected.
     """
@@ -76,4 +81,7 @@ class Limits:
     header_seconds: float = attrs.field(default=5.0, validator=_positive)
     body_seconds: float = attrs.field(default=60.0, validator=_positive)
     http_requests: int = attrs.field(default=10_000, validator=_positive)
+    http_sessions: int = attrs.field(default=1000, validator=_positive)
+    session_seconds: float = attrs.field(default=1800.0, validator=_positive)
+    replay_bytes: int = attrs.field(default=256 * 1024, validator=_positive)
     send_seconds: float = attrs.field(default=60.0, validator=_positive)

@@ -98,6 +98,7 @@ class Opened:
         self._parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=1 << 20)
         self._decoder = SSEDecoder(1 << 24)
         self._events: list[ServerSentEvent] = []
+        self._last_id = ""
         self.raw = b""
 
     async def send(self, method: str, path: str, headers: dict[str, str], body: bytes) -> None:
@@ -140,7 +141,9 @@ class Opened:
                 raise EOFError
             self.raw += bytes(event.data)
             self._events = self._decoder.feed(bytes(event.data))
-        return self._events.pop(0)
+        event = self._events.pop(0)
+        self._last_id = event.id
+        return event
 
     async def comment(self) -> None:
         """Wait for the next piece of the stream, which is a comment."""
@@ -154,8 +157,8 @@ class Opened:
 
     @property
     def last_id(self) -> str:
-        """Where the stream could be resumed."""
-        return self._decoder.last_id
+        """Where the stream could be resumed after the events that were taken."""
+        return self._last_id if self._events else self._decoder.last_id
 
     @property
     def retry(self) -> int | None:

@@ -9,7 +9,9 @@ import attrs
 from ._protection import LOOPBACK, Protection
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+
+    from trimcp.runtime import EventStore
 
 __all__ = ["Settings"]
 
@@ -25,6 +27,7 @@ class Settings:
 
     allowed_hosts: Sequence[str] = LOOPBACK
     allowed_origins: Sequence[str] = ()
+    event_store: Callable[[str], EventStore] | None = None
     keepalive: float = attrs.field(default=15.0, validator=_positive)
 
     @property

@@ -87,6 +87,7 @@ class RequestPeer(Peer):
         super().__init__(connection, _NO_CHANNEL, visit.application, visit.limits)
         self.home = visit.application
         self.http = visit.http
+        self.at_drain = visit.at_drain
         self._visit = visit
         self._exchange: Exchange | None = None
 

@@ -7,15 +7,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trimcp.protocol import Era, Malformed, Request, decode, encode_failure, find_revision
+from trimcp.protocol import (
+    Era,
+    Malformed,
+    Notification,
+    Request,
+    decode,
+    encode_failure,
+    find_revision,
+)
 from trimcp.protocol.http import (
     EVENT_STREAM,
     JSON,
     PROTOCOL_VERSION,
-    SESSION_ID,
     is_stateless,
 )
 
+from ._handshake import delete_session, open_stream, take_message
 from ._refusals import Refused
 from ._stateless import answer_request
 from ._visits import check_accept, check_content
@@ -45,31 +53,32 @@ class StreamableEndpoint:
         """Answer one HTTP request. Raises Refused."""
         if visit.method == "POST":
             await self._post(visit)
+        elif _says_stateless(visit):
+            raise Refused(405, "there are no sessions in this era", headers={"allow": "POST"})
         elif visit.method == "GET":
-            check_accept(visit.headers, EVENT_STREAM)
-            raise Refused(405, "no sessions yet", headers={"allow": "POST"})
+            await open_stream(visit, self._settings)
         else:
-            raise Refused(405, "no sessions yet", headers={"allow": "POST"})
+            await delete_session(visit)
 
     async def _post(self, visit: Visit) -> None:
         check_content(visit.headers)
         check_accept(visit.headers, JSON, EVENT_STREAM)
-        body = await visit.body()
-        message = decode(body, nesting=visit.limits.nesting)
+        message = decode(await visit.body(), nesting=visit.limits.nesting)
         if isinstance(message, Malformed):
             await visit.response.json(400, _malformed(message))
         elif isinstance(message, Request) and is_stateless(visit.headers, message):
             await answer_request(visit, message, keepalive=self._settings.keepalive)
         elif _says_stateless(visit):
-            await self._take_stateless(visit, message)
+            await _take_stateless(visit, message)
         else:
-            raise Refused(400, f"{SESSION_ID} is missing: begin with initialize")
+            await take_message(visit, message, self._settings)
 
-    async def _take_stateless(self, visit: Visit, message: Message | Batch) -> None:
-        """What is no request, in the era where nothing but requests means anything."""
-        if type(message).__name__ != "Notification":
-            raise Refused(400, "only a request or a notification may be posted")
-        await visit.response.whole(202)
+
+async def _take_stateless(visit: Visit, message: Message | Batch) -> None:
+    """What is no request, in the era where nothing but requests means anything."""
+    if not isinstance(message, Notification):
+        raise Refused(400, "only a request or a notification may be posted")
+    await visit.response.whole(202)
 
 
 def _says_stateless(visit: Visit) -> bool:

@@ -12,6 +12,8 @@ from trimcp.protocol.http import JSON, Headers, media_type
 from ._refusals import Refused
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from trimcp.limits import Limits
     from trimcp.runtime import HttpRequest
     from trimcp.server import Application
@@ -37,7 +39,7 @@ class Visit:
         response: The answer.
 
     Attributes:
-        draining: Set at shutdown, when streams without an end should end.
+        at_drain: Called at shutdown: ends what would otherwise never end.
         deadline: When whatever still runs for it should be cancelled.
     """
 
@@ -47,7 +49,7 @@ class Visit:
         self.application = application
         self.http = http
         self.response = response
-        self.draining = trio.Event()
+        self.at_drain: set[Callable[[], None]] = set()
         self.deadline = math.inf
         self.scope: trio.CancelScope | None = None
         self._receive = receive
@@ -73,7 +75,8 @@ class Visit:
         self.deadline = deadline
         if self.scope is not None:
             self.scope.deadline = min(self.scope.deadline, deadline)
-        self.draining.set()
+        for end in list(self.at_drain):
+            end()
 
     async def body(self) -> bytes:
         """The whole body.

@@ -105,13 +105,12 @@ class Connection:
 
     def receive(self, data: bytes) -> list[Event]:
         """Take one message (or batch) and say what it means."""
-        message = decode(data, nesting=self._limits.nesting)
+        return self.take(decode(data, nesting=self._limits.nesting))
+
+    def take(self, message: Message | Batch) -> list[Event]:
+        """Take one message (or batch) that has been decoded already, and say what it means."""
         if isinstance(message, Batch):
             return self._on_batch(message)
-        return self._on_message(message, None)
-
-    def take(self, message: Message) -> list[Event]:
-        """Take one message that has been decoded already, and say what it means."""
         return self._on_message(message, None)
 
     def receive_oversized(self, head: bytes, flaw: str) -> list[Event]:

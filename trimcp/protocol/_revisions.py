@@ -49,6 +49,8 @@ class Revision:
         parse_error_omits_id: An error response may lack an `id`; elsewhere it must be null.
         structured_any: `structuredContent` may be any JSON value and `outputSchema` any schema;
             elsewhere both are about objects.
+        polling: On HTTP, a server may close a stream that it has primed, and be asked for the
+            rest later.
         content_lists: The content of a sampling message may be a list of blocks.
         resource_not_found: The error code for an unknown resource.
         url_elicitation_required: The error code that sends the user to a URL, if there is one.
@@ -69,6 +71,7 @@ class Revision:
     batches: bool
     parse_error_omits_id: bool
     structured_any: bool
+    polling: bool
     content_lists: bool
     resource_not_found: int
     url_elicitation_required: int | None
@@ -82,6 +85,11 @@ class Revision:
     hidden: Mapping[type, frozenset[str]]
     required: Mapping[type, frozenset[str]]
     unknown_content: frozenset[type]
+
+    @property
+    def mirrors(self) -> bool:
+        """Whether HTTP headers repeat what a request says."""
+        return self.era is Era.STATELESS
 
     def __repr__(self) -> str:
         return f"<Revision {self.date}>"
@@ -283,6 +291,7 @@ def _handshake(
     server_notifications: Mapping[str, type | None] = _SERVER_NOTIFICATIONS,
     *,
     batches: bool = False,
+    polling: bool = False,
     content_lists: bool = False,
     parse_error_omits_id: bool = False,
     url_elicitation_required: int | None = None,
@@ -293,6 +302,7 @@ def _handshake(
         batches=batches,
         parse_error_omits_id=parse_error_omits_id,
         structured_any=False,
+        polling=polling,
         content_lists=content_lists,
         resource_not_found=-32002,
         url_elicitation_required=url_elicitation_required,
@@ -317,6 +327,7 @@ REVISIONS: Final[tuple[Revision, ...]] = (
         _URLS,
         [_SAMPLE, _LIST_ROOTS, _ELICIT],
         _URL_NOTIFICATIONS,
+        polling=True,
         content_lists=True,
         parse_error_omits_id=True,
         url_elicitation_required=-32042,
@@ -327,6 +338,7 @@ REVISIONS: Final[tuple[Revision, ...]] = (
         batches=False,
         parse_error_omits_id=True,
         structured_any=True,
+        polling=False,
         content_lists=True,
         resource_not_found=-32602,
         url_elicitation_required=None,

@@ -18,7 +18,7 @@ from ._functions import (
     convert,
     to_json,
 )
-from ._http import HttpRequest
+from ._http import EventStore, HttpRequest
 from ._hub import Hub, Subscriber
 from ._input_required import InputRequired
 from ._nonces import MemoryNonceStore, NonceStore
@@ -26,6 +26,7 @@ from ._parking import Job, Parking
 from ._peer import Handlers, Peer, method_not_found
 from ._schemas import InvalidSchema, SchemaChecker
 from ._seal import Seal
+from ._side import SidePeer
 from ._streams import Final, drain, in_threads
 from ._templates import InvalidTemplate, UriTemplate, compile_template
 from ._threads import ToolThreads
@@ -33,6 +34,7 @@ from ._threads import ToolThreads
 __all__ = [
     "BadArguments",
     "Bus",
+    "EventStore",
     "Failed",
     "Final",
     "Frame",
@@ -57,6 +59,7 @@ __all__ = [
     "Retried",
     "SchemaChecker",
     "Seal",
+    "SidePeer",
     "Subscriber",
     "ToolThreads",
     "UriTemplate",

@@ -1,15 +1,15 @@
-"""The HTTP request that brought something, for handlers that want to see it."""
+"""What HTTP adds: the request that brought something, and events that may be asked for again."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["HttpRequest"]
+__all__ = ["EventStore", "HttpRequest"]
 
 
 @attrs.frozen(eq=False)
@@ -26,3 +26,32 @@ class HttpRequest:
     headers: Mapping[str, str]
     scope: Mapping[str, Any]
     is_mirror: bool = False
+
+
+class EventStore(Protocol):
+    """Keeps the events of one session of the handshake era. Its methods must not block.
+
+    Specification: 2025-11-25, Streamable HTTP, Resumability and Redelivery.
+    """
+
+    def append(self, stream: str, data: bytes) -> str:
+        """Keep an event.
+
+        Args:
+            stream: The name of the stream it belongs to.
+            data: Its data; empty for an event that only marks a place.
+
+        Returns:
+            An id for it, unique in the session, of visible ASCII characters.
+        """
+
+    def after(self, id: str) -> tuple[str, list[tuple[str, bytes]]] | None:
+        """What followed an event on its stream.
+
+        Args:
+            id: The event's id, as the client says it.
+
+        Returns:
+            The stream's name, and each later event that has data, with its id. None if the event
+            is unknown, or not all that followed it is kept.
+        """

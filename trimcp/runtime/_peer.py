@@ -125,11 +125,16 @@ class Peer:
 
     # -- its life -------------------------------------------------------------------------
 
-    async def run(self) -> None:
-        """Serve the connection until the peer is gone, or it has been drained or closed."""
+    async def run(self, *, task_status: trio.TaskStatus[Peer] = trio.TASK_STATUS_IGNORED) -> None:
+        """Serve the connection until the peer is gone, or it has been drained or closed.
+
+        Args:
+            task_status: Gets this peer, once it can be asked.
+        """
         try:
             with self._life:
                 async with trio.open_nursery() as self._tasks:
+                    task_status.started(self)
                     with self._reading:
                         await self._read()
                     self._input_ended()
@@ -166,6 +171,11 @@ class Peer:
             # Nobody reads what a handler may still want to say while it is cleaning up.
             self.connection.drop()
             self._life.cancel(reason=reason)
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether new requests are refused."""
+        return self._draining
 
     def drain(self, deadline: float) -> None:
         """Refuse new requests, let those in flight finish until the deadline, then end."""

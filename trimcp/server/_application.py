@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from msgspec import Raw
 
     from trimcp.protocol import Change
-    from trimcp.runtime import Frame
+    from trimcp.runtime import Frame, HttpRequest
     from trimcp.transports import MessageChannel
 
     from ._server import Server
@@ -228,12 +228,33 @@ class Application:
         finally:
             del self.guests[guest]
 
-    async def serve(self, channel: MessageChannel, *, grace: float) -> None:
+    async def start(self, function: Callable[..., Awaitable[Any]], *args: Any) -> Any:
+        """Start a task that lives as long as the application; return what it says it started.
+
+        Raises:
+            NotServing: The application is closing.
+        """
+        if self._nursery is None or self.is_closing:
+            raise NotServing("the server is shutting down")
+        return await self._nursery.start(function, *args)
+
+    async def serve(
+        self,
+        channel: MessageChannel,
+        *,
+        grace: float,
+        id: str | None = None,
+        http: HttpRequest | None = None,
+        task_status: trio.TaskStatus[Peer] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
         """Serve one connection to its end.
 
         Args:
             channel: The way to the peer.
             grace: Seconds that its requests get at shutdown.
+            id: What names its session, if anything does.
+            http: The HTTP request that opened it, if one did.
+            task_status: Gets the peer, once its session is open.
         """
         server = self.server
         if self.is_closing:
@@ -241,9 +262,10 @@ class Application:
         connection = Connection(Role.SERVER, server.identity, server.limits)
         peer = Peer(connection, channel, self, server.limits, eof_grace=server.eof_grace)
         self.peers[peer] = grace if server.shutdown_grace is None else server.shutdown_grace
+        peer.http = http
         try:
-            async with Session[Any](self, peer).opened():
-                await peer.run()
+            async with Session[Any](self, peer, id=id).opened():
+                await peer.run(task_status=task_status)
         finally:
             del self.peers[peer]
 

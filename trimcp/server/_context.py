@@ -151,6 +151,26 @@ class Context(Asking, Generic[LifespanT, SessionT]):
             given = self.http_headers.get("traceparent")
         return given
 
+    async def close_stream(self, retry: float = 1.0) -> bool:
+        """Let the client of a long call come back later, instead of keeping its response open.
+
+        The response ends, the handler goes on, and what it says and its result are kept for
+        the client, which asks for them. Over HTTP in revision 2025-11-25 only; elsewhere nothing
+        happens.
+
+        Args:
+            retry: Seconds that the client should wait.
+
+        Returns:
+            Whether the client was told to come back.
+
+        Specification: 2025-11-25, Streamable HTTP, Sending Messages to the Server (6).
+        """
+        await trio.lowlevel.checkpoint()
+        if not self._frame.exchange.terms.revision.polling:
+            return False
+        return self._frame.peer.channel.outbox.interrupt(retry)
+
     async def report_progress(
         self, progress: float, total: float | None = None, message: str | None = None
     ) -> None:

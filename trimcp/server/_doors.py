@@ -10,10 +10,12 @@ import trio
 if TYPE_CHECKING:
     import os
     import ssl
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
     from contextlib import AbstractAsyncContextManager
 
     from typing_extensions import Unpack
+
+    from trimcp.runtime import EventStore
 
     from ._application import Application
     from ._server import Server
@@ -34,11 +36,14 @@ class HttpOptions(TypedDict, total=False):
             the server's own; others get 403.
         keepalive: Seconds of silence after which an open answer gets a comment, so that no
             proxy takes it for dead; 15 by default.
+        event_store: Makes the store that keeps the events of a session of the handshake era,
+            given its id; by default in memory, bounded by `Limits.replay_bytes`.
     """
 
     allowed_hosts: Sequence[str]
     allowed_origins: Sequence[str]
     keepalive: float
+    event_store: Callable[[str], EventStore]
 
 
 class HttpDoors:

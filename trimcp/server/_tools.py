@@ -66,7 +66,8 @@ class RegisteredTool:
             Exception: Whatever the tool raises.
         """
         http = frame.peer.http
-        if self.mirrored and http is not None and http.is_mirror:
+        revision = frame.exchange.terms.revision
+        if self.mirrored and http is not None and http.is_mirror and revision.mirrors:
             self._check_mirrored(http.headers, shape)
         work = functools.partial(self._run, application, shape)
         return await run_askable(application, frame, self, work, is_retry=shape.is_retry)
