@@ -40,7 +40,13 @@ FLOORS = {
 }
 
 #: Methods that open a door two floors up, and load it only then.
-DOORS = {"server._server.Server.websocket_app": "http"}
+DOORS = {
+    "server._server.Server.websocket_app": "http",
+    "server._doors.HttpDoors.http_app": "http",
+    "server._doors.HttpDoors.sse_app": "http",
+    "server._doors.HttpDoors.asgi_app": "http",
+    "server._doors.HttpDoors.serve_http": "http",
+}
 
 #: Who opens a nursery, and what lives in it.
 NURSERIES = {
@@ -61,6 +67,13 @@ NURSERIES = {
     "runtime._streams.drain": "the generator of a streaming tool",
     "http._websocket._open_channel": "the reader and the one writer",
     "http._hosting.host": "connections, and the watch that ends their sends",
+    "http._stateless.RequestPeer.answer_one": "the watch on the client of a POST",
+    "http._handshake._respond": "the watch on the client of a stream",
+    "http._legacy.StreamEndpoint.serve": "the one writer, and the watch on the client",
+    "http._routes.CustomEndpoint.serve": "the watch on the client of a custom route",
+    "http._serving.serve": "the watch on the supervisor",
+    "http._serving.supervise": "the supervisor",
+    "http._workers.Supervisor.run": "the watch on each worker, and the signal receiver",
 }
 
 #: Where exceptions of handlers and connections end. Elsewhere they are let through.
@@ -70,11 +83,13 @@ BOUNDARIES = {
     "server._accepting._serve_connection": "one connection over a socket",
     "http._guard.GuardedConnection.run": "one connection of an HTTP client",
     "http._guard._run_app": "the ASGI application, for one request",
+    "http._application.HttpApplication._contained": "one HTTP request",
+    "http._sessions.HttpSession.run": "one session over HTTP",
 }
 
 #: Modules that know how the wire spells things.
 SPELLING = re.compile(
-    r"protocol\.(_codec|_names|_converters|_degrade|_strict|_shapes|_revisions|http\._\w+)"
+    r"protocol\.(_codec|_names|_converters|_degrade|_strict|_shapes|_revisions|_http\w*)"
 )
 
 MOST_LINES = 500
@@ -177,7 +192,7 @@ def without_doors(module: Module) -> Module:
     """The module as it is without the imports in its doors, and those for annotations alone."""
     tree = copy.deepcopy(module.tree)
     for name, node in functions(module._replace(tree=tree)):
-        if name in DOORS and isinstance(node, ast.FunctionDef):
+        if name in DOORS and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             node.body = [each for each in node.body if not is_door(each, DOORS[name])]
         elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
             rooms = {DOORS[door] for door in DOORS if door.startswith(f"{module.name}.")}
@@ -265,9 +280,9 @@ PACKAGES = {
     "transports": {"attrs", "trio", "trio_websocket", "wsproto"},
     "runtime": {"attrs", "trio", "msgspec", "cryptography", "docstring_parser", "jsonschema_rs"},
     "server": {"attrs", "trio", "msgspec", "typing_extensions"},
+    "http": {"attrs", "trio", "hypercorn"},
     "client": {"attrs", "trio", "msgspec"},
     "cli": {"attrs", "trio"},
-    "http": {"trio", "hypercorn"},
     "testing": {"attrs", "trio", "pytest"},
     "": set(),
     "__main__": set(),

@@ -18,6 +18,7 @@ from ._visits import Visit
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from trimcp.protocol.http import Headers
     from trimcp.server import Application, Server
 
     from ._asgi import Receive, Scope, Send
@@ -65,7 +66,8 @@ class HttpApplication:
         self._server = server
         self._endpoints = dict(endpoints)
         self._websocket = dict(websocket or {})
-        self._protection = settings.protection
+        self._callers = settings.callers
+        self._readers = settings.readers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI callable."""
@@ -99,7 +101,7 @@ class HttpApplication:
                 await self._tell_health(http, response)
                 return
             application = self._entered()
-            self._protection.check(http.headers)
+            self._check_caller(http.headers)
             self._share(http, response)
             endpoint = self._find(path, scope["method"])
             if scope["method"] == "OPTIONS":
@@ -135,6 +137,13 @@ class HttpApplication:
             raise Refused(503, "too many requests at once", headers={"retry-after": "1"})
         return application
 
+    def _check_caller(self, headers: Headers) -> None:
+        """Specification: Streamable HTTP, Security & Endpoint. Raises Refused (403)."""
+        origins = [headers["origin"]] if "origin" in headers else []
+        refusal = self._callers.refusal(headers.get("host", ""), origins)
+        if refusal is not None:
+            raise Refused(403, refusal)
+
     def _find(self, path: str, method: str) -> Endpoint:
         endpoint = self._endpoints.get(path) or self._endpoints.get(path.rstrip("/"))
         if endpoint is None:
@@ -146,8 +155,10 @@ class HttpApplication:
 
     def _share(self, http: HttpRequest, response: Response) -> None:
         """Let a page of a foreign origin that was allowed read the answer."""
-        origin = self._protection.readable_by(http.headers)
-        if origin is not None:
+        origin = http.headers.get("origin")
+        if origin is None or self._readers is None:
+            return
+        if self._readers.refusal("", [origin]) is None:
             response.headers["access-control-allow-origin"] = origin
             response.headers["access-control-expose-headers"] = f"{SESSION_ID}, www-authenticate"
             response.headers["vary"] = "origin"

@@ -9,16 +9,25 @@ from ._settings import Settings
 from ._streamable import StreamableEndpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from trimcp.server import Server
 
 __all__ = ["make_http_app"]
 
 
-def make_http_app(server: Server[Any], path: str, options: Mapping[str, Any]) -> HttpApplication:
-    """See `Server.http_app`."""
-    settings = Settings(**options)
+def make_http_app(
+    server: Server[Any], path: str, options: Mapping[str, Any], listening: Sequence[str] = ()
+) -> HttpApplication:
+    """See `Server.http_app`.
+
+    Args:
+        server: The server.
+        path: The MCP endpoint.
+        options: See `HttpOptions`.
+        listening: Names that are the server's own.
+    """
+    settings = Settings(**options, listening=listening)
     return HttpApplication(server, {_checked(path): StreamableEndpoint(settings)}, settings)
 
 

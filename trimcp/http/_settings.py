@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from ._protection import LOOPBACK, Protection
+from trimcp.protocol import Callers, callers_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,12 +25,20 @@ def _positive(_: object, attribute: attrs.Attribute[float], value: float) -> Non
 class Settings:
     """See `trimcp.server.HttpOptions`, which is how users write it."""
 
-    allowed_hosts: Sequence[str] = LOOPBACK
-    allowed_origins: Sequence[str] = ()
+    allowed_hosts: Sequence[str] | None = None
+    allowed_origins: Sequence[str] | None = None
+    listening: Sequence[str] = ()
     event_store: Callable[[str], EventStore] | None = None
     keepalive: float = attrs.field(default=15.0, validator=_positive)
 
     @property
-    def protection(self) -> Protection:
-        """Whom the server answers."""
-        return Protection(self.allowed_hosts, self.allowed_origins)
+    def callers(self) -> Callers:
+        """Whom the server answers. Raises TypeError."""
+        return callers_of(self.listening, self.allowed_hosts, self.allowed_origins)
+
+    @property
+    def readers(self) -> Callers | None:
+        """The pages of other origins that may read the answers, where any may."""
+        if self.allowed_origins is None:
+            return None
+        return callers_of((), ("*",), self.allowed_origins)

@@ -27,13 +27,14 @@ class HttpOptions(TypedDict, total=False):
     """Options of the ASGI applications and of `serve_http`.
 
     Attributes:
-        allowed_hosts: The names that clients may call the server by, each for one port
-            (`"api.example.com:8443"`) or for all; `"*.example.com"` for all names below, `"*"` for
-            any. By default those of this machine: `localhost`, `127.0.0.1` and `[::1]`. Others get
-            403, so that no web page can reach the server through a DNS name of its own.
-        allowed_origins: Origins of web pages, such as `"https://app.example.com"`, that may call
-            the server from a browser and read its answers (CORS); `"*"` for any. By default only
-            the server's own; others get 403.
+        allowed_hosts: The names that clients may call the server by, `name` or `name:port`,
+            `*.example.com` for all names below, `*` for any. By default `localhost`, the loopback
+            addresses and, for `serve_http`, the address listened on. Others get 403, so that no
+            web page can reach the server through a DNS name of its own.
+        allowed_origins: Origins of web pages, such as `https://app.example.com`, that may call
+            the server from a browser and read its answers (CORS); `*` for any. By default pages
+            from the allowed hosts, and only those from the server's own origin may read. Others
+            get 403.
         keepalive: Seconds of silence after which an open answer gets a comment, so that no
             proxy takes it for dead; 15 by default.
         event_store: Makes the store that keeps the events of a session of the handshake era,
@@ -144,6 +145,6 @@ class HttpDoors:
             tls=tls,
             http2=http2,
         )
-        chosen = make_http_app(self._itself, "/mcp", options) if app is None else app
+        chosen = make_http_app(self._itself, "/mcp", options, [host]) if app is None else app
         async with self.joined() as application:
             await serve(application, chosen, hosting, task_status=task_status)
