@@ -1,6 +1,7 @@
 """The HTTP doors: ASGI applications for MCP, and serving them with hypercorn's trio worker."""
 
-from ._making import make_http_app
+from ._asgi import ASGIApp
+from ._making import make_asgi_app, make_http_app, make_sse_app
 from ._serving import Hosting, serve
 
-__all__ = ["Hosting", "make_http_app", "serve"]
+__all__ = ["ASGIApp", "Hosting", "make_asgi_app", "make_http_app", "make_sse_app", "serve"]

@@ -10,9 +10,11 @@ from trimcp.protocol.http import SESSION_ID, fold_headers
 from trimcp.runtime import HttpRequest
 
 from ._asgi import ENDINGS
+from ._bodies import RequestBody
 from ._lifespan import run_lifespan
 from ._refusals import Refused
 from ._responses import Response
+from ._routes import CustomEndpoint
 from ._visits import Visit
 
 if TYPE_CHECKING:
@@ -30,6 +32,8 @@ logger = logging.getLogger("trimcp.http")
 
 #: Seconds that requests get at shutdown, unless the server says otherwise.
 _GRACE: Final = 5.0
+
+_HEALTH: Final = "/healthz"
 
 #: How long a browser may remember what it was told about other origins, in seconds.
 _PREFLIGHT_SECONDS: Final = "600"
@@ -53,7 +57,7 @@ class HttpApplication:
         server: The server. While its application is not open every request gets 503.
         endpoints: By path.
         settings: What the user chose.
-        websocket: Serves WebSocket handshakes, by path.
+        websocket_path: Where WebSockets are served, if anywhere.
     """
 
     def __init__(
@@ -61,11 +65,12 @@ class HttpApplication:
         server: Server[Any],
         endpoints: Mapping[str, Endpoint],
         settings: Settings,
-        websocket: Mapping[str, Any] | None = None,
+        *,
+        websocket_path: str | None = None,
     ) -> None:
         self._server = server
         self._endpoints = dict(endpoints)
-        self._websocket = dict(websocket or {})
+        self._websocket_path = websocket_path
         self._callers = settings.callers
         self._readers = settings.readers
 
@@ -95,29 +100,30 @@ class HttpApplication:
 
     async def _serve(self, scope: Scope, receive: Receive, response: Response) -> None:
         http = HttpRequest(fold_headers(scope["headers"]), scope, is_mirror=True)
-        path = _path_of(scope)
+        body = RequestBody(receive)
         try:
-            if path == "/healthz":
-                await self._tell_health(http, response)
-                return
-            application = self._entered()
-            self._check_caller(http.headers)
-            self._share(http, response)
-            endpoint = self._find(path, scope["method"])
-            if scope["method"] == "OPTIONS":
-                await _answer_preflight(http, response, endpoint)
-                return
-            visit = Visit(application, http, receive, response)
-            try:
-                with application.attending(visit, _GRACE):
-                    await endpoint.serve(visit)
-            except Refused as refused:
-                await _refuse(response, refused)
-                await visit.linger()
+            await self._visit(http, body, response)
         except NotServing as error:
-            await _refuse(response, Refused(503, str(error)))
+            await _refuse(response, body, Refused(503, str(error)))
         except Refused as refused:
-            await _refuse(response, refused)
+            await _refuse(response, body, refused)
+
+    async def _visit(self, http: HttpRequest, body: RequestBody, response: Response) -> None:
+        """Find out what is wanted and answer it. Raises Refused, NotServing."""
+        path = _path_of(http.scope)
+        if path == _HEALTH:
+            await self._tell_health(http, response)
+            return
+        application = self._entered()
+        self._check_caller(http.headers)
+        self._share(http, response)
+        endpoint = self._find(path, http.method)
+        if http.method == "OPTIONS":
+            await _answer_preflight(http, response, endpoint)
+            return
+        visit = Visit(application, http, body, response)
+        with application.attending(visit, _GRACE):
+            await endpoint.serve(visit)
 
     def _entered(self) -> Application:
         """The server's application. Raises Refused (503)."""
@@ -146,6 +152,9 @@ class HttpApplication:
 
     def _find(self, path: str, method: str) -> Endpoint:
         endpoint = self._endpoints.get(path) or self._endpoints.get(path.rstrip("/"))
+        route = self._server.custom_routes.get(path)
+        if route is not None:
+            endpoint = CustomEndpoint(route)
         if endpoint is None:
             raise Refused(404, "there is nothing here")
         if method not in endpoint.methods and method != "OPTIONS":
@@ -165,7 +174,7 @@ class HttpApplication:
 
     async def _tell_health(self, http: HttpRequest, response: Response) -> None:
         """Whether requests are served; for whoever routes them here, by whatever name."""
-        if http.scope["method"] not in ("GET", "HEAD"):
+        if http.method not in ("GET", "HEAD"):
             raise Refused(405, "only GET, HEAD here", headers={"allow": "GET, HEAD"})
         application = self._server.running
         is_well = application is not None and not application.is_closing
@@ -174,19 +183,33 @@ class HttpApplication:
         await response.whole(200 if is_well else 503, body, plain)
 
     async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        raise NotImplementedError
+        from ._websocket import refuse_websocket, websocket_endpoint
+
+        if _path_of(scope) != self._websocket_path:
+            await refuse_websocket(scope, receive, send, 404, "there is nothing here")
+            return
+        try:
+            application = self._entered()
+        except Refused as refused:
+            await refuse_websocket(scope, receive, send, refused.status, refused.message)
+            return
+        await websocket_endpoint(application, scope, receive, send, callers=self._callers)
 
 
-def _path_of(scope: Scope) -> str:
+def _path_of(scope: Mapping[str, Any]) -> str:
     """The path below the place where the application is mounted."""
     path: str = scope["path"]
     root: str = scope.get("root_path", "")
     return path[len(root) :] if root and path.startswith(root) else path
 
 
-async def _refuse(response: Response, refused: Refused) -> None:
-    if not response.has_begun:
-        await response.json(refused.status, refused.body, refused.headers)
+async def _refuse(response: Response, body: RequestBody, refused: Refused) -> None:
+    if response.has_begun:
+        await response.end()
+        return
+    await response.json(refused.status, refused.body, refused.headers, more=True)
+    await body.linger()
+    await response.end()
 
 
 async def _fail(response: Response) -> None:

@@ -48,19 +48,37 @@ class Response:
         self._turn = trio.Lock()
 
     async def whole(
-        self, status: int, body: bytes = b"", headers: Mapping[str, str] | None = None
+        self,
+        status: int,
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        *,
+        more: bool = False,
     ) -> None:
-        """Answer with a status and a body."""
+        """Answer with a status and a body.
+
+        Args:
+            status: The HTTP status.
+            body: The whole body.
+            headers: Further headers.
+            more: Whether the request is not to be forgotten yet; `end` follows then.
+        """
         given = {"content-length": str(len(body)), **(headers or {})}
-        self.has_begun = self.has_ended = True
+        self.has_begun = True
+        self.has_ended = not more
         await self._begin(status, given)
-        await self._put(body, more=False)
+        await self._put(body, more=more)
 
     async def json(
-        self, status: int, body: bytes, headers: Mapping[str, str] | None = None
+        self,
+        status: int,
+        body: bytes,
+        headers: Mapping[str, str] | None = None,
+        *,
+        more: bool = False,
     ) -> None:
         """Answer with one JSON text."""
-        await self.whole(status, body, {"content-type": JSON, **(headers or {})})
+        await self.whole(status, body, {"content-type": JSON, **(headers or {})}, more=more)
 
     async def event(self, data: bytes, *, id: str | None = None, retry: int | None = None) -> None:
         """Send one event."""
@@ -82,7 +100,7 @@ class Response:
             await self._put(data, more=more)
 
     async def end(self) -> None:
-        """End the stream."""
+        """End the answer."""
         await self.write(b"", more=False)
 
     async def _begin(self, status: int, headers: Mapping[str, str]) -> None:

@@ -18,15 +18,10 @@ if TYPE_CHECKING:
     from trimcp.runtime import HttpRequest
     from trimcp.server import Application
 
-    from ._asgi import Receive
+    from ._bodies import RequestBody
     from ._responses import Response
 
 __all__ = ["Visit", "check_accept", "check_content"]
-
-#: Seconds and bytes for which the rest of a refused body is read, so that its sender gets to see
-#: the answer before the connection is closed.
-_LINGER_SECONDS = 2.0
-_LINGER_BYTES = 4 * 1024 * 1024
 
 
 class Visit:
@@ -35,7 +30,7 @@ class Visit:
     Args:
         application: The application that serves it.
         http: The request without its body.
-        receive: The ASGI callable.
+        body: Its body.
         response: The answer.
 
     Attributes:
@@ -44,7 +39,7 @@ class Visit:
     """
 
     def __init__(
-        self, application: Application, http: HttpRequest, receive: Receive, response: Response
+        self, application: Application, http: HttpRequest, body: RequestBody, response: Response
     ) -> None:
         self.application = application
         self.http = http
@@ -52,13 +47,12 @@ class Visit:
         self.at_drain: set[Callable[[], None]] = set()
         self.deadline = math.inf
         self.scope: trio.CancelScope | None = None
-        self._receive = receive
+        self._body = body
 
     @property
     def method(self) -> str:
         """The HTTP method."""
-        method: str = self.http.scope["method"]
-        return method
+        return self.http.method
 
     @property
     def headers(self) -> Headers:
@@ -79,45 +73,8 @@ class Visit:
             end()
 
     async def body(self) -> bytes:
-        """The whole body.
-
-        Raises:
-            Refused: It is longer than `Limits.message_bytes` (413), or takes longer than
-                `Limits.body_seconds` (408).
-            ConnectionError: The client went away before it was complete.
-        """
-        limit = self.limits.message_bytes
-        if self._declared_size() > limit:
-            raise Refused(413, f"the body is longer than {limit} bytes")
-        pieces: list[bytes] = []
-        size = 0
-        with trio.move_on_after(self.limits.body_seconds):
-            while True:
-                event = await self._receive()
-                if event["type"] == "http.disconnect":
-                    raise ConnectionResetError("the client went away")
-                piece = event.get("body", b"")
-                size += len(piece)
-                if size > limit:
-                    raise Refused(413, f"the body is longer than {limit} bytes")
-                pieces.append(piece)
-                if not event.get("more_body", False):
-                    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-        raise Refused(408, f"the body took longer than {self.limits.body_seconds:g} s")
-
-    def _declared_size(self) -> int:
-        size = self.headers.get("content-length", "0")
-        return int(size) if size.isascii() and size.isdigit() else 0
-
-    async def linger(self) -> None:
-        """Read and forget what is still coming of a refused body, within bounds."""
-        size = 0
-        with trio.move_on_after(_LINGER_SECONDS):
-            while size < _LINGER_BYTES:
-                event = await self._receive()
-                size += len(event.get("body", b""))
-                if event["type"] == "http.disconnect" or not event.get("more_body", False):
-                    return
+        """The whole body. Raises Refused, ConnectionError."""
+        return await self._body.read(self.headers, self.limits)
 
     async def wait_gone(self, keepalive: float = math.inf) -> None:
         """Wait until the client is gone; meanwhile send it signs of life.
@@ -128,7 +85,7 @@ class Visit:
         while True:
             event: dict[str, Any] | None = None
             with trio.move_on_after(keepalive):
-                event = await self._receive()
+                event = await self._body.receive()
             if event is None:
                 await self.response.comment()
             elif event["type"] == "http.disconnect":

@@ -18,7 +18,7 @@ from ._functions import (
     convert,
     to_json,
 )
-from ._http import EventStore, HttpRequest
+from ._http import EventStore, HttpRequest, HttpResponse
 from ._hub import Hub, Subscriber
 from ._input_required import InputRequired
 from ._nonces import MemoryNonceStore, NonceStore
@@ -43,6 +43,7 @@ __all__ = [
     "Header",
     "Home",
     "HttpRequest",
+    "HttpResponse",
     "Hub",
     "InputRequired",
     "InvalidSchema",

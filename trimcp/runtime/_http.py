@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import urllib.parse
 from typing import TYPE_CHECKING, Any, Protocol
 
 import attrs
@@ -9,23 +10,58 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["EventStore", "HttpRequest"]
+__all__ = ["EventStore", "HttpRequest", "HttpResponse"]
 
 
 @attrs.frozen(eq=False)
 class HttpRequest:
-    """An HTTP request without its body.
+    """An HTTP request, as a handler of a custom route gets it.
 
     Attributes:
         headers: Its headers, by their names in lower case; one that came twice is joined with
             a comma.
         scope: Its ASGI scope, which middleware in front may have added to.
+        body: Its body, for custom routes; empty for requests of the protocol.
         is_mirror: Whether its headers repeat what stands in its body.
     """
 
     headers: Mapping[str, str]
     scope: Mapping[str, Any]
+    body: bytes = b""
     is_mirror: bool = False
+
+    @property
+    def method(self) -> str:
+        """Its method, such as `GET`."""
+        method: str = self.scope["method"]
+        return method
+
+    @property
+    def path(self) -> str:
+        """Its path, decoded, with that of whatever we are mounted in."""
+        path: str = self.scope["path"]
+        return path
+
+    @property
+    def query(self) -> dict[str, list[str]]:
+        """The parameters after the question mark, each with all of its values."""
+        query: bytes = self.scope.get("query_string", b"")
+        return urllib.parse.parse_qs(query.decode("latin-1"), keep_blank_values=True)
+
+
+@attrs.frozen
+class HttpResponse:
+    """What a handler of a custom route may answer with.
+
+    Attributes:
+        body: The body.
+        status: The HTTP status.
+        headers: Headers; `content-type` is `application/octet-stream` unless it is here.
+    """
+
+    body: bytes = b""
+    status: int = 200
+    headers: Mapping[str, str] = attrs.field(factory=dict)
 
 
 class EventStore(Protocol):

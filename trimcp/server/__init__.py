@@ -2,7 +2,7 @@
 
 from ._application import Application
 from ._context import Context
-from ._doors import HttpOptions
+from ._doors import CustomRoute, HttpOptions
 from ._lifespans import combine_lifespans
 from ._middleware import CallNext
 from ._questions import form_question, roots_question, sampling_question, url_question
@@ -14,6 +14,7 @@ __all__ = [
     "Application",
     "CallNext",
     "Context",
+    "CustomRoute",
     "HttpOptions",
     "Server",
     "Session",

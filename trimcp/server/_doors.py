@@ -2,25 +2,34 @@
 
 from __future__ import annotations
 
+import inspect
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, TypedDict, cast
+from typing import TYPE_CHECKING, Any, Final, TypedDict, TypeVar, cast
 
+import attrs
 import trio
+
+from trimcp.errors import RegistrationError
 
 if TYPE_CHECKING:
     import os
     import ssl
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
     from contextlib import AbstractAsyncContextManager
 
     from typing_extensions import Unpack
 
-    from trimcp.runtime import EventStore
+    from trimcp.http import ASGIApp
+    from trimcp.runtime import EventStore, HttpRequest
 
     from ._application import Application
     from ._server import Server
 
-__all__ = ["HttpDoors", "HttpOptions"]
+__all__ = ["CustomRoute", "HttpDoors", "HttpOptions"]
+
+RouteT = TypeVar("RouteT", bound="Callable[[HttpRequest], Awaitable[Any]]")
+
+_HEALTH: Final = "/healthz"
 
 
 class HttpOptions(TypedDict, total=False):
@@ -47,8 +56,27 @@ class HttpOptions(TypedDict, total=False):
     event_store: Callable[[str], EventStore]
 
 
+@attrs.frozen(eq=False)
+class CustomRoute:
+    """A user's own endpoint.
+
+    Attributes:
+        methods: The HTTP methods it is for.
+        function: What answers them.
+    """
+
+    methods: tuple[str, ...]
+    function: Callable[[HttpRequest], Awaitable[Any]]
+
+
 class HttpDoors:
-    """The ASGI applications of a `Server`, and serving them."""
+    """The ASGI applications of a `Server`, and serving them.
+
+    Attributes:
+        custom_routes: A user's own endpoints, by path.
+    """
+
+    custom_routes: dict[str, CustomRoute]
 
     if TYPE_CHECKING:
 
@@ -62,7 +90,7 @@ class HttpDoors:
 
     # -- ASGI -----------------------------------------------------------------------------
 
-    def http_app(self, path: str = "/mcp", **options: Unpack[HttpOptions]) -> Any:
+    def http_app(self, path: str = "/mcp", **options: Unpack[HttpOptions]) -> ASGIApp:
         """An ASGI application that speaks Streamable HTTP of every revision at one path.
 
         It needs a server that runs on Trio, such as `hypercorn -k trio module:app`, and opens
@@ -83,6 +111,65 @@ class HttpDoors:
 
         return make_http_app(self._itself, path, options)
 
+    def sse_app(self, **options: Unpack[HttpOptions]) -> ASGIApp:
+        """An ASGI application for clients that know nothing but HTTP+SSE, at `/sse`.
+
+        Messages are posted to `/messages`. Everything else is as for `http_app`.
+
+        Args:
+            options: See `HttpOptions`.
+
+        Specification: 2024-11-05, Transports (deprecated since 2025-03-26).
+        """
+        from trimcp.http import make_sse_app
+
+        return make_sse_app(self._itself, options)
+
+    def asgi_app(self, **options: Unpack[HttpOptions]) -> ASGIApp:
+        """An ASGI application with all there is.
+
+        Streamable HTTP is at `/mcp`, HTTP+SSE at `/sse` and `/messages`, WebSocket at `/ws`, and
+        `/healthz` says whether the server serves. Everything else is as for `http_app`.
+
+        Args:
+            options: See `HttpOptions`.
+        """
+        from trimcp.http import make_asgi_app
+
+        return make_asgi_app(self._itself, options)
+
+    def custom_route(
+        self, path: str, methods: Sequence[str] = ("GET",)
+    ) -> Callable[[RouteT], RouteT]:
+        """Register an endpoint of one's own, in every ASGI application of the server.
+
+        The function takes an `HttpRequest`, its body read within `Limits.message_bytes`, and
+        returns an `HttpResponse`, text, bytes, or anything that is JSON. It is cancelled when the
+        client goes away; what it raises is logged and answered with 500. Host and Origin are
+        checked as for the MCP endpoint.
+
+        Args:
+            path: The exact path.
+            methods: The HTTP methods it is for.
+
+        Raises:
+            RegistrationError: The path does not begin with a slash or is taken, or the function
+                is not async.
+        """
+
+        def register(function: RouteT) -> RouteT:
+            if not path.startswith("/") or path in self.custom_routes or path == _HEALTH:
+                raise RegistrationError(f"custom route {path!r}: the path is taken, or is none")
+            if not inspect.iscoroutinefunction(cast("Any", function)):
+                raise RegistrationError(f"custom route {path!r}: the function is not async")
+            upper = tuple(method.upper() for method in methods)
+            if "GET" in upper and "HEAD" not in upper:
+                upper += ("HEAD",)
+            self.custom_routes[path] = CustomRoute(upper, function)
+            return function
+
+        return register
+
     @asynccontextmanager
     async def asgi_lifespan(self, app: Any = None) -> AsyncIterator[None]:
         """Keep the application open: the `lifespan` of a framework that mounts an app of ours.
@@ -99,7 +186,7 @@ class HttpDoors:
         port: int = 8000,
         *,
         unix_path: str | os.PathLike[str] | None = None,
-        app: Any = None,
+        app: ASGIApp | None = None,
         certfile: str | os.PathLike[str] | None = None,
         keyfile: str | os.PathLike[str] | None = None,
         tls: ssl.SSLContext | None = None,
@@ -117,7 +204,7 @@ class HttpDoors:
                 loopback address, or stay behind a proxy that checks who calls.
             port: 0 lets the system choose.
             unix_path: Listen on a Unix socket instead; only this user may connect.
-            app: The ASGI application to serve, by default `http_app(**options)`. One of a
+            app: The ASGI application to serve, by default `asgi_app(**options)`. One of a
                 framework with ours mounted in it works too; it gets no lifespan events.
             certfile: A certificate chain in PEM, for TLS.
             keyfile: Its private key, where that is in another file.
@@ -132,7 +219,7 @@ class HttpDoors:
 
         Specification: Streamable HTTP.
         """
-        from trimcp.http import Hosting, make_http_app, serve
+        from trimcp.http import Hosting, make_asgi_app, serve
 
         if app is not None and options:
             raise ValueError("options belong to the application that is given")
@@ -145,6 +232,6 @@ class HttpDoors:
             tls=tls,
             http2=http2,
         )
-        chosen = make_http_app(self._itself, "/mcp", options, [host]) if app is None else app
+        chosen = make_asgi_app(self._itself, options, [host]) if app is None else app
         async with self.joined() as application:
             await serve(application, chosen, hosting, task_status=task_status)

@@ -108,6 +108,7 @@ class Server(Registration, HttpDoors, Generic[LifespanT]):
     ) -> None:
         self._application: Application | None = None
         super().__init__(experimental, extensions)
+        self.custom_routes = {}
         self.identity = Implementation(
             name=name,
             version=version,
