@@ -2,6 +2,16 @@
 
 from ._asgi import ASGIApp
 from ._making import make_asgi_app, make_http_app, make_sse_app
-from ._serving import Hosting, serve
+from ._serving import Hosting, serve, supervise
+from ._workers import assignment_for
 
-__all__ = ["ASGIApp", "Hosting", "make_asgi_app", "make_http_app", "make_sse_app", "serve"]
+__all__ = [
+    "ASGIApp",
+    "Hosting",
+    "assignment_for",
+    "make_asgi_app",
+    "make_http_app",
+    "make_sse_app",
+    "serve",
+    "supervise",
+]

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trimcp.protocol import Batch, Era, Request, find_revision
+from trimcp.protocol import Batch, Request
 from trimcp.protocol.http import (
     EVENT_STREAM,
     LAST_EVENT_ID,
-    PROTOCOL_VERSION,
     SESSION_ID,
     encode_event,
 )
 
 from ._refusals import Refused
 from ._sessions import sessions_of
+from ._stateless import answer_alone, revision_of
 from ._visits import check_accept
 
 if TYPE_CHECKING:
@@ -40,6 +40,9 @@ async def take_message(visit: Visit, message: Message | Batch, settings: Setting
     Raises:
         Refused: The session is missing (400) or unknown (404).
     """
+    if not settings.sessions:
+        await _take_alone(visit, message, settings)
+        return
     if isinstance(message, Request) and message.method == "initialize" and not _names(visit):
         await _initialize(visit, message, settings)
         return
@@ -49,6 +52,15 @@ async def take_message(visit: Visit, message: Message | Batch, settings: Setting
         await _converse(visit, session, message, settings)
     finally:
         session.leave()
+
+
+async def _take_alone(visit: Visit, message: Message | Batch, settings: Settings) -> None:
+    if isinstance(message, Request):
+        await answer_alone(visit, message, keepalive=settings.keepalive)
+    elif isinstance(message, Batch):
+        raise Refused(400, "batches need a session, and there are none here")
+    else:
+        await visit.response.whole(202)
 
 
 async def _initialize(visit: Visit, message: Request, settings: Settings) -> None:
@@ -69,11 +81,7 @@ def _names(visit: Visit) -> str | None:
 
 def _find(visit: Visit) -> HttpSession:
     """The session that a request names. Raises Refused."""
-    version = visit.headers.get(PROTOCOL_VERSION)
-    if version is not None:
-        revision = find_revision(version)
-        if revision is None or revision.era is not Era.HANDSHAKE:
-            raise Refused(400, f"sessions do not speak the protocol version {version!r}")
+    revision_of(visit)
     id = _names(visit)
     if id is None:
         raise Refused(400, f"{SESSION_ID} is missing: begin with initialize")

@@ -28,6 +28,7 @@ class Settings:
     allowed_hosts: Sequence[str] | None = None
     allowed_origins: Sequence[str] | None = None
     listening: Sequence[str] = ()
+    sessions: bool = True
     event_store: Callable[[str], EventStore] | None = None
     keepalive: float = attrs.field(default=15.0, validator=_positive)
 

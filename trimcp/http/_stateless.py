@@ -1,4 +1,4 @@
-"""One POST, one exchange: the stateless era of Streamable HTTP.
+"""One POST, one exchange: the stateless era of Streamable HTTP, and clients without a session.
 
 Specification: 2026-07-28, Streamable HTTP.
 """
@@ -9,17 +9,30 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
-from trimcp.protocol import Connection, Rejected, Reply, RequestReceived, Role, encode_failure
-from trimcp.protocol.http import check_request, encode_event, status_of
+from trimcp.protocol import (
+    ASSUMED,
+    Connection,
+    Era,
+    Rejected,
+    Reply,
+    RequestReceived,
+    Role,
+    Terms,
+    encode_failure,
+    find_revision,
+)
+from trimcp.protocol.http import PROTOCOL_VERSION, check_request, encode_event, status_of
 from trimcp.runtime import Frame, Peer
 from trimcp.transports import MessageChannel, Outbox
 
+from ._refusals import Refused
+
 if TYPE_CHECKING:
-    from trimcp.protocol import Exchange, Request
+    from trimcp.protocol import Exchange, Request, Revision
 
     from ._visits import Visit
 
-__all__ = ["answer_request"]
+__all__ = ["answer_alone", "answer_request", "revision_of"]
 
 
 def _no_channel() -> MessageChannel:
@@ -60,6 +73,37 @@ async def answer_request(visit: Visit, request: Request, *, keepalive: float) ->
         await _refuse(visit, request, error)
         return
     connection = Connection(Role.SERVER, application.server.identity, visit.limits)
+    await _answer_on(visit, connection, request, keepalive)
+
+
+async def answer_alone(visit: Visit, request: Request, *, keepalive: float) -> None:
+    """Answer a request of the handshake era that belongs to no session.
+
+    It can be answered by any process. What its client declared in the handshake, if there was
+    one, nobody knows here, so handlers cannot ask it. Raises Refused (400).
+
+    Specification: 2025-11-25, Streamable HTTP, Session Management (sessions are optional).
+    """
+    connection = Connection(Role.SERVER, visit.application.server.identity, visit.limits)
+    if request.method != "initialize":
+        connection.assume(Terms(revision_of(visit) or ASSUMED))
+    await _answer_on(visit, connection, request, keepalive)
+
+
+def revision_of(visit: Visit) -> Revision | None:
+    """What the version header of a handshake-era request says. Raises Refused (400)."""
+    version = visit.headers.get(PROTOCOL_VERSION)
+    if version is None:
+        return None
+    revision = find_revision(version)
+    if revision is None or revision.era is not Era.HANDSHAKE:
+        raise Refused(400, f"this is not spoken here: protocol version {version!r}")
+    return revision
+
+
+async def _answer_on(
+    visit: Visit, connection: Connection, request: Request, keepalive: float
+) -> None:
     for event in connection.take(request):
         if isinstance(event, RequestReceived):
             await RequestPeer(visit, connection).answer_one(event.exchange, keepalive)
@@ -121,5 +165,10 @@ class RequestPeer(Peer):
         if response.is_stream:
             await response.write(encode_event(data), more=False)
         else:
-            failure = None if self._exchange is None else self._exchange.failure
-            await response.json(200 if failure is None else status_of(failure), data)
+            await response.json(self._status(), data)
+
+    def _status(self) -> int:
+        exchange = self._exchange
+        if exchange is None or exchange.failure is None or not exchange.terms.revision.mirrors:
+            return 200
+        return status_of(exchange.failure)

@@ -53,8 +53,8 @@ class StreamableEndpoint:
         """Answer one HTTP request. Raises Refused."""
         if visit.method == "POST":
             await self._post(visit)
-        elif _says_stateless(visit):
-            raise Refused(405, "there are no sessions in this era", headers={"allow": "POST"})
+        elif _says_stateless(visit) or not self._settings.sessions:
+            raise Refused(405, "there are no sessions here", headers={"allow": "POST"})
         elif visit.method == "GET":
             await open_stream(visit, self._settings)
         else:

@@ -52,6 +52,7 @@ from ._messages import (
     encode_failure,
 )
 from ._revisions import (
+    ASSUMED,
     HANDSHAKE_REVISIONS,
     LATEST,
     LATEST_HANDSHAKE,
@@ -73,6 +74,7 @@ from ._shapes import (
 )
 
 __all__ = [
+    "ASSUMED",
     "COMPLETE",
     "HANDSHAKE_REVISIONS",
     "LATEST",

@@ -113,6 +113,11 @@ class Connection:
             return self._on_batch(message)
         return self._on_message(message, None)
 
+    def assume(self, terms: Terms) -> None:
+        """Take a handshake for granted that was made elsewhere."""
+        self.terms = terms
+        self.session = SessionState.READY
+
     def receive_oversized(self, head: bytes, flaw: str) -> list[Event]:
         """A message was too long and has been skipped.
 

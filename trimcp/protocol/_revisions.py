@@ -362,6 +362,8 @@ HANDSHAKE_REVISIONS: Final = tuple(row for row in REVISIONS if row.era is Era.HA
 STATELESS_REVISIONS: Final = tuple(row for row in REVISIONS if row.era is Era.STATELESS)
 LATEST: Final = REVISIONS[-1]
 LATEST_HANDSHAKE: Final = HANDSHAKE_REVISIONS[-1]
+ASSUMED: Final = next(row for row in REVISIONS if row.date == _BATCHES)
+"""What an HTTP request without a version header is written in (Transports, Protocol Version)."""
 
 _BY_DATE: Final = {row.date: row for row in REVISIONS}
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypedDict, TypeVar, cast
 import attrs
 import trio
 
-from trimcp.errors import RegistrationError
+from trimcp.errors import NotServing, RegistrationError
 
 if TYPE_CHECKING:
     import os
@@ -46,6 +46,9 @@ class HttpOptions(TypedDict, total=False):
             get 403.
         keepalive: Seconds of silence after which an open answer gets a comment, so that no
             proxy takes it for dead; 15 by default.
+        sessions: Whether clients of the handshake era (to 2025-11-25) get sessions. Without them
+            each of their requests stands alone, so that any process can answer it: handlers
+            cannot ask the client, and nobody is told of changes. True by default.
         event_store: Makes the store that keeps the events of a session of the handshake era,
             given its id; by default in memory, bounded by `Limits.replay_bytes`.
     """
@@ -53,6 +56,7 @@ class HttpOptions(TypedDict, total=False):
     allowed_hosts: Sequence[str]
     allowed_origins: Sequence[str]
     keepalive: float
+    sessions: bool
     event_store: Callable[[str], EventStore]
 
 
@@ -77,8 +81,13 @@ class HttpDoors:
     """
 
     custom_routes: dict[str, CustomRoute]
+    state_keys: tuple[bytes, ...]
+    shutdown_grace: float | None
 
     if TYPE_CHECKING:
+
+        @property
+        def running(self) -> Application | None: ...
 
         def application(self, *, signals: bool = True) -> AbstractAsyncContextManager[Any]: ...
 
@@ -191,6 +200,7 @@ class HttpDoors:
         keyfile: str | os.PathLike[str] | None = None,
         tls: ssl.SSLContext | None = None,
         http2: bool = True,
+        workers: int = 1,
         task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
         **options: Unpack[HttpOptions],
     ) -> None:
@@ -210,16 +220,24 @@ class HttpDoors:
             keyfile: Its private key, where that is in another file.
             tls: The whole configuration of TLS, instead of a certificate.
             http2: Whether HTTP/2 is offered over TLS.
+            workers: How many processes serve. With more than one, this process only watches over
+                them: each is this program, started again with the same command line, and comes
+                to this same call. A worker that crashes is started again; when one shuts down in
+                good order, all do. Limits are for each of them, `sessions` is off unless it is
+                asked for, and changes are told within a worker only, unless the server's `bus`
+                carries them further. Not on Windows.
             task_status: `nursery.start` returns the URLs listened on.
             options: See `HttpOptions`.
 
         Raises:
             OSError: The address cannot be bound.
             ValueError: An option is out of range, or given beside one that excludes it.
+            NotServing: There are to be workers, and the application is open already.
+            ChildProcessError: A worker ended before it served for the first time.
 
         Specification: Streamable HTTP.
         """
-        from trimcp.http import Hosting, make_asgi_app, serve
+        from trimcp.http import Hosting, assignment_for, make_asgi_app, serve, supervise
 
         if app is not None and options:
             raise ValueError("options belong to the application that is given")
@@ -232,6 +250,20 @@ class HttpDoors:
             tls=tls,
             http2=http2,
         )
+        assignment = assignment_for(hosting.label) if workers > 1 else None
+        if workers > 1 and assignment is None:
+            if self.running is not None:
+                raise NotServing("the application of a server with workers is opened by them")
+            grace = self.shutdown_grace
+            await supervise(
+                hosting, workers, 5.0 if grace is None else grace, task_status=task_status
+            )
+            return
+        if assignment is not None:
+            self.state_keys = self.state_keys or (assignment.key,)
+            options.setdefault("sessions", False)
         chosen = make_asgi_app(self._itself, options, [host]) if app is None else app
         async with self.joined() as application:
-            await serve(application, chosen, hosting, task_status=task_status)
+            await serve(
+                application, chosen, hosting, assignment=assignment, task_status=task_status
+            )
