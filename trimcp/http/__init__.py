@@ -3,15 +3,18 @@
 from ._asgi import ASGIApp
 from ._making import make_asgi_app, make_http_app, make_sse_app
 from ._serving import Hosting, serve, supervise
+from ._websocket import WebSocketApp, websocket_endpoint
 from ._workers import assignment_for
 
 __all__ = [
     "ASGIApp",
     "Hosting",
+    "WebSocketApp",
     "assignment_for",
     "make_asgi_app",
     "make_http_app",
     "make_sse_app",
     "serve",
     "supervise",
+    "websocket_endpoint",
 ]

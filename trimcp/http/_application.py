@@ -16,6 +16,7 @@ from ._refusals import Refused
 from ._responses import Response
 from ._routes import CustomEndpoint
 from ._visits import Visit
+from ._websocket import refuse_websocket, websocket_endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -183,8 +184,6 @@ class HttpApplication:
         await response.whole(200 if is_well else 503, body, plain)
 
     async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        from ._websocket import refuse_websocket, websocket_endpoint
-
         if _path_of(scope) != self._websocket_path:
             await refuse_websocket(scope, receive, send, 404, "there is nothing here")
             return

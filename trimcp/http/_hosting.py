@@ -20,6 +20,8 @@ from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
 from hypercorn.trio.worker_context import WorkerContext
 
+from trimcp.transports import encrypted
+
 from ._guard import GuardedConnection
 
 if TYPE_CHECKING:
@@ -93,19 +95,16 @@ async def host(
         finally:
             connections.discard(connection)
 
-    encrypted = [_encrypted(each, tls) for each in listeners]
     async with trio.open_nursery() as watching:
         watching.start_soon(_give_up_at_the_end, connections)
         async with trio.open_nursery() as serving:
             with accepting():
                 started()
-                await trio.serve_listeners(serve, encrypted, handler_nursery=serving)
+                await trio.serve_listeners(
+                    serve, encrypted(listeners, tls), handler_nursery=serving
+                )
             await context.terminated.set()
         watching.cancel_scope.cancel(reason="all connections have ended")
-
-
-def _encrypted(listener: trio.SocketListener, tls: ssl.SSLContext | None) -> Any:
-    return listener if tls is None else trio.SSLListener(listener, tls, https_compatible=True)
 
 
 async def _give_up_at_the_end(connections: set[GuardedConnection]) -> None:

@@ -47,7 +47,5 @@ async def through(
         call_next = functools.partial(middleware, context, call_next)
     result = await call_next()
     if result is None:
-        raise TypeError(
-            "middleware returned None; it must return what call_next() gave"
-        )
+        raise TypeError("middleware returned None; it must return what call_next() gave")
     return result
