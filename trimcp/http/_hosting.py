@@ -48,6 +48,7 @@ def config_for(limits: Limits) -> Config:
     config.h2_max_header_list_size = limits.header_bytes
     config.keep_alive_timeout = limits.header_seconds
     config.ssl_handshake_timeout = limits.header_seconds
+    config.websocket_ping_interval = limits.heartbeat_seconds
     config.websocket_max_message_size = limits.message_bytes
     return config
 
