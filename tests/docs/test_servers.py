@@ -32,6 +32,7 @@ REVISIONS = ["2026-07-28", "2025-11-25"]
 PROGRAMS = {
     "child_process.py",
     "client.py",
+    "serving_http.py",
     "limits_and_errors.py",
     "questions_client.py",
     "reporting.py",
@@ -39,6 +40,7 @@ PROGRAMS = {
     "streaming_client.py",
     "streams.py",
     "tutorial_client.py",
+    "websocket_and_sse.py",
     "websockets.py",
 }
 
