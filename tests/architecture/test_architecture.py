@@ -280,7 +280,7 @@ PACKAGES = {
     "transports": {"attrs", "trio", "trio_websocket", "wsproto"},
     "runtime": {"attrs", "trio", "msgspec", "cryptography", "docstring_parser", "jsonschema_rs"},
     "server": {"attrs", "trio", "msgspec", "typing_extensions"},
-    "http": {"attrs", "trio", "hypercorn"},
+    "http": {"attrs", "trio", "hypercorn", "h11"},
     "client": {"attrs", "trio", "msgspec"},
     "cli": {"attrs", "trio"},
     "testing": {"attrs", "trio", "pytest"},

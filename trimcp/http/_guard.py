@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
+import h11
 import hypercorn.protocol
 import hypercorn.protocol.h11
 import hypercorn.trio.task_group
@@ -241,7 +242,28 @@ class _Protocol(hypercorn.protocol.ProtocolWrapper):
 
 
 class _OnlyHTTP1(hypercorn.protocol.h11.H11Protocol):
-    """HTTP/1.1 without the ways from it to cleartext HTTP/2."""
+    """HTTP/1.1 without the ways from it to cleartext HTTP/2.
+
+    The head of an answer whose length is known waits for its body, so that both go out in one
+    piece.
+    """
+
+    _head = b""
+
+    async def _send_h11_event(self, event: Any) -> None:
+        try:
+            data = self.connection.send(event)
+        except h11.LocalProtocolError:
+            if self.connection.their_state != h11.ERROR:
+                raise
+            return
+        if isinstance(event, h11.Response) and b"content-length" in dict(event.headers):
+            self._head = data or b""
+            return
+        data = self._head + (data or b"")
+        self._head = b""
+        if data:
+            await self.send(RawData(data))
 
     async def _check_protocol(self, event: Any) -> None:
         if event.http_version != b"1.1" and event.http_version != b"1.0":
