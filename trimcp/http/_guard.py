@@ -118,6 +118,8 @@ class GuardedConnection(hypercorn.trio.tcp_server.TCPServer):
             await self.idle_task.restart(self._task_group, self._idle_timeout)
             await self._read_data()
             self.give_up()
+            # It would keep what is left of the connection until its time is over.
+            await self.idle_task.stop()
 
     def give_up(self) -> None:
         """The client is gone, or its time is: nothing that waits to be sent is wanted any more."""

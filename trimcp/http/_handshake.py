@@ -65,7 +65,7 @@ async def _take_alone(visit: Visit, message: Message | Batch, settings: Settings
 
 async def _initialize(visit: Visit, message: Request, settings: Settings) -> None:
     sessions = sessions_of(visit.application)
-    session = await sessions.open(visit.http, settings)
+    session = await sessions.open(settings)
     session.enter()
     try:
         await _converse(visit, session, message, settings)

@@ -5,7 +5,6 @@ Specification: 2025-11-25, Streamable HTTP, Resumability and Redelivery.
 
 from __future__ import annotations
 
-import itertools
 from collections import deque
 
 __all__ = ["MemoryEventStore"]
@@ -20,27 +19,29 @@ class MemoryEventStore:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._events: deque[tuple[int, str, bytes]] = deque()
-        self._numbers = itertools.count(1)
+        # A deque from the first event on: most sessions never have one, and an empty deque is big.
+        self._events: deque[tuple[int, str, bytes]] | tuple[()] = ()
+        self._number = 0
         self._size = 0
         #: The last event of each stream that is not kept any more.
         self._forgotten: dict[str, int] = {}
 
     def append(self, stream: str, data: bytes) -> str:
-        number = next(self._numbers)
-        self._events.append((number, stream, data))
+        events = self._events = self._events or deque()
+        self._number += 1
+        events.append((self._number, stream, data))
         # An empty event costs something too.
         self._size += len(data) + 1
-        while self._size > self._limit and len(self._events) > 1:
-            self._forget()
-        return f"{stream}-{number}"
+        while self._size > self._limit and len(events) > 1:
+            self._forget(events)
+        return f"{stream}-{self._number}"
 
-    def _forget(self) -> None:
-        number, stream, data = self._events.popleft()
+    def _forget(self, events: deque[tuple[int, str, bytes]]) -> None:
+        number, stream, data = events.popleft()
         self._size -= len(data) + 1
         self._forgotten[stream] = number
-        if len(self._forgotten) > len(self._events) + 1:
-            kept = {name for _, name, _ in self._events}
+        if len(self._forgotten) > len(events) + 1:
+            kept = {name for _, name, _ in events}
             self._forgotten = {name: last for name, last in self._forgotten.items() if name in kept}
 
     def after(self, id: str) -> tuple[str, list[tuple[str, bytes]]] | None:

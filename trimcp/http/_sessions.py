@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
-from trimcp.errors import NotServing
 from trimcp.runtime import Peer, SidePeer
 from trimcp.transports import Incoming, MessageChannel
 
@@ -29,7 +28,6 @@ from ._streams import EventStream
 
 if TYPE_CHECKING:
     from trimcp.protocol import Revision
-    from trimcp.runtime import HttpRequest
     from trimcp.server import Application
 
     from ._settings import Settings
@@ -44,6 +42,9 @@ _GRACE: Final = 5.0
 
 #: The name of a session's own stream.
 _STANDING: Final = "0"
+
+#: Stands where a connection has what comes in: a session's messages come in POSTs.
+_, _NEVER_ANYTHING = _KEPT_OPEN = trio.open_memory_channel[list[Incoming]](0)
 
 
 class HttpSession:
@@ -68,10 +69,10 @@ class HttpSession:
         )
         self.standing = self._new_stream(_STANDING, is_standing=True)
         self.streams = {_STANDING: self.standing}
-        self._feed, incoming = trio.open_memory_channel[list[Incoming]](0)
-        self._channel = MessageChannel(incoming, self.standing, "HTTP session")
+        self._channel = MessageChannel(_NEVER_ANYTHING, self.standing, "HTTP session")
         self._channel.written.set()
         self._peer: Peer | None = None
+        self._opened = trio.Event()
         self._named = 0
         self._visitors = 0
         self._last_seen = trio.current_time()
@@ -85,24 +86,30 @@ class HttpSession:
     def _forget_stream(self, stream: EventStream) -> None:
         self.streams.pop(stream.name, None)
 
-    async def run(self, http: HttpRequest, *, task_status: trio.TaskStatus[Peer]) -> None:
+    async def run(self) -> None:
         """Serve the session to its end. Nothing but Cancelled leaves here."""
         try:
-            with self._feed:
-                await self._application.serve(
-                    self._channel, grace=_GRACE, id=self.id, http=http, task_status=task_status
-                )
+            await self._application.serve(
+                self._channel, grace=_GRACE, id=self.id, at_open=self._begin
+            )
         except* ENDINGS:
             raise
         except* BaseException as failure:
             logger.error("an HTTP session crashed", exc_info=failure)
         finally:
+            self._opened.set()
             for stream in list(self.streams.values()):
                 stream.close()
 
-    def begin(self, peer: Peer) -> None:
-        """It is being served."""
+    def _begin(self, peer: Peer) -> None:
         self._peer = peer
+        self._opened.set()
+
+    async def wait_open(self) -> None:
+        """Wait until it is being served. Raises Refused if it ended before (500)."""
+        await self._opened.wait()
+        if self._peer is None:
+            raise Refused(500, "the session could not be opened")
 
     def close(self) -> None:
         """End it, with whatever runs in it."""
@@ -181,27 +188,23 @@ class Sessions:
         self._by_id: dict[str, HttpSession] = {}
         application.start_soon(self._sweep)
 
-    async def open(self, http: HttpRequest, settings: Settings) -> HttpSession:
-        """A new session. Raises Refused, NotServing."""
+    async def open(self, settings: Settings) -> HttpSession:
+        """A new session. Raises Refused."""
+        if self._application.is_closing:
+            raise Refused(503, "the server is shutting down")
         if len(self._by_id) >= self._limits.http_sessions:
             self._make_room()
         session = HttpSession(secrets.token_urlsafe(32), self._application, settings)
         # Before it is open: those that come meanwhile must see that it takes its place.
         self._by_id[session.id] = session
-        try:
-            session.begin(await self._application.start(self._run, session, http))
-        except RuntimeError as error:
-            if isinstance(error, NotServing):
-                raise
-            # Its task ended before there was a peer: entering the session's lifespan failed.
-            raise Refused(500, "the session could not be opened") from None
+        # Not `nursery.start`: that would keep this request's task as long as the session.
+        self._application.start_soon(self._run, session)
+        await session.wait_open()
         return session
 
-    async def _run(
-        self, session: HttpSession, http: HttpRequest, *, task_status: trio.TaskStatus[Peer]
-    ) -> None:
+    async def _run(self, session: HttpSession) -> None:
         try:
-            await session.run(http, task_status=task_status)
+            await session.run()
         finally:
             self._by_id.pop(session.id, None)
 

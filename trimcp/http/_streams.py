@@ -6,7 +6,6 @@ where the client can ask for them again.
 
 from __future__ import annotations
 
-from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -56,7 +55,7 @@ class EventStream(Outbox):
         self._limit = limit
         self._is_standing = is_standing
         self._at_end = at_end
-        self._pending: deque[tuple[str | None, bytes]] = deque()
+        self._pending: list[tuple[str | None, bytes]] = []
         self._reader: object | None = None
         self._room = trio.lowlevel.ParkingLot()
         self._news = trio.lowlevel.ParkingLot()
@@ -73,7 +72,7 @@ class EventStream(Outbox):
         if is_full and self._reader is not None:
             raise trio.WouldBlock
         while is_full and self._pending:
-            self.waiting_bytes -= len(self._pending.popleft()[1])
+            self.waiting_bytes -= len(self._pending.pop(0)[1])
             is_full = self.waiting_bytes + len(data) > self._limit
         self._pending.append((None, data))
         self.waiting_bytes += len(data)
@@ -115,9 +114,9 @@ class EventStream(Outbox):
         """
         reader = self._reader = object()
         self._news.unpark_all()
-        for id, data in reversed(replayed or []):
-            self._pending.appendleft((id, data))
-            self.waiting_bytes += len(data)
+        if replayed:
+            self._pending[:0] = replayed
+            self.waiting_bytes += sum(len(data) for _, data in replayed)
         try:
             yield reader
         finally:
@@ -156,8 +155,7 @@ class EventStream(Outbox):
             await self._news.park()
         if self._reader is not reader:
             return []
-        events = list(self._pending)
-        self._pending.clear()
+        events, self._pending = self._pending, []
         return events
 
     def release_events(self, events: list[tuple[str | None, bytes]]) -> None:

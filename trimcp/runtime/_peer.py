@@ -125,16 +125,17 @@ class Peer:
 
     # -- its life -------------------------------------------------------------------------
 
-    async def run(self, *, task_status: trio.TaskStatus[Peer] = trio.TASK_STATUS_IGNORED) -> None:
+    async def run(self, at_open: Callable[[Peer], None] | None = None) -> None:
         """Serve the connection until the peer is gone, or it has been drained or closed.
 
         Args:
-            task_status: Gets this peer, once it can be asked.
+            at_open: Called with this peer, once it can be asked.
         """
         try:
             with self._life:
                 async with trio.open_nursery() as self._tasks:
-                    task_status.started(self)
+                    if at_open is not None:
+                        at_open(self)
                     with self._reading:
                         await self._read()
                     self._input_ended()

@@ -228,16 +228,6 @@ class Application:
         finally:
             del self.guests[guest]
 
-    async def start(self, function: Callable[..., Awaitable[Any]], *args: Any) -> Any:
-        """Start a task that lives as long as the application; return what it says it started.
-
-        Raises:
-            NotServing: The application is closing.
-        """
-        if self._nursery is None or self.is_closing:
-            raise NotServing("the server is shutting down")
-        return await self._nursery.start(function, *args)
-
     async def serve(
         self,
         channel: MessageChannel,
@@ -245,7 +235,7 @@ class Application:
         grace: float,
         id: str | None = None,
         http: HttpRequest | None = None,
-        task_status: trio.TaskStatus[Peer] = trio.TASK_STATUS_IGNORED,
+        at_open: Callable[[Peer], None] | None = None,
     ) -> None:
         """Serve one connection to its end.
 
@@ -254,7 +244,7 @@ class Application:
             grace: Seconds that its requests get at shutdown.
             id: What names its session, if anything does.
             http: The HTTP request that opened it, if one did.
-            task_status: Gets the peer, once its session is open.
+            at_open: Called with the peer, once its session is open.
         """
         server = self.server
         if self.is_closing:
@@ -265,7 +255,7 @@ class Application:
         peer.http = http
         try:
             async with Session[Any](self, peer, id=id).opened():
-                await peer.run(task_status=task_status)
+                await peer.run(at_open)
         finally:
             del self.peers[peer]
 
