@@ -67,7 +67,7 @@ NURSERIES = {
     "runtime._streams.drain": "the generator of a streaming tool",
     "http._websocket._open_channel": "the reader and the one writer",
     "http._hosting.host": "connections, and the watch that ends their sends",
-    "http._stateless.RequestPeer.answer_one": "the watch on the client of a POST",
+    "http._stateless.RequestPeer._answer_watched": "the watch on the client of a POST",
     "http._handshake._respond": "the watch on the client of a stream",
     "http._legacy.StreamEndpoint.serve": "the one writer, and the watch on the client",
     "http._routes.CustomEndpoint.serve": "the watch on the client of a custom route",

@@ -24,7 +24,7 @@ from hypercorn.events import Closed, RawData
 from hypercorn.typing import ConnectionState
 from hypercorn.utils import parse_socket_addr
 
-from ._asgi import ENDINGS
+from ._asgi import ENDINGS, GONE
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -186,11 +186,15 @@ class _Applications(hypercorn.trio.task_group.TaskGroup):
     ) -> Callable[[Any], Awaitable[None]]:
         feed, events = trio.open_memory_channel[Any](config.max_app_queue_size)
         farewell: list[Any] = []
+        at_farewell: set[Callable[[], None]] = set()
+        scope["extensions"][GONE] = at_farewell
 
         async def put(event: Any) -> None:
             if event["type"] in _FAREWELLS:
                 farewell.append(event)
                 feed.close()
+                for each in list(at_farewell):
+                    each()
                 return
             try:
                 await feed.send(event)

@@ -37,6 +37,8 @@ class Response:
         has_begun: Whether the status is decided.
         is_stream: Whether it is a stream of events.
         has_ended: Whether all has been said.
+        last_sent: When something was sent last, or else when this began.
+        is_sending: Whether something is being sent, or waits for that.
     """
 
     def __init__(self, send: Send, headers: Mapping[str, str] | None = None) -> None:
@@ -44,6 +46,8 @@ class Response:
         self.has_begun = False
         self.is_stream = False
         self.has_ended = False
+        self.last_sent = trio.current_time()
+        self.is_sending = False
         self._send = send
         self._turn = trio.Lock()
 
@@ -112,8 +116,12 @@ class Response:
         await self._pass_on({"type": "http.response.body", "body": data, "more_body": more})
 
     async def _pass_on(self, event: dict[str, object]) -> None:
+        self.is_sending = True
         try:
             await self._send(event)
         except OSError:
             # ASGI's way to say that the client is gone.
             self.has_ended = True
+        finally:
+            self.is_sending = False
+            self.last_sent = trio.current_time()

@@ -25,6 +25,8 @@ from trimcp.protocol.http import PROTOCOL_VERSION, check_request, encode_event, 
 from trimcp.runtime import Frame, Peer
 from trimcp.transports import MessageChannel, Outbox
 
+from ._asgi import GONE
+from ._keepalive import watch_sleep
 from ._refusals import Refused
 
 if TYPE_CHECKING:
@@ -138,19 +140,38 @@ class RequestPeer(Peer):
     async def answer_one(self, exchange: Exchange, keepalive: float) -> None:
         """Run the handler of the exchange until it has answered or the client is gone."""
         self._exchange = exchange
+        visit = self._visit
         frame = exchange.owner = Frame(self, exchange)
-        frame.scope.deadline = self._visit.deadline
-        self._visit.scope = frame.scope
+        frame.scope.deadline = visit.deadline
+        visit.scope = frame.scope
+        at_gone = visit.http.scope.get("extensions", {}).get(GONE)
+        if at_gone is None:
+            await self._answer_watched(frame, keepalive)
+            return
+        # The same without a task and a nursery of its own, which cost as much as a small handler.
+        watch_sleep(visit, keepalive)
+        at_gone.add(self._client_gone)
+        try:
+            await self.answer(frame)
+        finally:
+            at_gone.discard(self._client_gone)
+
+    async def _answer_watched(self, frame: Frame, keepalive: float) -> None:
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._watch, frame, keepalive)
+
+            async def watch() -> None:
+                await self._visit.wait_gone(keepalive)
+                self._client_gone()
+
+            nursery.start_soon(watch)
             await self.answer(frame)
             nursery.cancel_scope.cancel(reason="answered")
 
-    async def _watch(self, frame: Frame, keepalive: float) -> None:
-        await self._visit.wait_gone(keepalive)
+    def _client_gone(self) -> None:
+        assert self._exchange is not None
         # Nothing more may be sent for it, whatever the handler does while it is cleaning up.
-        frame.exchange.drop()
-        frame.cancel("the client went away")
+        self._exchange.drop()
+        self._exchange.owner.cancel("the client went away")
 
     async def send(self, data: bytes | None) -> None:
         if data:

@@ -36,6 +36,7 @@ class Visit:
     Attributes:
         at_drain: Called at shutdown: ends what would otherwise never end.
         deadline: When whatever still runs for it should be cancelled.
+        keeper: Who breaks silence in its answer, if somebody else does.
     """
 
     def __init__(
@@ -47,6 +48,7 @@ class Visit:
         self.at_drain: set[Callable[[], None]] = set()
         self.deadline = math.inf
         self.scope: trio.CancelScope | None = None
+        self.keeper: object = None
         self._body = body
 
     @property
