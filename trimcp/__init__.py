@@ -42,7 +42,17 @@ from trimcp.protocol import (
     ResourceUpdated,
     ToolsListChanged,
 )
-from trimcp.runtime import Bus, Final, Header, InputRequired, LocalBus, NonceStore
+from trimcp.runtime import (
+    Bus,
+    EventStore,
+    Final,
+    Header,
+    HttpRequest,
+    HttpResponse,
+    InputRequired,
+    LocalBus,
+    NonceStore,
+)
 from trimcp.server import (
     CallNext,
     Context,
@@ -65,11 +75,14 @@ __all__ = [
     "Client",
     "ConnectionLost",
     "Context",
+    "EventStore",
     "Final",
     "Forbidden",
     "HTTPStatusError",
     "HandshakeFailed",
     "Header",
+    "HttpRequest",
+    "HttpResponse",
     "InputRequired",
     "LimitExceeded",
     "Limits",

@@ -48,6 +48,17 @@ class Limits:
         heartbeat_seconds: After how much silence the peer of a WebSocket is pinged; one that
             stays silent for as long again is disconnected. `math.inf` for never.
         stderr_bytes: The longest single line of a child's standard error kept in memory.
+        header_bytes: The largest head of an HTTP request, in bytes (431).
+        body_seconds: How long the body of an HTTP request may take (408).
+        http_requests: HTTP requests served at once by one server, open streams included;
+            further ones get 503.
+        http_sessions: Sessions of the handshake era over HTTP. Over it, the one that has been
+            idle longest ends; if none is idle, new ones get 503.
+        session_seconds: How long such a session may be idle.
+        replay_bytes: Bytes of events that such a session keeps for a client that resumes a
+            stream; at least one event is kept.
+        send_seconds: How long an HTTP client may leave an answer unread before it is
+            disconnected.
     """
 
     message_bytes: int = attrs.field(default=16 * 1024 * 1024, validator=_positive)
@@ -64,3 +75,10 @@ class Limits:
     header_seconds: float = attrs.field(default=5.0, validator=_positive)
     heartbeat_seconds: float = attrs.field(default=20.0, validator=_positive)
     stderr_bytes: int = attrs.field(default=64 * 1024, validator=_positive)
+    header_bytes: int = attrs.field(default=64 * 1024, validator=_positive)
+    body_seconds: float = attrs.field(default=60.0, validator=_positive)
+    http_requests: int = attrs.field(default=10_000, validator=_positive)
+    http_sessions: int = attrs.field(default=1000, validator=_positive)
+    session_seconds: float = attrs.field(default=1800.0, validator=_positive)
+    replay_bytes: int = attrs.field(default=256 * 1024, validator=_positive)
+    send_seconds: float = attrs.field(default=60.0, validator=_positive)

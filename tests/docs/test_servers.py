@@ -42,6 +42,7 @@ PROGRAMS = {
     "child_process.py",
     "client.py",
     "http_client.py",
+    "serving_http.py",
     "limits_and_errors.py",
     "notifications_client.py",
     "questions_client.py",
@@ -50,6 +51,7 @@ PROGRAMS = {
     "streaming_client.py",
     "streams.py",
     "tutorial_client.py",
+    "websocket_and_sse.py",
     "websockets.py",
 }
 

@@ -2,14 +2,14 @@
  * A client made with the official TypeScript SDK, the peer of the server under test.
  *
  *     node client.mjs handshake|stateless|auto -- command [argument …]
- *     node client.mjs handshake|stateless|auto -- ws://…
+ *     node client.mjs handshake|stateless|auto -- ws://… | http://…
  *
  * `auto` lets the SDK find out the era, with a process of its own for the question.
  * Starts the command, drives it over stdio through a fixed script and prints one JSON object that
  * says what was seen. A step that throws is recorded as `{"error": {…}}` and the script goes on;
  * the exit status is 1 only when no connection could be made.
  */
-import { Client } from '@modelcontextprotocol/client';
+import { Client, StreamableHTTPClientTransport } from '@modelcontextprotocol/client';
 import { StdioClientTransport } from '@modelcontextprotocol/client/stdio';
 
 const STATELESS = '2026-07-28';
@@ -125,7 +125,9 @@ async function run(era, [command, ...args]) {
     client.onerror = error => unexpected.push(error.message);
     const transport = command.startsWith('ws:')
         ? new WebSocketTransport(command)
-        : new StdioClientTransport({ command, args, env: process.env });
+        : command.startsWith('http:')
+          ? new StreamableHTTPClientTransport(new URL(command))
+          : new StdioClientTransport({ command, args, env: process.env });
     const facts = { sdk: 'typescript', era };
     facts.connect = await attempt(() => client.connect(transport));
     if (facts.connect.error === undefined) {

@@ -1,6 +1,7 @@
 """A client made with the official Python SDK, the peer of the server under test.
 
-Usage: ``python client_sdk.py handshake|stateless|auto asyncio|trio -- command [argument …]``
+Usage: ``python client_sdk.py handshake|stateless|auto asyncio|trio -- command [argument …]``, or
+an ``http://…`` URL instead of the command.
 
 ``auto`` lets the SDK find out the era.
 
@@ -90,7 +91,9 @@ class Script:
         self.questions: list[object] = []
         self.unexpected: list[str] = []
         self.client = Client(
-            StdioServerParameters(command=command[0], args=command[1:], env=dict(os.environ)),
+            command[0]
+            if command[0].startswith("http:")
+            else StdioServerParameters(command=command[0], args=command[1:], env=dict(os.environ)),
             mode=MODES[era],
             client_info=Implementation(name="python-sdk-peer", version="1.0.0"),
             elicitation_callback=self.answer,

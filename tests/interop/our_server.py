@@ -110,5 +110,13 @@ async def serve_websocket() -> None:
         print(f"ws://{host}:{port}/ws", flush=True)
 
 
+async def serve_http() -> None:
+    """Serve over HTTP, and say where."""
+    async with trio.open_nursery() as nursery:
+        [url] = await nursery.start(create_server().serve_http, "127.0.0.1", 0)
+        print(f"{url}/mcp", flush=True)
+
+
 if __name__ == "__main__":
-    trio.run(serve_websocket if sys.argv[1:] == ["--ws"] else create_server().serve_stdio)
+    ways = {"--ws": serve_websocket, "--http": serve_http}
+    trio.run(ways[sys.argv[1]] if sys.argv[1:] else create_server().serve_stdio)

@@ -1,4 +1,5 @@
-"""Clients made with other SDKs against a trimcp server, over stdio and WebSocket, in both eras.
+"""Clients made with other SDKs against a trimcp server, over stdio, WebSocket and HTTP, in both
+eras.
 
 Each client runs once and tells in JSON what it saw; the tests are about what it told.
 """
@@ -23,9 +24,9 @@ Facts = dict[str, Any]
 
 
 @contextmanager
-def our_websocket() -> Iterator[str]:
-    """The URL of our server on a WebSocket."""
-    command = [*OUR_SERVER, "--ws"]
+def our_url(way: str) -> Iterator[str]:
+    """The URL of our server on a WebSocket (`ws`) or over HTTP (`http`)."""
+    command = [*OUR_SERVER, f"--{way}"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         yield process.stdout.readline().strip()
@@ -40,12 +41,13 @@ def our_websocket() -> Iterator[str]:
         # Over a WebSocket; the Python SDK has none.
         "typescript:handshake:ws",
         "typescript:stateless:ws",
+        *(f"{sdk}:{era}:http" for sdk in SDKS for era in ("handshake", "stateless", "auto")),
     ],
 )
 def facts(request: pytest.FixtureRequest, node_modules: None) -> Facts:
     """What one client saw."""
     sdk, era, *way = request.param.split(":")
-    with our_websocket() if way else nullcontext() as url:
+    with our_url(way[0]) if way else nullcontext() as url:
         ran = subprocess.run(
             client_command(sdk, era, url),
             cwd=HERE,

@@ -1,6 +1,20 @@
 """The HTTP doors: ASGI applications for MCP, and serving them with hypercorn's trio worker."""
 
 from ._asgi import ASGIApp
-from ._websocket import WebSocketApp, refuse_websocket, websocket_endpoint
+from ._making import make_asgi_app, make_http_app, make_sse_app
+from ._serving import Hosting, serve, supervise
+from ._websocket import WebSocketApp, websocket_endpoint
+from ._workers import assignment_for
 
-__all__ = ["ASGIApp", "WebSocketApp", "refuse_websocket", "websocket_endpoint"]
+__all__ = [
+    "ASGIApp",
+    "Hosting",
+    "WebSocketApp",
+    "assignment_for",
+    "make_asgi_app",
+    "make_http_app",
+    "make_sse_app",
+    "serve",
+    "supervise",
+    "websocket_endpoint",
+]

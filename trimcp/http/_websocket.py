@@ -19,6 +19,8 @@ import trio
 from trimcp._groups import unwrapping
 from trimcp.errors import NotServing, WebSocketClosed
 from trimcp.protocol import callers_of
+from trimcp.protocol.http import fold_headers
+from trimcp.runtime import HttpRequest
 from trimcp.transports import Incoming, MessageChannel, Outbox, Oversized, write_out
 
 if TYPE_CHECKING:
@@ -62,7 +64,9 @@ class _Application(Protocol):
     def is_closing(self) -> bool: ...
     @property
     def peers(self) -> Any: ...
-    async def serve(self, channel: MessageChannel, *, grace: float) -> None: ...
+    async def serve(
+        self, channel: MessageChannel, *, grace: float, http: HttpRequest | None
+    ) -> None: ...
 
 
 async def websocket_endpoint(
@@ -95,7 +99,8 @@ async def websocket_endpoint(
     await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL if asked else None})
     try:
         async with _open_channel(application.server.limits, receive, send) as channel:
-            await application.serve(channel, grace=_GRACE)
+            http = HttpRequest(fold_headers(scope["headers"]), scope)
+            await application.serve(channel, grace=_GRACE, http=http)
     except NotServing:
         logger.debug("a connection came too late")
 

@@ -111,10 +111,18 @@ class Connection:
             about: The call that it came in answer to, where the transport knows: an error that
                 names no open call, or a message that cannot be read, is then about this one.
         """
-        message = decode(data, nesting=self._limits.nesting)
+        return self.take(decode(data, nesting=self._limits.nesting), about)
+
+    def take(self, message: Message | Batch, about: Call | None = None) -> list[Event]:
+        """Take one message (or batch) that has been decoded already; see `receive`."""
         if isinstance(message, Batch):
             return self._on_batch(message)
         return self._on_message(self._addressed(message, about), None)
+
+    def assume(self, terms: Terms) -> None:
+        """Take a handshake for granted that was made elsewhere."""
+        self.terms = terms
+        self.session = SessionState.READY
 
     def receive_oversized(self, head: bytes, flaw: str, about: Call | None = None) -> list[Event]:
         """A message was too long and has been skipped.

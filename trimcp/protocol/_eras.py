@@ -138,6 +138,7 @@ ERAS: Final[dict[Era, EraRules]] = {
 }
 
 
+@functools.lru_cache(maxsize=64)
 def stamp_of(identity: Implementation) -> Raw:
     """The `_meta` that names the server, encoded once; pictures stand in `server/discover` only."""
     wire = codec_for(LATEST).encode(attrs.evolve(identity, icons=None))

@@ -74,6 +74,7 @@ class Exchange:
         limit: The largest answer, in bytes.
         state: Where it is in its life.
         owner: Whatever the driver runs for this exchange.
+        failure: The error code that it was answered with, if it was.
     """
 
     id: RequestId
@@ -87,6 +88,7 @@ class Exchange:
     _batch: BatchAnswer | None = None
     state: ExchangeState = OPEN
     owner: Any = None
+    failure: int | None = None
     _progress: float | None = None
 
     @property
@@ -128,9 +130,9 @@ class Exchange:
         """The error answer. Raises TypeError or ValueError as `answer` does."""
         if self.state is not OPEN:
             return self._close(ExchangeEvent.ANSWER, None)
-        return self._close(
-            ExchangeEvent.ANSWER, encode_failure(self.id, code, message, data, omit_id=True)
-        )
+        answer = encode_failure(self.id, code, message, data, omit_id=True)
+        self.failure = code
+        return self._close(ExchangeEvent.ANSWER, answer)
 
     def cancel(self) -> bytes | None:
         """The peer gave it up. Bytes come out only where this completes a batch."""

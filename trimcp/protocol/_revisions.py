@@ -49,6 +49,8 @@ class Revision:
         parse_error_omits_id: An error response may lack an `id`; elsewhere it must be null.
         structured_any: `structuredContent` may be any JSON value and `outputSchema` any schema;
             elsewhere both are about objects.
+        polling: On HTTP, a server may close a stream that it has primed, and be asked for the
+            rest later.
         content_lists: The content of a sampling message may be a list of blocks.
         version_header: On HTTP every request names the revision in a header.
         mirrored_headers: On HTTP headers repeat parts of the body.
@@ -71,6 +73,7 @@ class Revision:
     batches: bool
     parse_error_omits_id: bool
     structured_any: bool
+    polling: bool
     content_lists: bool
     version_header: bool
     mirrored_headers: bool
@@ -86,6 +89,11 @@ class Revision:
     hidden: Mapping[type, frozenset[str]]
     required: Mapping[type, frozenset[str]]
     unknown_content: frozenset[type]
+
+    @property
+    def mirrors(self) -> bool:
+        """Whether HTTP headers repeat what a request says."""
+        return self.era is Era.STATELESS
 
     def __repr__(self) -> str:
         return f"<Revision {self.date}>"
@@ -287,6 +295,7 @@ def _handshake(
     server_notifications: Mapping[str, type | None] = _SERVER_NOTIFICATIONS,
     *,
     batches: bool = False,
+    polling: bool = False,
     content_lists: bool = False,
     version_header: bool = False,
     parse_error_omits_id: bool = False,
@@ -298,6 +307,7 @@ def _handshake(
         batches=batches,
         parse_error_omits_id=parse_error_omits_id,
         structured_any=False,
+        polling=polling,
         content_lists=content_lists,
         version_header=version_header,
         mirrored_headers=False,
@@ -324,6 +334,7 @@ REVISIONS: Final[tuple[Revision, ...]] = (
         _URLS,
         [_SAMPLE, _LIST_ROOTS, _ELICIT],
         _URL_NOTIFICATIONS,
+        polling=True,
         content_lists=True,
         version_header=True,
         parse_error_omits_id=True,
@@ -335,6 +346,7 @@ REVISIONS: Final[tuple[Revision, ...]] = (
         batches=False,
         parse_error_omits_id=True,
         structured_any=True,
+        polling=False,
         content_lists=True,
         version_header=True,
         mirrored_headers=True,
@@ -360,6 +372,8 @@ HANDSHAKE_REVISIONS: Final = tuple(row for row in REVISIONS if row.era is Era.HA
 STATELESS_REVISIONS: Final = tuple(row for row in REVISIONS if row.era is Era.STATELESS)
 LATEST: Final = REVISIONS[-1]
 LATEST_HANDSHAKE: Final = HANDSHAKE_REVISIONS[-1]
+ASSUMED: Final = next(row for row in REVISIONS if row.date == _BATCHES)
+"""What an HTTP request without a version header is written in (Transports, Protocol Version)."""
 
 _BY_DATE: Final = {row.date: row for row in REVISIONS}
 

@@ -48,6 +48,14 @@ class _Params(msgspec.Struct, gc=False):
     meta: Meta | UnsetType = msgspec.field(default=UNSET, name="_meta")
 
 
+class _Trace(msgspec.Struct, gc=False):
+    traceparent: Any = None
+
+
+class _TracedParams(msgspec.Struct, gc=False):
+    meta: _Trace | UnsetType = msgspec.field(default=UNSET, name="_meta")
+
+
 class ToolCall(msgspec.Struct, gc=False):
     """`tools/call`, its arguments still raw so that they are validated from bytes, once."""
 
@@ -118,6 +126,7 @@ _T = TypeVar("_T")
 
 NO_META: Final = Meta()
 _params_decoder: Final = msgspec.json.Decoder(_Params)
+_trace_decoder: Final = msgspec.json.Decoder(_TracedParams)
 _call_decoder: Final = msgspec.json.Decoder(ToolCall)
 _retry_decoder: Final = msgspec.json.Decoder(Retry)
 _cancelled_decoder: Final = msgspec.json.Decoder(Cancelled)
@@ -136,6 +145,18 @@ def read_meta(params: Raw | None) -> Meta:
         return NO_META
     meta = _read(_params_decoder, params).meta
     return NO_META if isinstance(meta, UnsetType) else meta
+
+
+def read_traceparent(params: Raw | None) -> str | None:
+    """The trace that a request says it belongs to, if it says so in `_meta`."""
+    if params is None:
+        return None
+    try:
+        meta = _read(_trace_decoder, params).meta
+    except InvalidShape:
+        return None
+    found = None if isinstance(meta, UnsetType) else meta.traceparent
+    return found if isinstance(found, str) else None
 
 
 def read_call(params: Raw | None) -> ToolCall:

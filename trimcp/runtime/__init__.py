@@ -19,6 +19,7 @@ from ._functions import (
     convert,
     to_json,
 )
+from ._http import EventStore, HttpRequest, HttpResponse
 from ._hub import Hub, Subscriber
 from ._input_required import InputRequired
 from ._nonces import MemoryNonceStore, NonceStore
@@ -26,6 +27,7 @@ from ._parking import Job, Parking
 from ._peer import Handlers, Peer, method_not_found
 from ._schemas import InvalidSchema, SchemaChecker
 from ._seal import Seal
+from ._side import SidePeer
 from ._streams import Final, drain, in_threads
 from ._templates import InvalidTemplate, UriTemplate, compile_template
 from ._threads import ToolThreads
@@ -34,6 +36,7 @@ __all__ = [
     "BadArguments",
     "Bus",
     "Chunks",
+    "EventStore",
     "Failed",
     "Final",
     "Frame",
@@ -41,6 +44,8 @@ __all__ = [
     "Handlers",
     "Header",
     "Home",
+    "HttpRequest",
+    "HttpResponse",
     "Hub",
     "InputRequired",
     "InvalidSchema",
@@ -57,6 +62,7 @@ __all__ = [
     "Retried",
     "SchemaChecker",
     "Seal",
+    "SidePeer",
     "Subscriber",
     "ToolThreads",
     "UriTemplate",

@@ -57,6 +57,7 @@ if TYPE_CHECKING:
 
     from ._chunks import Chunks
     from ._frame import Home
+    from ._http import HttpRequest
 
 __all__ = ["Handlers", "Peer"]
 
@@ -88,6 +89,7 @@ class Peer:
         parked: Handlers whose tasks live here and wait for the client's next round.
         home: Where handlers that may ask live; here, unless somebody says otherwise.
         at_drain: Called once no new requests are taken: ends what would otherwise never end.
+        http: The HTTP request that opened it, if one did.
         explain_loss: Makes the error for calls whose answer can no longer come.
         data: Room for the role.
     """
@@ -107,6 +109,7 @@ class Peer:
         self.parked: set[Frame] = set()
         self.home: Home = self
         self.at_drain: set[Callable[[], None]] = set()
+        self.http: HttpRequest | None = None
         self.explain_loss: Callable[[str], ConnectionLost] = ConnectionLost
         self._handlers = handlers
         self._limits = limits
@@ -123,11 +126,17 @@ class Peer:
 
     # -- its life -------------------------------------------------------------------------
 
-    async def run(self) -> None:
-        """Serve the connection until the peer is gone, or it has been drained or closed."""
+    async def run(self, at_open: Callable[[Peer], None] | None = None) -> None:
+        """Serve the connection until the peer is gone, or it has been drained or closed.
+
+        Args:
+            at_open: Called with this peer, once it can be asked.
+        """
         try:
             with self._life:
                 async with trio.open_nursery() as self._tasks:
+                    if at_open is not None:
+                        at_open(self)
                     with self._reading:
                         await self._read()
                     self._input_ended()
@@ -164,6 +173,11 @@ class Peer:
             # Nobody reads what a handler may still want to say while it is cleaning up.
             self.connection.drop()
             self._life.cancel(reason=reason)
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether new requests are refused."""
+        return self._draining
 
     def drain(self, deadline: float) -> None:
         """Refuse new requests, let those in flight finish until the deadline, then end."""
@@ -278,9 +292,9 @@ class Peer:
             self.send_nowait(exchange.fail(LIMIT_EXCEEDED, f"more than {limit} requests in flight"))
             return
         frame = exchange.owner = Frame(self, exchange)
-        self._tasks.start_soon(self._answer, frame)
+        self._tasks.start_soon(self.answer, frame)
 
-    async def _answer(self, frame: Frame) -> None:
+    async def answer(self, frame: Frame) -> None:
         """Run the handler and send its outcome. Nothing but Cancelled leaves here."""
         try:
             outcome = await contained(frame, self._handlers.handle)

@@ -1,6 +1,8 @@
 """Servers: what a user registers, and how it is served."""
 
+from ._application import Application
 from ._context import Context
+from ._doors import CustomRoute, HttpOptions
 from ._lifespans import combine_lifespans
 from ._middleware import CallNext
 from ._questions import form_question, roots_question, sampling_question, url_question
@@ -9,8 +11,11 @@ from ._session import Session
 from ._statistics import Statistics
 
 __all__ = [
+    "Application",
     "CallNext",
     "Context",
+    "CustomRoute",
+    "HttpOptions",
     "Server",
     "Session",
     "Statistics",

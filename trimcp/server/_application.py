@@ -18,7 +18,7 @@ import logging
 import signal
 import threading
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import trio
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from msgspec import Raw
 
     from trimcp.protocol import Change
-    from trimcp.runtime import Frame
+    from trimcp.runtime import Frame, HttpRequest
     from trimcp.transports import MessageChannel
 
     from ._server import Server
@@ -50,6 +50,13 @@ logger = logging.getLogger("trimcp.server")
 
 #: How much longer than its requests the body of `application()` may take to end.
 _AFTER_DRAIN: Final = 0.25
+
+
+class Guest(Protocol):
+    """Somebody who is served and must be let go at shutdown."""
+
+    def drain(self, deadline: float) -> None:
+        """Finish what is in flight until the deadline, then end."""
 
 
 class Application:
@@ -65,7 +72,10 @@ class Application:
         hub: Who hears of changes.
         notifier: Takes changes from wherever they happen.
         threads: The worker threads of synchronous tools.
-        peers: The connections being served.
+        peers: The connections being served, with the grace of each.
+        guests: The HTTP requests being served, with the grace of each.
+        parked: Handlers that live here and wait for their client's next request.
+        rooms: What the doors keep while it is open.
     """
 
     def __init__(self, server: Server[Any], *, explicit: bool) -> None:
@@ -77,7 +87,11 @@ class Application:
         self.hub = Hub(server.limits)
         self.notifier = Notifier(server.bus)
         self.peers: dict[Peer, float] = {}
+        self.guests: dict[Guest, float] = {}
+        self.parked: set[Frame] = set()
+        self.rooms: dict[object, Any] = {}
         self.is_closing = False
+        self._nursery: trio.Nursery | None = None
         self._accepting: set[trio.CancelScope] = set()
         self._body = trio.CancelScope()
 
@@ -95,6 +109,7 @@ class Application:
                     for startup in self.server.startup_hooks:
                         await _call(startup, self.value)
                     async with trio.open_nursery() as nursery:
+                        self._nursery = nursery
                         await self._start_tasks(nursery, signals)
                         with self._body:
                             yield self
@@ -169,10 +184,12 @@ class Application:
         now = trio.current_time()
         for scope in self._accepting:
             scope.cancel(reason="the server is shutting down")
+        for frame in list(self.parked):
+            frame.cancel("the server is shutting down")
         last = now
-        for peer, own_grace in self.peers.items():
+        for guest, own_grace in [*self.peers.items(), *self.guests.items()]:
             deadline = now + (own_grace if grace is None else grace)
-            peer.drain(deadline)
+            guest.drain(deadline)
             last = max(last, deadline)
         self._body.deadline = last + _AFTER_DRAIN
 
@@ -190,12 +207,44 @@ class Application:
             finally:
                 self._accepting.discard(scope)
 
-    async def serve(self, channel: MessageChannel, *, grace: float) -> None:
+    def start_soon(self, function: Callable[..., Awaitable[Any]], *args: Any) -> None:
+        """Start a task that lives as long as the application, unless it is over already."""
+        if self._nursery is not None and not self.is_closing:
+            self._nursery.start_soon(function, *args)
+
+    @contextmanager
+    def attending(self, guest: Guest, grace: float) -> Iterator[None]:
+        """Serve somebody who is no connection: at shutdown they get their grace.
+
+        Raises:
+            NotServing: The application is closing.
+        """
+        if self.is_closing:
+            raise NotServing("the server is shutting down")
+        own = self.server.shutdown_grace
+        self.guests[guest] = grace if own is None else own
+        try:
+            yield
+        finally:
+            del self.guests[guest]
+
+    async def serve(
+        self,
+        channel: MessageChannel,
+        *,
+        grace: float,
+        id: str | None = None,
+        http: HttpRequest | None = None,
+        at_open: Callable[[Peer], None] | None = None,
+    ) -> None:
         """Serve one connection to its end.
 
         Args:
             channel: The way to the peer.
             grace: Seconds that its requests get at shutdown.
+            id: What names its session, if anything does.
+            http: The HTTP request that opened it, if one did.
+            at_open: Called with the peer, once its session is open.
         """
         server = self.server
         if self.is_closing:
@@ -203,9 +252,10 @@ class Application:
         connection = Connection(Role.SERVER, server.identity, server.limits)
         peer = Peer(connection, channel, self, server.limits, eof_grace=server.eof_grace)
         self.peers[peer] = grace if server.shutdown_grace is None else server.shutdown_grace
+        peer.http = http
         try:
-            async with Session[Any](self, peer).opened():
-                await peer.run()
+            async with Session[Any](self, peer, id=id).opened():
+                await peer.run(at_open)
         finally:
             del self.peers[peer]
 
@@ -228,6 +278,7 @@ class Application:
         return Statistics(
             connections=len(self.peers),
             in_flight=sum(peer.connection.open_exchanges for peer in self.peers),
+            http_requests=len(self.guests),
             outbox_bytes=sum(peer.channel.outbox.waiting_bytes for peer in self.peers),
             unsent=sum(peer.unsent for peer in self.peers),
             notifications=sum(peer.data.hearing for peer in self.peers if peer.data is not None),

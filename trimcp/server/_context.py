@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Generic
 
 import trio
 
-from trimcp.protocol import LOGGING_LEVELS, Era, read_object
+from trimcp.protocol import LOGGING_LEVELS, Era, read_object, read_traceparent
 from trimcp.types import (
     ClientCapabilities,
     Implementation,
@@ -121,6 +121,55 @@ class Context(Asking, Generic[LifespanT, SessionT]):
         """
         wire = None if params is None else dict(params)
         await self._frame.peer.send(self._frame.exchange.notify(method, wire))
+
+    @property
+    def http_headers(self) -> Mapping[str, str] | None:
+        """The headers of the HTTP request, by their names in lower case; None where there is none.
+
+        With WebSocket they are those of the handshake.
+        """
+        http = self._frame.peer.http
+        return None if http is None else http.headers
+
+    @property
+    def http_scope(self) -> Mapping[str, Any] | None:
+        """The ASGI scope of the HTTP request, with what middleware has added; None without one."""
+        http = self._frame.peer.http
+        return None if http is None else http.scope
+
+    @property
+    def traceparent(self) -> str | None:
+        """The trace that the request belongs to, as W3C Trace Context writes it.
+
+        It is taken from `_meta`, or else from the HTTP request's header; what it holds is not
+        checked.
+
+        Specification: 2026-07-28, Overview, OpenTelemetry trace context.
+        """
+        given = read_traceparent(self._frame.exchange.params)
+        if given is None and self.http_headers is not None:
+            given = self.http_headers.get("traceparent")
+        return given
+
+    async def close_stream(self, retry: float = 1.0) -> bool:
+        """Let the client of a long call come back later, instead of keeping its response open.
+
+        The response ends, the handler goes on, and what it says and its result are kept for
+        the client, which asks for them. Over HTTP in revision 2025-11-25 only; elsewhere nothing
+        happens.
+
+        Args:
+            retry: Seconds that the client should wait.
+
+        Returns:
+            Whether the client was told to come back.
+
+        Specification: 2025-11-25, Streamable HTTP, Sending Messages to the Server (6).
+        """
+        await trio.lowlevel.checkpoint()
+        if not self._frame.exchange.terms.revision.polling:
+            return False
+        return self._frame.peer.channel.outbox.interrupt(retry)
 
     async def report_progress(
         self, progress: float, total: float | None = None, message: str | None = None

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from trimcp.errors import ResourceNotFound
+from trimcp.errors import INVALID_REQUEST, RequestError, ResourceNotFound
 from trimcp.protocol import META_SUBSCRIPTION_ID, filter_of, kinds_of, method_of, params_of
 from trimcp.types import (
     CancelledNotificationParams,
@@ -69,13 +69,19 @@ async def subscribe(application: Application, frame: Frame) -> EmptyResult:
     uri = params_as(frame.exchange, SubscribeRequestParams).uri
     if application.server.resources.find(uri) is None:
         raise ResourceNotFound(uri)
-    session: Session = frame.peer.data
-    session.subscribe(uri)
+    _session_of(frame).subscribe(uri)
     return EmptyResult()
 
 
 async def unsubscribe(application: Application, frame: Frame) -> EmptyResult:
     """`resources/unsubscribe` of a handshake session."""
-    session: Session = frame.peer.data
-    session.unsubscribe(params_as(frame.exchange, UnsubscribeRequestParams).uri)
+    _session_of(frame).unsubscribe(params_as(frame.exchange, UnsubscribeRequestParams).uri)
     return EmptyResult()
+
+
+def _session_of(frame: Frame) -> Session:
+    """Raises RequestError where there is none: over HTTP, with sessions turned off."""
+    session: Session | None = frame.peer.data
+    if session is None:
+        raise RequestError(INVALID_REQUEST, "without a session nobody can be told of changes")
+    return session

@@ -24,6 +24,7 @@ from trimcp.types import Implementation
 from ._accepting import NETWORK_GRACE, serve_listeners
 from ._application import Application
 from ._context import Context, LifespanT, current_context
+from ._doors import HttpDoors
 from ._registration import Registration
 from ._statistics import Statistics
 
@@ -48,7 +49,7 @@ logger = logging.getLogger("trimcp.server")
 _STDIO_GRACE = 0.5
 
 
-class Server(Registration, Generic[LifespanT]):
+class Server(Registration, HttpDoors, Generic[LifespanT]):
     """An MCP server.
 
     Args:
@@ -107,6 +108,7 @@ class Server(Registration, Generic[LifespanT]):
     ) -> None:
         self._application: Application | None = None
         super().__init__(experimental, extensions)
+        self.custom_routes = {}
         self.identity = Implementation(
             name=name,
             version=version,
@@ -150,6 +152,11 @@ class Server(Registration, Generic[LifespanT]):
         """
         if self._application is not None:
             self._application.shutdown(grace)
+
+    @property
+    def running(self) -> Application | None:
+        """What is open while the server serves; for transports."""
+        return self._application
 
     def statistics(self) -> Statistics:
         """Numbers of this moment; all zero when the server does not serve."""

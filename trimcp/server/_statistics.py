@@ -15,6 +15,7 @@ class Statistics:
         connections: Connections being served.
         in_flight: Requests without an answer, over all connections; never more than
             `Limits.in_flight` for each.
+        http_requests: HTTP requests being served, open streams included.
         outbox_bytes: Bytes that wait for peers to read them, over all connections.
         unsent: Answers and refusals that wait for room beyond these bytes; never more than
             twice `Limits.in_flight` for each connection.
@@ -32,6 +33,7 @@ class Statistics:
 
     connections: int = 0
     in_flight: int = 0
+    http_requests: int = 0
     outbox_bytes: int = 0
     unsent: int = 0
     notifications: int = 0

@@ -14,7 +14,8 @@ import trio
 from msgspec import Raw
 
 from trimcp.errors import INVALID_PARAMS, RegistrationError, RequestError, ToolError
-from trimcp.protocol import codec_for
+from trimcp.protocol import Rejected, codec_for, read_object
+from trimcp.protocol.http import check_arguments, header_params
 from trimcp.runtime import BadArguments, Frame, Function, InputRequired, compile_function
 from trimcp.types import UNSET, CallToolResult, TextContent, Tool
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from trimcp.protocol import Revision, ToolCall
+    from trimcp.protocol.http import HeaderParam, Headers
     from trimcp.types import Icon, ToolAnnotations
 
     from ._application import Application
@@ -44,6 +46,7 @@ class RegisteredTool:
         timeout: Seconds one call may run, or None.
         replay: Whether it may run again from the top with recorded answers.
         single_use: Whether a state that it gave out is accepted only once.
+        mirrored: The parameters that HTTP headers repeat.
     """
 
     description: Tool
@@ -51,6 +54,7 @@ class RegisteredTool:
     timeout: float | None
     replay: bool
     single_use: bool
+    mirrored: tuple[HeaderParam, ...]
 
     async def call(self, application: Application, frame: Frame, shape: ToolCall) -> Any:
         """Run the tool for one request.
@@ -61,8 +65,21 @@ class RegisteredTool:
         Raises:
             Exception: Whatever the tool raises.
         """
+        http = frame.peer.http
+        revision = frame.exchange.terms.revision
+        if self.mirrored and http is not None and http.is_mirror and revision.mirrors:
+            self._check_mirrored(http.headers, shape)
         work = functools.partial(self._run, application, shape)
         return await run_askable(application, frame, self, work, is_retry=shape.is_retry)
+
+    def _check_mirrored(self, headers: Headers, shape: ToolCall) -> None:
+        raw = shape.arguments if isinstance(shape.arguments, Raw) else None
+        if raw is not None and not _is_object(raw):
+            return  # refused further on
+        try:
+            check_arguments(headers, read_object(raw), self.mirrored)
+        except Rejected as error:
+            raise RequestError(error.code, error.message, error.data) from None
 
     async def _run(self, application: Application, shape: ToolCall, frame: Frame) -> Any:
         arguments = shape.arguments if isinstance(shape.arguments, Raw) else None
@@ -135,4 +152,5 @@ def make_tool(
         icons=icons,
         meta=meta,
     )
-    return RegisteredTool(listed, compiled, timeout, replay, single_use)
+    mirrored = header_params(compiled.input_schema)
+    return RegisteredTool(listed, compiled, timeout, replay, single_use, mirrored)

@@ -94,6 +94,17 @@ class Outbox:
         self._receive.close()
         self._room.unpark_all()
 
+    def interrupt(self, seconds: float) -> bool:
+        """Let the peer come back later for what is still to be said, where that can be done.
+
+        Args:
+            seconds: When it should.
+
+        Returns:
+            Whether it was told so.
+        """
+        return False
+
     async def take(self) -> list[bytes]:
         """For the writer: everything that waits, at least one message.
 

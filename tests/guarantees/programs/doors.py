@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 def arguments() -> argparse.Namespace:
     """`DOOR [--path PATH] [--grace SECONDS] [--eof-grace SECONDS]`."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("door", choices=["stdio", "tcp", "unix", "websocket"])
+    parser.add_argument("door", choices=["stdio", "tcp", "unix", "websocket", "http"])
     parser.add_argument("--path")
     parser.add_argument("--grace", type=float)
     parser.add_argument("--eof-grace", type=float, default=5.0)
@@ -51,6 +51,9 @@ async def serve(server: Server[Any], options: argparse.Namespace) -> None:
         elif options.door == "websocket":
             [(_, port)] = await nursery.start(server.serve_websocket, "127.0.0.1", 0)
             say(f"listening {port}")
+        elif options.door == "http":
+            [url] = await nursery.start(server.serve_http, "127.0.0.1", 0)
+            say(f"listening {url.rpartition(':')[2]}")
         else:
             await nursery.start(server.serve_unix, options.path)
             say("listening")

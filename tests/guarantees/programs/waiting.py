@@ -69,6 +69,14 @@ async def until_released(label: str) -> str:
 
 
 @server.tool
+async def released_after_progress(ctx: Context[None]) -> str:
+    """Reports progress, and ends when the process gets SIGUSR1."""
+    await ctx.report_progress(1)
+    await released.wait()
+    return "released"
+
+
+@server.tool
 async def moment(seconds: float) -> str:
     """Ends after that time."""
     await trio.sleep(seconds)

@@ -1,0 +1,234 @@
+"""The ASGI application: lifespan, protection, routes, and the border for errors."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from trimcp.errors import NotServing
+from trimcp.protocol.http import SESSION_ID, fold_headers
+from trimcp.runtime import HttpRequest
+
+from ._asgi import ENDINGS
+from ._bodies import RequestBody
+from ._lifespan import run_lifespan
+from ._refusals import Refused
+from ._responses import Response
+from ._routes import CustomEndpoint
+from ._visits import Visit
+from ._websocket import refuse_websocket, websocket_endpoint
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from trimcp.protocol.http import Headers
+    from trimcp.server import Application, Server
+
+    from ._asgi import Receive, Scope, Send
+    from ._settings import Settings
+
+__all__ = ["Endpoint", "HttpApplication"]
+
+logger = logging.getLogger("trimcp.http")
+
+#: Seconds that requests get at shutdown, unless the server says otherwise.
+_GRACE: Final = 5.0
+
+_HEALTH: Final = "/healthz"
+
+#: How long a browser may remember what it was told about other origins, in seconds.
+_PREFLIGHT_SECONDS: Final = "600"
+
+
+class Endpoint(Protocol):
+    """Answers the requests for one path."""
+
+    @property
+    def methods(self) -> Sequence[str]:
+        """The HTTP methods that it knows."""
+
+    async def serve(self, visit: Visit) -> None:
+        """Answer one. Raises Refused."""
+
+
+class HttpApplication:
+    """An ASGI application of a server.
+
+    Args:
+        server: The server. While its application is not open every request gets 503.
+        endpoints: By path.
+        settings: What the user chose.
+        websocket_path: Where WebSockets are served, if anywhere.
+    """
+
+    def __init__(
+        self,
+        server: Server[Any],
+        endpoints: Mapping[str, Endpoint],
+        settings: Settings,
+        *,
+        websocket_path: str | None = None,
+    ) -> None:
+        self._server = server
+        self._endpoints = dict(endpoints)
+        self._websocket_path = websocket_path
+        self._callers = settings.callers
+        self._readers = settings.readers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """The ASGI callable."""
+        if scope["type"] == "lifespan":
+            await run_lifespan(self._server, receive, send)
+        elif scope["type"] == "http":
+            await self._contained(scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self._serve_websocket(scope, receive, send)
+        else:
+            raise ValueError(f"unknown ASGI scope {scope['type']!r}")
+
+    async def _contained(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request. Nothing but Cancelled leaves: a server may not survive it."""
+        response = Response(send)
+        try:
+            await self._serve(scope, receive, response)
+        except* ENDINGS:
+            raise
+        except* ConnectionError as gone:
+            logger.debug("a client went away", exc_info=gone)
+        except* BaseException as failure:
+            logger.error("%s %s failed", scope["method"], scope["path"], exc_info=failure)
+            await _fail(response)
+
+    async def _serve(self, scope: Scope, receive: Receive, response: Response) -> None:
+        http = HttpRequest(fold_headers(scope["headers"]), scope, is_mirror=True)
+        body = RequestBody(receive)
+        try:
+            await self._visit(http, body, response)
+        except NotServing as error:
+            await _refuse(response, body, Refused(503, str(error)))
+        except Refused as refused:
+            await _refuse(response, body, refused)
+
+    async def _visit(self, http: HttpRequest, body: RequestBody, response: Response) -> None:
+        """Find out what is wanted and answer it. Raises Refused, NotServing."""
+        path = _path_of(http.scope)
+        if path == _HEALTH:
+            await self._tell_health(http, response)
+            return
+        application = self._entered()
+        self._check_caller(http.headers)
+        self._share(http, response)
+        endpoint = self._find(path, http.method)
+        if http.method == "OPTIONS":
+            await _answer_preflight(http, response, endpoint)
+            return
+        visit = Visit(application, http, body, response)
+        with application.attending(visit, _GRACE):
+            await endpoint.serve(visit)
+
+    def _entered(self) -> Application:
+        """The server's application. Raises Refused (503)."""
+        application = self._server.running
+        if application is None:
+            logger.error(
+                "the application of server %r is not open: serve it with lifespan events, or "
+                "enter server.asgi_lifespan or server.application() around it",
+                self._server.identity.name,
+            )
+            raise Refused(503, "the server's application is not open")
+        if application.is_closing:
+            raise Refused(503, "the server is shutting down", headers={"connection": "close"})
+        limit = self._server.limits.http_requests
+        if len(application.guests) >= limit:
+            logger.warning("more than %d HTTP requests at once: one refused", limit)
+            raise Refused(503, "too many requests at once", headers={"retry-after": "1"})
+        return application
+
+    def _check_caller(self, headers: Headers) -> None:
+        """Specification: Streamable HTTP, Security & Endpoint. Raises Refused (403)."""
+        origins = [headers["origin"]] if "origin" in headers else []
+        refusal = self._callers.refusal(headers.get("host", ""), origins)
+        if refusal is not None:
+            raise Refused(403, refusal)
+
+    def _find(self, path: str, method: str) -> Endpoint:
+        endpoint = self._endpoints.get(path) or self._endpoints.get(path.rstrip("/"))
+        route = self._server.custom_routes.get(path)
+        if route is not None:
+            endpoint = CustomEndpoint(route)
+        if endpoint is None:
+            raise Refused(404, "there is nothing here")
+        if method not in endpoint.methods and method != "OPTIONS":
+            allowed = ", ".join(endpoint.methods)
+            raise Refused(405, f"only {allowed} here", headers={"allow": allowed})
+        return endpoint
+
+    def _share(self, http: HttpRequest, response: Response) -> None:
+        """Let a page of a foreign origin that was allowed read the answer."""
+        origin = http.headers.get("origin")
+        if origin is None or self._readers is None:
+            return
+        if self._readers.refusal("", [origin]) is None:
+            response.headers["access-control-allow-origin"] = origin
+            response.headers["access-control-expose-headers"] = f"{SESSION_ID}, www-authenticate"
+            response.headers["vary"] = "origin"
+
+    async def _tell_health(self, http: HttpRequest, response: Response) -> None:
+        """Whether requests are served; for whoever routes them here, by whatever name."""
+        if http.method not in ("GET", "HEAD"):
+            raise Refused(405, "only GET, HEAD here", headers={"allow": "GET, HEAD"})
+        application = self._server.running
+        is_well = application is not None and not application.is_closing
+        body = b"ok\n" if is_well else b"not serving\n"
+        plain = {"content-type": "text/plain; charset=utf-8"}
+        await response.whole(200 if is_well else 503, body, plain)
+
+    async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if _path_of(scope) != self._websocket_path:
+            await refuse_websocket(scope, receive, send, 404, "there is nothing here")
+            return
+        try:
+            application = self._entered()
+        except Refused as refused:
+            await refuse_websocket(scope, receive, send, refused.status, refused.message)
+            return
+        await websocket_endpoint(application, scope, receive, send, callers=self._callers)
+
+
+def _path_of(scope: Mapping[str, Any]) -> str:
+    """The path below the place where the application is mounted."""
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "")
+    return path[len(root) :] if root and path.startswith(root) else path
+
+
+async def _refuse(response: Response, body: RequestBody, refused: Refused) -> None:
+    if response.has_begun:
+        await response.end()
+        return
+    await response.json(refused.status, refused.body, refused.headers, more=True)
+    await body.linger()
+    await response.end()
+
+
+async def _fail(response: Response) -> None:
+    if not response.has_begun:
+        await response.json(500, Refused(500, "Internal error").body)
+
+
+async def _answer_preflight(http: HttpRequest, response: Response, endpoint: Endpoint) -> None:
+    """Tell a browser what a page of the allowed origin may send.
+
+    Specification: Fetch Standard, CORS-preflight.
+    """
+    wanted = http.headers.get("access-control-request-headers", "")
+    allowed = ", ".join(endpoint.methods)
+    headers = {"allow": allowed}
+    if "access-control-allow-origin" in response.headers:
+        headers |= {
+            "access-control-allow-methods": allowed,
+            "access-control-max-age": _PREFLIGHT_SECONDS,
+        }
+        if wanted:
+            headers["access-control-allow-headers"] = wanted
+    await response.whole(204, headers=headers)

@@ -1,0 +1,80 @@
+"""The body of an HTTP request, within bounds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from ._refusals import Refused
+
+if TYPE_CHECKING:
+    from trimcp.limits import Limits
+    from trimcp.protocol.http import Headers
+
+    from ._asgi import Receive
+
+__all__ = ["RequestBody"]
+
+#: Seconds and bytes for which the rest of a refused body is read: were the connection closed at
+#: once, its sender would not get to see why.
+_LINGER_SECONDS: Final = 2.0
+_LINGER_BYTES: Final = 4 * 1024 * 1024
+
+
+class RequestBody:
+    """A body that is being received.
+
+    Args:
+        receive: The ASGI callable.
+    """
+
+    def __init__(self, receive: Receive) -> None:
+        self.receive = receive
+        self._is_read = False
+
+    async def read(self, headers: Headers, limits: Limits) -> bytes:
+        """The whole body.
+
+        Args:
+            headers: The request's headers.
+            limits: `message_bytes` and `body_seconds` are used.
+
+        Raises:
+            Refused: It is too long (413), or takes too long (408).
+            ConnectionError: The client went away before it was complete.
+        """
+        limit = limits.message_bytes
+        if _declared_size(headers) > limit:
+            raise Refused(413, f"the body is longer than {limit} bytes")
+        pieces: list[bytes] = []
+        size = 0
+        with trio.move_on_after(limits.body_seconds):
+            while not self._is_read:
+                piece = await self._next()
+                size += len(piece)
+                if size > limit:
+                    raise Refused(413, f"the body is longer than {limit} bytes")
+                pieces.append(piece)
+            return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        raise Refused(408, f"the body took longer than {limits.body_seconds:g} s")
+
+    async def _next(self) -> bytes:
+        event = await self.receive()
+        if event["type"] == "http.disconnect":
+            raise ConnectionResetError("the client went away")
+        self._is_read = not event.get("more_body", False)
+        piece: bytes = event.get("body", b"")
+        return piece
+
+    async def linger(self) -> None:
+        """Read and forget what is still coming, within bounds. Raises ConnectionError."""
+        size = 0
+        with trio.move_on_after(_LINGER_SECONDS):
+            while not self._is_read and size < _LINGER_BYTES:
+                size += len(await self._next())
+
+
+def _declared_size(headers: Headers) -> int:
+    size = headers.get("content-length", "0")
+    return int(size) if size.isascii() and size.isdigit() else 0

@@ -1,0 +1,238 @@
+"""The handshake era of Streamable HTTP: requests of a session, its streams, and its end.
+
+Specification: 2025-11-25, 2025-06-18 and 2025-03-26, Transports (Streamable HTTP).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+import trio
+
+from trimcp.protocol import Batch, Request
+from trimcp.protocol.http import (
+    EVENT_STREAM,
+    LAST_EVENT_ID,
+    SESSION_ID,
+    encode_event,
+)
+
+from ._refusals import Refused
+from ._sessions import sessions_of
+from ._stateless import answer_alone, revision_of
+from ._visits import check_accept
+
+if TYPE_CHECKING:
+    from trimcp.protocol import Message
+
+    from ._sessions import HttpSession
+    from ._settings import Settings
+    from ._streams import EventStream
+    from ._visits import Visit
+
+__all__ = ["delete_session", "open_stream", "take_message"]
+
+
+async def take_message(visit: Visit, message: Message | Batch, settings: Settings) -> None:
+    """Answer a POST: `initialize` opens a session, anything else belongs to one.
+
+    Raises:
+        Refused: The session is missing (400) or unknown (404).
+    """
+    if not settings.sessions:
+        await _take_alone(visit, message, settings)
+        return
+    if isinstance(message, Request) and message.method == "initialize" and not _names(visit):
+        await _initialize(visit, message, settings)
+        return
+    session = _find(visit)
+    session.enter()
+    try:
+        await _converse(visit, session, message, settings)
+    finally:
+        session.leave()
+
+
+async def _take_alone(visit: Visit, message: Message | Batch, settings: Settings) -> None:
+    if isinstance(message, Request):
+        await answer_alone(visit, message, keepalive=settings.keepalive)
+    elif isinstance(message, Batch):
+        raise Refused(400, "batches need a session, and there are none here")
+    else:
+        await visit.response.whole(202)
+
+
+async def _initialize(visit: Visit, message: Request, settings: Settings) -> None:
+    sessions = sessions_of(visit.application)
+    session = await sessions.open(settings)
+    session.enter()
+    try:
+        await _converse(visit, session, message, settings)
+    finally:
+        session.leave()
+        if not session.has_begun:
+            sessions.end(session)
+
+
+def _names(visit: Visit) -> str | None:
+    return visit.headers.get(SESSION_ID)
+
+
+def _find(visit: Visit) -> HttpSession:
+    """The session that a request names. Raises Refused."""
+    revision_of(visit)
+    id = _names(visit)
+    if id is None:
+        raise Refused(400, f"{SESSION_ID} is missing: begin with initialize")
+    return sessions_of(visit.application).find(id)
+
+
+async def _converse(
+    visit: Visit, session: HttpSession, message: Message | Batch, settings: Settings
+) -> None:
+    """Pass a message on, and answer with what is said about it."""
+    side, stream = session.open_way(visit)
+    with stream.reading() as reader:
+        is_at_work = side.take(message)
+        if not is_at_work and stream.is_empty:
+            await visit.response.whole(202)
+            return
+        await _respond(visit, _Telling(visit, session, stream, reader, settings.keepalive))
+
+
+async def open_stream(visit: Visit, settings: Settings) -> None:
+    """Answer a GET: the session's own stream, or one that was cut off.
+
+    Raises:
+        Refused: The session is missing (400) or unknown (404), or what was missed is not kept
+            any more (400).
+    """
+    check_accept(visit.headers, EVENT_STREAM)
+    session = _find(visit)
+    last = visit.headers.get(LAST_EVENT_ID)
+    stream: EventStream | None = session.standing
+    missed: list[tuple[str, bytes]] = []
+    if last is not None:
+        stream, missed = session.resume(last)
+    if stream is None:
+        events = b"".join(encode_event(data, id=id) for id, data in missed)
+        await visit.response.write(events, more=False)
+        return
+    session.enter()
+    try:
+        with stream.reading(missed) as reader:
+            telling = _Telling(visit, session, stream, reader, settings.keepalive)
+            await telling.open()
+            await _respond(visit, telling)
+    finally:
+        session.leave()
+
+
+async def delete_session(visit: Visit) -> None:
+    """Answer a DELETE: the session ends. Raises Refused."""
+    sessions_of(visit.application).end(_find(visit))
+    await visit.response.whole(204)
+
+
+async def _respond(visit: Visit, telling: _Telling) -> None:
+    """Tell what there is to tell, until the client is gone. That cancels nothing."""
+    async with trio.open_nursery() as nursery:
+
+        async def watch() -> None:
+            await visit.wait_gone()
+            nursery.cancel_scope.cancel(reason="the client went away")
+
+        nursery.start_soon(watch)
+        await telling.run()
+        nursery.cancel_scope.cancel(reason="all has been said")
+
+
+class _Telling:
+    """One response that takes what is said on a stream."""
+
+    def __init__(
+        self,
+        visit: Visit,
+        session: HttpSession,
+        stream: EventStream,
+        reader: object,
+        keepalive: float,
+    ) -> None:
+        self._response = visit.response
+        self._session = session
+        self._stream = stream
+        self._reader = reader
+        self._keepalive = keepalive
+        self._ends = visit.at_drain
+        self._is_standing = stream is session.standing
+
+    async def run(self) -> None:
+        """Tell everything, then end the response."""
+        if self._is_standing:
+            self._ends.add(self._stream.supersede)
+        while True:
+            events = None
+            with trio.move_on_after(self._keepalive):
+                events = await self._stream.take_events(self._reader)
+            if events is None:
+                await self._stay_awake()
+            elif not events:
+                break
+            elif self._is_whole_answer(events):
+                await self._answer(events[0][1])
+                return
+            else:
+                await self._tell(events)
+        await self._end()
+
+    def _is_whole_answer(self, events: list[tuple[str | None, bytes]]) -> bool:
+        """Whether there was and will be nothing else to say, so that no stream is needed."""
+        return len(events) == 1 and self._stream.is_closed and not self._response.has_begun
+
+    async def _answer(self, data: bytes) -> None:
+        self._name_session()
+        await self._response.json(200, data)
+
+    def _name_session(self) -> None:
+        if self._session.has_begun:
+            self._response.headers[SESSION_ID] = self._session.id
+
+    async def _tell(self, events: list[tuple[str | None, bytes]]) -> None:
+        try:
+            await self.open()
+            # Kept before it is sent: what was under way when the client went can be asked for.
+            kept = [(self._stream.keep(data) if id is None else id, data) for id, data in events]
+            await self._response.write(b"".join(encode_event(data, id=id) for id, data in kept))
+        finally:
+            self._stream.release_events(events)
+
+    async def _stay_awake(self) -> None:
+        if self._response.is_stream:
+            await self._response.comment()
+        else:
+            await self.open()
+
+    async def open(self, retry: float | None = None) -> None:
+        """Begin the stream of events, with a place to come back to where the revision has that."""
+        if self._response.has_begun:
+            return
+        self._name_session()
+        revision = self._session.revision
+        if revision is None or not revision.polling:
+            await self._response.comment()
+            return
+        milliseconds = None if retry is None else math.ceil(retry * 1000)
+        id = self._stream.keep(b"")
+        await self._response.event(b"", id=id, retry=milliseconds)
+
+    async def _end(self) -> None:
+        pause = self._stream.pause
+        if pause is None:
+            await self._response.end()
+            return
+        if self._response.has_begun:
+            await self._response.write(encode_event(b"", retry=math.ceil(pause * 1000)))
+        else:
+            await self.open(pause)
+        await self._response.end()

@@ -1,0 +1,54 @@
+"""Signs of life for answers that are silent, from one task for all of them.
+
+Where a task waits for the end of its client anyway it does this itself (`Visit.wait_gone`).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import trio
+
+if TYPE_CHECKING:
+    from trimcp.server import Application
+
+    from ._visits import Visit
+
+__all__ = ["watch_sleep"]
+
+
+class _Keeper:
+    """Looks after the requests with one bound of silence.
+
+    Args:
+        application: The application.
+        seconds: The bound.
+    """
+
+    def __init__(self, application: Application, seconds: float) -> None:
+        self._application = application
+        self._seconds = seconds
+        application.start_soon(self._run)
+
+    async def _run(self) -> None:
+        """Look twice in each span, so that none is exceeded."""
+        while True:
+            await trio.sleep(self._seconds / 2)
+            horizon = trio.current_time() - self._seconds / 2
+            for guest in list(self._application.guests):
+                if getattr(guest, "keeper", None) is self:
+                    self._wake(guest, horizon)
+
+    def _wake(self, visit: Visit, horizon: float) -> None:
+        response = visit.response
+        if response.last_sent <= horizon and not response.is_sending and not response.has_ended:
+            self._application.start_soon(response.comment)
+
+
+def watch_sleep(visit: Visit, keepalive: float) -> None:
+    """From now on, let no more than so many seconds of silence pass in the answer to a visit."""
+    rooms = visit.application.rooms
+    keeper = rooms.get((_Keeper, keepalive))
+    if keeper is None:
+        keeper = rooms[_Keeper, keepalive] = _Keeper(visit.application, keepalive)
+    visit.keeper = keeper

@@ -1,0 +1,115 @@
+"""HTTP+SSE: one stream of events per client, and POSTs beside it.
+
+It is kept for clients that know nothing newer. A connection lives as long as its stream.
+
+Specification: 2024-11-05, Transports (HTTP with SSE); deprecated since 2025-03-26.
+"""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Final
+
+import attrs
+import trio
+
+from trimcp._groups import unwrapping
+from trimcp.protocol.http import EVENT_STREAM, encode_event
+from trimcp.transports import Incoming, MessageChannel, Outbox, write_out
+
+from ._refusals import Refused
+from ._visits import check_accept, check_content
+
+if TYPE_CHECKING:
+    from ._settings import Settings
+    from ._visits import Visit
+
+__all__ = ["MessagesEndpoint", "StreamEndpoint"]
+
+#: Seconds that requests get at shutdown, unless the server says otherwise.
+_GRACE: Final = 5.0
+
+_PARAMETER: Final = "session_id"
+
+
+@attrs.frozen
+class _Room:
+    """The streams that are open, by the name that their client was told."""
+
+    feeds: dict[str, trio.MemorySendChannel[list[Incoming]]] = attrs.field(factory=dict)
+
+
+def _room_of(visit: Visit) -> _Room:
+    rooms = visit.application.rooms
+    if _Room not in rooms:
+        rooms[_Room] = _Room()
+    room = rooms[_Room]
+    assert isinstance(room, _Room)
+    return room
+
+
+class StreamEndpoint:
+    """Opens the stream, whose first event says where to post.
+
+    Args:
+        settings: What the user chose.
+        messages_path: Where to post.
+    """
+
+    methods = ("GET",)
+
+    def __init__(self, settings: Settings, messages_path: str) -> None:
+        self._settings = settings
+        self._messages_path = messages_path
+
+    async def serve(self, visit: Visit) -> None:
+        """Serve one client for as long as its stream is open. Raises Refused."""
+        check_accept(visit.headers, EVENT_STREAM)
+        room = _room_of(visit)
+        id = secrets.token_urlsafe(32)
+        feed, incoming = trio.open_memory_channel[list[Incoming]](1)
+        outbox = Outbox(visit.limits.outbox_bytes)
+        channel = MessageChannel(incoming, outbox, "HTTP+SSE client")
+        path = f"{visit.http.scope.get('root_path', '')}{self._messages_path}?{_PARAMETER}={id}"
+        await visit.response.write(encode_event(path.encode(), event="endpoint"))
+
+        async def deliver(batch: list[bytes]) -> None:
+            events = [encode_event(data, event="message") for data in batch]
+            await visit.response.write(b"".join(events))
+
+        room.feeds[id] = feed
+        try:
+            with unwrapping():
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(self._watch, visit, feed)
+                    nursery.start_soon(write_out, channel, deliver)
+                    await visit.application.serve(channel, grace=_GRACE, id=id, http=visit.http)
+                    nursery.cancel_scope.cancel(reason="the connection has ended")
+        finally:
+            del room.feeds[id]
+            feed.close()
+        await visit.response.end()
+
+    async def _watch(self, visit: Visit, feed: trio.MemorySendChannel[list[Incoming]]) -> None:
+        await visit.wait_gone(self._settings.keepalive)
+        feed.close()
+
+
+class MessagesEndpoint:
+    """Takes the messages of the clients whose streams are open."""
+
+    methods = ("POST",)
+
+    async def serve(self, visit: Visit) -> None:
+        """Take one message. Raises Refused."""
+        check_content(visit.headers)
+        named = visit.http.query.get(_PARAMETER, [])
+        feed = _room_of(visit).feeds.get(named[0]) if len(named) == 1 else None
+        if feed is None:
+            raise Refused(404, "there is no such stream: open a new one")
+        body = await visit.body()
+        try:
+            await feed.send([body])
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            raise Refused(404, "the stream has ended: open a new one") from None
+        await visit.response.whole(202)

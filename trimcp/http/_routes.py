@@ -1,0 +1,66 @@
+"""A user's own endpoints, beside the protocol's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import attrs
+import trio
+
+from trimcp.runtime import HttpResponse, to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from trimcp.server import CustomRoute
+
+    from ._visits import Visit
+
+__all__ = ["CustomEndpoint"]
+
+
+class CustomEndpoint:
+    """Answers with what a user's function returns.
+
+    Args:
+        route: The function, and what it is for.
+    """
+
+    def __init__(self, route: CustomRoute) -> None:
+        self._route = route
+
+    @property
+    def methods(self) -> Sequence[str]:
+        """The HTTP methods that it knows."""
+        return self._route.methods
+
+    async def serve(self, visit: Visit) -> None:
+        """Answer one HTTP request; when its client goes away, the function is cancelled.
+
+        Raises:
+            Refused: The body is too long or too slow.
+            Exception: Whatever the function raises; the client gets 500.
+        """
+        request = attrs.evolve(visit.http, body=await visit.body())
+        async with trio.open_nursery() as nursery:
+
+            async def watch() -> None:
+                await visit.wait_gone()
+                nursery.cancel_scope.cancel(reason="the client went away")
+
+            nursery.start_soon(watch)
+            answer = _response_of(await self._route.function(request))
+            await visit.response.whole(answer.status, answer.body, answer.headers)
+            nursery.cancel_scope.cancel(reason="answered")
+
+
+def _response_of(value: Any) -> HttpResponse:
+    """What a handler meant: a response, text, bytes, or else JSON."""
+    if isinstance(value, HttpResponse):
+        given = {name.lower(): text for name, text in value.headers.items()}
+        return attrs.evolve(value, headers={"content-type": "application/octet-stream"} | given)
+    if isinstance(value, str):
+        return HttpResponse(value.encode(), headers={"content-type": "text/plain; charset=utf-8"})
+    if isinstance(value, bytes):
+        return HttpResponse(value, headers={"content-type": "application/octet-stream"})
+    return HttpResponse(to_json(value), headers={"content-type": "application/json"})

@@ -1,0 +1,248 @@
+"""Sessions of the handshake era: what outlives the requests of one client.
+
+::
+
+    application          its nursery owns each session, and the one sweeper of them all
+    └── session          a connection whose messages come in many POSTs
+        └── exchange     goes on when the POST that brought it is cut off
+
+Specification: 2025-11-25, Streamable HTTP, Session Management.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import secrets
+from typing import TYPE_CHECKING, Any, Final
+
+import trio
+
+from trimcp.runtime import Peer, SidePeer
+from trimcp.transports import Incoming, MessageChannel
+
+from ._asgi import ENDINGS
+from ._refusals import Refused
+from ._replay import MemoryEventStore
+from ._streams import EventStream
+
+if TYPE_CHECKING:
+    from trimcp.protocol import Revision
+    from trimcp.server import Application
+
+    from ._settings import Settings
+    from ._visits import Visit
+
+__all__ = ["HttpSession", "Sessions", "sessions_of"]
+
+logger = logging.getLogger("trimcp.http")
+
+#: Seconds that requests get at shutdown, unless the server says otherwise.
+_GRACE: Final = 5.0
+
+#: The name of a session's own stream.
+_STANDING: Final = "0"
+
+#: Stands where a connection has what comes in: a session's messages come in POSTs.
+_, _NEVER_ANYTHING = _KEPT_OPEN = trio.open_memory_channel[list[Incoming]](0)
+
+
+class HttpSession:
+    """One session.
+
+    Args:
+        id: What names it; whoever knows it is the client.
+        application: The application.
+        settings: What the user chose.
+
+    Attributes:
+        streams: The streams that more will be said on, by name.
+    """
+
+    def __init__(self, id: str, application: Application, settings: Settings) -> None:
+        self.id = id
+        self._application = application
+        self._limits = application.server.limits
+        make_store = settings.event_store
+        self._store = (
+            MemoryEventStore(self._limits.replay_bytes) if make_store is None else make_store(id)
+        )
+        self.standing = self._new_stream(_STANDING, is_standing=True)
+        self.streams = {_STANDING: self.standing}
+        self._channel = MessageChannel(_NEVER_ANYTHING, self.standing, "HTTP session")
+        self._channel.written.set()
+        self._peer: Peer | None = None
+        self._opened = trio.Event()
+        self._named = 0
+        self._visitors = 0
+        self._last_seen = trio.current_time()
+
+    def _new_stream(self, name: str, *, is_standing: bool) -> EventStream:
+        limit = self._limits.replay_bytes if is_standing else self._limits.outbox_bytes
+        return EventStream(
+            name, self._store, limit, is_standing=is_standing, at_end=self._forget_stream
+        )
+
+    def _forget_stream(self, stream: EventStream) -> None:
+        self.streams.pop(stream.name, None)
+
+    async def run(self) -> None:
+        """Serve the session to its end. Nothing but Cancelled leaves here."""
+        try:
+            await self._application.serve(
+                self._channel, grace=_GRACE, id=self.id, at_open=self._begin
+            )
+        except* ENDINGS:
+            raise
+        except* BaseException as failure:
+            logger.error("an HTTP session crashed", exc_info=failure)
+        finally:
+            self._opened.set()
+            for stream in list(self.streams.values()):
+                stream.close()
+
+    def _begin(self, peer: Peer) -> None:
+        self._peer = peer
+        self._opened.set()
+
+    async def wait_open(self) -> None:
+        """Wait until it is being served. Raises Refused if it ended before (500)."""
+        await self._opened.wait()
+        if self._peer is None:
+            raise Refused(500, "the session could not be opened")
+
+    def close(self) -> None:
+        """End it, with whatever runs in it."""
+        if self._peer is not None:
+            self._peer.close()
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the handshake went well."""
+        return self._peer is not None and self._peer.connection.terms is not None
+
+    @property
+    def revision(self) -> Revision | None:
+        """What was agreed in the handshake."""
+        terms = None if self._peer is None else self._peer.connection.terms
+        return None if terms is None else terms.revision
+
+    # -- its client -----------------------------------------------------------------------
+
+    def enter(self) -> None:
+        """A request of the client is being served."""
+        self._visitors += 1
+
+    def leave(self) -> None:
+        """It is not any more."""
+        self._visitors -= 1
+        self._last_seen = trio.current_time()
+
+    @property
+    def idle_since(self) -> float:
+        """Since when the client is not heard of; infinity while something goes on."""
+        is_working = self._peer is not None and self._peer.connection.open_exchanges > 0
+        return math.inf if self._visitors or is_working else self._last_seen
+
+    def open_way(self, visit: Visit) -> tuple[SidePeer, EventStream]:
+        """A way of its own for what a POST brings, and the stream of what is said to it."""
+        assert self._peer is not None
+        if self._peer.is_draining:
+            raise Refused(503, "the session is ending")
+        self._named += 1
+        stream = self._new_stream(str(self._named), is_standing=False)
+        self.streams[stream.name] = stream
+        side = SidePeer(self._peer, MessageChannel(self._channel.incoming, stream, "HTTP client"))
+        side.http = visit.http
+        return side, stream
+
+    def resume(self, id: str) -> tuple[EventStream | None, list[tuple[str, bytes]]]:
+        """Where a client left off.
+
+        Args:
+            id: The last event that it saw.
+
+        Returns:
+            The stream, if more will be said on it, and what the client has missed.
+
+        Raises:
+            Refused: Nobody knows any more (400).
+        """
+        found = self._store.after(id)
+        if found is None:
+            raise Refused(400, "the events after this one are not kept any more")
+        name, missed = found
+        return self.streams.get(name), missed
+
+
+class Sessions:
+    """The sessions of one application.
+
+    Args:
+        application: The application.
+    """
+
+    def __init__(self, application: Application) -> None:
+        self._application = application
+        self._limits = application.server.limits
+        self._by_id: dict[str, HttpSession] = {}
+        application.start_soon(self._sweep)
+
+    async def open(self, settings: Settings) -> HttpSession:
+        """A new session. Raises Refused."""
+        if self._application.is_closing:
+            raise Refused(503, "the server is shutting down")
+        if len(self._by_id) >= self._limits.http_sessions:
+            self._make_room()
+        session = HttpSession(secrets.token_urlsafe(32), self._application, settings)
+        # Before it is open: those that come meanwhile must see that it takes its place.
+        self._by_id[session.id] = session
+        # Not `nursery.start`: that would keep this request's task as long as the session.
+        self._application.start_soon(self._run, session)
+        await session.wait_open()
+        return session
+
+    async def _run(self, session: HttpSession) -> None:
+        try:
+            await session.run()
+        finally:
+            self._by_id.pop(session.id, None)
+
+    def find(self, id: str) -> HttpSession:
+        """The session of this name. Raises Refused (404)."""
+        session = self._by_id.get(id)
+        if session is None or not session.has_begun:
+            raise Refused(404, "there is no such session: begin a new one with initialize")
+        return session
+
+    def end(self, session: HttpSession) -> None:
+        """End a session; its name means nothing from now on."""
+        self._by_id.pop(session.id, None)
+        session.close()
+
+    def _make_room(self) -> None:
+        oldest = min(self._by_id.values(), key=lambda session: session.idle_since)
+        if oldest.idle_since == math.inf:
+            raise Refused(503, "too many sessions", headers={"retry-after": "10"})
+        logger.warning("more than %d sessions: an idle one ends", self._limits.http_sessions)
+        self.end(oldest)
+
+    async def _sweep(self) -> None:
+        """End the sessions that have been idle for too long."""
+        seconds = self._limits.session_seconds
+        while True:
+            await trio.sleep(seconds / 4)
+            horizon = trio.current_time() - seconds
+            for session in list(self._by_id.values()):
+                if session.idle_since <= horizon:
+                    logger.info("an idle session ends")
+                    self.end(session)
+
+
+def sessions_of(application: Application) -> Sessions:
+    """The sessions of an application, whichever endpoint they came to."""
+    room: Any = application.rooms.get(Sessions)
+    if room is None:
+        room = application.rooms[Sessions] = Sessions(application)
+    assert isinstance(room, Sessions)
+    return room

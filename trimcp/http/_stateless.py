@@ -1,0 +1,195 @@
+"""One POST, one exchange: the stateless era of Streamable HTTP, and clients without a session.
+
+Specification: 2026-07-28, Streamable HTTP.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+import trio
+
+from trimcp.protocol import (
+    ASSUMED,
+    Connection,
+    Era,
+    Rejected,
+    Reply,
+    RequestReceived,
+    Role,
+    Terms,
+    encode_failure,
+    find_revision,
+)
+from trimcp.protocol.http import PROTOCOL_VERSION, check_request, encode_event, status_of
+from trimcp.runtime import Frame, Peer
+from trimcp.transports import MessageChannel, Outbox
+
+from ._asgi import GONE
+from ._keepalive import watch_sleep
+from ._refusals import Refused
+
+if TYPE_CHECKING:
+    from trimcp.protocol import Exchange, Request, Revision
+
+    from ._visits import Visit
+
+__all__ = ["answer_alone", "answer_request", "revision_of"]
+
+
+def _no_channel() -> MessageChannel:
+    """Stands where a connection has its channel: nothing comes, nothing is queued."""
+    feed, incoming = trio.open_memory_channel[list[bytes]](0)
+    feed.close()
+    return MessageChannel(incoming, Outbox(1), "HTTP client")  # type: ignore[arg-type]
+
+
+_NO_CHANNEL: Final = _no_channel()
+
+
+class _AnyMethod:
+    """Whether a method exists is known to the handlers."""
+
+    def __contains__(self, method: object) -> bool:
+        return True
+
+
+_ANY_METHOD: Final = _AnyMethod()
+
+
+async def answer_request(visit: Visit, request: Request, *, keepalive: float) -> None:
+    """Answer one request, with a JSON object or a stream of events that ends with the answer.
+
+    The stream opens with the first message that is not the answer. When the client goes away,
+    the handler is cancelled.
+
+    Args:
+        visit: The POST.
+        request: Its body.
+        keepalive: Seconds of silence after which a comment is sent.
+    """
+    application = visit.application
+    try:
+        check_request(visit.headers, request, _ANY_METHOD)
+    except Rejected as error:
+        await _refuse(visit, request, error)
+        return
+    connection = Connection(Role.SERVER, application.server.identity, visit.limits)
+    await _answer_on(visit, connection, request, keepalive)
+
+
+async def answer_alone(visit: Visit, request: Request, *, keepalive: float) -> None:
+    """Answer a request of the handshake era that belongs to no session.
+
+    It can be answered by any process. What its client declared in the handshake, if there was
+    one, nobody knows here, so handlers cannot ask it. Raises Refused (400).
+
+    Specification: 2025-11-25, Streamable HTTP, Session Management (sessions are optional).
+    """
+    connection = Connection(Role.SERVER, visit.application.server.identity, visit.limits)
+    if request.method != "initialize":
+        connection.assume(Terms(revision_of(visit) or ASSUMED))
+    await _answer_on(visit, connection, request, keepalive)
+
+
+def revision_of(visit: Visit) -> Revision | None:
+    """What the version header of a handshake-era request says. Raises Refused (400)."""
+    version = visit.headers.get(PROTOCOL_VERSION)
+    if version is None:
+        return None
+    revision = find_revision(version)
+    if revision is None or revision.era is not Era.HANDSHAKE:
+        raise Refused(400, f"this is not spoken here: protocol version {version!r}")
+    return revision
+
+
+async def _answer_on(
+    visit: Visit, connection: Connection, request: Request, keepalive: float
+) -> None:
+    for event in connection.take(request):
+        if isinstance(event, RequestReceived):
+            await RequestPeer(visit, connection).answer_one(event.exchange, keepalive)
+        elif isinstance(event, Reply):
+            await visit.response.json(400, event.data)
+
+
+async def _refuse(visit: Visit, request: Request, error: Rejected) -> None:
+    body = encode_failure(request.id, error.code, error.message, error.data, omit_id=True)
+    await visit.response.json(status_of(error.code), body)
+
+
+class RequestPeer(Peer):
+    """The client of one POST.
+
+    What a handler sends goes out in the handler's own task, so that the client's pace is the
+    handler's.
+
+    Args:
+        visit: The POST.
+        connection: Knows its one exchange.
+    """
+
+    def __init__(self, visit: Visit, connection: Connection) -> None:
+        super().__init__(connection, _NO_CHANNEL, visit.application, visit.limits)
+        self.home = visit.application
+        self.http = visit.http
+        self.at_drain = visit.at_drain
+        self._visit = visit
+        self._exchange: Exchange | None = None
+
+    async def answer_one(self, exchange: Exchange, keepalive: float) -> None:
+        """Run the handler of the exchange until it has answered or the client is gone."""
+        self._exchange = exchange
+        visit = self._visit
+        frame = exchange.owner = Frame(self, exchange)
+        frame.scope.deadline = visit.deadline
+        visit.scope = frame.scope
+        at_gone = visit.http.scope.get("extensions", {}).get(GONE)
+        if at_gone is None:
+            await self._answer_watched(frame, keepalive)
+            return
+        # The same without a task and a nursery of its own, which cost as much as a small handler.
+        watch_sleep(visit, keepalive)
+        at_gone.add(self._client_gone)
+        try:
+            await self.answer(frame)
+        finally:
+            at_gone.discard(self._client_gone)
+
+    async def _answer_watched(self, frame: Frame, keepalive: float) -> None:
+        async with trio.open_nursery() as nursery:
+
+            async def watch() -> None:
+                await self._visit.wait_gone(keepalive)
+                self._client_gone()
+
+            nursery.start_soon(watch)
+            await self.answer(frame)
+            nursery.cancel_scope.cancel(reason="answered")
+
+    def _client_gone(self) -> None:
+        assert self._exchange is not None
+        # Nothing more may be sent for it, whatever the handler does while it is cleaning up.
+        self._exchange.drop()
+        self._exchange.owner.cancel("the client went away")
+
+    async def send(self, data: bytes | None) -> None:
+        if data:
+            await self._visit.response.event(data)
+        else:
+            await trio.lowlevel.checkpoint()
+
+    async def finish(self, data: bytes | None) -> None:
+        response = self._visit.response
+        if data is None:
+            return
+        if response.is_stream:
+            await response.write(encode_event(data), more=False)
+        else:
+            await response.json(self._status(), data)
+
+    def _status(self) -> int:
+        exchange = self._exchange
+        if exchange is None or exchange.failure is None or not exchange.terms.revision.mirrors:
+            return 200
+        return status_of(exchange.failure)

@@ -1,0 +1,168 @@
+"""A stream of events that outlives the connection it is sent over.
+
+Messages wait here until the client's HTTP response takes them. When nobody takes them, they go
+where the client can ask for them again.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import trio
+
+from trimcp.transports import Outbox
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from trimcp.runtime import EventStore
+
+__all__ = ["EventStream"]
+
+
+class EventStream(Outbox):
+    """An outbox whose reader may go away and come back.
+
+    Args:
+        name: Its name in the store.
+        store: Keeps what was sent.
+        limit: Bytes that may wait for a reader that is slow.
+        is_standing: Whether it is the session's own stream. What nobody reads waits here then,
+            the oldest dropped beyond `limit`, instead of in the store.
+        at_end: Called when all has been said and nobody reads it any more.
+
+    Attributes:
+        is_closed: Whether nothing more will be said.
+        pause: Seconds after which the client should come back, once its response should end
+            although more will be said.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        store: EventStore,
+        limit: int,
+        *,
+        is_standing: bool,
+        at_end: Callable[[EventStream], None],
+    ) -> None:
+        self.name = name
+        self.is_closed = False
+        self.pause: float | None = None
+        self.waiting_bytes = 0
+        self._store = store
+        self._limit = limit
+        self._is_standing = is_standing
+        self._at_end = at_end
+        self._pending: list[tuple[str | None, bytes]] = []
+        self._reader: object | None = None
+        self._room = trio.lowlevel.ParkingLot()
+        self._news = trio.lowlevel.ParkingLot()
+
+    # -- the outbox -----------------------------------------------------------------------
+
+    def send_nowait(self, data: bytes) -> None:
+        if self.is_closed:
+            raise trio.ClosedResourceError
+        is_full = self.waiting_bytes > 0 and self.waiting_bytes + len(data) > self._limit
+        if self._reader is None and not self._is_standing:
+            self._store.append(self.name, data)
+            return
+        if is_full and self._reader is not None:
+            raise trio.WouldBlock
+        while is_full and self._pending:
+            self.waiting_bytes -= len(self._pending.pop(0)[1])
+            is_full = self.waiting_bytes + len(data) > self._limit
+        self._pending.append((None, data))
+        self.waiting_bytes += len(data)
+        self._news.unpark_all()
+
+    def interrupt(self, seconds: float) -> bool:
+        if self._reader is None:
+            return False
+        self.pause = seconds
+        self._news.unpark_all()
+        return True
+
+    def close(self) -> None:
+        self.is_closed = True
+        self._room.unpark_all()
+        self._news.unpark_all()
+        if self._reader is None:
+            self._at_end(self)
+
+    def abandon(self) -> None:
+        self.close()
+
+    # -- the reader -----------------------------------------------------------------------
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing waits."""
+        return not self._pending
+
+    @contextmanager
+    def reading(self, replayed: list[tuple[str, bytes]] | None = None) -> Iterator[object]:
+        """Be the reader; whoever was it before is told to stop.
+
+        Args:
+            replayed: Kept events that this reader wants first.
+
+        Yields:
+            What `take` wants, to tell readers apart.
+        """
+        reader = self._reader = object()
+        self._news.unpark_all()
+        if replayed:
+            self._pending[:0] = replayed
+            self.waiting_bytes += sum(len(data) for _, data in replayed)
+        try:
+            yield reader
+        finally:
+            if self._reader is reader:
+                self._leave()
+
+    def _leave(self) -> None:
+        self._reader = None
+        self.pause = None
+        if not self._is_standing:
+            for id, data in self._pending:
+                if id is None:
+                    self._store.append(self.name, data)
+            self._pending.clear()
+            self.waiting_bytes = 0
+        self._room.unpark_all()
+        if self.is_closed:
+            self._at_end(self)
+
+    def supersede(self) -> None:
+        """Tell the reader to stop."""
+        self._reader = object()
+        self._news.unpark_all()
+
+    async def take_events(self, reader: object) -> list[tuple[str | None, bytes]]:
+        """Wait for events and take all that wait, each with its id if it is kept already.
+
+        Returns:
+            Nothing if there will be no more for this reader: all has been said, it should pause,
+            or somebody else reads now.
+        """
+        await trio.lowlevel.checkpoint()
+        while self._reader is reader and not self._pending:
+            if self.is_closed or self.pause is not None:
+                return []
+            await self._news.park()
+        if self._reader is not reader:
+            return []
+        events, self._pending = self._pending, []
+        return events
+
+    def release_events(self, events: list[tuple[str | None, bytes]]) -> None:
+        """These have been sent."""
+        self.waiting_bytes -= sum(len(data) for _, data in events)
+        self._room.unpark_all()
+
+    def keep(self, data: bytes) -> str:
+        """Keep an event so that it can be asked for again; return its id."""
+        return self._store.append(self.name, data)

@@ -1,0 +1,93 @@
+"""What HTTP adds: the request that brought something, and events that may be asked for again."""
+
+from __future__ import annotations
+
+import urllib.parse
+from typing import TYPE_CHECKING, Any, Protocol
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["EventStore", "HttpRequest", "HttpResponse"]
+
+
+@attrs.frozen(eq=False)
+class HttpRequest:
+    """An HTTP request, as a handler of a custom route gets it.
+
+    Attributes:
+        headers: Its headers, by their names in lower case; one that came twice is joined with
+            a comma.
+        scope: Its ASGI scope, which middleware in front may have added to.
+        body: Its body, for custom routes; empty for requests of the protocol.
+        is_mirror: Whether its headers repeat what stands in its body.
+    """
+
+    headers: Mapping[str, str]
+    scope: Mapping[str, Any]
+    body: bytes = b""
+    is_mirror: bool = False
+
+    @property
+    def method(self) -> str:
+        """Its method, such as `GET`."""
+        method: str = self.scope["method"]
+        return method
+
+    @property
+    def path(self) -> str:
+        """Its path, decoded, with that of whatever we are mounted in."""
+        path: str = self.scope["path"]
+        return path
+
+    @property
+    def query(self) -> dict[str, list[str]]:
+        """The parameters after the question mark, each with all of its values."""
+        query: bytes = self.scope.get("query_string", b"")
+        return urllib.parse.parse_qs(query.decode("latin-1"), keep_blank_values=True)
+
+
+@attrs.frozen
+class HttpResponse:
+    """What a handler of a custom route may answer with.
+
+    Attributes:
+        body: The body.
+        status: The HTTP status.
+        headers: Headers; `content-type` is `application/octet-stream` unless it is here.
+    """
+
+    body: bytes = b""
+    status: int = 200
+    headers: Mapping[str, str] = attrs.field(factory=dict)
+
+
+class EventStore(Protocol):
+    """Keeps the events of one session of the handshake era. Its methods must not block.
+
+    Specification: 2025-11-25, Streamable HTTP, Resumability and Redelivery.
+    """
+
+    def append(self, stream: str, data: bytes) -> str:
+        """Keep an event.
+
+        Args:
+            stream: The name of the stream it belongs to.
+            data: Its data; empty for an event that only marks a place.
+
+        Returns:
+            An id for it, unique in the session, of visible ASCII characters.
+        """
+
+    def after(self, id: str) -> tuple[str, list[tuple[str, bytes]]] | None:
+        """What followed an event on its stream.
+
+        Args:
+            id: The event's id, as the client says it.
+
+        Returns:
+            The stream's name, and each later event that has data, with its id. None if the event
+            is unknown, or not all that followed it is kept.
+        """
