@@ -170,7 +170,7 @@ async def test_10_disconnecting_cancels(token: int | None) -> None:
 
         async def ask() -> None:
             with gone:
-                await web.post(call("hang", {"label": "x"}, **meta))
+                await web.post(call("hold", {"label": "x"}, **meta))
 
         nursery.start_soon(ask)
         await program.stderr.wait("x began")

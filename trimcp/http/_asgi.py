@@ -7,16 +7,45 @@ from typing import Any, Final, TypeAlias
 
 import trio
 
-__all__ = ["ENDINGS", "GONE", "ASGIApp", "Receive", "Scope", "Send"]
+__all__ = ["ENDINGS", "GONE", "ASGIApp", "Farewell", "Receive", "Scope", "Send"]
 
 Scope: TypeAlias = dict[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[dict[str, Any]]]
 Send: TypeAlias = Callable[[dict[str, Any]], Awaitable[None]]
 ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-#: An extension of our own hosting: a set of callables, called when the client is gone. With it
-#: nobody has to wait for the event that says so.
+#: An extension of our own hosting: a `Farewell`. With it nobody has to wait for the event that says
+#: that the client is gone.
 GONE: Final = "trimcp.gone"
 
 #: What ends a task and is never anybody's error.
 ENDINGS: Final = (trio.Cancelled, KeyboardInterrupt, GeneratorExit)
+
+
+class Farewell:
+    """Tells that the client of a request is gone, or that its answer is complete.
+
+    Attributes:
+        event: The ASGI event that says so, once it has come.
+    """
+
+    def __init__(self) -> None:
+        self.event: dict[str, Any] | None = None
+        self._callbacks: set[Callable[[], None]] = set()
+
+    def add(self, callback: Callable[[], None]) -> None:
+        """Call this then; at once if it is too late already."""
+        if self.event is not None:
+            callback()
+        else:
+            self._callbacks.add(callback)
+
+    def discard(self, callback: Callable[[], None]) -> None:
+        """Do not."""
+        self._callbacks.discard(callback)
+
+    def tell(self, event: dict[str, Any]) -> None:
+        """It has come."""
+        self.event = event
+        for callback in list(self._callbacks):
+            callback()

@@ -24,7 +24,7 @@ from hypercorn.events import Closed, RawData
 from hypercorn.typing import ConnectionState
 from hypercorn.utils import parse_socket_addr
 
-from ._asgi import ENDINGS, GONE
+from ._asgi import ENDINGS, GONE, Farewell
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -185,16 +185,12 @@ class _Applications(hypercorn.trio.task_group.TaskGroup):
         self, app: Any, config: Config, scope: Any, send: Callable[[Any], Awaitable[None]]
     ) -> Callable[[Any], Awaitable[None]]:
         feed, events = trio.open_memory_channel[Any](config.max_app_queue_size)
-        farewell: list[Any] = []
-        at_farewell: set[Callable[[], None]] = set()
-        scope["extensions"][GONE] = at_farewell
+        farewell = scope["extensions"][GONE] = Farewell()
 
         async def put(event: Any) -> None:
             if event["type"] in _FAREWELLS:
-                farewell.append(event)
                 feed.close()
-                for each in list(at_farewell):
-                    each()
+                farewell.tell(event)
                 return
             try:
                 await feed.send(event)
@@ -206,10 +202,10 @@ class _Applications(hypercorn.trio.task_group.TaskGroup):
                 return await events.receive()
             except trio.EndOfChannel:
                 await trio.lowlevel.checkpoint()
-                return farewell[0]
+                return farewell.event
 
         async def guarded_send(event: Any) -> None:
-            if farewell:
+            if farewell.event is not None:
                 raise ClientGone("the client is gone, or the answer is complete")
             await send(event)
 

@@ -53,6 +53,18 @@ async def hang(label: str, ctx: Context[None]) -> str:
 
 
 @server.tool
+async def hold(label: str, ctx: Context[None]) -> str:
+    """Never ends by itself, and says so whenever it is cancelled."""
+    try:
+        await ctx.report_progress(1)
+        say(f"{label} began")
+        await trio.sleep_forever()
+    finally:
+        say(f"{label} finally")
+    return "never"
+
+
+@server.tool
 def hang_in_thread(label: str) -> str:
     """Blocks its thread for ever."""
     say(f"{label} began")
