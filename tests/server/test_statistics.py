@@ -37,8 +37,10 @@ SHOWN: Final = {
     "parked": {"parked"},
     "subscribers": {"subscribers"},
     "subscribed_uris": {"subscribed_uris", "pending_changes"},
+    "http_requests": {"http_requests"},
+    "http_sessions": {"http_sessions"},
 }
-#: Bounds of a single message or of a time, of which there is nothing to count.
+#: Bounds of a single message, session or time, of which there is nothing to count.
 UNCOUNTED: Final = {
     "message_bytes",
     "nesting",
@@ -46,6 +48,11 @@ UNCOUNTED: Final = {
     "header_seconds",
     "heartbeat_seconds",
     "stderr_bytes",
+    "header_bytes",
+    "body_seconds",
+    "session_seconds",
+    "replay_bytes",
+    "send_seconds",
 }
 
 

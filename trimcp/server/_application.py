@@ -275,10 +275,12 @@ class Application:
 
     def statistics(self) -> Statistics:
         """Numbers that show what `Limits` bounds."""
+        sessions = sum(peer.data is not None and peer.data.id is not None for peer in self.peers)
         return Statistics(
-            connections=len(self.peers),
+            connections=len(self.peers) - sessions,
             in_flight=sum(peer.connection.open_exchanges for peer in self.peers),
             http_requests=len(self.guests),
+            http_sessions=sessions,
             outbox_bytes=sum(peer.channel.outbox.waiting_bytes for peer in self.peers),
             unsent=sum(peer.unsent for peer in self.peers),
             notifications=sum(peer.data.hearing for peer in self.peers if peer.data is not None),

@@ -12,10 +12,11 @@ class Statistics:
     """A moment of a server.
 
     Attributes:
-        connections: Connections being served.
+        connections: Connections being served, other than for HTTP.
         in_flight: Requests without an answer, over all connections; never more than
             `Limits.in_flight` for each.
         http_requests: HTTP requests being served, open streams included.
+        http_sessions: Sessions of the handshake era over HTTP.
         outbox_bytes: Bytes that wait for peers to read them, over all connections.
         unsent: Answers and refusals that wait for room beyond these bytes; never more than
             twice `Limits.in_flight` for each connection.
@@ -34,6 +35,7 @@ class Statistics:
     connections: int = 0
     in_flight: int = 0
     http_requests: int = 0
+    http_sessions: int = 0
     outbox_bytes: int = 0
     unsent: int = 0
     notifications: int = 0
