@@ -14,7 +14,7 @@ import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.protocol.test_schemas import SPEC
+from tests.protocol.test_schemas import needs_schemas
 from tests.strategies import examples
 from tests.wire_fuzz import (
     MESSAGE_BYTES,
@@ -32,9 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytestmark = [
-    pytest.mark.skipif(
-        not SPEC.is_dir(), reason="the specification's schemas are not beside this repository"
-    ),
+    needs_schemas,
     # A failure is made as small as can be before it is shown, which takes minutes.
     pytest.mark.timeout(1200),
 ]
