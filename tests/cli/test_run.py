@@ -172,7 +172,11 @@ def first_line(pattern: str, line: str) -> str:
     return found[1]
 
 
-ADDRESSES = {"--tcp": r"tcp://127\.0\.0\.1:\d+", "--ws": r"ws://127\.0\.0\.1:\d+/ws"}
+ADDRESSES = {
+    "--http": r"http://127\.0\.0\.1:\d+/mcp",
+    "--tcp": r"tcp://127\.0\.0\.1:\d+",
+    "--ws": r"ws://127\.0\.0\.1:\d+/ws",
+}
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -203,7 +207,10 @@ def test_unix_says_where_and_removes_the_socket(tmp_path: Path) -> None:
     assert not path.exists()
 
 
-@pytest.mark.parametrize(("option", "shown"), [("--tcp", "tcp://{}"), ("--ws", "ws://{}/ws")])
+@pytest.mark.parametrize(
+    ("option", "shown"),
+    [("--http", "http://{}/mcp"), ("--tcp", "tcp://{}"), ("--ws", "ws://{}/ws")],
+)
 def test_an_address_in_use(tmp_path: Path, option: str, shown: str) -> None:
     file = write(tmp_path / "app.py", SERVER)
     with socket.create_server(("127.0.0.1", 0)) as taken:

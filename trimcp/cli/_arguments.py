@@ -70,13 +70,14 @@ def _running(found: argparse.Namespace, command: list[str] | None) -> Running:
         raise ValueError("run takes a Python file, not a command after --")
     if len(found.words) != 1:
         raise ValueError("give one FILE or FILE:OBJECT")
-    if found.reload and not (found.tcp or found.unix or found.ws):
+    if found.reload and not (found.http or found.tcp or found.unix or found.ws):
         raise ValueError("--reload needs an address: on standard input the client would be lost")
     again = tuple(word for word in found.given if word != "--reload")
     return Running(
         file=found.words[0],
         tcp=found.tcp,
         unix=found.unix,
+        http=found.http,
         ws=found.ws,
         reload=again if found.reload else None,
         verbosity=found.verbosity,

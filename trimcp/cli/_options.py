@@ -34,6 +34,7 @@ class Running:
         file: `FILE` or `FILE:OBJECT`, as written.
         tcp: Where to listen, or None.
         unix: The socket to make, or None.
+        http: Where to listen for HTTP, or None.
         ws: Where to listen for WebSockets, or None. Without any: standard input and output.
         reload: The words of the same command without `--reload`, to be run again whenever a
             Python file changes; None without that option.
@@ -43,6 +44,7 @@ class Running:
     file: str
     tcp: Address | None
     unix: str | None
+    http: Address | None = None
     ws: Address | None = None
     reload: tuple[str, ...] | None = None
     verbosity: int

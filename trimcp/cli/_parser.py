@@ -95,7 +95,8 @@ def _add_run(commands: Any) -> None:
         commands,
         "run",
         help="serve the Server in a Python file",
-        usage="trimcp run [--stdio | --tcp HOST:PORT | --unix PATH | --ws HOST:PORT] "
+        usage="trimcp run [--stdio | --http HOST:PORT | --ws HOST:PORT | --tcp HOST:PORT | "
+        "--unix PATH] "
         "[--reload] [-v] FILE[:OBJECT]",
         description="Serve the Server in a Python file, until the end of input, SIGINT or SIGTERM.",
         epilog="Without OBJECT, the only Server among the file's global names is served. The file "
@@ -103,6 +104,13 @@ def _add_run(commands: Any) -> None:
     )
     doors = parser.add_mutually_exclusive_group()
     doors.add_argument("--stdio", action="store_true", help="standard input and output (default)")
+    doors.add_argument(
+        "--http",
+        type=_address,
+        metavar="HOST:PORT",
+        help="listen for HTTP, without authentication: Streamable HTTP at the path /mcp, and all "
+        "that `Server.asgi_app()` has",
+    )
     doors.add_argument(
         "--tcp",
         type=_address,

@@ -51,6 +51,8 @@ async def _serve(server: Server[Any], options: Running) -> None:
         await _serve_tcp(server, options.tcp)
     elif options.unix is not None:
         await _serve_unix(server, options.unix)
+    elif options.http is not None:
+        await _serve_http(server, options.http)
     elif options.ws is not None:
         await _serve_websocket(server, options.ws)
     else:
@@ -75,6 +77,14 @@ async def _serve_unix(server: Server[Any], path: str) -> None:
         raise status.explain(error, _unix_name(path)) from error
 
 
+async def _serve_http(server: Server[Any], address: Address) -> None:
+    status = _Listening(_endpoint)
+    try:
+        await server.serve_http(*address, task_status=status)
+    except OSError as error:
+        raise status.explain(error, _endpoint(f"http://{_authority(address)}")) from error
+
+
 async def _serve_websocket(server: Server[Any], address: Address) -> None:
     status = _Listening(_websocket_name)
     try:
@@ -97,6 +107,10 @@ class _Listening:
 
     def explain(self, error: OSError, name: str) -> Exception:
         return error if self._has_started else CommandError(f"cannot serve {name}: {reason(error)}")
+
+
+def _endpoint(url: str) -> str:
+    return f"{url}/mcp"
 
 
 def _tcp_name(address: Address) -> str:
