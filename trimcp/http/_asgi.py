@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final, TypeAlias
 
 import trio
 
 __all__ = ["ENDINGS", "GONE", "ASGIApp", "Farewell", "Receive", "Scope", "Send"]
 
-Scope: TypeAlias = dict[str, Any]
-Receive: TypeAlias = Callable[[], Awaitable[dict[str, Any]]]
-Send: TypeAlias = Callable[[dict[str, Any]], Awaitable[None]]
+Scope: TypeAlias = MutableMapping[str, Any]
+Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
+Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 #: An extension of our own hosting: a `Farewell`. With it nobody has to wait for the event that says
@@ -30,7 +30,7 @@ class Farewell:
     """
 
     def __init__(self) -> None:
-        self.event: dict[str, Any] | None = None
+        self.event: MutableMapping[str, Any] | None = None
         self._callbacks: set[Callable[[], None]] = set()
 
     def add(self, callback: Callable[[], None]) -> None:
@@ -44,7 +44,7 @@ class Farewell:
         """Do not."""
         self._callbacks.discard(callback)
 
-    def tell(self, event: dict[str, Any]) -> None:
+    def tell(self, event: MutableMapping[str, Any]) -> None:
         """It has come."""
         self.event = event
         for callback in list(self._callbacks):

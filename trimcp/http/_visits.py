@@ -12,7 +12,7 @@ from trimcp.protocol.http import JSON, Headers, media_type
 from ._refusals import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, MutableMapping
 
     from trimcp.limits import Limits
     from trimcp.runtime import HttpRequest
@@ -85,7 +85,7 @@ class Visit:
             keepalive: Seconds of silence after which a comment is sent, which opens the stream.
         """
         while True:
-            event: dict[str, Any] | None = None
+            event: MutableMapping[str, Any] | None = None
             with trio.move_on_after(keepalive):
                 event = await self._body.receive()
             if event is None:
