@@ -31,9 +31,11 @@ class _Keeper:
         application.start_soon(self._run)
 
     async def _run(self) -> None:
-        """Look twice in each span, so that none is exceeded."""
+        """Look twice in each span, so that none is exceeded; until the answers have to end."""
         while True:
             await trio.sleep(self._seconds / 2)
+            if self._application.is_closing:
+                return
             horizon = trio.current_time() - self._seconds / 2
             for guest in list(self._application.guests):
                 if getattr(guest, "keeper", None) is self:

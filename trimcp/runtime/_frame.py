@@ -30,7 +30,7 @@ class Home(Protocol):
     parked: set[Frame]
 
     def start_soon(self, function: Callable[..., Awaitable[Any]], *args: Any) -> None:
-        """Start a task there."""
+        """Start a task there. Raises NotServing where that is not possible any more."""
 
 
 @attrs.frozen

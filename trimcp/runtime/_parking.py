@@ -21,7 +21,13 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import trio
 
-from trimcp.errors import INVALID_PARAMS, INVALID_REQUEST, RequestError
+from trimcp.errors import (
+    INVALID_PARAMS,
+    INVALID_REQUEST,
+    SHUTTING_DOWN,
+    NotServing,
+    RequestError,
+)
 from trimcp.protocol import InvalidShape, read_retry, subject_of
 from trimcp.types import InputRequest, InputRequiredResult
 
@@ -110,8 +116,11 @@ class Parking:
         frame.retry = retry
         frame.questions = questions
         frame.bind(round_)
+        try:
+            questions.home.start_soon(self._live, frame, questions, job)
+        except NotServing as error:
+            raise RequestError(SHUTTING_DOWN, str(error)) from None
         self._frames[questions.id] = frame
-        questions.home.start_soon(self._live, frame, questions, job)
         return questions.delivery
 
     async def _live(self, frame: Frame, questions: Questions, job: Job) -> None:

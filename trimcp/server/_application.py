@@ -208,9 +208,10 @@ class Application:
                 self._accepting.discard(scope)
 
     def start_soon(self, function: Callable[..., Awaitable[Any]], *args: Any) -> None:
-        """Start a task that lives as long as the application, unless it is over already."""
-        if self._nursery is not None and not self.is_closing:
-            self._nursery.start_soon(function, *args)
+        """Start a task that lives as long as the application. Raises NotServing if it is over."""
+        if self._nursery is None or self.is_closing:
+            raise NotServing("the server is shutting down")
+        self._nursery.start_soon(function, *args)
 
     @contextmanager
     def attending(self, guest: Guest, grace: float) -> Iterator[None]:
