@@ -194,6 +194,12 @@ def memory_of(pid: int) -> int:
     raise RuntimeError("no memory told")
 
 
+def processor_time(pid: int) -> float:
+    """Seconds of processor time that a process has used."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def idle_listens(port: int, pid: int) -> float:
     """Bytes for each open `subscriptions/listen`."""
     request = stateless("subscriptions/listen", {"notifications": {"toolsListChanged": True}}, port)
@@ -229,6 +235,12 @@ class Figures:
     """What was measured of one server."""
 
     rates: list[float] = field(default_factory=list)
+    costs: list[float] = field(default_factory=list)
+
+    @property
+    def cost(self) -> float:
+        """Seconds of the server's processor time for a request, the median of the rounds."""
+        return median(self.costs)
 
     @property
     def rate(self) -> float:
@@ -242,10 +254,14 @@ def run(rounds: int, seconds: float) -> dict[str, Figures]:
     for number in range(rounds):
         order = PEER_LIST[number % len(PEER_LIST) :] + PEER_LIST[: number % len(PEER_LIST)]
         for peer in order:
-            with serving(peer) as (_, port):
+            with serving(peer) as (pid, port):
                 request = request_for(peer, port)
                 measure(port, request, 0.3)
-                figures[peer.name].rates.append(measure(port, request, seconds))
+                before = processor_time(pid)
+                rate = measure(port, request, seconds)
+                figures[peer.name].rates.append(rate)
+                spent = processor_time(pid) - before
+                figures[peer.name].costs.append(spent / (rate * seconds))
             print(
                 f"round {number + 1}: {peer.name} {figures[peer.name].rates[-1]:,.0f}/s",
                 file=sys.stderr,
@@ -265,11 +281,13 @@ def main() -> None:
         f"{name} {importlib.metadata.version(name)}" for name in ("hypercorn", "mcp", "trio")
     )
     print(f"Python {platform.python_version()}, {versions}; {os.cpu_count()} cores.\n")
-    print(f"| server | requests/s, {CONNECTIONS} connections | of the bare echo |\n|---|---|---|")
+    print(f"| server | requests/s, {CONNECTIONS} connections | of the bare echo |", end="")
+    print(" processor time of the server |\n|---|---|---|---|")
     for name, each in figures.items():
         spread = f"{min(each.rates):,.0f} to {max(each.rates):,.0f}"
         share = each.rate / figures[ECHO].rate
-        print(f"| {name} | {each.rate:,.0f} ({spread}) | {share:.2f} |")
+        cost = f"{each.cost * 1e6:,.0f} µs each ({figures[ECHO].cost / each.cost:.2f})"
+        print(f"| {name} | {each.rate:,.0f} ({spread}) | {share:.2f} | {cost} |")
     for what, measure_idle in (("listen stream", idle_listens), ("session", idle_sessions)):
         with serving(PEER_LIST[1]) as (pid, port):
             print(f"\nEach idle {what}: {measure_idle(port, pid) / 1000:.1f} kB.")

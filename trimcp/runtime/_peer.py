@@ -305,6 +305,8 @@ class Peer:
                 await self.send(frame.afterword)
         finally:
             frame.end_round()
+            # Nobody asks for it any more; the cycle would leave both to the garbage collector.
+            frame.exchange.owner = None
 
     def start_soon(self, function: Callable[..., Awaitable[Any]], *args: Any) -> None:
         """Start a task in the connection's nursery, while there is one."""
