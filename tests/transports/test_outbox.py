@@ -177,3 +177,28 @@ def test_bound_holds_and_nothing_is_lost(limit: int, messages: list[bytes]) -> N
         assert outbox.waiting_bytes == 0
 
     trio.run(main)
+
+
+async def test_who_waits_longest_is_next() -> None:
+    """Small messages do not pass a large one for ever."""
+    outbox = Outbox(10)
+    sent: list[bytes] = []
+    outbox.send_nowait(b"first")
+
+    async def send(data: bytes) -> None:
+        await outbox.send(data)
+        sent.append(data)
+
+    async with trio.open_nursery() as nursery:
+        for data in (b"large" * 2, b"s", b"m" * 3, b"t"):
+            nursery.start_soon(send, data)
+            await trio.testing.wait_all_tasks_blocked()
+        with pytest.raises(trio.WouldBlock):
+            outbox.send_nowait(b"x")
+        assert sent == []
+        outbox.release(await outbox.take())
+        await trio.testing.wait_all_tasks_blocked()
+        assert sent == [b"largelarge"]
+        outbox.release(await outbox.take())
+    assert sent == [b"largelarge", b"s", b"mmm", b"t"]
+    outbox.send_nowait(b"x")

@@ -58,11 +58,12 @@ class EventStream(Outbox):
         self._pending: list[tuple[str | None, bytes]] = []
         self._reader: object | None = None
         self._room = trio.lowlevel.ParkingLot()
+        self._turn = trio.StrictFIFOLock()
         self._news = trio.lowlevel.ParkingLot()
 
     # -- the outbox -----------------------------------------------------------------------
 
-    def send_nowait(self, data: bytes) -> None:
+    def _put(self, data: bytes) -> None:
         if self.is_closed:
             raise trio.ClosedResourceError
         is_full = self.waiting_bytes > 0 and self.waiting_bytes + len(data) > self._limit

@@ -50,6 +50,7 @@ class Outbox:
         self._limit = limit
         self._send, self._receive = trio.open_memory_channel[bytes](_OUTBOX_MESSAGES)
         self._room = trio.lowlevel.ParkingLot()
+        self._turn = trio.StrictFIFOLock()
         self._broken = False
         self._closed = False
         self.waiting_bytes = 0
@@ -62,6 +63,13 @@ class Outbox:
             trio.BrokenResourceError: The peer is gone.
             trio.ClosedResourceError: The outbox was closed on this side.
         """
+        if self._turn.locked():
+            # Somebody has waited longer; small messages must not pass a large one for ever.
+            raise trio.WouldBlock
+        self._put(data)
+
+    def _put(self, data: bytes) -> None:
+        """Queue one message if there is room, whoever waits. Raises as `send_nowait`."""
         if self._broken:
             raise trio.BrokenResourceError
         if self._closed:
@@ -72,11 +80,21 @@ class Outbox:
         self.waiting_bytes += len(data)
 
     async def send(self, data: bytes) -> None:
-        """Queue one message, waiting for room. Always a checkpoint. Raises as `send_nowait`."""
+        """Queue one message, waiting for room, in the order of arrival.
+
+        Always a checkpoint. Raises as `send_nowait`, without WouldBlock.
+        """
         await trio.lowlevel.checkpoint()
+        try:
+            self.send_nowait(data)
+        except trio.WouldBlock:
+            async with self._turn:
+                await self._send_in_turn(data)
+
+    async def _send_in_turn(self, data: bytes) -> None:
         while True:
             try:
-                self.send_nowait(data)
+                self._put(data)
             except trio.WouldBlock:
                 await self._room.park()
             else:
