@@ -156,7 +156,7 @@ def test_every_area_is_there() -> None:
     assert areas >= {
         *("BASE", "ERR", "JSON", "STATE", "VER", "LIFE", "BATCH", "TIME", "CANC", "PROG", "PING"),
         *("MRTR", "SUB", "STDIO", "TRAN", "TOOL", "RES", "PROM", "COMP", "PAGE", "LOG", "CACHE"),
-        *("ELIC", "SAMP", "ROOT", "DEPR"),
+        *("ELIC", "SAMP", "ROOT", "DEPR", "HTTP", "HTTPC"),
     }
 
 

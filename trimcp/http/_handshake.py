@@ -38,8 +38,9 @@ async def take_message(visit: Visit, message: Message | Batch, settings: Setting
     """Answer a POST: `initialize` opens a session, anything else belongs to one.
 
     Raises:
-        Refused: The session is missing (400) or unknown (404).
+        Refused: The version is not spoken (400), or the session is missing (400) or unknown (404).
     """
+    revision_of(visit)
     if not settings.sessions:
         await _take_alone(visit, message, settings)
         return
@@ -47,6 +48,8 @@ async def take_message(visit: Visit, message: Message | Batch, settings: Setting
         await _initialize(visit, message, settings)
         return
     session = _find(visit)
+    if isinstance(message, Batch) and not (session.revision and session.revision.batches):
+        raise Refused(400, "batches are not part of this protocol revision")
     session.enter()
     try:
         await _converse(visit, session, message, settings)
@@ -98,7 +101,17 @@ async def _converse(
         if not is_at_work and stream.is_empty:
             await visit.response.whole(202)
             return
+        if not is_at_work and not _asks(message):
+            [(_, refusal)] = await stream.take_events(reader)
+            await visit.response.json(400, refusal)
+            return
         await _respond(visit, _Telling(visit, session, stream, reader, settings.keepalive))
+
+
+def _asks(message: Message | Batch) -> bool:
+    """Whether it wants an answer, which then is one even where it is an error."""
+    messages = message.messages if isinstance(message, Batch) else [message]
+    return any(isinstance(each, Request) for each in messages)
 
 
 async def open_stream(visit: Visit, settings: Settings) -> None:
