@@ -429,11 +429,22 @@ def is_endless(message: Message) -> bool:
 def read_strictly(line: bytes) -> Any:
     """JSON without what Python's reader lets pass, and not deeper than allowed."""
     text = line.decode("utf-8")
-    value = json.loads(text, parse_constant=_no_constant)
+    value = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_object)
     if _depth(value) > NESTING:
         raise ValueError("nested too deeply")
-    json.dumps(value, ensure_ascii=False).encode("utf-8")  # no lone surrogates
+    _check_text(value)
     return value
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object; of members with one name the last counts, but all must be text."""
+    _check_text(pairs)
+    return dict(pairs)
+
+
+def _check_text(value: Any) -> None:
+    """No lone surrogates."""
+    json.dumps(value, ensure_ascii=False).encode("utf-8")
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -150,7 +150,8 @@ class Confirm(BaseModel):
 server = Server("workers", shutdown_grace=5)
 
 def say(text):
-    print(text, file=sys.stderr, flush=True)
+    # At once, or the lines of two processes would run into each other.
+    os.write(2, f"{text}\\n".encode())
 
 @server.tool
 async def pid() -> int:
