@@ -14,7 +14,6 @@ import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.protocol.test_schemas import needs_schemas
 from tests.strategies import examples
 from tests.wire_fuzz import (
     MESSAGE_BYTES,
@@ -31,11 +30,8 @@ from trimcp.protocol import HANDSHAKE_REVISIONS, LATEST, META_PREFIX, Revision
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = [
-    needs_schemas,
-    # A failure is made as small as can be before it is shown, which takes minutes.
-    pytest.mark.timeout(1200),
-]
+# A failure is made as small as can be before it is shown, which takes minutes.
+pytestmark = pytest.mark.timeout(1200)
 
 LIMITS = Limits(nesting=NESTING, message_bytes=MESSAGE_BYTES, parked_seconds=60)
 
