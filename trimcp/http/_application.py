@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from trimcp.errors import NotServing
 from trimcp.protocol.http import SESSION_ID, fold_headers
 from trimcp.runtime import HttpRequest
+from trimcp.server import NETWORK_GRACE
 
 from ._asgi import ENDINGS
 from ._bodies import RequestBody
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
 __all__ = ["Endpoint", "HttpApplication"]
 
 logger = logging.getLogger("trimcp.http")
-
-#: Seconds that requests get at shutdown, unless the server says otherwise.
-_GRACE: Final = 5.0
 
 _HEALTH: Final = "/healthz"
 
@@ -123,7 +121,7 @@ class HttpApplication:
             await _answer_preflight(http, response, endpoint)
             return
         visit = Visit(application, http, body, response)
-        with application.attending(visit, _GRACE):
+        with application.attending(visit, NETWORK_GRACE):
             await endpoint.serve(visit)
 
     def _entered(self) -> Application:

@@ -84,7 +84,6 @@ def _names(visit: Visit) -> str | None:
 
 def _find(visit: Visit) -> HttpSession:
     """The session that a request names. Raises Refused."""
-    revision_of(visit)
     id = _names(visit)
     if id is None:
         raise Refused(400, f"{SESSION_ID} is missing: begin with initialize")
@@ -122,6 +121,7 @@ async def open_stream(visit: Visit, settings: Settings) -> None:
             any more (400).
     """
     check_accept(visit.headers, EVENT_STREAM)
+    revision_of(visit)
     session = _find(visit)
     last = visit.headers.get(LAST_EVENT_ID)
     stream: EventStream | None = session.standing
@@ -144,6 +144,7 @@ async def open_stream(visit: Visit, settings: Settings) -> None:
 
 async def delete_session(visit: Visit) -> None:
     """Answer a DELETE: the session ends. Raises Refused."""
+    revision_of(visit)
     sessions_of(visit.application).end(_find(visit))
     await visit.response.whole(204)
 

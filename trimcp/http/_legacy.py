@@ -15,6 +15,7 @@ import trio
 
 from trimcp._groups import unwrapping
 from trimcp.protocol.http import EVENT_STREAM, encode_event
+from trimcp.server import NETWORK_GRACE
 from trimcp.transports import Incoming, MessageChannel, Outbox, write_out
 
 from ._refusals import Refused
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
     from ._visits import Visit
 
 __all__ = ["MessagesEndpoint", "StreamEndpoint"]
-
-#: Seconds that requests get at shutdown, unless the server says otherwise.
-_GRACE: Final = 5.0
 
 _PARAMETER: Final = "session_id"
 
@@ -83,7 +81,9 @@ class StreamEndpoint:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(self._watch, visit, feed)
                     nursery.start_soon(write_out, channel, deliver)
-                    await visit.application.serve(channel, grace=_GRACE, id=id, http=visit.http)
+                    await visit.application.serve(
+                        channel, grace=NETWORK_GRACE, id=id, http=visit.http
+                    )
                     nursery.cancel_scope.cancel(reason="the connection has ended")
         finally:
             del room.feeds[id]

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final
 import trio
 
 from trimcp.runtime import Peer, SidePeer
+from trimcp.server import NETWORK_GRACE
 from trimcp.transports import Incoming, MessageChannel
 
 from ._asgi import ENDINGS
@@ -36,9 +37,6 @@ if TYPE_CHECKING:
 __all__ = ["HttpSession", "Sessions", "sessions_of"]
 
 logger = logging.getLogger("trimcp.http")
-
-#: Seconds that requests get at shutdown, unless the server says otherwise.
-_GRACE: Final = 5.0
 
 #: The name of a session's own stream.
 _STANDING: Final = "0"
@@ -90,7 +88,7 @@ class HttpSession:
         """Serve the session to its end. Nothing but Cancelled leaves here."""
         try:
             await self._application.serve(
-                self._channel, grace=_GRACE, id=self.id, at_open=self._begin
+                self._channel, grace=NETWORK_GRACE, id=self.id, at_open=self._begin
             )
         except* ENDINGS:
             raise

@@ -47,16 +47,6 @@ def _no_channel() -> MessageChannel:
 _NO_CHANNEL: Final = _no_channel()
 
 
-class _AnyMethod:
-    """Whether a method exists is known to the handlers."""
-
-    def __contains__(self, method: object) -> bool:
-        return True
-
-
-_ANY_METHOD: Final = _AnyMethod()
-
-
 async def answer_request(visit: Visit, request: Request, *, keepalive: float) -> None:
     """Answer one request, with a JSON object or a stream of events that ends with the answer.
 
@@ -70,7 +60,7 @@ async def answer_request(visit: Visit, request: Request, *, keepalive: float) ->
     """
     application = visit.application
     try:
-        check_request(visit.headers, request, _ANY_METHOD)
+        check_request(visit.headers, request)
     except Rejected as error:
         await _refuse(visit, request, error)
         return

@@ -21,6 +21,7 @@ from trimcp.errors import NotServing, WebSocketClosed
 from trimcp.protocol import callers_of
 from trimcp.protocol.http import fold_headers
 from trimcp.runtime import HttpRequest
+from trimcp.server import NETWORK_GRACE
 from trimcp.transports import Incoming, MessageChannel, Outbox, Oversized, write_out
 
 if TYPE_CHECKING:
@@ -37,9 +38,6 @@ __all__ = ["WebSocketApp", "refuse_websocket", "websocket_endpoint"]
 logger = logging.getLogger("trimcp.http")
 
 SUBPROTOCOL: Final = "mcp"
-
-#: Seconds that requests in flight get at shutdown.
-_GRACE: Final = 5.0
 
 #: Seconds for saying goodbye.
 _CLOSE_SECONDS: Final = 1.0
@@ -100,7 +98,7 @@ async def websocket_endpoint(
     try:
         async with _open_channel(application.server.limits, receive, send) as channel:
             http = HttpRequest(fold_headers(scope["headers"]), scope)
-            await application.serve(channel, grace=_GRACE, http=http)
+            await application.serve(channel, grace=NETWORK_GRACE, http=http)
     except NotServing:
         logger.debug("a connection came too late")
 

@@ -1,5 +1,6 @@
 """Servers: what a user registers, and how it is served."""
 
+from ._accepting import NETWORK_GRACE
 from ._application import Application
 from ._context import Context
 from ._doors import CustomRoute, HttpOptions
@@ -11,6 +12,7 @@ from ._session import Session
 from ._statistics import Statistics
 
 __all__ = [
+    "NETWORK_GRACE",
     "Application",
     "CallNext",
     "Context",

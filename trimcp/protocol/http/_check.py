@@ -76,13 +76,15 @@ def is_stateless(headers: Headers, request: Request) -> bool:
         return revision is None and PROTOCOL_VERSION in headers
 
 
-def check_request(headers: Headers, request: Request, methods: Container[str]) -> Terms:
+def check_request(
+    headers: Headers, request: Request, methods: Container[str] | None = None
+) -> Terms:
     """Everything about a request that can be said without looking at a tool.
 
     Args:
         headers: As `fold_headers` gives them.
         request: The body.
-        methods: The methods that the server implements.
+        methods: The methods that the server implements; None where its handlers tell.
 
     Returns:
         The terms that the request carries.
@@ -99,7 +101,7 @@ def check_request(headers: Headers, request: Request, methods: Container[str]) -
     _check_presence(meta)
     _check_headers(headers, request, meta)
     terms = stateless_terms(meta)
-    if request.method not in methods:
+    if methods is not None and request.method not in methods:
         raise Rejected(METHOD_NOT_FOUND, f"Method not found: {request.method}")
     return terms
 
