@@ -22,6 +22,7 @@ from ._codec import (
     META_SUBSCRIPTION_ID,
     RESULT_TYPE,
     DecodeError,
+    EncodeError,
     codec_for,
 )
 from ._connection import Connection, Role
@@ -62,6 +63,7 @@ from ._revisions import (
     Revision,
     find_revision,
 )
+from ._settling import settle, settle_value
 from ._shapes import (
     InvalidShape,
     Progress,
@@ -96,6 +98,7 @@ __all__ = [
     "Change",
     "Connection",
     "DecodeError",
+    "EncodeError",
     "Era",
     "Event",
     "Exchange",
@@ -139,5 +142,7 @@ __all__ = [
     "read_object",
     "read_retry",
     "read_traceparent",
+    "settle",
+    "settle_value",
     "subject_of",
 ]
