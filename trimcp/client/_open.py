@@ -13,6 +13,7 @@ import trio
 
 from trimcp import transports
 from trimcp._groups import unwrapping
+from trimcp.errors import NotServing
 from trimcp.limits import Limits
 from trimcp.runtime import contained
 
@@ -93,6 +94,8 @@ class ClientOptions(TypedDict, total=False):
 
 
 class _Application(Protocol):
+    is_closing: bool
+
     async def serve(self, channel: MessageChannel, *, grace: float) -> None: ...
 
 
@@ -408,6 +411,8 @@ async def _memory_way(
         server.joined(signals=False) as application,
         transports.open_memory_channels(limits, server.limits) as (ours, theirs),
     ):
+        if application.is_closing:
+            raise NotServing("the server is shutting down")
         with unwrapping():
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_serve, application, theirs)
