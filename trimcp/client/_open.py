@@ -94,7 +94,8 @@ class ClientOptions(TypedDict, total=False):
 
 
 class _Application(Protocol):
-    is_closing: bool
+    @property
+    def is_closing(self) -> bool: ...
 
     async def serve(self, channel: MessageChannel, *, grace: float) -> None: ...
 

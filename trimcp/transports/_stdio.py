@@ -17,7 +17,7 @@ import os
 import select
 import sys
 from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
@@ -148,14 +148,22 @@ def borrowed_descriptors() -> Iterator[tuple[int, int]]:
     restore_in, restore_out = os.dup(wire_in), os.dup(wire_out)
     # What was printed before this moment and is still buffered must not reach the wire either.
     _flush(sys.stdout)
-    printed = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = _forgiving(sys.stdout, 1), _forgiving(sys.stderr, 2)
+    given = {name: getattr(sys, name) for name in _PRINTED}
+    # One stream for both of its names, or what is printed under them would be mixed up.
+    forgiving = {id(stream): _forgiving(stream, _PRINTED[name]) for name, stream in given.items()}
+    for name, stream in given.items():
+        setattr(sys, name, forgiving[id(stream)])
     try:
         yield wire_in, wire_out
     finally:
-        _flush(sys.stdout)
-        _flush(sys.stderr)
-        sys.stdout, sys.stderr = printed
+        left = [*given.values(), *(getattr(sys, name) for name in _PRINTED)]
+        if not all([_flush(stream) for stream in left]):
+            # Nobody reads it, but it must not reach the wire either.
+            _point_at_null(1)
+            for stream in left:
+                _flush(stream)
+        for name, stream in given.items():
+            setattr(sys, name, stream)
         os.dup2(restore_in, 0)
         os.dup2(restore_out, 1)
         os.close(restore_in)
@@ -164,12 +172,17 @@ def borrowed_descriptors() -> Iterator[tuple[int, int]]:
 
 def _point_at_errors(descriptor: int) -> None:
     """Make a descriptor standard error, or the null device where that is closed."""
-    try:
+    if sys.__stderr__ is None:
+        # It was closed when we were started: descriptor 2 may be anything by now, even the wire.
+        _point_at_null(descriptor)
+    else:
         os.dup2(2, descriptor)
-    except OSError:
-        null = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(null, descriptor)
-        os.close(null)
+
+
+def _point_at_null(descriptor: int) -> None:
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, descriptor)
+    os.close(null)
 
 
 class _Stray(io.RawIOBase):
@@ -193,9 +206,13 @@ class _Stray(io.RawIOBase):
         return len(data)
 
 
+#: The names under which Python programs print.
+_PRINTED: Final = {"stdout": 1, "stderr": 2, "__stdout__": 1, "__stderr__": 2}
+
+
 def _forgiving(stream: Any, descriptor: int) -> Any:
     """The process's own stream so that writing to it never fails; any other as it is."""
-    if stream not in (sys.__stdout__, sys.__stderr__) or not isinstance(stream, io.TextIOWrapper):
+    if not isinstance(stream, io.TextIOWrapper) or not _is_at(stream, descriptor):
         return stream
     return io.TextIOWrapper(
         io.BufferedWriter(_Stray(descriptor)),
@@ -205,12 +222,23 @@ def _forgiving(stream: Any, descriptor: int) -> Any:
     )
 
 
-def _flush(stream: object) -> None:
+def _is_at(stream: io.TextIOWrapper, descriptor: int) -> bool:
+    try:
+        return stream.fileno() == descriptor
+    except (OSError, ValueError):
+        return False
+
+
+def _flush(stream: object) -> bool:
+    """Returns whether nothing is left in its buffer."""
     try:
         stream.flush()  # type: ignore[attr-defined]
-    except (AttributeError, ValueError, OSError):
-        # No standard output at all, closed, or nobody reads it: nothing can be lost.
-        return
+    except (AttributeError, ValueError):
+        # No standard output at all, or closed: nothing can be lost.
+        return True
+    except OSError:
+        return False
+    return True
 
 
 @asynccontextmanager
