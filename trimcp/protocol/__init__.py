@@ -50,6 +50,7 @@ from ._messages import (
     Request,
     decode,
     encode_failure,
+    refuse_non_finite,
 )
 from ._revisions import (
     ASSUMED,
@@ -139,5 +140,6 @@ __all__ = [
     "read_object",
     "read_retry",
     "read_traceparent",
+    "refuse_non_finite",
     "subject_of",
 ]

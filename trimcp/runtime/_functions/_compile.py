@@ -23,7 +23,7 @@ from ._arguments import Arguments, Binder, GivenBinder, ModelBinder
 from ._attrs import adapted
 from ._headers import check_headers
 from ._pydantic import PlainSchema, adapter_for, first_line
-from ._results import GivenOutput, Output, final_hint, output_of
+from ._results import Output, final_hint, given_output, output_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -269,8 +269,5 @@ def _from_schema(
 
 def _output(label: str, kind: str, hint: Any, schema: Mapping[str, Any] | None) -> Output:
     if schema is not None:
-        try:
-            return GivenOutput(dict(schema))
-        except InvalidSchema as error:
-            raise RegistrationError(f"{label}, its output schema: {error}") from error
+        return given_output(schema, label)
     return output_of(hint, label) if kind == "tool" else Output()
