@@ -292,8 +292,8 @@ def received_error(code: int, message: str, data: Any) -> RequestError:
     return RequestError(code, message, data)
 
 
-class RegistrationError(MCPError, TypeError):
-    """A function cannot become a tool as written; the message names the parameter."""
+class RegistrationError(MCPError, TypeError, ValueError):
+    """Something cannot be registered as written; the message says what, and what to write."""
 
 
 class NotServing(MCPError, RuntimeError):

@@ -302,6 +302,14 @@ def test_text_is_plain(hint: Any, value: Any, text: str) -> None:
     assert type(block.text) is str
 
 
+def test_no_text_is_no_content() -> None:
+    """Not the text "null", which could be meant."""
+    result = returning(str | None).result(None)
+    assert result.content == ()
+    assert bytes(result.structured_content) == b"null"
+    assert content(returning(int | None), None) == (TextContent("null"),)
+
+
 @pytest.mark.parametrize("hint", [bytes, Any, bytes | None, bytes | str, bytearray], ids=repr)
 def test_bytes_that_are_no_text_become_a_blob(hint: Any) -> None:
     (block,) = content(returning(hint), BYTES)

@@ -40,6 +40,7 @@ from ._events import (
     SubscriptionReceived,
 )
 from ._exchange import Call, Exchange, TooLarge
+from ._extensions import check_extensions
 from ._messages import (
     Answer,
     Batch,
@@ -128,6 +129,7 @@ __all__ = [
     "ToolsListChanged",
     "callers_of",
     "change_of",
+    "check_extensions",
     "codec_for",
     "decode",
     "encode_failure",

@@ -52,15 +52,20 @@ def content_result(value: Any, *, promised: bool) -> CallToolResult:
     return CallToolResult((TextContent(raw.decode()),), structured_content=structured)
 
 
-def structured_result(value: Any, raw: bytes) -> CallToolResult:
+def structured_result(value: Any, raw: bytes, *, is_text: bool) -> CallToolResult:
     """Structured content, and the same as text for those who only read text.
 
     Args:
         value: What the function returned.
         raw: The JSON that leaves. Text is repeated as it is, everything else as JSON.
+        is_text: Whether the function gives text or nothing: nothing is then no content.
     """
-    text = _plain(value) if isinstance(value, str) else raw.decode()
-    return CallToolResult((TextContent(text),), structured_content=Raw(raw))
+    content: tuple[TextContent, ...] = ()
+    if isinstance(value, str):
+        content = (TextContent(_plain(value)),)
+    elif value is not None or not is_text:
+        content = (TextContent(raw.decode()),)
+    return CallToolResult(content, structured_content=Raw(raw))
 
 
 def _is_block(value: Any) -> bool:

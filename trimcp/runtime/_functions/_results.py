@@ -69,6 +69,8 @@ class SchemaOutput(Output):
         InvalidSchema: It cannot be used.
     """
 
+    _is_text = False
+
     def __init__(self, schema: dict[str, Any]) -> None:
         super().__init__()
         self.schema = schema
@@ -83,8 +85,7 @@ class SchemaOutput(Output):
         if isinstance(value, CallToolResult):
             self._check_whole(value)
             return value
-        raw = self._write(value)
-        return structured_result(value, raw)
+        return structured_result(value, self._write(value), is_text=self._is_text)
 
     def _write(self, value: Any) -> bytes:
         """The JSON that leaves. Raises TypeError or ValueError if it does not fit."""
@@ -114,12 +115,14 @@ class AnnotatedOutput(SchemaOutput):
 
     Args:
         adapter: Of the annotation.
+        is_text: Whether its values are text or nothing.
 
     Raises:
         InvalidSchema: The schema that follows from it cannot be checked.
     """
 
-    def __init__(self, adapter: pydantic.TypeAdapter[Any]) -> None:
+    def __init__(self, adapter: pydantic.TypeAdapter[Any], *, is_text: bool) -> None:
+        self._is_text = is_text
         self._adapter = adapter
         self._is_sure = always_fits(adapter.core_schema)
         schema = adapter.json_schema(mode="serialization", schema_generator=PlainSchema)
@@ -153,7 +156,7 @@ def output_of(hint: Any, label: str) -> Output:
     label = f"{label}, its result"
     adapter = adapter_for(hint, label)
     try:
-        return AnnotatedOutput(adapter)
+        return AnnotatedOutput(adapter, is_text=all(_is_text(each) for each in _members(hint)))
     except InvalidSchema as error:
         raise RegistrationError(f"{label} has a schema that cannot be checked: {error}") from error
 
@@ -197,6 +200,13 @@ def _has_bytes(hint: Any) -> bool:
     """Whether it is bytes, or a choice between bytes and text or nothing."""
     members = set(_members(hint))
     return bool(members & set(_TEXT[1:])) and members <= {*_TEXT, *_NOTHING}
+
+
+def _is_text(hint: Any) -> bool:
+    """Whether it is text, a choice of texts, or nothing."""
+    if typing.get_origin(hint) is typing.Literal:
+        return all(isinstance(each, str) for each in typing.get_args(hint))
+    return hint in (None, type(None)) or (isinstance(hint, type) and issubclass(hint, str))
 
 
 def _is_content(hint: Any) -> bool:
