@@ -10,6 +10,7 @@ Specification: Overview, Messages (all revisions).
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any, Final, Literal, TypeAlias
 
@@ -95,7 +96,7 @@ _decode_envelope: Final = msgspec.json.Decoder(_Envelope).decode
 _decode_error: Final = msgspec.json.Decoder(_ErrorObject).decode
 _decode_items: Final = msgspec.json.Decoder(list[Raw]).decode
 _decode_any: Final = msgspec.json.Decoder().decode
-_encode: Final = msgspec.json.Encoder().encode
+_encode_any: Final = msgspec.json.Encoder().encode
 
 
 def decode(data: bytes, *, nesting: int) -> Message | Batch:
@@ -159,7 +160,7 @@ def _explain(data: bytes | Raw, flaw: str) -> Message:
     identity = value.get("id")
     if identity is None and isinstance(value.get("error"), dict):
         # JSON-RPC answers what it could not read with `"id": null`.
-        return _failure(None, Raw(_encode(value["error"])))
+        return _failure(None, Raw(_encode_any(value["error"])))
     if type(identity) not in (int, str):
         identity = None
     is_answer = "method" not in value and ("result" in value or "error" in value)
@@ -209,6 +210,32 @@ def malformed_from_head(head: bytes, code: int, flaw: str) -> Malformed:
 
 
 # -- to bytes ---------------------------------------------------------------------------------
+
+
+def _encode(message: Any) -> bytes:
+    data = _encode_any(message)
+    if b"null" in data:
+        # The JSON library writes NaN and infinities as null.
+        refuse_non_finite(message)
+    return data
+
+
+def refuse_non_finite(value: Any) -> None:
+    """Raise ValueError if there is a NaN or an infinity anywhere: JSON has neither.
+
+    Args:
+        value: What is to become JSON, made of dictionaries, lists and the like.
+    """
+    waiting = [value]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, float):
+            if not math.isfinite(each):
+                raise ValueError(f"{each} cannot be written as JSON: send a number, null or text")
+        elif isinstance(each, dict):
+            waiting.extend(each.values())
+        elif isinstance(each, (list, tuple, set, frozenset)):
+            waiting.extend(each)
 
 
 def encode_request(identity: RequestId, method: str, params: Any) -> bytes:
