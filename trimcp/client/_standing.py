@@ -206,10 +206,8 @@ class StandingStream:
     def _tell(self, failure: MCPError, *, is_final: bool) -> None:
         """Whoever listens hears that there is nothing to be heard."""
         if self._was_ever_opened and self._deafness is None:
-            ending = "is lost" if is_final else "is lost, and asked for ever again"
-            logger.warning(
-                "the stream on which the server speaks by itself %s: %s", ending, failure
-            )
+            more = "" if is_final else "; it will be asked for again"
+            logger.warning("the server's own stream is lost: %s%s", failure, more)
         elif is_final:
             logger.debug("the server offers no stream of its own: %s", failure)
         error = ConnectionLost(f"the server cannot be heard: {failure}")
