@@ -110,7 +110,8 @@ class Client(Verbs):
                 try:
                     if isinstance(self._peer, StreamablePeer) and not self._is_stateless:
                         self._peer.renew = self._renew
-                        await self._peer.listen()
+                        self._peer.standing.on_gap = self._listening.miss
+                        await self._peer.standing.open()
                     await self._ask_for_logs()
                     yield self
                 finally:
@@ -124,7 +125,7 @@ class Client(Verbs):
         assert isinstance(self._peer, StreamablePeer)
         revision = self._agreement.terms.revision
         self._agreement = await initialize(self._peer, self._offer, revision)
-        await self._peer.listen()
+        await self._peer.standing.open()
         try:
             await self._ask_for_logs()
             await self._listening.subscribe_again()
