@@ -6,7 +6,7 @@ from ._calls import Listener, ProgressCallback
 from ._chunks import Chunks
 from ._contents import prompt_result, read_result
 from ._conversations import flaw_of_conversation
-from ._failures import failure_of, leaves
+from ._failures import failure_of, leaves, method_not_found
 from ._frame import Frame, Home, Retried
 from ._functions import (
     BadArguments,
@@ -24,7 +24,7 @@ from ._hub import Hub, Subscriber
 from ._input_required import InputRequired
 from ._nonces import MemoryNonceStore, NonceStore
 from ._parking import Job, Parking
-from ._peer import Handlers, Peer, method_not_found
+from ._peer import Handlers, Peer
 from ._schemas import InvalidSchema, SchemaChecker
 from ._seal import Seal
 from ._side import SidePeer

@@ -9,7 +9,13 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-from trimcp.errors import INTERNAL_ERROR, RequestError, ResourceNotFound, ToolError
+from trimcp.errors import (
+    INTERNAL_ERROR,
+    METHOD_NOT_FOUND,
+    RequestError,
+    ResourceNotFound,
+    ToolError,
+)
 from trimcp.protocol import InvalidShape, read_object
 from trimcp.types import CallToolResult, TextContent
 
@@ -18,7 +24,7 @@ if TYPE_CHECKING:
 
     from trimcp.protocol import Exchange
 
-__all__ = ["failure_of", "leaves"]
+__all__ = ["failure_of", "leaves", "method_not_found"]
 
 #: Exceptions that are meant for the peer.
 _MEANT: Final = (RequestError, ResourceNotFound, ToolError)
@@ -65,3 +71,8 @@ def _label(exchange: Exchange) -> str:
         return exchange.method
     named = subject.get("name", subject.get("uri"))
     return f"{exchange.method} {named!r}" if isinstance(named, str) else exchange.method
+
+
+def method_not_found(method: str) -> RequestError:
+    """The error for a method that this side does not have."""
+    return RequestError(METHOD_NOT_FOUND, f"Method not found: {method}")

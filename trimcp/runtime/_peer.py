@@ -17,7 +17,6 @@ import trio
 from trimcp.errors import (
     INTERNAL_ERROR,
     LIMIT_EXCEEDED,
-    METHOD_NOT_FOUND,
     SHUTTING_DOWN,
     ConnectionLost,
     LimitExceeded,
@@ -91,6 +90,7 @@ class Peer:
         at_drain: Called once no new requests are taken: ends what would otherwise never end.
         http: The HTTP request that opened it, if one did.
         explain_loss: Makes the error for calls whose answer can no longer come.
+        at_garbage: Called with the beginning of whatever comes and is no message.
         data: Room for the role.
     """
 
@@ -111,6 +111,7 @@ class Peer:
         self.at_drain: set[Callable[[], None]] = set()
         self.http: HttpRequest | None = None
         self.explain_loss: Callable[[str], ConnectionLost] = ConnectionLost
+        self.at_garbage: Callable[[bytes], None] | None = None
         self._handlers = handlers
         self._limits = limits
         self._eof_grace = eof_grace
@@ -434,6 +435,8 @@ class Peer:
 
     def _on_ignored(self, event: Ignored) -> None:
         logger.debug("ignored: %s", event.reason)
+        if event.garbage and self.at_garbage is not None:
+            self.at_garbage(event.garbage)
 
 
 def _close(exchange: Exchange, outcome: Any) -> bytes | None:
@@ -459,11 +462,6 @@ def _why(error: BaseException) -> str | None:
     if isinstance(error, trio.Cancelled):
         return "cancelled by the caller"
     return None if isinstance(error, RequestError) else str(error)
-
-
-def method_not_found(method: str) -> RequestError:
-    """The error for a method that this side does not have."""
-    return RequestError(METHOD_NOT_FOUND, f"Method not found: {method}")
 
 
 _ON: Final[dict[type[Event], Any]] = {
