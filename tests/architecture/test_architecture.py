@@ -58,7 +58,7 @@ NURSERIES = {
     "server._application.Application.open": "background tasks and the signal receiver",
     "server._server.Server.serve_stdio": "the watch on the parent process",
     "server._accepting.serve_listeners": "connections",
-    "client._client.Client.opened": "the driver of the connection",
+    "client._client.Client._connected": "the driver of the connection",
     "client._answers.Answerer.answer_all": "the questions of one round",
     "client._open._memory_way": "the server's side of the connection",
     "client._sse.SSEPeer._carry": "the POST of a call whose answer comes elsewhere",
