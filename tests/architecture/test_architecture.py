@@ -70,7 +70,7 @@ NURSERIES = {
     "http._websocket._open_channel": "the reader and the one writer",
     "http._hosting.host": "connections, and the watch that ends their sends",
     "http._stateless.RequestPeer._answer_watched": "the watch on the client of a POST",
-    "http._handshake._respond": "the watch on the client of a stream",
+    "http._handshake._while_there": "the watch on the client of a stream",
     "http._legacy.StreamEndpoint.serve": "the one writer, and the watch on the client",
     "http._routes.CustomEndpoint.serve": "the watch on the client of a custom route",
     "http._serving.serve": "the watch on the supervisor",

@@ -201,6 +201,7 @@ class HttpDoors:
         tls: ssl.SSLContext | None = None,
         http2: bool = True,
         workers: int = 1,
+        root_path: str = "",
         task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
         **options: Unpack[HttpOptions],
     ) -> None:
@@ -226,6 +227,9 @@ class HttpDoors:
                 good order, all do. Limits are for each of them, `sessions` is off unless it is
                 asked for, and changes are told within a worker only, unless the server's `bus`
                 carries them further. Not on Windows.
+            root_path: The prefix under which clients see the server, such as `/tools`, where a
+                proxy strips it from the path. It stands in the URL that HTTP+SSE tells its
+                clients, and in the ASGI scope.
             task_status: `nursery.start` returns the URLs listened on.
             options: See `HttpOptions`.
 
@@ -249,6 +253,7 @@ class HttpDoors:
             keyfile=keyfile,
             tls=tls,
             http2=http2,
+            root_path=root_path,
         )
         assignment = assignment_for(hosting.label) if workers > 1 else None
         if workers > 1 and assignment is None:
