@@ -91,7 +91,9 @@ class HttpDoors:
 
         def application(self, *, signals: bool = True) -> AbstractAsyncContextManager[Any]: ...
 
-        def joined(self, *, signals: bool = True) -> AbstractAsyncContextManager[Application]: ...
+        def joined(
+            self, at_missed: Callable[[], None] | None = None, *, signals: bool = True
+        ) -> AbstractAsyncContextManager[Application]: ...
 
     @property
     def _itself(self) -> Server[Any]:
@@ -230,7 +232,8 @@ class HttpDoors:
             root_path: The prefix under which clients see the server, such as `/tools`, where a
                 proxy strips it from the path. It stands in the URL that HTTP+SSE tells its
                 clients, and in the ASGI scope.
-            task_status: `nursery.start` returns the URLs listened on.
+            task_status: `nursery.start` returns the URLs listened on; none where a signal came
+                first.
             options: See `HttpOptions`.
 
         Raises:
@@ -268,7 +271,7 @@ class HttpDoors:
             self.state_keys = self.state_keys or (assignment.key,)
             options.setdefault("sessions", False)
         chosen = make_asgi_app(self._itself, options, [host]) if app is None else app
-        async with self.joined() as application:
+        async with self.joined(lambda: task_status.started([])) as application:
             await serve(
                 application, chosen, hosting, assignment=assignment, task_status=task_status
             )
