@@ -408,7 +408,7 @@ async def test_nobody_holds_a_shutdown_up(doing: Any) -> None:
 
 async def test_kept_alive_connections_time_out_after_every_kind_of_answer() -> None:
     """As many as there may be at once, all of them silent after their answer."""
-    shop = Shop(connections=30, header_seconds=0.1)
+    shop = Shop(connections=30, header_seconds=2)
     kinds = itertools.cycle([answered, answered_by_a_session, refused, failed])
     async with served(shop.server) as web:
         async with trio.open_nursery() as nursery:
