@@ -139,6 +139,7 @@ class GuardedConnection(hypercorn.trio.tcp_server.TCPServer):
             self.give_up()
             await self.protocol.handle(Closed())
             applications.end_helpers()
+            await self._close()
 
     # -- idleness -----------------------------------------------------------------------------
 

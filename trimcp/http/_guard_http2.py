@@ -16,7 +16,7 @@ import trio
 from h2.errors import ErrorCodes
 from hypercorn.events import Closed, RawData
 from hypercorn.protocol.events import Body, EndBody, EndData, Request, StreamClosed
-from hypercorn.protocol.h2 import StreamBuffer
+from hypercorn.protocol.h2 import BUFFER_HIGH_WATER, BufferCompleteError, StreamBuffer
 from hypercorn.protocol.http_stream import HTTPStream
 from hypercorn.utils import filter_pseudo_headers
 from hyperframe.frame import GoAwayFrame
@@ -37,6 +37,9 @@ _NOTHING: Final = b""
 class _Buffer(StreamBuffer):
     """What waits to be sent on a stream.
 
+    Whoever adds to it waits while it is full. hypercorn's lets them go on when a piece of it was
+    asked for, although there was no room in the client's window for any of it.
+
     Attributes:
         is_whole: Whether nothing more comes.
         has_left: Set when all of it was sent, or nothing more of it will be.
@@ -46,14 +49,35 @@ class _Buffer(StreamBuffer):
         super().__init__(event_class)
         self.is_whole = False
         self.has_left = trio.Event()
+        self._room = trio.lowlevel.ParkingLot()
 
     def set_complete(self) -> None:
         self.is_whole = True
         super().set_complete()
 
+    async def push(self, data: bytes) -> None:
+        if self._complete:
+            raise BufferCompleteError
+        self.buffer.extend(data)
+        await self._is_empty.clear()
+        while len(self.buffer) >= BUFFER_HIGH_WATER:
+            await self._room.park()
+
+    async def pop(self, max_length: int) -> bytes:
+        data = bytes(self.buffer[:max_length])
+        del self.buffer[:max_length]
+        if len(self.buffer) < BUFFER_HIGH_WATER:
+            self._room.unpark_all()
+        if not self.buffer:
+            await self._is_empty.set()
+        return data
+
     async def close(self) -> None:
+        self._complete = True
+        self.buffer = bytearray()
         self.has_left.set()
-        await super().close()
+        self._room.unpark_all()
+        await self._is_empty.set()
 
 
 class GuardedHTTP2(hypercorn.protocol.h2.H2Protocol):
