@@ -284,7 +284,8 @@ PACKAGES = {
     "transports": {"attrs", "httpx2", "trio", "trio_websocket", "wsproto"},
     "runtime": {"attrs", "trio", "msgspec", "cryptography", "docstring_parser", "jsonschema_rs"},
     "server": {"attrs", "trio", "msgspec", "typing_extensions"},
-    "http": {"attrs", "trio", "hypercorn", "h11"},
+    # The last four are the parsers that hypercorn brings.
+    "http": {"attrs", "trio", "hypercorn", "h11", "h2", "hyperframe", "wsproto"},
     "client": {"attrs", "trio", "msgspec"},
     "cli": {"attrs", "trio", "watchfiles"},
     "testing": {"attrs", "trio", "pytest"},
