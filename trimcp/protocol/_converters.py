@@ -272,6 +272,8 @@ def _field_rules(converter: Converter, revision: Revision, cls: type) -> _Rules:
         return {"content": _one_or_many(converter, revision)}
     if cls in (t.CallToolRequestParams, t.GetPromptRequestParams, t.ReadResourceRequestParams):
         return {"input_responses": (_responses_encoder(converter), None)}
+    if cls is t.Annotations:
+        return {"priority": (_encode_priority, None)}
     if revision.structured_any:
         return {}
     if cls in (t.CallToolResult, t.ToolResultContent):
@@ -279,6 +281,12 @@ def _field_rules(converter: Converter, revision: Revision, cls: type) -> _Rules:
     if cls is t.Tool:
         return {"output_schema": (degrade.object_schema, None)}
     return {}
+
+
+def _encode_priority(value: Any) -> Any:
+    if type(value) not in (int, float) or not 0 <= value <= 1:
+        raise EncodeError(f"Annotations.priority is a number from 0 to 1, not {value!r}")
+    return value
 
 
 def _one_or_many(converter: Converter, revision: Revision) -> tuple[Encoder, Decoder]:
