@@ -295,6 +295,8 @@ def _field_rules(converter: Converter, revision: Revision, cls: type) -> _Rules:
         return {"content": _one_or_many(converter, revision)}
     if cls in (t.CallToolRequestParams, t.GetPromptRequestParams, t.ReadResourceRequestParams):
         return {"input_responses": (_responses_encoder(converter), None)}
+    if cls is t.Annotations:
+        return {"priority": (_encode_priority, None)}
     if revision.structured_any:
         return {}
     if cls in (t.CallToolResult, t.ToolResultContent):
@@ -312,6 +314,12 @@ def _text_or_block(converter: Converter) -> Encoder:
         return encode(t.TextContent(block) if isinstance(block, str) else block)
 
     return encode_content
+
+
+def _encode_priority(value: Any) -> Any:
+    if type(value) not in (int, float) or not 0 <= value <= 1:
+        raise EncodeError(f"Annotations.priority is a number from 0 to 1, not {value!r}")
+    return value
 
 
 def _one_or_many(converter: Converter, revision: Revision) -> tuple[Encoder, Decoder]:
