@@ -19,7 +19,7 @@ import trio
 
 from trimcp._groups import unwrapping
 from trimcp.errors import INVALID_PARAMS, ProtocolViolation, RequestError
-from trimcp.protocol import DecodeError, InvalidShape, codec_for, read_object
+from trimcp.protocol import DecodeError, InvalidShape, read_object, reader_for
 from trimcp.runtime import InvalidSchema, SchemaChecker, flaw_of_conversation, method_not_found
 from trimcp.types import (
     ClientCapabilities,
@@ -116,7 +116,7 @@ class Answerer:
         try:
             params: Any = read_object(exchange.params)
             if method.params is not None:
-                params = codec_for(exchange.terms.revision).decode(params, method.params)
+                params = reader_for(exchange.terms.revision).decode(params, method.params)
         except (InvalidShape, DecodeError) as error:
             raise RequestError(INVALID_PARAMS, f"invalid params: {error}") from None
         return await self._answer(exchange.method, params)

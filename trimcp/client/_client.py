@@ -18,7 +18,7 @@ from trimcp.errors import (
     ProtocolViolation,
     RequestError,
 )
-from trimcp.protocol import DecodeError, InvalidShape, codec_for, read_object
+from trimcp.protocol import DecodeError, InvalidShape, codec_for, read_object, reader_for
 from trimcp.types import (
     Implementation,
     InputRequiredResult,
@@ -412,7 +412,7 @@ class Client(Verbs):
             wire = read_object(params)
             terms = peer.connection.terms
             if method == "notifications/message" and self._on_log is not None and terms is not None:
-                said = codec_for(terms.revision).decode(wire, LoggingMessageNotificationParams)
+                said = reader_for(terms.revision).decode(wire, LoggingMessageNotificationParams)
                 self._inbox.put(self._on_log, said)
         except (InvalidShape, DecodeError) as error:
             logger.debug("malformed %s: %s", method, error)
