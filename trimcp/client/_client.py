@@ -152,7 +152,8 @@ class Client(Verbs):
                     await self._ask_for_logs()
                     yield
                 finally:
-                    # A call that was just given up has a cancellation waiting to be written.
+                    # Calls that are given up have cancellations waiting to be written.
+                    self._peer.lose("the client was closed", tell=True)
                     with trio.CancelScope(shield=True, relative_deadline=_FLUSH_SECONDS):
                         await self._peer.flush()
                     nursery.cancel_scope.cancel(reason="the client was closed")

@@ -46,6 +46,9 @@ __all__ = [
 #: Seconds to wait for an answer.
 DEFAULT_TIMEOUT: Final = 60.0
 
+#: Seconds for the last messages of a client that was cancelled, such as its cancellations.
+_FAREWELL: Final = 1.0
+
 #: The network's grace for requests of an in-process server.
 _MEMORY_GRACE = 5.0
 
@@ -337,7 +340,9 @@ async def open_stream_client(
 async def _stream_way(
     stream: trio.abc.Stream, limits: Limits, peer: str
 ) -> AsyncIterator[tuple[MessageChannel, None]]:
-    async with transports.open_stream_channel(stream, limits, peer=peer) as channel:
+    async with transports.open_stream_channel(
+        stream, limits, peer=peer, farewell=_FAREWELL
+    ) as channel:
         yield channel, None
 
 
