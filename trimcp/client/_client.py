@@ -18,7 +18,7 @@ from trimcp.errors import (
     ProtocolViolation,
     RequestError,
 )
-from trimcp.protocol import DecodeError, InvalidShape, codec_for, read_object
+from trimcp.protocol import DecodeError, InvalidShape, codec_for, read_object, reader_for
 from trimcp.types import (
     Implementation,
     InputRequiredResult,
@@ -27,6 +27,7 @@ from trimcp.types import (
 )
 
 from ._cache import ResponseCache, key_of
+from ._checks import check_callback, check_seconds
 from ._connect import connect
 from ._garbage import Garbage
 from ._inbox import Inbox
@@ -45,7 +46,7 @@ from ._streamable import StreamablePeer
 from ._verbs import Verbs
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable
     from contextlib import AbstractAsyncContextManager
 
     from msgspec import Raw
@@ -68,8 +69,8 @@ _Link: TypeAlias = "tuple[MessageChannel | HTTPLink, ChildProcess | None]"
 #: Opens the way to a server; may be used again when it has been left.
 Way: TypeAlias = "Callable[[], AbstractAsyncContextManager[_Link]]"
 
-#: Awaited with each log message of the server, one after another.
-LogCallback: TypeAlias = "Callable[[LoggingMessageNotificationParams], Awaitable[Any]]"
+#: Called with each log message of the server, one after another; may be async.
+LogCallback: TypeAlias = "Callable[[LoggingMessageNotificationParams], object]"
 
 #: Seconds for what still waits to be written when a client is left.
 _FLUSH_SECONDS: Final = 1.0
@@ -105,7 +106,7 @@ class Client(Verbs):
         self._cache = ResponseCache()
         self._inbox = Inbox()
         self._listening = Listening(self)
-        self._callbacks: dict[str, Callable[[Any], Awaitable[Any]]] = {}
+        self._callbacks: dict[str, Callable[[Any], object]] = {}
         self._on_log = logging
         self._log_level = log_level
         self._closing = trio.Event()
@@ -152,7 +153,8 @@ class Client(Verbs):
                     await self._ask_for_logs()
                     yield
                 finally:
-                    # A call that was just given up has a cancellation waiting to be written.
+                    # Calls that are given up have cancellations waiting to be written.
+                    self._peer.lose("the client was closed", tell=True)
                     with trio.CancelScope(shield=True, relative_deadline=_FLUSH_SECONDS):
                         await self._peer.flush()
                     nursery.cancel_scope.cancel(reason="the client was closed")
@@ -242,8 +244,10 @@ class Client(Verbs):
     ) -> tuple[Any, int]:
         """One request with all its rounds; the result, and its size unless there were rounds."""
         size = 0
+        seconds = timeout
         for round_number in range(self._max_rounds):
-            call, raw = await self._request(method, params, timeout, progress, chunks)
+            call, raw = await self._request(method, params, seconds, progress, chunks)
+            seconds = call.owner.left
             if round_number == 0:
                 size = len(bytes(raw))
             expected = call.terms.revision.client_requests[method].result
@@ -293,16 +297,12 @@ class Client(Verbs):
     ) -> tuple[Call, Raw]:
         check_offered(method, self.capabilities, self._agreement.terms.revision)
         seconds = self._timeout if timeout is None else timeout
-        ask = partial(
-            self._peer.request,
-            method,
-            params,
-            timeout=seconds,
-            on_progress=progress,
-            chunks=chunks,
-        )
+        check_seconds("timeout=", seconds)
+        check_callback("progress=", progress)
+        began = trio.current_time()
+        ask = partial(self._peer.request, method, params, on_progress=progress, chunks=chunks)
         try:
-            answer = await ask()
+            call, raw = await ask(timeout=seconds)
         except RequestError as error:
             # From a handler, without that status, it would be about something else.
             is_ours = error.code == HEADER_MISMATCH and error.http_status is not None
@@ -310,11 +310,13 @@ class Client(Verbs):
                 raise
             # The tool may have changed, and with it the headers that its calls need.
             self._cache.drop(lambda key: key.startswith(b"tools/list\n"))
-            await self.list_tools(timeout=timeout)
-            answer = await ask()
-        # Log messages that arrived before the answer are delivered before it.
-        await self._inbox.wait_caught_up()
-        return answer
+            left = began + seconds - trio.current_time()
+            await self.list_tools(timeout=max(left, 0.0))
+            left = began + seconds - trio.current_time()
+            call, raw = await ask(timeout=max(left, 0.0))
+        # Log messages that arrived before the answer are delivered before it, if there is time.
+        await self._inbox.wait_caught_up(call.owner.left)
+        return call, raw
 
     def _screen(self, result: ListToolsResult) -> ListToolsResult:
         mirrors = self._agreement.terms.revision.mirrored_headers
@@ -377,8 +379,8 @@ class Client(Verbs):
 
     # -- what the server sends by itself ----------------------------------------------------
 
-    def on_notification(self, method: str, callback: Callable[[Any], Awaitable[Any]]) -> None:
-        """Await a callback with the params of each notification of this method.
+    def on_notification(self, method: str, callback: Callable[[Any], object]) -> None:
+        """Call a function, async or not, with the params of each notification of this method.
 
         Callbacks run one after another, in the order of arrival; when too many wait, the newest
         notifications are dropped and counted in `dropped_notifications`. An exception of a
@@ -388,6 +390,7 @@ class Client(Verbs):
             method: Such as `notifications/tools/list_changed`, or one of an extension.
             callback: Gets the params as they stand on the wire.
         """
+        check_callback("the callback", callback, is_optional=False)
         self._callbacks[method] = callback
 
     async def notify(self, method: str, params: dict[str, Any] | None = None) -> None:
@@ -415,7 +418,7 @@ class Client(Verbs):
             wire = read_object(params)
             terms = peer.connection.terms
             if method == "notifications/message" and self._on_log is not None and terms is not None:
-                said = codec_for(terms.revision).decode(wire, LoggingMessageNotificationParams)
+                said = reader_for(terms.revision).decode(wire, LoggingMessageNotificationParams)
                 self._inbox.put(self._on_log, said)
         except (InvalidShape, DecodeError) as error:
             logger.debug("malformed %s: %s", method, error)
