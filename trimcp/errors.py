@@ -303,8 +303,8 @@ def _error_of(code: int, message: str, data: Any) -> RequestError:
     return RequestError(code, message, data)
 
 
-class RegistrationError(MCPError, TypeError):
-    """A function cannot become a tool as written; the message names the parameter."""
+class RegistrationError(MCPError, TypeError, ValueError):
+    """Something cannot be registered as written; the message says what, and what to write."""
 
 
 class NotServing(MCPError, RuntimeError):
