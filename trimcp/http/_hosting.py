@@ -106,6 +106,8 @@ async def host(
                     serve, encrypted(listeners, tls), handler_nursery=serving
                 )
             await context.terminated.set()
+            for connection in connections:
+                connection.drain()
         watching.cancel_scope.cancel(reason="all connections have ended")
 
 
