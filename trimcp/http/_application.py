@@ -57,6 +57,9 @@ class HttpApplication:
         endpoints: By path.
         settings: What the user chose.
         websocket_path: Where WebSockets are served, if anywhere.
+
+    Attributes:
+        keeps_sessions: Whether a client's next request must come to the same process.
     """
 
     def __init__(
@@ -70,6 +73,7 @@ class HttpApplication:
         self._server = server
         self._endpoints = dict(endpoints)
         self._websocket_path = websocket_path
+        self.keeps_sessions = settings.sessions
         self._callers = settings.callers
         self._readers = settings.readers
 

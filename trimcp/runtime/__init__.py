@@ -31,7 +31,7 @@ from ._functions import (
 from ._http import EventStore, HttpRequest, HttpResponse
 from ._hub import Hub, Subscriber
 from ._input_required import InputRequired
-from ._nonces import MemoryNonceStore, NonceStore
+from ._nonces import MemoryNonceStore, MissingNonceStore, NonceStore
 from ._parking import Job, Parking
 from ._peer import Handlers, Peer
 from ._schemas import InvalidSchema, SchemaChecker
@@ -64,6 +64,7 @@ __all__ = [
     "LocalBus",
     "MemoryNonceStore",
     "MessageFunction",
+    "MissingNonceStore",
     "NonceStore",
     "Parking",
     "Peer",

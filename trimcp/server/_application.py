@@ -74,6 +74,7 @@ class Application:
         guests: The HTTP requests being served, with the grace of each.
         parked: Handlers that live here and wait for their client's next request.
         rooms: What the doors keep while it is open.
+        is_alone: Whether no other process is behind the same socket.
     """
 
     def __init__(self, server: Server[Any], *, explicit: bool) -> None:
@@ -89,6 +90,7 @@ class Application:
         self.parked: set[Frame] = set()
         self.rooms: dict[object, Any] = {}
         self.is_closing = False
+        self.is_alone = True
         self._nursery: trio.Nursery | None = None
         self._accepting: set[trio.CancelScope] = set()
         self._life = self._starting = trio.CancelScope()
