@@ -27,7 +27,7 @@ from trimcp.errors import (
 
 from .._eras import Rejected, Terms, stateless_terms
 from .._revisions import Era, find_revision
-from .._shapes import InvalidShape, read_meta, read_object
+from .._shapes import InvalidShape, read_meta, read_name
 from ._headers import METHOD, NAME, PROTOCOL_VERSION, source_of_name
 from ._values import InvalidValue, decode_value, equals
 
@@ -119,8 +119,8 @@ def _check_headers(headers: Headers, request: Request, meta: Meta) -> None:
     source = source_of_name(request.method)
     if source is None:
         return
-    name = read_object(request.params).get(source)
-    if isinstance(name, str):
+    name = read_name(request.params, source)
+    if name is not None:
         _compare(headers, NAME, name, encoded=True)
     elif NAME in headers:
         raise Rejected(HEADER_MISMATCH, f"Header mismatch: {NAME}: the body has no {source}")

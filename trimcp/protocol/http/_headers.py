@@ -6,7 +6,7 @@ Specification: 2026-07-28, Streamable HTTP, Request Metadata.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from ._values import InvalidValue, encode_value, text_of
 
@@ -44,7 +44,11 @@ EVENT_STREAM: Final = "text/event-stream"
 ACCEPT_BOTH: Final = f"{JSON}, {EVENT_STREAM}"
 
 #: The member of `params` that `Mcp-Name` repeats.
-_NAMED_BY: Final = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
+_NAMED_BY: Final[Mapping[str, Literal["name", "uri"]]] = {
+    "tools/call": "name",
+    "prompts/get": "name",
+    "resources/read": "uri",
+}
 
 
 def fold_headers(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
@@ -66,7 +70,7 @@ def media_type(value: str) -> str:
     return value.partition(";")[0].strip(" \t").lower()
 
 
-def source_of_name(method: str) -> str | None:
+def source_of_name(method: str) -> Literal["name", "uri"] | None:
     """The member of `params` that `Mcp-Name` repeats; None where there is no such header."""
     return _NAMED_BY.get(method)
 
