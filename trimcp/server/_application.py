@@ -26,7 +26,7 @@ from trimcp.protocol import Connection, ResourceUpdated, Role
 from trimcp.runtime import Hub, Parking, Peer, Seal, ToolThreads, takes
 
 from ._hearing import Hearing
-from ._lifespans import CLEANUP_SECONDS, entered, grant_cleanup
+from ._lifespans import CLEANUP_SECONDS, check_trio, entered, grant_cleanup
 from ._notifier import Notifier
 from ._routes import handle
 from ._session import Session
@@ -66,6 +66,9 @@ class Application:
         server: The server.
         explicit: Whether the user opened it, so that doors may join it.
 
+    Raises:
+        NotServing: There is no Trio to serve with.
+
     Attributes:
         value: What the lifespan yielded.
         parking: The handlers that may ask, and those that wait for answers.
@@ -80,6 +83,7 @@ class Application:
     """
 
     def __init__(self, server: Server[Any], *, explicit: bool) -> None:
+        check_trio()
         self.server = server
         self.explicit = explicit
         self.value: Any = None
