@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+import trio
+
 from trimcp.errors import NotServing
 from trimcp.protocol.http import SESSION_ID, fold_headers
 from trimcp.runtime import HttpRequest
 from trimcp.server import NETWORK_GRACE
 
-from ._asgi import ENDINGS, path_in
+from ._asgi import ENDINGS, path_in, tell_without_trio
 from ._bodies import RequestBody
 from ._lifespan import run_lifespan
 from ._refusals import Refused
@@ -79,7 +81,9 @@ class HttpApplication:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI callable."""
-        if scope["type"] == "lifespan":
+        if not trio.lowlevel.in_trio_run():
+            await tell_without_trio(scope, receive, send)
+        elif scope["type"] == "lifespan":
             await run_lifespan(self._server, receive, send)
         elif scope["type"] == "http":
             await self._contained(scope, receive, send)

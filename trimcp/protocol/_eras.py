@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 
     from ._shapes import Meta
 
+#: Characters of an unknown revision's name that are repeated.
+_LONGEST_DATE: Final = 100
+
 LOGGING_LEVELS: Final = get_args(LoggingLevel)
 
 Wire: TypeAlias = dict[str, Any]
@@ -155,6 +158,19 @@ def stamp_of(identity: Implementation) -> Raw:
     return Raw(msgspec.json.encode({META_SERVER_INFO: wire}))
 
 
+def unsupported(date: str) -> Rejected:
+    """A revision is not one that is spoken without a handshake (-32022).
+
+    Specification: 2026-07-28, Versioning, Protocol Version Negotiation.
+    """
+    supported = [known.date for known in reversed(STATELESS_REVISIONS)]
+    return Rejected(
+        UNSUPPORTED_PROTOCOL_VERSION,
+        "Unsupported protocol version",
+        {"supported": supported, "requested": date[:_LONGEST_DATE]},
+    )
+
+
 def stateless_terms(meta: Meta) -> Terms:
     """The terms that a request carries itself.
 
@@ -178,12 +194,7 @@ def _parse_terms(date: str, info: bytes | None, capabilities: bytes, level: Any)
     """Parse terms. Raises Rejected."""
     revision = find_revision(date)
     if revision is None or revision.era is not Era.STATELESS:
-        supported = [known.date for known in reversed(STATELESS_REVISIONS)]
-        raise Rejected(
-            UNSUPPORTED_PROTOCOL_VERSION,
-            "Unsupported protocol version",
-            {"supported": supported, "requested": date},
-        )
+        raise unsupported(date)
     if level is not None and level not in LOGGING_LEVELS:
         raise Rejected(INVALID_PARAMS, f"_meta: {level!r} is no log level")
     codec = codec_for(revision)
