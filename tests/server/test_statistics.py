@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 #: What shows each bound.
 SHOWN: Final = {
     "in_flight": {"in_flight", "unsent", "notifications", "questions"},
+    "buffered_bytes": {"buffered_bytes"},
     "outbox_bytes": {"outbox_bytes"},
     "connections": {"connections"},
     "threads": {"threads"},

@@ -14,7 +14,7 @@ from trimcp.transports import MessageChannel, Outbox, Oversized
 
 if TYPE_CHECKING:
     from trimcp.limits import Limits
-    from trimcp.protocol import Call, Connection
+    from trimcp.protocol import Call, Connection, Exchange
     from trimcp.protocol.http import ServerSentEvent
     from trimcp.runtime import Handlers
     from trimcp.transports import HTTPAnswer, HTTPLink, Incoming
@@ -78,7 +78,7 @@ class HTTPPeer(Peer):
         if data:
             self._send_later(data)
 
-    async def finish(self, data: bytes | None) -> None:
+    async def finish(self, data: bytes | None, exchange: Exchange) -> None:
         await self.send(data)
 
     async def _errand(self, data: bytes) -> None:

@@ -96,6 +96,8 @@ async def _converse(
     """Pass a message on, and answer with what is said about it."""
     side, stream = session.open_way(visit)
     with stream.reading() as reader:
+        # From now on the params are held by the requests, and not the body around them.
+        visit.release_body()
         is_at_work = side.take(message)
         if not is_at_work and stream.is_empty:
             await visit.response.whole(202)

@@ -66,7 +66,7 @@ class StreamEndpoint:
         room = _room_of(visit)
         id = secrets.token_urlsafe(32)
         feed, incoming = trio.open_memory_channel[list[Incoming]](1)
-        outbox = Outbox(visit.limits.outbox_bytes)
+        outbox = Outbox(visit.limits.outbox_bytes, visit.application.budget)
         channel = MessageChannel(incoming, outbox, "HTTP+SSE client")
         path = f"{visit.http.scope.get('root_path', '')}{self._messages_path}?{_PARAMETER}={id}"
         await visit.response.write(encode_event(path.encode(), event="endpoint"))

@@ -22,12 +22,12 @@ from trimcp.protocol import (
     find_revision,
 )
 from trimcp.protocol.http import PROTOCOL_VERSION, check_request, encode_event, status_of
-from trimcp.runtime import Frame, Peer
+from trimcp.runtime import Frame, Peer, holding
 from trimcp.transports import MessageChannel, Outbox
 
 from ._asgi import GONE
 from ._keepalive import watch_sleep
-from ._refusals import Refused
+from ._refusals import Refused, no_room
 
 if TYPE_CHECKING:
     from trimcp.protocol import Exchange, Request, Revision
@@ -120,8 +120,11 @@ class RequestPeer(Peer):
     """
 
     def __init__(self, visit: Visit, connection: Connection) -> None:
-        super().__init__(connection, _NO_CHANNEL, visit.application, visit.limits)
-        self.home = visit.application
+        application = visit.application
+        super().__init__(
+            connection, _NO_CHANNEL, application, visit.limits, budget=application.budget
+        )
+        self.home = application
         self.http = visit.http
         self.at_drain = visit.at_drain
         self._visit = visit
@@ -132,6 +135,10 @@ class RequestPeer(Peer):
         self._exchange = exchange
         visit = self._visit
         frame = exchange.owner = Frame(self, exchange)
+        # From now on the params are held, and not the body around them.
+        visit.release_body()
+        if not frame.admit(self.budget):
+            raise no_room()
         frame.scope.deadline = visit.deadline
         visit.scope = frame.scope
         at_gone = visit.http.scope.get("extensions", {}).get(GONE)
@@ -169,14 +176,18 @@ class RequestPeer(Peer):
         else:
             await trio.lowlevel.checkpoint()
 
-    async def finish(self, data: bytes | None) -> None:
-        response = self._visit.response
+    def keep(self, frame: Frame) -> None:
+        """There is no connection to keep anything for."""
+
+    async def finish(self, data: bytes | None, exchange: Exchange) -> None:
         if data is None:
             return
-        if response.is_stream:
-            await response.write(encode_event(data), more=False)
-        else:
-            await response.json(self._status(), data)
+        response = self._visit.response
+        with holding(self.budget, data, exchange) as answer:
+            if response.is_stream:
+                await response.write(encode_event(answer), more=False)
+            else:
+                await response.json(self._status(), answer)
 
     def _status(self) -> int:
         exchange = self._exchange

@@ -6,6 +6,7 @@ where the client can ask for them again.
 
 from __future__ import annotations
 
+from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from trimcp.runtime import EventStore
+    from trimcp.transports import Budget
 
 __all__ = ["EventStream"]
 
@@ -28,6 +30,7 @@ class EventStream(Outbox):
         name: Its name in the store.
         store: Keeps what was sent.
         limit: Bytes that may wait for a reader that is slow.
+        budget: Counts them together with those of other peers.
         is_standing: Whether it is the session's own stream. What nobody reads waits here then,
             the oldest dropped beyond `limit`, instead of in the store.
         at_end: Called when all has been said and nobody reads it any more.
@@ -43,6 +46,7 @@ class EventStream(Outbox):
         name: str,
         store: EventStore,
         limit: int,
+        budget: Budget,
         *,
         is_standing: bool,
         at_end: Callable[[EventStream], None],
@@ -51,11 +55,12 @@ class EventStream(Outbox):
         self.is_closed = False
         self.pause: float | None = None
         self.waiting_bytes = 0
+        self._budget = budget
         self._store = store
         self._limit = limit
         self._is_standing = is_standing
         self._at_end = at_end
-        self._pending: list[tuple[str | None, bytes]] = []
+        self._pending: deque[tuple[str | None, bytes]] = deque()
         self._reader: object | None = None
         self._room = trio.lowlevel.ParkingLot()
         self._turn = trio.StrictFIFOLock()
@@ -66,18 +71,26 @@ class EventStream(Outbox):
     def _put(self, data: bytes) -> None:
         if self.is_closed:
             raise trio.ClosedResourceError
-        is_full = self.waiting_bytes > 0 and self.waiting_bytes + len(data) > self._limit
         if self._reader is None and not self._is_standing:
             self._store.append(self.name, data)
             return
-        if is_full and self._reader is not None:
+        if self._is_full(data) and self._reader is not None:
             raise trio.WouldBlock
-        while is_full and self._pending:
-            self.waiting_bytes -= len(self._pending.pop(0)[1])
-            is_full = self.waiting_bytes + len(data) > self._limit
+        while self._is_full(data) and self._pending:
+            self._count(-len(self._pending.popleft()[1]))
         self._pending.append((None, data))
-        self.waiting_bytes += len(data)
+        self._count(len(data))
         self._news.unpark_all()
+
+    def _is_full(self, data: bytes) -> bool:
+        if not self.waiting_bytes:
+            return False
+        return self.waiting_bytes + len(data) > self._limit or self._budget.room < len(data)
+
+    def _count(self, size: int) -> None:
+        """So many more bytes wait, or fewer."""
+        self.waiting_bytes += size
+        self._budget.hold(size)
 
     def interrupt(self, seconds: float) -> bool:
         if self._reader is None:
@@ -91,7 +104,16 @@ class EventStream(Outbox):
         self._room.unpark_all()
         self._news.unpark_all()
         if self._reader is None:
-            self._at_end(self)
+            self._end()
+
+    def _end(self) -> None:
+        """All has been said, and nobody reads it any more."""
+        self._drop_pending()
+        self._at_end(self)
+
+    def _drop_pending(self) -> None:
+        self._pending.clear()
+        self._count(-self.waiting_bytes)
 
     def abandon(self) -> None:
         self.close()
@@ -116,8 +138,8 @@ class EventStream(Outbox):
         reader = self._reader = object()
         self._news.unpark_all()
         if replayed:
-            self._pending[:0] = replayed
-            self.waiting_bytes += sum(len(data) for _, data in replayed)
+            self._pending.extendleft(reversed(replayed))
+            self._count(sum(len(data) for _, data in replayed))
         try:
             yield reader
         finally:
@@ -131,11 +153,10 @@ class EventStream(Outbox):
             for id, data in self._pending:
                 if id is None:
                     self._store.append(self.name, data)
-            self._pending.clear()
-            self.waiting_bytes = 0
+            self._drop_pending()
         self._room.unpark_all()
         if self.is_closed:
-            self._at_end(self)
+            self._end()
 
     def supersede(self) -> None:
         """Tell the reader to stop."""
@@ -156,12 +177,13 @@ class EventStream(Outbox):
             await self._news.park()
         if self._reader is not reader:
             return []
-        events, self._pending = self._pending, []
+        events = list(self._pending)
+        self._pending.clear()
         return events
 
     def release_events(self, events: list[tuple[str | None, bytes]]) -> None:
         """These have been sent."""
-        self.waiting_bytes -= sum(len(data) for _, data in events)
+        self._count(-sum(len(data) for _, data in events))
         self._room.unpark_all()
 
     def keep(self, data: bytes) -> str:

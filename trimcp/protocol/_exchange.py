@@ -134,6 +134,16 @@ class Exchange:
         self.failure = code
         return self._close(ExchangeEvent.ANSWER, answer)
 
+    def refuse(self, code: int, message: str) -> bytes | None:
+        """An error in place of an answer that was made but cannot be kept until it is sent.
+
+        None where the answer belongs to a batch.
+        """
+        if self._batch is not None:
+            return None
+        self.failure = code
+        return encode_failure(self.id, code, message, None, omit_id=True)
+
     def cancel(self) -> bytes | None:
         """The peer gave it up. Bytes come out only where this completes a batch."""
         return self._close(ExchangeEvent.CANCEL, None)

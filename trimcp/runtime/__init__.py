@@ -19,6 +19,7 @@ from ._functions import (
     convert,
     to_json,
 )
+from ._held import holding
 from ._http import EventStore, HttpRequest, HttpResponse
 from ._hub import Hub, Subscriber
 from ._input_required import InputRequired
@@ -75,6 +76,7 @@ __all__ = [
     "drain",
     "failure_of",
     "flaw_of_conversation",
+    "holding",
     "in_threads",
     "leaves",
     "method_not_found",

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from trimcp.protocol import Exchange
+    from trimcp.transports import Budget
 
     from ._peer import Peer
     from ._questions import Questions
@@ -69,6 +70,7 @@ class Frame:
         retry: What its first round brought.
         timer: Bounds the handler's running time, where it is bounded; see `pause`.
         afterword: What is sent after the answer, on transports where a connection is shared.
+        held: Bytes of what its rounds brought, which count against the budget until it ends.
     """
 
     __slots__ = (
@@ -78,6 +80,7 @@ class Frame:
         "afterword",
         "exchange",
         "handler",
+        "held",
         "peer",
         "questions",
         "retry",
@@ -94,6 +97,7 @@ class Frame:
         self.retry = _NOTHING
         self.timer: trio.CancelScope | None = None
         self.afterword: bytes | None = None
+        self.held = 0
         self._round: Frame | None = None
         self._pauses = 0
         self._remaining = 0.0
@@ -110,6 +114,23 @@ class Frame:
         round_.handler = self
         self.peer = round_.peer
         self.exchange = round_.exchange
+        # Answers are kept until the handler ends, and so is what they came in.
+        self.held += round_.held
+        round_.held = 0
+
+    def admit(self, budget: Budget) -> bool:
+        """Hold what its request brought, until `release`; False where there is no room for it."""
+        params = self.exchange.params
+        size = 0 if params is None else len(params)
+        if not budget.take(size):
+            return False
+        self.held = size
+        return True
+
+    def release(self, budget: Budget) -> None:
+        """It has ended."""
+        budget.give(self.held)
+        self.held = 0
 
     def end_round(self) -> None:
         """The round is over. If its client was not told how to go on, nobody will."""

@@ -134,6 +134,7 @@ class Parking:
             questions.home.parked.discard(frame)
             self._frames.pop(questions.id, None)
             self._waiting.pop(questions.id, None)
+            frame.release(frame.peer.budget)
             questions.delivery.put(outcome)
 
     # -- asking ---------------------------------------------------------------------------

@@ -40,12 +40,13 @@ from trimcp.protocol import (
     SubscriptionReceived,
     TooLarge,
 )
-from trimcp.transports import MessageChannel, Oversized
+from trimcp.transports import Budget, MessageChannel, Oversized
 
 from ._boundary import Failed, contained
 from ._calls import Listener, Pending, ProgressCallback
 from ._failures import failure_of
 from ._frame import Frame
+from ._held import NO_ROOM, holding
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -84,8 +85,10 @@ class Peer:
         limits: Bounds.
         eof_grace: Seconds that requests in flight get after the end of input, where the
             channel drains.
+        budget: Counts what is held for the peer together with others; by default alone.
 
     Attributes:
+        budget: The same.
         parked: Handlers whose tasks live here and wait for the client's next round.
         home: Where handlers that may ask live; here, unless somebody says otherwise.
         at_drain: Called once no new requests are taken: ends what would otherwise never end.
@@ -102,9 +105,11 @@ class Peer:
         limits: Limits,
         *,
         eof_grace: float = 5.0,
+        budget: Budget | None = None,
     ) -> None:
         self.connection = connection
         self.channel = channel
+        self.budget = budget or Budget.of(limits)
         self.data: Any = None
         self.parked: set[Frame] = set()
         self.home: Home = self
@@ -118,6 +123,7 @@ class Peer:
         self._reading = trio.CancelScope()
         self._life = trio.CancelScope()
         self._errands = 0
+        self._kept = 0
         self._unsent = 0
         self._answering = 0
         self._draining = False
@@ -144,6 +150,8 @@ class Peer:
         finally:
             self._lose("the connection was closed")
             self.connection.drop()
+            self.budget.give(self._kept)
+            self._kept = 0
             self._tasks = None
 
     async def _read(self) -> None:
@@ -291,7 +299,11 @@ class Peer:
             # An answer that nobody reads takes as much room as a handler.
             self.send_nowait(exchange.fail(LIMIT_EXCEEDED, f"more than {limit} requests in flight"))
             return
-        frame = exchange.owner = Frame(self, exchange)
+        frame = Frame(self, exchange)
+        if not frame.admit(self.budget):
+            self.send_nowait(exchange.fail(LIMIT_EXCEEDED, NO_ROOM))
+            return
+        exchange.owner = frame
         self._tasks.start_soon(self.answer, frame)
 
     async def answer(self, frame: Frame) -> None:
@@ -300,11 +312,14 @@ class Peer:
             outcome = await contained(frame, self._handlers.handle)
             if isinstance(outcome, Failed):
                 outcome = failure_of(frame.exchange, outcome.error)
-            await self.finish(_close(frame.exchange, outcome))
+            await self.finish(_close(frame.exchange, outcome), frame.exchange)
             if frame.afterword is not None:
                 await self.send(frame.afterword)
         finally:
             frame.end_round()
+            if frame.exchange.method == "initialize":
+                self.keep(frame)
+            frame.release(self.budget)
             # Nobody asks for it any more; the cycle would leave both to the garbage collector.
             frame.exchange.owner = None
 
@@ -313,20 +328,30 @@ class Peer:
         if self._tasks is not None:
             self._tasks.start_soon(function, *args)
 
-    async def finish(self, data: bytes | None) -> None:
+    def keep(self, frame: Frame) -> None:
+        """What a request has brought is kept as long as the connection."""
+        self._kept += frame.held
+        frame.held = 0
+
+    async def finish(self, data: bytes | None, exchange: Exchange) -> None:
         """Send the answer that ended an exchange. A checkpoint only where there is no room."""
         if data is not None:
             try:
                 self.channel.outbox.send_nowait(data)
             except trio.WouldBlock:
-                self._unsent += 1
-                try:
-                    await self.send(data)
-                finally:
-                    self._unsent -= 1
+                await self._finish_later(data, exchange)
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 pass
         self.settle()
+
+    async def _finish_later(self, data: bytes, exchange: Exchange) -> None:
+        """Hold an answer until the peer has read others."""
+        self._unsent += 1
+        with holding(self.budget, data, exchange) as answer:
+            try:
+                await self.send(answer)
+            finally:
+                self._unsent -= 1
 
     def _on_cancelled(self, event: ExchangeCancelled) -> None:
         logger.debug("cancelled by the peer: %s", event.reason)
@@ -336,6 +361,8 @@ class Peer:
     def _on_oversized(self, data: Oversized, about: Call | None = None) -> None:
         limit = self._limits.message_bytes
         flaw = f"a message of {data.size} bytes is longer than the limit of {limit}"
+        if data.has_no_room:
+            flaw = NO_ROOM
         self._dispatch(self.connection.receive_oversized(data.head, flaw, about))
 
     # -- requests to the peer -------------------------------------------------------------

@@ -29,7 +29,7 @@ class SidePeer(Peer):
     """
 
     def __init__(self, main: Peer, channel: MessageChannel) -> None:
-        super().__init__(main.connection, channel, main._handlers, main._limits)
+        super().__init__(main.connection, channel, main._handlers, main._limits, budget=main.budget)
         self.data = main.data
         self.home = main.home
         self.at_drain = main.at_drain
@@ -59,6 +59,9 @@ class SidePeer(Peer):
             self._unanswered -= 1
             if not self._unanswered:
                 self.channel.outbox.close()
+
+    def keep(self, frame: Frame) -> None:
+        self._main.keep(frame)
 
     def settle(self) -> None:
         self._main.settle()

@@ -269,7 +269,8 @@ class Server(Registration, HttpDoors, Generic[LifespanT]):
         Specification: Transports, stdio.
         """
         async with self.joined() as application, trio.open_nursery() as nursery:
-            async with transports.open_stdio_channel(self.limits) as channel:
+            opening = transports.open_stdio_channel(self.limits, budget=application.budget)
+            async with opening as channel:
                 nursery.start_soon(self._follow_parent)
                 task_status.started()
                 await application.serve(channel, grace=_STDIO_GRACE)
@@ -335,9 +336,9 @@ class Server(Registration, HttpDoors, Generic[LifespanT]):
                 )
 
     def _open_lines(
-        self, stream: trio.abc.Stream
+        self, stream: trio.abc.Stream, budget: transports.Budget
     ) -> AbstractAsyncContextManager[transports.MessageChannel]:
-        return transports.open_stream_channel(stream, self.limits, peer="socket")
+        return transports.open_stream_channel(stream, self.limits, peer="socket", budget=budget)
 
     async def serve_websocket(
         self,
@@ -426,7 +427,9 @@ class Server(Registration, HttpDoors, Generic[LifespanT]):
         """
         async with (
             self.joined() as application,
-            transports.open_stream_channel(stream, self.limits, peer="stream") as channel,
+            transports.open_stream_channel(
+                stream, self.limits, peer="stream", budget=application.budget
+            ) as channel,
         ):
             task_status.started()
             await application.serve(channel, grace=NETWORK_GRACE)

@@ -148,16 +148,21 @@ class Session(Generic[LifespanT]):
         if self._hearing >= limit:
             logger.warning("%s dropped: more than %d are being handled", method, limit)
             return
+        budget, size = self._application.budget, 0 if params is None else len(params)
+        if not budget.take(size):
+            logger.warning("%s dropped: there is no room for it now", method)
+            return
         self._hearing += 1
-        self._peer.start_soon(self._hear, method, params)
+        self._peer.start_soon(self._hear, method, params, size)
 
-    async def _hear(self, method: str, params: Raw | None) -> None:
+    async def _hear(self, method: str, params: Raw | None, size: int) -> None:
         try:
             await self.server.methods.hear(self._application, self, method, params)
         except* Exception:
             logger.exception("%s failed", method)
         finally:
             self._hearing -= 1
+            self._application.budget.give(size)
 
     def subscribe(self, uri: str) -> None:
         """The client wants to hear of this resource. Raises RequestError."""
