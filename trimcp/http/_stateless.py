@@ -22,15 +22,16 @@ from trimcp.protocol import (
     find_revision,
 )
 from trimcp.protocol.http import PROTOCOL_VERSION, check_request, encode_event, status_of
-from trimcp.runtime import Frame, Peer, holding
+from trimcp.runtime import Peer, holding
 from trimcp.transports import MessageChannel, Outbox
 
 from ._asgi import GONE
 from ._keepalive import watch_sleep
-from ._refusals import Refused, no_room
+from ._refusals import Refused
 
 if TYPE_CHECKING:
     from trimcp.protocol import Exchange, Request, Revision
+    from trimcp.runtime import Frame
 
     from ._visits import Visit
 
@@ -134,11 +135,9 @@ class RequestPeer(Peer):
         """Run the handler of the exchange until it has answered or the client is gone."""
         self._exchange = exchange
         visit = self._visit
-        frame = exchange.owner = Frame(self, exchange)
         # From now on the params are held, and not the body around them.
         visit.release_body()
-        if not frame.admit(self.budget):
-            raise no_room()
+        frame = self._begin(exchange)
         frame.scope.deadline = visit.deadline
         visit.scope = frame.scope
         at_gone = visit.http.scope.get("extensions", {}).get(GONE)
@@ -176,21 +175,21 @@ class RequestPeer(Peer):
         else:
             await trio.lowlevel.checkpoint()
 
-    def keep(self, frame: Frame) -> None:
-        """There is no connection to keep anything for."""
-
     async def finish(self, data: bytes | None, exchange: Exchange) -> None:
+        response = self._visit.response
         if data is None:
             return
-        response = self._visit.response
         with holding(self.budget, data, exchange) as answer:
             if response.is_stream:
                 await response.write(encode_event(answer), more=False)
             else:
                 await response.json(self._status(), answer)
 
+    def finish_nowait(self, data: bytes | None) -> None:
+        """Nothing: a response cannot be written without waiting, and its connection is ending."""
+
     def _status(self) -> int:
         exchange = self._exchange
         if exchange is None or exchange.failure is None or not exchange.terms.revision.mirrors:
             return 200
-        return status_of(exchange.failure)
+        return status_of(exchange.failure, by_handler=exchange.by_handler)

@@ -6,19 +6,17 @@ where the client can ask for them again.
 
 from __future__ import annotations
 
-from collections import deque
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import trio
 
-from trimcp.transports import Outbox
+from trimcp.transports import Budget, Outbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from trimcp.runtime import EventStore
-    from trimcp.transports import Budget
 
 __all__ = ["EventStream"]
 
@@ -30,10 +28,10 @@ class EventStream(Outbox):
         name: Its name in the store.
         store: Keeps what was sent.
         limit: Bytes that may wait for a reader that is slow.
-        budget: Counts them together with those of other peers.
         is_standing: Whether it is the session's own stream. What nobody reads waits here then,
             the oldest dropped beyond `limit`, instead of in the store.
         at_end: Called when all has been said and nobody reads it any more.
+        budget: Counts what waits together with what waits for other peers.
 
     Attributes:
         is_closed: Whether nothing more will be said.
@@ -46,21 +44,21 @@ class EventStream(Outbox):
         name: str,
         store: EventStore,
         limit: int,
-        budget: Budget,
         *,
         is_standing: bool,
         at_end: Callable[[EventStream], None],
+        budget: Budget | None = None,
     ) -> None:
         self.name = name
         self.is_closed = False
         self.pause: float | None = None
         self.waiting_bytes = 0
-        self._budget = budget
+        self._budget = budget or Budget()
         self._store = store
         self._limit = limit
         self._is_standing = is_standing
         self._at_end = at_end
-        self._pending: deque[tuple[str | None, bytes]] = deque()
+        self._pending: list[tuple[str | None, bytes]] = []
         self._reader: object | None = None
         self._room = trio.lowlevel.ParkingLot()
         self._turn = trio.StrictFIFOLock()
@@ -72,12 +70,12 @@ class EventStream(Outbox):
         if self.is_closed:
             raise trio.ClosedResourceError
         if self._reader is None and not self._is_standing:
-            self._store.append(self.name, data)
+            self.keep(data)
             return
         if self._is_full(data) and self._reader is not None:
             raise trio.WouldBlock
         while self._is_full(data) and self._pending:
-            self._count(-len(self._pending.popleft()[1]))
+            self._count(-len(self._pending.pop(0)[1]))
         self._pending.append((None, data))
         self._count(len(data))
         self._news.unpark_all()
@@ -85,7 +83,7 @@ class EventStream(Outbox):
     def _is_full(self, data: bytes) -> bool:
         if not self.waiting_bytes:
             return False
-        return self.waiting_bytes + len(data) > self._limit or self._budget.room < len(data)
+        return self.waiting_bytes + len(data) > self._limit or len(data) > self._budget.room
 
     def _count(self, size: int) -> None:
         """So many more bytes wait, or fewer."""
@@ -108,12 +106,9 @@ class EventStream(Outbox):
 
     def _end(self) -> None:
         """All has been said, and nobody reads it any more."""
-        self._drop_pending()
-        self._at_end(self)
-
-    def _drop_pending(self) -> None:
+        self._count(-sum(len(data) for _, data in self._pending))
         self._pending.clear()
-        self._count(-self.waiting_bytes)
+        self._at_end(self)
 
     def abandon(self) -> None:
         self.close()
@@ -137,8 +132,9 @@ class EventStream(Outbox):
         """
         reader = self._reader = object()
         self._news.unpark_all()
+        self._drop_replayed()
         if replayed:
-            self._pending.extendleft(reversed(replayed))
+            self._pending[:0] = replayed
             self._count(sum(len(data) for _, data in replayed))
         try:
             yield reader
@@ -149,14 +145,22 @@ class EventStream(Outbox):
     def _leave(self) -> None:
         self._reader = None
         self.pause = None
+        self._drop_replayed()
         if not self._is_standing:
-            for id, data in self._pending:
-                if id is None:
-                    self._store.append(self.name, data)
-            self._drop_pending()
+            for _, data in self._pending:
+                self.keep(data)
+                self._count(-len(data))
+            self._pending.clear()
         self._room.unpark_all()
         if self.is_closed:
             self._end()
+
+    def _drop_replayed(self) -> None:
+        """What waits for its second telling is kept already: whoever wants it asks for it."""
+        replayed = sum(len(data) for id, data in self._pending if id is not None)
+        if replayed:
+            self._pending = [each for each in self._pending if each[0] is None]
+            self._count(-replayed)
 
     def supersede(self) -> None:
         """Tell the reader to stop."""
@@ -177,14 +181,17 @@ class EventStream(Outbox):
             await self._news.park()
         if self._reader is not reader:
             return []
-        events = list(self._pending)
-        self._pending.clear()
+        events, self._pending = self._pending, []
         return events
 
-    def release_events(self, events: list[tuple[str | None, bytes]]) -> None:
-        """These have been sent."""
-        self._count(-sum(len(data) for _, data in events))
-        self._room.unpark_all()
+    @contextmanager
+    def releasing(self, events: list[tuple[str | None, bytes]]) -> Iterator[None]:
+        """Send these; afterwards they wait no longer, whether they could be sent or not."""
+        try:
+            yield
+        finally:
+            self._count(-sum(len(data) for _, data in events))
+            self._room.unpark_all()
 
     def keep(self, data: bytes) -> str:
         """Keep an event so that it can be asked for again; return its id."""

@@ -75,6 +75,7 @@ class Exchange:
         state: Where it is in its life.
         owner: Whatever the driver runs for this exchange.
         failure: The error code that it was answered with, if it was.
+        by_handler: Whether a user's handler chose that code.
     """
 
     id: RequestId
@@ -89,7 +90,13 @@ class Exchange:
     state: ExchangeState = OPEN
     owner: Any = None
     failure: int | None = None
+    by_handler: bool = False
     _progress: float | None = None
+
+    @property
+    def size(self) -> int:
+        """The bytes of its params."""
+        return 0 if self.params is None else len(self.params)
 
     @property
     def is_open(self) -> bool:
@@ -126,12 +133,22 @@ class Exchange:
             raise TooLarge(f"a result of {len(data)} bytes is longer than {self.limit}")
         return self._close(ExchangeEvent.ANSWER, data)
 
-    def fail(self, code: int, message: str, data: Any = None) -> bytes | None:
-        """The error answer. Raises TypeError or ValueError as `answer` does."""
+    def fail(
+        self, code: int, message: str, data: Any = None, *, by_handler: bool = False
+    ) -> bytes | None:
+        """The error answer. Raises TypeError or ValueError as `answer` does.
+
+        Args:
+            code: The error code.
+            message: One sentence.
+            data: Detail, or None for none.
+            by_handler: Whether a user's handler chose the code.
+        """
         if self.state is not OPEN:
             return self._close(ExchangeEvent.ANSWER, None)
         answer = encode_failure(self.id, code, message, data, omit_id=True)
         self.failure = code
+        self.by_handler = by_handler
         return self._close(ExchangeEvent.ANSWER, answer)
 
     def refuse(self, code: int, message: str) -> bytes | None:

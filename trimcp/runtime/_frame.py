@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from ._questions import Questions
     from ._seal import State
 
-__all__ = ["Frame", "Home", "Retried"]
+__all__ = ["Frame", "Home", "Retried", "Slots"]
 
 
 class Home(Protocol):
@@ -52,6 +52,35 @@ class Retried:
 _NOTHING: Final = Retried()
 
 
+class Slots:
+    """Counts the handlers of one connection whose tasks have not ended, and what it keeps.
+
+    Args:
+        budget: Counts the bytes of what is kept.
+    """
+
+    __slots__ = ("_budget", "_kept", "taken")
+
+    def __init__(self, budget: Budget) -> None:
+        self.taken = 0
+        self._budget = budget
+        self._kept = 0
+
+    def free(self) -> None:
+        """One has ended."""
+        self.taken -= 1
+
+    def keep(self, frame: Frame) -> None:
+        """What this request has brought is kept for the connection, in the place of another's."""
+        self.drop()
+        self._kept, frame.held = frame.held, 0
+
+    def drop(self) -> None:
+        """Nothing is kept any more."""
+        self._budget.give(self._kept)
+        self._kept = 0
+
+
 class Frame:
     """A running handler and the exchange it answers.
 
@@ -70,7 +99,8 @@ class Frame:
         retry: What its first round brought.
         timer: Bounds the handler's running time, where it is bounded; see `pause`.
         afterword: What is sent after the answer, on transports where a connection is shared.
-        held: Bytes of what its rounds brought, which count against the budget until it ends.
+        at_end: Called once the handler's task has ended, where its round has ended before.
+        held: Bytes that its rounds have brought, which the budget counts until it ends.
     """
 
     __slots__ = (
@@ -78,6 +108,7 @@ class Frame:
         "_remaining",
         "_round",
         "afterword",
+        "at_end",
         "exchange",
         "handler",
         "held",
@@ -91,13 +122,14 @@ class Frame:
     def __init__(self, peer: Peer, exchange: Exchange) -> None:
         self.peer = peer
         self.exchange = exchange
+        self.held = 0
         self.scope = trio.CancelScope()
         self.handler: Frame | None = None
         self.questions: Questions | None = None
         self.retry = _NOTHING
         self.timer: trio.CancelScope | None = None
         self.afterword: bytes | None = None
-        self.held = 0
+        self.at_end: Callable[[], None] | None = None
         self._round: Frame | None = None
         self._pauses = 0
         self._remaining = 0.0
@@ -114,28 +146,35 @@ class Frame:
         round_.handler = self
         self.peer = round_.peer
         self.exchange = round_.exchange
-        # Answers are kept until the handler ends, and so is what they came in.
+        # Answers are kept until the handler ends, and with them what they came in.
         self.held += round_.held
         round_.held = 0
 
-    def admit(self, budget: Budget) -> bool:
-        """Hold what its request brought, until `release`; False where there is no room for it."""
-        params = self.exchange.params
-        size = 0 if params is None else len(params)
-        if not budget.take(size):
-            return False
-        self.held = size
-        return True
+    def end_round(self, at_end: Callable[[], None]) -> None:
+        """The round is over. If its client was not told how to go on, nobody will.
 
-    def release(self, budget: Budget) -> None:
-        """It has ended."""
-        budget.give(self.held)
+        Args:
+            at_end: Called once nothing of the round runs any more.
+        """
+        if self.handler is None or self.exchange.is_answered:
+            at_end()
+        else:
+            self.handler.cancel("its request was cancelled")
+            self.handler.at_end = at_end
+
+    def release(self) -> None:
+        """What it has brought is not held any more."""
+        self.peer.budget.give(self.held)
         self.held = 0
 
-    def end_round(self) -> None:
-        """The round is over. If its client was not told how to go on, nobody will."""
-        if self.handler is not None and not self.exchange.is_answered:
-            self.handler.cancel("its request was cancelled")
+    def end(self) -> None:
+        """The handler's own task has ended."""
+        self.release()
+        if self._round is not None:
+            self._round.handler = None
+            self._round = None
+        if self.at_end is not None:
+            self.at_end()
 
     def pause(self) -> None:
         """Stop the timer: the handler waits for the client's answer."""

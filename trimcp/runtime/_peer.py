@@ -1,4 +1,4 @@
-"""The driver of one connection: events to tasks, and the one exception boundary.
+"""The driver of one connection: events to tasks.
 
 One task reads; each request of the peer gets a task of its own in the connection's nursery.
 The reader awaits nothing but the next messages, so no handler and no slow reader on the other
@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import trio
 
 from trimcp.errors import (
-    INTERNAL_ERROR,
     LIMIT_EXCEEDED,
-    METHOD_NOT_FOUND,
     SHUTTING_DOWN,
     ConnectionLost,
     LimitExceeded,
     ProtocolViolation,
     RequestError,
+    RequestTimeout,
     received_error,
 )
 from trimcp.protocol import (
@@ -38,14 +37,12 @@ from trimcp.protocol import (
     RequestReceived,
     ResultReceived,
     SubscriptionReceived,
-    TooLarge,
 )
 from trimcp.transports import Budget, MessageChannel, Oversized
 
-from ._boundary import Failed, contained
+from ._boundary import answer_to, captured
 from ._calls import Listener, Pending, ProgressCallback
-from ._failures import failure_of
-from ._frame import Frame
+from ._frame import Frame, Slots
 from ._held import NO_ROOM, holding
 
 if TYPE_CHECKING:
@@ -88,12 +85,12 @@ class Peer:
         budget: Counts what is held for the peer together with others; by default alone.
 
     Attributes:
-        budget: The same.
         parked: Handlers whose tasks live here and wait for the client's next round.
         home: Where handlers that may ask live; here, unless somebody says otherwise.
         at_drain: Called once no new requests are taken: ends what would otherwise never end.
         http: The HTTP request that opened it, if one did.
         explain_loss: Makes the error for calls whose answer can no longer come.
+        at_garbage: Called with the beginning of whatever comes and is no message.
         data: Room for the role.
     """
 
@@ -116,14 +113,15 @@ class Peer:
         self.at_drain: set[Callable[[], None]] = set()
         self.http: HttpRequest | None = None
         self.explain_loss: Callable[[str], ConnectionLost] = ConnectionLost
+        self.at_garbage: Callable[[bytes], None] | None = None
         self._handlers = handlers
         self._limits = limits
         self._eof_grace = eof_grace
         self._tasks: trio.Nursery | None = None
         self._reading = trio.CancelScope()
         self._life = trio.CancelScope()
+        self._slots = Slots(self.budget)
         self._errands = 0
-        self._kept = 0
         self._unsent = 0
         self._answering = 0
         self._draining = False
@@ -150,8 +148,7 @@ class Peer:
         finally:
             self._lose("the connection was closed")
             self.connection.drop()
-            self.budget.give(self._kept)
-            self._kept = 0
+            self._slots.drop()
             self._tasks = None
 
     async def _read(self) -> None:
@@ -295,43 +292,49 @@ class Peer:
             self.send_nowait(exchange.fail(SHUTTING_DOWN, "the server is shutting down"))
             return
         limit = self._limits.in_flight
-        if self.connection.open_exchanges + self._unsent > limit:
-            # An answer that nobody reads takes as much room as a handler.
+        if self._slots.taken >= limit:
+            # A handler that was cancelled and cleans up takes as much room as another, and so
+            # does an answer that nobody reads.
             self.send_nowait(exchange.fail(LIMIT_EXCEEDED, f"more than {limit} requests in flight"))
             return
-        frame = Frame(self, exchange)
-        if not frame.admit(self.budget):
+        if exchange.size > self.budget.room:
             self.send_nowait(exchange.fail(LIMIT_EXCEEDED, NO_ROOM))
             return
-        exchange.owner = frame
-        self._tasks.start_soon(self.answer, frame)
+        self._tasks.start_soon(self.answer, self._begin(exchange))
+
+    def _begin(self, exchange: Exchange) -> Frame:
+        """A request begins to be handled; `answer` follows."""
+        self._slots.taken += 1
+        frame = exchange.owner = Frame(self, exchange)
+        frame.held = exchange.size
+        self.budget.hold(frame.held)
+        return frame
 
     async def answer(self, frame: Frame) -> None:
         """Run the handler and send its outcome. Nothing but Cancelled leaves here."""
+        exchange = frame.exchange
         try:
-            outcome = await contained(frame, self._handlers.handle)
-            if isinstance(outcome, Failed):
-                outcome = failure_of(frame.exchange, outcome.error)
-            await self.finish(_close(frame.exchange, outcome), frame.exchange)
+            outcome, passing = await captured(frame.scope, self._handlers.handle, frame)
+            if passing is not None:
+                if outcome is not None:
+                    self.finish_nowait(answer_to(exchange, outcome))
+                raise passing
+            await self.finish(answer_to(exchange, outcome), exchange)
             if frame.afterword is not None:
                 await self.send(frame.afterword)
         finally:
-            frame.end_round()
-            if frame.exchange.method == "initialize":
-                self.keep(frame)
-            frame.release(self.budget)
+            frame.end_round(self._slots.free)
+            if exchange.method == "initialize" and self._tasks is not None:
+                self._slots.keep(frame)
+            frame.release()
+            exchange.drop()
             # Nobody asks for it any more; the cycle would leave both to the garbage collector.
-            frame.exchange.owner = None
+            exchange.owner = outcome = passing = None
 
     def start_soon(self, function: Callable[..., Awaitable[Any]], *args: Any) -> None:
         """Start a task in the connection's nursery, while there is one."""
         if self._tasks is not None:
             self._tasks.start_soon(function, *args)
-
-    def keep(self, frame: Frame) -> None:
-        """What a request has brought is kept as long as the connection."""
-        self._kept += frame.held
-        frame.held = 0
 
     async def finish(self, data: bytes | None, exchange: Exchange) -> None:
         """Send the answer that ended an exchange. A checkpoint only where there is no room."""
@@ -339,23 +342,27 @@ class Peer:
             try:
                 self.channel.outbox.send_nowait(data)
             except trio.WouldBlock:
-                await self._finish_later(data, exchange)
+                self._unsent += 1
+                try:
+                    with holding(self.budget, data, exchange) as answer:
+                        await self.send(answer)
+                finally:
+                    self._unsent -= 1
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 pass
         self.settle()
 
-    async def _finish_later(self, data: bytes, exchange: Exchange) -> None:
-        """Hold an answer until the peer has read others."""
-        self._unsent += 1
-        with holding(self.budget, data, exchange) as answer:
-            try:
-                await self.send(answer)
-            finally:
-                self._unsent -= 1
+    def finish_nowait(self, data: bytes | None) -> None:
+        """The same for an answer that may not wait, as its task is being cancelled."""
+        self.send_nowait(data)
+        self.settle()
 
     def _on_cancelled(self, event: ExchangeCancelled) -> None:
         logger.debug("cancelled by the peer: %s", event.reason)
-        event.exchange.owner.cancel(event.reason or "cancelled by the peer")
+        frame: Frame = event.exchange.owner
+        frame.cancel(event.reason or "cancelled by the peer")
+        # The rest of its batch is answered where the batch came from.
+        frame.peer.send_nowait(event.released)
         self.settle()
 
     def _on_oversized(self, data: Oversized, about: Call | None = None) -> None:
@@ -461,36 +468,15 @@ class Peer:
 
     def _on_ignored(self, event: Ignored) -> None:
         logger.debug("ignored: %s", event.reason)
-
-
-def _close(exchange: Exchange, outcome: Any) -> bytes | None:
-    """The bytes that answer the exchange, if it may still be answered."""
-    if outcome is None and exchange.is_open:
-        outcome = RequestError(INTERNAL_ERROR, "cancelled by the server")
-    try:
-        if isinstance(outcome, RequestError):
-            return exchange.fail(outcome.code, outcome.message, outcome.data)
-        return exchange.answer(outcome)
-    except TooLarge as error:
-        logger.warning("%s: %s", exchange.method, error)
-        return exchange.fail(LIMIT_EXCEEDED, str(error))
-    except (TypeError, ValueError, RecursionError) as error:
-        # The handler's result, or the data of its error, cannot be written as JSON.
-        failure = failure_of(exchange, error)
-    if isinstance(failure, RequestError):
-        return exchange.fail(failure.code, failure.message)
-    return exchange.answer(failure)
+        if event.garbage and self.at_garbage is not None:
+            self.at_garbage(event.garbage)
 
 
 def _why(error: BaseException) -> str | None:
-    if isinstance(error, trio.Cancelled):
-        return "cancelled by the caller"
-    return None if isinstance(error, RequestError) else str(error)
-
-
-def method_not_found(method: str) -> RequestError:
-    """The error for a method that this side does not have."""
-    return RequestError(METHOD_NOT_FOUND, f"Method not found: {method}")
+    """Why a call is given up, in general words: what the caller's exception says is not theirs."""
+    if isinstance(error, RequestTimeout):
+        return "no answer within the deadline"
+    return None if isinstance(error, RequestError) else "cancelled by the caller"
 
 
 _ON: Final[dict[type[Event], Any]] = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, TypedDict, TypeVar, cast
 
@@ -10,6 +9,9 @@ import attrs
 import trio
 
 from trimcp.errors import NotServing, RegistrationError
+from trimcp.runtime import check_async
+
+from ._options import check_name
 
 if TYPE_CHECKING:
     import os
@@ -91,7 +93,9 @@ class HttpDoors:
 
         def application(self, *, signals: bool = True) -> AbstractAsyncContextManager[Any]: ...
 
-        def joined(self, *, signals: bool = True) -> AbstractAsyncContextManager[Application]: ...
+        def joined(
+            self, at_missed: Callable[[], None] | None = None, *, signals: bool = True
+        ) -> AbstractAsyncContextManager[Application]: ...
 
     @property
     def _itself(self) -> Server[Any]:
@@ -166,11 +170,12 @@ class HttpDoors:
                 is not async.
         """
 
+        check_name(path, "a custom route", '@server.custom_route("/status")')
+
         def register(function: RouteT) -> RouteT:
             if not path.startswith("/") or path in self.custom_routes or path == _HEALTH:
                 raise RegistrationError(f"custom route {path!r}: the path is taken, or is none")
-            if not inspect.iscoroutinefunction(cast("Any", function)):
-                raise RegistrationError(f"custom route {path!r}: the function is not async")
+            check_async(function, f"custom route {path!r}", (1,), "an HttpRequest")
             upper = tuple(method.upper() for method in methods)
             if "GET" in upper and "HEAD" not in upper:
                 upper += ("HEAD",)
@@ -201,6 +206,7 @@ class HttpDoors:
         tls: ssl.SSLContext | None = None,
         http2: bool = True,
         workers: int = 1,
+        root_path: str = "",
         task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
         **options: Unpack[HttpOptions],
     ) -> None:
@@ -226,7 +232,11 @@ class HttpDoors:
                 good order, all do. Limits are for each of them, `sessions` is off unless it is
                 asked for, and changes are told within a worker only, unless the server's `bus`
                 carries them further. Not on Windows.
-            task_status: `nursery.start` returns the URLs listened on.
+            root_path: The prefix under which clients see the server, such as `/tools`, where a
+                proxy strips it from the path. It stands in the URL that HTTP+SSE tells its
+                clients, and in the ASGI scope.
+            task_status: `nursery.start` returns the URLs listened on; none where a signal came
+                first.
             options: See `HttpOptions`.
 
         Raises:
@@ -249,6 +259,7 @@ class HttpDoors:
             keyfile=keyfile,
             tls=tls,
             http2=http2,
+            root_path=root_path,
         )
         assignment = assignment_for(hosting.label) if workers > 1 else None
         if workers > 1 and assignment is None:
@@ -263,7 +274,7 @@ class HttpDoors:
             self.state_keys = self.state_keys or (assignment.key,)
             options.setdefault("sessions", False)
         chosen = make_asgi_app(self._itself, options, [host]) if app is None else app
-        async with self.joined() as application:
+        async with self.joined(lambda: task_status.started([])) as application:
             await serve(
                 application, chosen, hosting, assignment=assignment, task_status=task_status
             )

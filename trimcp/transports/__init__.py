@@ -2,7 +2,7 @@
 
 from ._budget import Budget
 from ._channel import Incoming, MessageChannel, Outbox, Oversized, write_out
-from ._http import HTTPAnswer, HTTPClient, HTTPLink, check_url, open_http_link
+from ._http import HTTPAnswer, HTTPClient, HTTPLink, Unreachable, check_url, open_http_link
 from ._lines import open_stream_channel
 from ._memory import open_memory_channels
 from ._pace import Pace
@@ -31,6 +31,7 @@ __all__ = [
     "Oversized",
     "Pace",
     "PartialMessage",
+    "Unreachable",
     "addresses_of",
     "check_url",
     "encrypted",
