@@ -257,7 +257,7 @@ async def test_bodies_are_counted_while_they_come_and_refused_beyond() -> None:
     server = Holding().server
     async with served(server) as web, trio.open_nursery() as nursery:
         for _ in range(3):
-            nursery.start_soon(hang, web, 60 * KIB, 40 * KIB)
+            nursery.start_soon(hang, web, 41 * KIB, 40 * KIB)
         await until(lambda: held(server) == 120 * KIB)
         reply = await web.post(call_of("talk", length=1, padding=LONG))
         assert reply.status == 503
