@@ -114,6 +114,8 @@ class HttpApplication:
             await _refuse(response, body, Refused(503, str(error)))
         except Refused as refused:
             await _refuse(response, body, refused)
+        finally:
+            body.release()
 
     async def _visit(self, http: HttpRequest, body: RequestBody, response: Response) -> None:
         """Find out what is wanted and answer it. Raises Refused, NotServing."""

@@ -94,6 +94,11 @@ class Exchange:
     _progress: float | None = None
 
     @property
+    def size(self) -> int:
+        """The bytes of its params."""
+        return 0 if self.params is None else len(self.params)
+
+    @property
     def is_open(self) -> bool:
         """Whether an answer may still be sent."""
         return self.state is OPEN
@@ -159,6 +164,16 @@ class Exchange:
         self.failure = code
         self.by_handler = by_handler
         return self._close(ExchangeEvent.ANSWER, answer)
+
+    def refuse(self, code: int, message: str) -> bytes | None:
+        """An error in place of an answer that was made but cannot be kept until it is sent.
+
+        None where the answer belongs to a batch.
+        """
+        if self._batch is not None:
+            return None
+        self.failure = code
+        return encode_failure(self.id, code, message, None, omit_id=True)
 
     def cancel(self) -> bytes | None:
         """The peer gave it up. Bytes come out only where this completes a batch."""

@@ -28,6 +28,7 @@ from ._functions import (
     takes,
     to_json,
 )
+from ._held import holding
 from ._http import EventStore, HttpRequest, HttpResponse
 from ._hub import Hub, Subscriber
 from ._input_required import InputRequired
@@ -90,6 +91,7 @@ __all__ = [
     "flaw_of_conversation",
     "flaw_of_form",
     "has_choice_lists",
+    "holding",
     "in_threads",
     "is_async",
     "is_generator",
