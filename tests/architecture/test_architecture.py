@@ -284,7 +284,7 @@ PACKAGES = {
     "server": {"attrs", "trio", "msgspec", "typing_extensions"},
     "http": {"attrs", "trio", "hypercorn", "h11"},
     "client": {"attrs", "trio", "msgspec"},
-    "cli": {"attrs", "trio", "watchfiles"},
+    "cli": {"attrs", "trio", "watchfiles", "wcwidth"},
     "testing": {"attrs", "trio", "pytest"},
     "": set(),
     "__main__": set(),

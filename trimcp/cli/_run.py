@@ -56,7 +56,7 @@ async def _serve(server: Server[Any], options: Running) -> None:
     elif options.ws is not None:
         await _serve_websocket(server, options.ws)
     else:
-        if sys.stdin.isatty():
+        if sys.stdin is not None and sys.stdin.isatty():
             _say("serving on standard input and output; Ctrl-D or Ctrl-C ends it")
         await server.serve_stdio()
 
@@ -131,5 +131,7 @@ def _authority(address: Address) -> str:
 
 
 def _say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
+    # Whoever runs a server in the background may have closed it.
+    if sys.stderr is not None:
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()

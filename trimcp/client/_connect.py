@@ -113,4 +113,4 @@ def _loss(reason: str, child: ChildProcess | None) -> ConnectionLost:
     ended = "closed its output" if status is None else f"ended with status {status}"
     tail = "".join(f"\n  {line}" for line in child.stderr_tail[-5:])
     said = f"; it last wrote to standard error:{tail}" if tail else ""
-    return ProcessDied(f"the server process {ended}{said}", status)
+    return ProcessDied(f"the server process {ended}{said}", status, child.stderr_tail)

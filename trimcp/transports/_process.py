@@ -69,6 +69,10 @@ class ChildProcess:
         """Its exit status, negative for a signal; None while it runs."""
         return self.process.returncode
 
+    def kill(self) -> None:
+        """End it and its own children at once, whatever they are doing."""
+        self._signal_group(_SIGKILL)
+
     async def leave(self) -> None:
         """Wait for it to end by itself, then see to it. A cancelled caller waits less."""
         grace = self.grace
