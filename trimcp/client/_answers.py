@@ -19,7 +19,7 @@ import trio
 
 from trimcp._groups import unwrapping
 from trimcp.errors import INVALID_PARAMS, ProtocolViolation, RequestError
-from trimcp.protocol import DecodeError, InvalidShape, codec_for, read_object
+from trimcp.protocol import DecodeError, InvalidShape, check_extensions, codec_for, read_object
 from trimcp.runtime import InvalidSchema, SchemaChecker, flaw_of_conversation, method_not_found
 from trimcp.types import (
     ClientCapabilities,
@@ -84,7 +84,9 @@ class Answerer:
     sampling_tools: bool = False
     roots: Roots | None = None
     experimental: Mapping[str, Any] | None = None
-    extensions: Mapping[str, Any] | None = None
+    extensions: Mapping[str, Any] | None = attrs.field(
+        default=None, validator=lambda _self, _field, value: check_extensions(value)
+    )
 
     @property
     def capabilities(self) -> ClientCapabilities:

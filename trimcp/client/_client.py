@@ -112,7 +112,8 @@ class Client(Verbs):
                 try:
                     if isinstance(self._peer, StreamablePeer) and not self._is_stateless:
                         self._peer.renew = self._renew
-                        await self._peer.listen()
+                        self._peer.standing.on_gap = self._listening.miss
+                        await self._peer.standing.open()
                     await self._ask_for_logs()
                     yield self
                 finally:
@@ -126,7 +127,7 @@ class Client(Verbs):
         assert isinstance(self._peer, StreamablePeer)
         revision = self._agreement.terms.revision
         self._agreement = await initialize(self._peer, self._offer, revision)
-        await self._peer.listen()
+        await self._peer.standing.open()
         try:
             await self._ask_for_logs()
             await self._listening.subscribe_again()
@@ -277,7 +278,9 @@ class Client(Verbs):
         try:
             answer = await ask()
         except RequestError as error:
-            if error.code != HEADER_MISMATCH or method != "tools/call":
+            # From a handler, without that status, it would be about something else.
+            is_ours = error.code == HEADER_MISMATCH and error.http_status is not None
+            if not is_ours or method != "tools/call":
                 raise
             # The tool may have changed, and with it the headers that its calls need.
             self._cache.drop(lambda key: key.startswith(b"tools/list\n"))

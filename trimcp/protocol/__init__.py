@@ -40,6 +40,7 @@ from ._events import (
     SubscriptionReceived,
 )
 from ._exchange import Call, Exchange, TooLarge
+from ._extensions import check_extensions
 from ._messages import (
     Answer,
     Batch,
@@ -50,6 +51,7 @@ from ._messages import (
     Request,
     decode,
     encode_failure,
+    refuse_non_finite,
 )
 from ._revisions import (
     ASSUMED,
@@ -127,6 +129,7 @@ __all__ = [
     "ToolsListChanged",
     "callers_of",
     "change_of",
+    "check_extensions",
     "codec_for",
     "decode",
     "encode_failure",
@@ -139,5 +142,6 @@ __all__ = [
     "read_object",
     "read_retry",
     "read_traceparent",
+    "refuse_non_finite",
     "subject_of",
 ]

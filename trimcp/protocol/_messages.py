@@ -10,7 +10,7 @@ Specification: Overview, Messages (all revisions).
 
 from __future__ import annotations
 
-import itertools
+import math
 import re
 from typing import Any, Final, Literal, TypeAlias
 
@@ -18,6 +18,8 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from trimcp.errors import INVALID_REQUEST, PARSE_ERROR
+
+from ._nesting import is_deeper
 
 RequestId: TypeAlias = int | str
 
@@ -94,7 +96,7 @@ _decode_envelope: Final = msgspec.json.Decoder(_Envelope).decode
 _decode_error: Final = msgspec.json.Decoder(_ErrorObject).decode
 _decode_items: Final = msgspec.json.Decoder(list[Raw]).decode
 _decode_any: Final = msgspec.json.Decoder().decode
-_encode: Final = msgspec.json.Encoder().encode
+_encode_any: Final = msgspec.json.Encoder().encode
 
 
 def decode(data: bytes, *, nesting: int) -> Message | Batch:
@@ -158,7 +160,7 @@ def _explain(data: bytes | Raw, flaw: str) -> Message:
     identity = value.get("id")
     if identity is None and isinstance(value.get("error"), dict):
         # JSON-RPC answers what it could not read with `"id": null`.
-        return _failure(None, Raw(_encode(value["error"])))
+        return _failure(None, Raw(_encode_any(value["error"])))
     if type(identity) not in (int, str):
         identity = None
     is_answer = "method" not in value and ("result" in value or "error" in value)
@@ -177,12 +179,6 @@ def _decode_batch(data: bytes) -> Message | Batch:
 
 # -- what the JSON library would not refuse, or only deep inside ------------------------------
 
-#: A string; one that never ends reaches to the end, or each quote in it would be tried anew.
-_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
-_NOT_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
-#: Brackets as signed bytes: one level down, one level up.
-_STEPS: Final = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
-
 
 def _unreadable(data: bytes, nesting: int) -> str | None:
     """Say why this is no JSON text of ours: not UTF-8, or nested too deeply."""
@@ -191,15 +187,9 @@ def _unreadable(data: bytes, nesting: int) -> str | None:
             data.decode()
         except UnicodeDecodeError as error:
             return f"parse error: not UTF-8 at byte {error.start}"
-    if data.count(b"[") + data.count(b"{") > nesting and _deeper(data, nesting):
+    if is_deeper(data, nesting):
         return f"parse error: nested deeper than {nesting} levels"
     return None
-
-
-def _deeper(data: bytes, nesting: int) -> bool:
-    """Whether brackets outside strings nest deeper than that, in one pass."""
-    steps = _STRING.sub(b"", data).translate(_STEPS, _NOT_BRACKETS)
-    return max(itertools.accumulate(memoryview(steps).cast("b")), default=0) > nesting
 
 
 _HEAD: Final = re.compile(
@@ -220,6 +210,32 @@ def malformed_from_head(head: bytes, code: int, flaw: str) -> Malformed:
 
 
 # -- to bytes ---------------------------------------------------------------------------------
+
+
+def _encode(message: Any) -> bytes:
+    data = _encode_any(message)
+    if b"null" in data:
+        # The JSON library writes NaN and infinities as null.
+        refuse_non_finite(message)
+    return data
+
+
+def refuse_non_finite(value: Any) -> None:
+    """Raise ValueError if there is a NaN or an infinity anywhere: JSON has neither.
+
+    Args:
+        value: What is to become JSON, made of dictionaries, lists and the like.
+    """
+    waiting = [value]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, float):
+            if not math.isfinite(each):
+                raise ValueError(f"{each} cannot be written as JSON: send a number, null or text")
+        elif isinstance(each, dict):
+            waiting.extend(each.values())
+        elif isinstance(each, (list, tuple, set, frozenset)):
+            waiting.extend(each)
 
 
 def encode_request(identity: RequestId, method: str, params: Any) -> bytes:

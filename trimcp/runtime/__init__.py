@@ -1,22 +1,29 @@
 """Events to tasks: the driver of a connection, and what handlers are run with."""
 
-from ._boundary import Failed, contained
+from ._boundary import Failed, ProtocolError, contained, leaves, method_not_found
 from ._bus import Bus, LocalBus
 from ._calls import Listener, ProgressCallback
 from ._chunks import Chunks
 from ._contents import prompt_result, read_result
 from ._conversations import flaw_of_conversation
-from ._failures import failure_of, leaves
 from ._frame import Frame, Home, Retried
 from ._functions import (
     BadArguments,
     Function,
     Header,
     MessageFunction,
+    awaited,
+    check_async,
+    check_opened,
     compile_form,
     compile_function,
     compile_message,
     convert,
+    is_async,
+    is_generator,
+    is_marked,
+    signature_of,
+    takes,
     to_json,
 )
 from ._http import EventStore, HttpRequest, HttpResponse
@@ -24,7 +31,7 @@ from ._hub import Hub, Subscriber
 from ._input_required import InputRequired
 from ._nonces import MemoryNonceStore, NonceStore
 from ._parking import Job, Parking
-from ._peer import Handlers, Peer, method_not_found
+from ._peer import Handlers, Peer
 from ._schemas import InvalidSchema, SchemaChecker
 from ._seal import Seal
 from ._side import SidePeer
@@ -59,6 +66,7 @@ __all__ = [
     "Parking",
     "Peer",
     "ProgressCallback",
+    "ProtocolError",
     "Retried",
     "SchemaChecker",
     "Seal",
@@ -66,6 +74,9 @@ __all__ = [
     "Subscriber",
     "ToolThreads",
     "UriTemplate",
+    "awaited",
+    "check_async",
+    "check_opened",
     "compile_form",
     "compile_function",
     "compile_message",
@@ -73,12 +84,16 @@ __all__ = [
     "contained",
     "convert",
     "drain",
-    "failure_of",
     "flaw_of_conversation",
     "in_threads",
+    "is_async",
+    "is_generator",
+    "is_marked",
     "leaves",
     "method_not_found",
     "prompt_result",
     "read_result",
+    "signature_of",
+    "takes",
     "to_json",
 ]

@@ -110,6 +110,11 @@ class Pending:
         if self._listener is not None:
             self._listener(method, params)
 
+    @property
+    def is_listening(self) -> bool:
+        """Whether the call is a subscription, which lasts until it is left."""
+        return self._listener is not None
+
     async def deliver(self) -> None:
         """Pass on the chunks that a paced reader holds; the wait for their taker does not count.
 

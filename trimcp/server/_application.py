@@ -13,7 +13,6 @@ It is entered once, whatever the number of doors, and everything in it has ended
 
 from __future__ import annotations
 
-import inspect
 import logging
 import signal
 import threading
@@ -25,7 +24,7 @@ import trio
 from trimcp._groups import unwrapping
 from trimcp.errors import NotServing
 from trimcp.protocol import Connection, ResourceUpdated, Role
-from trimcp.runtime import Hub, Parking, Peer, Seal, ToolThreads
+from trimcp.runtime import Hub, Parking, Peer, Seal, ToolThreads, takes
 
 from ._lifespans import CLEANUP_SECONDS, entered, grant_cleanup
 from ._notifier import Notifier
@@ -297,7 +296,7 @@ class Application:
 
 def _call(function: Callable[..., Awaitable[Any]], value: Any) -> Awaitable[Any]:
     """Call a hook; one that takes an argument gets what the lifespan yielded."""
-    return function(value) if inspect.signature(function).parameters else function()
+    return function(value) if takes(function, 1) else function()
 
 
 def _name(function: object) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, TypedDict, TypeVar, cast
 
@@ -10,6 +9,9 @@ import attrs
 import trio
 
 from trimcp.errors import NotServing, RegistrationError
+from trimcp.runtime import check_async
+
+from ._options import check_name
 
 if TYPE_CHECKING:
     import os
@@ -166,11 +168,12 @@ class HttpDoors:
                 is not async.
         """
 
+        check_name(path, "a custom route", '@server.custom_route("/status")')
+
         def register(function: RouteT) -> RouteT:
             if not path.startswith("/") or path in self.custom_routes or path == _HEALTH:
                 raise RegistrationError(f"custom route {path!r}: the path is taken, or is none")
-            if not inspect.iscoroutinefunction(cast("Any", function)):
-                raise RegistrationError(f"custom route {path!r}: the function is not async")
+            check_async(function, f"custom route {path!r}", (1,), "an HttpRequest")
             upper = tuple(method.upper() for method in methods)
             if "GET" in upper and "HEAD" not in upper:
                 upper += ("HEAD",)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
-from trimcp.runtime import leaves
+from trimcp.runtime import check_opened, leaves
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -36,7 +36,12 @@ def combine_lifespans(
 
     Returns:
         A lifespan that yields the tuple of what they yield.
+
+    Raises:
+        RegistrationError: One of them surely gives no async context manager.
     """
+    for each in lifespans:
+        check_opened(each, "combine_lifespans", "the server or the session")
 
     @asynccontextmanager
     async def combined(owner: Any) -> AsyncIterator[tuple[Any, ...]]:

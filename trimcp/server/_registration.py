@@ -19,6 +19,7 @@ from trimcp.types import (
 from ._completion import CompletionRegister
 from ._extending import Extending
 from ._files import Directory, read_file
+from ._options import check_name
 from ._prompts import RegisteredPrompt, make_prompt
 from ._register import Register
 from ._resources import ResourceRegister
@@ -223,6 +224,8 @@ class Registration(Extending):
         Specification: Resources; Resource Templates; 2026-07-28, Caching.
         """
 
+        check_name(uri, "a resource", '@server.resource("notes://all")')
+
         def register(function: FunctionT) -> FunctionT:
             self.resources.add(
                 function,
@@ -397,6 +400,7 @@ class Registration(Extending):
 
         Specification: Completion.
         """
+        check_name(argument, "a completion", '@server.completion("name", prompt="greet")')
         if (prompt is None) == (resource is None):
             raise RegistrationError("a completion is for a prompt= or for a resource= template")
         key = ("prompt", prompt, argument) if prompt else ("resource", resource or "", argument)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
+import types
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeGuard
 
 import trio
 from msgspec import Raw
 
 from trimcp.errors import LIMIT_EXCEEDED, RequestError
 from trimcp.protocol import META_CHUNK, read_retry
-from trimcp.runtime import InputRequired, Job, Retried, drain, in_threads, to_json
+from trimcp.runtime import InputRequired, Job, Retried, awaited, drain, in_threads, to_json
 from trimcp.types import ProgressNotificationParams
 
 from ._asking import ask_by_request
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
 
 __all__ = ["call_function", "run_askable"]
 
+#: How often a handler of the handshake era may return questions in one request; clients of the
+#: stateless era, which ask again themselves, have a bound of their own.
+_MOST_ROUNDS: Final = 20
+_GENERATORS: Final = (types.AsyncGeneratorType, types.GeneratorType)
+
 
 async def call_function(
     application: Application, frame: Frame, function: Function, arguments: dict[str, Any]
@@ -37,14 +43,27 @@ async def call_function(
     if function.context is not None:
         arguments[function.context] = context
     if function.is_stream:
-        limit = application.server.limits.message_bytes
-        generator = function.call(**arguments)
-        if not function.is_async:
-            generator = in_threads(generator, application.threads.limiter)
-        return await drain(generator, functools.partial(_send_chunk, frame, limit))
-    if function.is_async:
-        return await function.call(**arguments)
-    return await application.threads.run(function.call, arguments)
+        value = function.call(**arguments)
+    elif function.is_async:
+        value = await function.call(**arguments)
+    else:
+        # A wrapper around an async function gives something to await.
+        value = await awaited(await application.threads.run(function.call, arguments))
+    if function.may_stream and isinstance(value, _GENERATORS):
+        return await _stream(application, frame, function, value)
+    return value
+
+
+async def _stream(
+    application: Application, frame: Frame, function: Function, generator: Any
+) -> Any:
+    """Send what a generator yields; a list that is promised is no stream."""
+    if isinstance(generator, types.GeneratorType):
+        if function.output_schema is not None and not function.is_stream:
+            return generator
+        generator = in_threads(generator, application.threads.limiter)
+    limit = application.server.limits.message_bytes
+    return await drain(generator, functools.partial(_send_chunk, frame, limit))
 
 
 async def _send_chunk(frame: Frame, limit: int, chunk: Any) -> None:
@@ -145,8 +164,8 @@ def _answer(application: Application, frame: Frame, result: Any) -> Any:
 async def _asking_by_requests(
     application: Application, frame: Frame, work: Callable[[Frame], Awaitable[Any]]
 ) -> Any:
-    """Run a handler of the handshake era, again and again while it returns questions."""
-    while True:
+    """Run a handler of the handshake era again while it returns questions, as a client would."""
+    for _ in range(_MOST_ROUNDS):
         result = await work(frame)
         if not _asks(result):
             return result
@@ -156,3 +175,7 @@ async def _asking_by_requests(
                 raise error
             responses[key] = await ask_by_request(application, frame, question)
         frame.retry = Retried(responses, kept=result.state)
+        if not responses:
+            # A handler that only keeps a state may do nothing that waits.
+            await trio.lowlevel.checkpoint()
+    raise RuntimeError(f"it returned InputRequired {_MOST_ROUNDS} times, which is without an end")

@@ -25,6 +25,7 @@ from ._accepting import NETWORK_GRACE, serve_listeners
 from ._application import Application
 from ._context import Context, LifespanT, current_context
 from ._doors import HttpDoors
+from ._options import checked_extensions, checked_keys, checked_lifespan, checked_page_size
 from ._registration import Registration
 from ._statistics import Statistics
 
@@ -80,7 +81,7 @@ class Server(Registration, HttpDoors, Generic[LifespanT]):
         list_scope: Whether it may share lists between users (stateless era).
 
     Raises:
-        ValueError: A state key is shorter than 16 bytes.
+        RegistrationError: `page_size`, `state_keys`, `extensions` or a lifespan cannot be used.
     """
 
     def __init__(
@@ -107,7 +108,7 @@ class Server(Registration, HttpDoors, Generic[LifespanT]):
         list_scope: CacheScope | None = None,
     ) -> None:
         self._application: Application | None = None
-        super().__init__(experimental, extensions)
+        super().__init__(experimental, checked_extensions(extensions))
         self.custom_routes = {}
         self.identity = Implementation(
             name=name,
@@ -118,14 +119,16 @@ class Server(Registration, HttpDoors, Generic[LifespanT]):
         )
         self.instructions = instructions
         self.limits = limits or Limits()
-        self.lifespan = lifespan
-        self.session_lifespan = session_lifespan
+        self.lifespan = checked_lifespan(lifespan, "lifespan=", "the server")
+        self.session_lifespan = checked_lifespan(
+            session_lifespan, "session_lifespan=", "the session"
+        )
         self.bus: Bus = bus or LocalBus()
-        self.state_keys = tuple(state_keys)
+        self.state_keys = checked_keys(state_keys)
         self.nonces: NonceStore = nonces or MemoryNonceStore()
         self.shutdown_grace = shutdown_grace
         self.eof_grace = eof_grace
-        self.page_size = page_size
+        self.page_size = checked_page_size(page_size)
         self.list_ttl_ms = list_ttl_ms
         self.list_scope: CacheScope | None = list_scope
 

@@ -4,7 +4,16 @@ The only place that knows pydantic.
 """
 
 from ._arguments import BadArguments
-from ._compile import Function, compile_function
+from ._callables import (
+    awaited,
+    check_async,
+    check_opened,
+    is_async,
+    is_generator,
+    signature_of,
+    takes,
+)
+from ._compile import Function, compile_function, is_marked
 from ._forms import Form, compile_form
 from ._headers import Header
 from ._messages import MessageFunction, compile_message
@@ -16,9 +25,17 @@ __all__ = [
     "Function",
     "Header",
     "MessageFunction",
+    "awaited",
+    "check_async",
+    "check_opened",
     "compile_form",
     "compile_function",
     "compile_message",
     "convert",
+    "is_async",
+    "is_generator",
+    "is_marked",
+    "signature_of",
+    "takes",
     "to_json",
 ]
