@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
@@ -11,7 +11,13 @@ import attrs
 import trio
 
 from trimcp._groups import unwrapping
-from trimcp.errors import HEADER_MISMATCH, MCPError, ProtocolViolation, RequestError
+from trimcp.errors import (
+    HEADER_MISMATCH,
+    MCPError,
+    ProcessDied,
+    ProtocolViolation,
+    RequestError,
+)
 from trimcp.protocol import DecodeError, InvalidShape, codec_for, read_object
 from trimcp.types import (
     Implementation,
@@ -22,9 +28,18 @@ from trimcp.types import (
 
 from ._cache import ResponseCache, key_of
 from ._connect import connect
+from ._garbage import Garbage
 from ._inbox import Inbox
 from ._listening import Listening
-from ._negotiation import Agreement, Offer, decode_result, initialize, known_revision
+from ._negotiation import (
+    Agreement,
+    Offer,
+    decode_result,
+    handshake_only,
+    initialize,
+    read_result,
+    revisions_of,
+)
 from ._offered import check_offered
 from ._streamable import StreamablePeer
 from ._verbs import Verbs
@@ -36,7 +51,7 @@ if TYPE_CHECKING:
     from msgspec import Raw
 
     from trimcp.limits import Limits
-    from trimcp.protocol import Call, Terms
+    from trimcp.protocol import Call, Revision, Terms
     from trimcp.runtime import Chunks, Frame, Peer, ProgressCallback
     from trimcp.transports import ChildProcess, HTTPLink, MessageChannel
     from trimcp.types import ListToolsResult, LoggingLevel, ServerCapabilities
@@ -48,9 +63,10 @@ __all__ = ["Client", "LogCallback", "Way"]
 
 logger = logging.getLogger("trimcp.client")
 
-Way: TypeAlias = (
-    "AbstractAsyncContextManager[tuple[MessageChannel | HTTPLink, ChildProcess | None]]"
-)
+_Link: TypeAlias = "tuple[MessageChannel | HTTPLink, ChildProcess | None]"
+
+#: Opens the way to a server; may be used again when it has been left.
+Way: TypeAlias = "Callable[[], AbstractAsyncContextManager[_Link]]"
 
 #: Awaited with each log message of the server, one after another.
 LogCallback: TypeAlias = "Callable[[LoggingMessageNotificationParams], Awaitable[Any]]"
@@ -81,7 +97,7 @@ class Client(Verbs):
         self._way = way
         self._limits = limits
         self._answerer = answerer
-        self._pinned = None if revision is None else known_revision(revision)
+        self._revisions = revisions_of(revision)
         self._timeout = timeout
         self._max_rounds = max_rounds
         identity = Implementation(name=name, version=version)
@@ -103,11 +119,32 @@ class Client(Verbs):
     async def opened(self) -> AsyncIterator[Client]:
         """Connect, find the era, and disconnect at the end. Used once."""
         with unwrapping():
-            async with self._way as (link, child), trio.open_nursery() as nursery:
+            async with AsyncExitStack() as stack:
+                await self._connect(stack)
+                yield self
+
+    async def _connect(self, stack: AsyncExitStack) -> None:
+        """Enter a connection; a server that does not survive the probe is started again."""
+        older = handshake_only(self._revisions)
+        try:
+            await stack.enter_async_context(self._connected(self._revisions))
+        except ProcessDied as error:
+            if older in ((), self._revisions):
+                raise
+            # Some servers of the handshake era end on a method that they do not know.
+            logger.info("%s: starting it again, with initialize", error)
+            await stack.enter_async_context(self._connected(older))
+
+    @asynccontextmanager
+    async def _connected(self, revisions: tuple[Revision, ...]) -> AsyncIterator[None]:
+        """A connection in one of these revisions."""
+        self._garbage = Garbage()
+        with unwrapping():
+            async with self._way() as (link, child), trio.open_nursery() as nursery:
                 self._child = child
                 nursery.start_soon(self._inbox.run)
                 self._peer, self._agreement = await connect(
-                    nursery, link, child, self, self._offer, self._pinned, self._limits
+                    nursery, link, child, self, self._offer, revisions, self._limits, self._garbage
                 )
                 try:
                     if isinstance(self._peer, StreamablePeer) and not self._is_stateless:
@@ -115,7 +152,7 @@ class Client(Verbs):
                         self._peer.standing.on_gap = self._listening.miss
                         await self._peer.standing.open()
                     await self._ask_for_logs()
-                    yield self
+                    yield
                 finally:
                     # A call that was just given up has a cancellation waiting to be written.
                     with trio.CancelScope(shield=True, relative_deadline=_FLUSH_SECONDS):
@@ -126,7 +163,7 @@ class Client(Verbs):
         """Begin another HTTP session, as the one that the server has forgotten was begun."""
         assert isinstance(self._peer, StreamablePeer)
         revision = self._agreement.terms.revision
-        self._agreement = await initialize(self._peer, self._offer, revision)
+        self._agreement = await initialize(self._peer, self._offer, (revision,), self._garbage)
         await self._peer.standing.open()
         try:
             await self._ask_for_logs()
@@ -221,7 +258,7 @@ class Client(Verbs):
             if round_number == 0:
                 size = len(bytes(raw))
             expected = call.terms.revision.client_requests[method].result
-            result = decode_result(call, _object(method, raw), expected)
+            result = decode_result(call, raw, expected)
             if not isinstance(result, InputRequiredResult):
                 return result, 0 if round_number else size
             responses = await self._answerer.answer_all(result, call.terms.revision)
@@ -254,8 +291,8 @@ class Client(Verbs):
     async def _ask_raw(
         self, method: str, params: dict[str, Any] | None, timeout: float | None
     ) -> dict[str, Any]:
-        _, raw = await self._request(method, params, timeout)
-        return _object(method, raw)
+        call, raw = await self._request(method, params, timeout)
+        return read_result(call, raw)
 
     async def _request(
         self,
@@ -413,10 +450,3 @@ _CHANGED: Final = {
     "notifications/resources/list_changed": (b"resources/list\n", b"resources/templates/list\n"),
     "notifications/resources/updated": (b"resources/read\n",),
 }
-
-
-def _object(method: str, raw: Raw) -> dict[str, Any]:
-    try:
-        return read_object(raw)
-    except InvalidShape as error:
-        raise ProtocolViolation(f"the result of {method} is malformed: {error}") from None

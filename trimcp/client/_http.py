@@ -63,7 +63,7 @@ class HTTPPeer(Peer):
         self._link = link
         self._patience = patience
         self._all_sent = trio.lowlevel.ParkingLot()
-        self._slots = trio.Semaphore(limits.in_flight)
+        self._places = trio.Semaphore(limits.in_flight)
         self._probing = trio.Lock()
         self._found_silent = -math.inf
 
@@ -125,13 +125,13 @@ class HTTPPeer(Peer):
             yield
             return
         try:
-            self._slots.acquire_nowait()
+            self._places.acquire_nowait()
         except trio.WouldBlock:
-            await self._slots.acquire()
+            await self._places.acquire()
         try:
             yield
         finally:
-            self._slots.release()
+            self._places.release()
 
     @property
     def heartbeat_seconds(self) -> float:

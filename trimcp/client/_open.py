@@ -6,6 +6,7 @@ import functools
 import os
 import sys
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypedDict, Unpack
 from urllib.parse import urlsplit
 
@@ -149,22 +150,22 @@ def client_for(target: Target, **options: Unpack[ClientOptions]) -> Client:
     if isinstance(target, str | os.PathLike):
         return _client(_way_of_text(os.fspath(target), limits, options), options)
     if isinstance(target, list | tuple):
-        return _client(_process_way(list(target), limits), options)
-    return _client(_memory_way(target, limits), options)  # type: ignore[arg-type]
+        return _client(partial(_process_way, list(target), limits), options)
+    return _client(partial(_memory_way, target, limits), options)  # type: ignore[arg-type]
 
 
 def _way_of_text(target: str, limits: Limits, options: ClientOptions) -> Any:
     if target.endswith(".py"):
-        return _process_way([sys.executable, target], limits)
+        return partial(_process_way, [sys.executable, target], limits)
     parts = urlsplit(target)
     if parts.scheme in ("http", "https"):
-        return _http_way(transports.check_url(target), limits)
+        return partial(_http_way, transports.check_url(target), limits)
     if parts.scheme in ("ws", "wss"):
         return _websocket_way(target, limits, options)
     if parts.scheme == "tcp" and parts.hostname and parts.port is not None:
-        return _tcp_way(parts.hostname, parts.port, limits)
+        return partial(_tcp_way, parts.hostname, parts.port, limits)
     if parts.scheme == "unix" and (parts.netloc + parts.path):
-        return _unix_way(parts.netloc + parts.path, limits)
+        return partial(_unix_way, parts.netloc + parts.path, limits)
     raise ValueError(
         f"cannot tell how to reach {target!r}: give a Python file, http://HOST/PATH, "
         "https://HOST/PATH, ws://HOST:PORT/PATH, tcp://HOST:PORT, unix:PATH, or a list with a "
@@ -199,7 +200,7 @@ async def open_memory_client(
 ) -> AsyncIterator[Client]:
     """Connect to a `Server` in this process, without any IO: for tests, above all."""
     limits = options.get("limits") or Limits()
-    async with _client(_memory_way(server, limits), options).opened() as client:
+    async with _client(partial(_memory_way, server, limits), options).opened() as client:
         yield client
 
 
@@ -232,7 +233,9 @@ async def open_stdio_client(
         ProcessDied: It ended before it answered.
     """
     limits = options.get("limits") or Limits()
-    way = _process_way(list(command), limits, env=env, cwd=cwd, grace=grace, on_stderr=on_stderr)
+    way = partial(
+        _process_way, list(command), limits, env=env, cwd=cwd, grace=grace, on_stderr=on_stderr
+    )
     async with _client(way, options).opened() as client:
         yield client
 
@@ -265,7 +268,7 @@ async def open_http_client(
         NoCommonRevision, RequestError, RequestTimeout, ProtocolViolation: As for `open_client`.
     """
     limits = options.get("limits") or Limits()
-    way = _http_way(transports.check_url(url), limits, headers=headers, client=http_client)
+    way = partial(_http_way, transports.check_url(url), limits, headers=headers, client=http_client)
     async with _client(way, options).opened() as client:
         yield client
 
@@ -276,7 +279,7 @@ async def open_tcp_client(
 ) -> AsyncIterator[Client]:
     """Connect to a server on `serve_tcp`. Raises OSError if it cannot be reached."""
     limits = options.get("limits") or Limits()
-    async with _client(_tcp_way(host, port, limits), options).opened() as client:
+    async with _client(partial(_tcp_way, host, port, limits), options).opened() as client:
         yield client
 
 
@@ -286,7 +289,7 @@ async def open_unix_client(
 ) -> AsyncIterator[Client]:
     """Connect to a server on `serve_unix`. Raises OSError if it cannot be reached."""
     limits = options.get("limits") or Limits()
-    async with _client(_unix_way(path, limits), options).opened() as client:
+    async with _client(partial(_unix_way, path, limits), options).opened() as client:
         yield client
 
 
@@ -323,7 +326,7 @@ async def open_stream_client(
 ) -> AsyncIterator[Client]:
     """Connect over any Trio stream, which is closed at the end."""
     limits = options.get("limits") or Limits()
-    async with _client(_stream_way(stream, limits, "stream"), options).opened() as client:
+    async with _client(partial(_stream_way, stream, limits, "stream"), options).opened() as client:
         yield client
 
 
@@ -388,7 +391,7 @@ def _websocket_way(
         ) as channel:
             yield channel, None
 
-    return way()
+    return way
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ from trimcp.protocol.http import SESSION_ID, fold_headers
 from trimcp.runtime import HttpRequest
 from trimcp.server import NETWORK_GRACE
 
-from ._asgi import ENDINGS
+from ._asgi import ENDINGS, path_in
 from ._bodies import RequestBody
 from ._lifespan import run_lifespan
 from ._refusals import Refused
@@ -109,7 +109,7 @@ class HttpApplication:
 
     async def _visit(self, http: HttpRequest, body: RequestBody, response: Response) -> None:
         """Find out what is wanted and answer it. Raises Refused, NotServing."""
-        path = _path_of(http.scope)
+        path = path_in(http.scope)
         if path == _HEALTH:
             await self._tell_health(http, response)
             return
@@ -184,7 +184,7 @@ class HttpApplication:
         await response.whole(200 if is_well else 503, body, plain)
 
     async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if _path_of(scope) != self._websocket_path:
+        if path_in(scope) != self._websocket_path:
             await refuse_websocket(scope, receive, send, 404, "there is nothing here")
             return
         try:
@@ -193,13 +193,6 @@ class HttpApplication:
             await refuse_websocket(scope, receive, send, refused.status, refused.message)
             return
         await websocket_endpoint(application, scope, receive, send, callers=self._callers)
-
-
-def _path_of(scope: Mapping[str, Any]) -> str:
-    """The path below the place where the application is mounted."""
-    path: str = scope["path"]
-    root: str = scope.get("root_path", "")
-    return path[len(root) :] if root and path.startswith(root) else path
 
 
 async def _refuse(response: Response, body: RequestBody, refused: Refused) -> None:

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Final, TypeAlias
 
 import trio
 
-__all__ = ["ENDINGS", "GONE", "ASGIApp", "Farewell", "Receive", "Scope", "Send"]
+__all__ = [
+    "ENDINGS",
+    "GONE",
+    "ASGIApp",
+    "Farewell",
+    "Receive",
+    "Scope",
+    "Send",
+    "path_in",
+    "root_of",
+]
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -20,6 +30,23 @@ GONE: Final = "trimcp.gone"
 
 #: What ends a task and is never anybody's error.
 ENDINGS: Final = (trio.Cancelled, KeyboardInterrupt, GeneratorExit)
+
+
+def root_of(scope: Mapping[str, Any]) -> str:
+    """The path under which clients see the application; empty where that is the root."""
+    root: str = scope.get("root_path", "")
+    return root.rstrip("/")
+
+
+def path_in(scope: Mapping[str, Any]) -> str:
+    """The path of a request below the place where the application is.
+
+    ASGI has the whole path in the scope, but behind a proxy that strips the prefix it is the rest
+    already.
+    """
+    path: str = scope["path"]
+    rest = path.removeprefix(root_of(scope))
+    return rest if rest.startswith("/") else path
 
 
 class Farewell:

@@ -13,7 +13,7 @@ import trio
 from trimcp._groups import unwrapping
 from trimcp.transports import open_tcp_listeners, unix_listener
 
-from ._hosting import host
+from ._hosting import config_for, host
 from ._workers import Assignment, Supervisor
 
 if TYPE_CHECKING:
@@ -41,8 +41,14 @@ class Hosting:
     keyfile: str | os.PathLike[str] | None = None
     tls: ssl.SSLContext | None = None
     http2: bool = True
+    root_path: str = ""
 
     def __attrs_post_init__(self) -> None:
+        if self.root_path and not self.root_path.startswith("/"):
+            raise ValueError(
+                f"root_path is the path that a proxy strips, such as '/tools', not "
+                f"{self.root_path!r}"
+            )
         if self.tls is not None and self.certfile is not None:
             raise ValueError("give a certificate or a TLS configuration, not both")
         if self.keyfile is not None and self.certfile is None:
@@ -102,7 +108,10 @@ async def serve(
                 assignment.say_ready()
 
         limits, accepting = application.server.limits, application.accepting
-        await host(app, listeners, limits, accepting=accepting, started=started, tls=tls)
+        config = config_for(limits, hosting.root_path)
+        await host(
+            app, listeners, limits, accepting=accepting, started=started, tls=tls, config=config
+        )
 
     if assignment is None:
         with _bound(hosting, await _tcp_listeners(hosting)) as listeners:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -12,7 +12,7 @@ from trimcp.protocol.http import JSON, Headers, media_type
 from ._refusals import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, MutableMapping
+    from collections.abc import Callable
 
     from trimcp.limits import Limits
     from trimcp.runtime import HttpRequest
@@ -79,19 +79,23 @@ class Visit:
         return await self._body.read(self.headers, self.limits)
 
     async def wait_gone(self, keepalive: float = math.inf) -> None:
-        """Wait until the client is gone; meanwhile send it signs of life.
+        """Wait until the client is gone before its answer is complete; send it signs of life.
+
+        Servers say in the same words that the answer is complete. That is not told: whoever is
+        still ending the answer must not be cancelled in it.
 
         Args:
             keepalive: Seconds of silence after which a comment is sent, which opens the stream.
         """
-        while True:
-            event: MutableMapping[str, Any] | None = None
+        is_gone = False
+        while not is_gone:
             with trio.move_on_after(keepalive):
-                event = await self._body.receive()
-            if event is None:
+                await self._body.wait_gone()
+                is_gone = True
+            if not is_gone:
                 await self.response.comment()
-            elif event["type"] == "http.disconnect":
-                return
+        if self.response.has_ended:
+            await trio.sleep_forever()
 
 
 def check_content(headers: Headers) -> None:

@@ -24,6 +24,8 @@ from trimcp.runtime import HttpRequest
 from trimcp.server import NETWORK_GRACE
 from trimcp.transports import Incoming, MessageChannel, Outbox, Oversized, write_out
 
+from ._asgi import path_in
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
@@ -187,8 +189,7 @@ class WebSocketApp:
             await send({"type": "http.response.body"})
 
     def _is_ours(self, scope: Scope) -> bool:
-        path: str = scope["path"]
-        return path.removeprefix(scope.get("root_path", "")) == self._path
+        return path_in(scope) == self._path
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not self._is_ours(scope):

@@ -88,6 +88,7 @@ class Peer:
         at_drain: Called once no new requests are taken: ends what would otherwise never end.
         http: The HTTP request that opened it, if one did.
         explain_loss: Makes the error for calls whose answer can no longer come.
+        at_garbage: Called with the beginning of whatever comes and is no message.
         data: Room for the role.
     """
 
@@ -108,6 +109,7 @@ class Peer:
         self.at_drain: set[Callable[[], None]] = set()
         self.http: HttpRequest | None = None
         self.explain_loss: Callable[[str], ConnectionLost] = ConnectionLost
+        self.at_garbage: Callable[[bytes], None] | None = None
         self._handlers = handlers
         self._limits = limits
         self._eof_grace = eof_grace
@@ -450,6 +452,8 @@ class Peer:
 
     def _on_ignored(self, event: Ignored) -> None:
         logger.debug("ignored: %s", event.reason)
+        if event.garbage and self.at_garbage is not None:
+            self.at_garbage(event.garbage)
 
 
 def _why(error: BaseException) -> str | None:

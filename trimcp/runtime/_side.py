@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from trimcp.errors import SHUTTING_DOWN
 from trimcp.protocol import RequestReceived
 
 from ._peer import Peer
@@ -57,6 +58,9 @@ class SidePeer(Peer):
         try:
             await super().answer(frame)
         finally:
+            if frame.exchange.is_open:
+                # The connection ends, but whoever posted the request is still there.
+                self.send_nowait(frame.exchange.fail(SHUTTING_DOWN, "the session has ended"))
             self._unanswered -= 1
             if not self._unanswered:
                 self.channel.outbox.close()

@@ -93,7 +93,9 @@ class HttpDoors:
 
         def application(self, *, signals: bool = True) -> AbstractAsyncContextManager[Any]: ...
 
-        def joined(self, *, signals: bool = True) -> AbstractAsyncContextManager[Application]: ...
+        def joined(
+            self, at_missed: Callable[[], None] | None = None, *, signals: bool = True
+        ) -> AbstractAsyncContextManager[Application]: ...
 
     @property
     def _itself(self) -> Server[Any]:
@@ -204,6 +206,7 @@ class HttpDoors:
         tls: ssl.SSLContext | None = None,
         http2: bool = True,
         workers: int = 1,
+        root_path: str = "",
         task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
         **options: Unpack[HttpOptions],
     ) -> None:
@@ -229,7 +232,11 @@ class HttpDoors:
                 good order, all do. Limits are for each of them, `sessions` is off unless it is
                 asked for, and changes are told within a worker only, unless the server's `bus`
                 carries them further. Not on Windows.
-            task_status: `nursery.start` returns the URLs listened on.
+            root_path: The prefix under which clients see the server, such as `/tools`, where a
+                proxy strips it from the path. It stands in the URL that HTTP+SSE tells its
+                clients, and in the ASGI scope.
+            task_status: `nursery.start` returns the URLs listened on; none where a signal came
+                first.
             options: See `HttpOptions`.
 
         Raises:
@@ -252,6 +259,7 @@ class HttpDoors:
             keyfile=keyfile,
             tls=tls,
             http2=http2,
+            root_path=root_path,
         )
         assignment = assignment_for(hosting.label) if workers > 1 else None
         if workers > 1 and assignment is None:
@@ -266,7 +274,7 @@ class HttpDoors:
             self.state_keys = self.state_keys or (assignment.key,)
             options.setdefault("sessions", False)
         chosen = make_asgi_app(self._itself, options, [host]) if app is None else app
-        async with self.joined() as application:
+        async with self.joined(lambda: task_status.started([])) as application:
             await serve(
                 application, chosen, hosting, assignment=assignment, task_status=task_status
             )
