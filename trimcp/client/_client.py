@@ -125,6 +125,7 @@ class Client(Verbs):
         self._on_log = logging
         self._log_level = log_level
         self._closing = trio.Event()
+        self._child: ChildProcess | None = None
         self._peer: Peer
         self._agreement: Agreement
 
@@ -156,6 +157,7 @@ class Client(Verbs):
         self._garbage = Garbage()
         with unwrapping():
             async with self._way() as (link, child), trio.open_nursery() as nursery:
+                self._child = child
                 nursery.start_soon(self._inbox.run)
                 self._peer, self._agreement = await connect(
                     nursery, link, child, self, self._offer, revisions, self._limits, self._garbage
@@ -203,6 +205,15 @@ class Client(Verbs):
     def close(self) -> None:
         """End `run()`. Harmless when repeated."""
         self._closing.set()
+
+    def kill_server(self) -> None:
+        """Kill the server's process group, if this client has started it.
+
+        For whoever will not wait until the server ends by itself; leaving the client does not
+        have to wait then. May be called by a signal handler.
+        """
+        if self._child is not None:
+            self._child.kill()
 
     # -- what it found --------------------------------------------------------------------
 
