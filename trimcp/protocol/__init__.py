@@ -22,6 +22,7 @@ from ._codec import (
     META_SUBSCRIPTION_ID,
     RESULT_TYPE,
     DecodeError,
+    EncodeError,
     codec_for,
     reader_for,
 )
@@ -65,6 +66,7 @@ from ._revisions import (
     Revision,
     find_revision,
 )
+from ._settling import settle, settle_value
 from ._shapes import (
     InvalidShape,
     Progress,
@@ -99,6 +101,7 @@ __all__ = [
     "Change",
     "Connection",
     "DecodeError",
+    "EncodeError",
     "Era",
     "Event",
     "Exchange",
@@ -145,5 +148,7 @@ __all__ = [
     "read_traceparent",
     "reader_for",
     "refuse_non_finite",
+    "settle",
+    "settle_value",
     "subject_of",
 ]

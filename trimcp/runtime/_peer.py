@@ -61,6 +61,9 @@ __all__ = ["Handlers", "Peer"]
 
 logger = logging.getLogger("trimcp.connection")
 
+#: Seconds for the answers of handlers that were cancelled when the grace was over.
+_LAST_WORDS: Final = 0.2
+
 
 class Handlers(Protocol):
     """What a role does with what arrives."""
@@ -145,6 +148,10 @@ class Peer:
                         await self._read()
                     self._input_ended()
                 await self.channel.flush()
+            if self._draining and self._life.cancelled_caught:
+                # What was cancelled may have had a last word.
+                with trio.move_on_after(_LAST_WORDS):
+                    await self.channel.flush()
         finally:
             self.lose("the connection was closed", tell=True)
             self.connection.drop()

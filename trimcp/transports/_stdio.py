@@ -16,11 +16,12 @@ Specification: 2026-07-28, stdio.
 from __future__ import annotations
 
 import errno
+import io
 import os
 import select
 import sys
-from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, Final
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
@@ -202,18 +203,65 @@ def borrowed_descriptors() -> Iterator[tuple[int, int]]:
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
-    os.dup2(2, 1)
+    _point_at_errors(1)
     restore_in, restore_out = os.dup(wire_in), os.dup(wire_out)
     # What was printed before this moment and is still buffered must not reach the wire either.
     _flush(sys.stdout)
+    printed = sys.stdout, sys.stderr
+    sys.stdout, sys.stderr = _forgiving(sys.stdout, 1), _forgiving(sys.stderr, 2)
     try:
         yield wire_in, wire_out
     finally:
         _flush(sys.stdout)
+        _flush(sys.stderr)
+        sys.stdout, sys.stderr = printed
         os.dup2(restore_in, 0)
         os.dup2(restore_out, 1)
         os.close(restore_in)
         os.close(restore_out)
+
+
+def _point_at_errors(descriptor: int) -> None:
+    """Make a descriptor standard error, or the null device where that is closed."""
+    try:
+        os.dup2(2, descriptor)
+    except OSError:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, descriptor)
+        os.close(null)
+
+
+class _Stray(io.RawIOBase):
+    """Takes what is printed while serving; what nobody reads any more is lost, not an error."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def isatty(self) -> bool:
+        return os.isatty(self._descriptor)
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any, /) -> int:
+        with suppress(OSError):
+            return os.write(self._descriptor, data)
+        return len(data)
+
+
+def _forgiving(stream: Any, descriptor: int) -> Any:
+    """The process's own stream so that writing to it never fails; any other as it is."""
+    if stream not in (sys.__stdout__, sys.__stderr__) or not isinstance(stream, io.TextIOWrapper):
+        return stream
+    return io.TextIOWrapper(
+        io.BufferedWriter(_Stray(descriptor)),
+        encoding=stream.encoding,
+        errors="backslashreplace",
+        line_buffering=True,
+    )
 
 
 def _flush(stream: object) -> None:
