@@ -146,7 +146,7 @@ class Peer:
                     self._input_ended()
                 await self.channel.flush()
         finally:
-            self._lose("the connection was closed")
+            self.lose("the connection was closed", tell=True)
             self.connection.drop()
             self._slots.drop()
             self._tasks = None
@@ -167,7 +167,7 @@ class Peer:
         """Nothing more comes: answer what is in flight (stdio), or stop at once."""
         failure = self.channel.failure
         reason = "the peer closed the connection"
-        self._lose(reason if failure is None else f"the connection broke: {failure!r}")
+        self.lose(reason if failure is None else f"the connection broke: {failure!r}")
         self._end_waits(reason)
         if self._tasks is None or self._draining:
             return
@@ -207,11 +207,15 @@ class Peer:
         if self._draining and not self.connection.open_exchanges:
             self._reading.cancel(reason="drained")
 
-    def _lose(self, reason: str) -> None:
-        """No answer can come any more: fail our own calls."""
+    def lose(self, reason: str, *, tell: bool = False) -> None:
+        """No answer can come any more, or is wanted (then the peer is told): fail our calls."""
         if self._lost is None:
             self._lost = reason
         self._has_lost.set()
+        for call in list(self.connection.calls()) if tell else ():
+            if call.owner.sent:
+                self.send_nowait(self.connection.cancel(call, reason))
+            call.owner.settle(self._loss())
         for call in self.connection.lose_calls():
             call.owner.settle(self._loss())
 

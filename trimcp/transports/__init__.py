@@ -12,6 +12,7 @@ from ._process import ChildProcess, open_process_channel
 from ._sockets import (
     addresses_of,
     encrypted,
+    listening_on,
     open_tcp_listeners,
     open_unix_stream,
     unix_listener,
@@ -35,6 +36,7 @@ __all__ = [
     "addresses_of",
     "check_url",
     "encrypted",
+    "listening_on",
     "open_http_link",
     "open_memory_channels",
     "open_process_channel",

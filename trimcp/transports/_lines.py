@@ -75,6 +75,7 @@ async def open_stream_channel(
     *,
     peer: str,
     drains: bool = False,
+    farewell: float = 0.0,
     budget: Budget | None = None,
 ) -> AsyncIterator[MessageChannel]:
     """A message channel over a byte stream, which is closed at the end.
@@ -84,6 +85,7 @@ async def open_stream_channel(
         limits: `message_bytes` and `outbox_bytes` are used.
         peer: A name for logs.
         drains: See `MessageChannel`.
+        farewell: Seconds for what is sent in reaction to the caller's cancellation.
         budget: Counts what it holds together with other connections; by default alone.
     """
     budget = budget or Budget.of(limits)
@@ -98,10 +100,11 @@ async def open_stream_channel(
     with unwrapping():
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_read_in, stream, channel, feed, splitter)
-            nursery.start_soon(write_out, channel, deliver)
+            nursery.start_soon(write_out, channel, deliver, farewell)
             try:
                 yield channel
             finally:
+                channel.outbox.close()
                 # Closing first: in a cancelled scope it would raise Cancelled in place of the
                 # exception that may be on its way.
                 await trio.aclose_forcefully(stream)
