@@ -18,11 +18,11 @@ from trimcp.types import InputRequiredResult
 
 from ._codec import INPUT_REQUIRED, META, RESULT_TYPE, codec_for
 from ._eras import ERAS, Terms, Wire
+from ._fitting import fitting_failure, fitting_notification
 from ._messages import (
     RequestId,
     encode_answer,
     encode_failure,
-    encode_notification,
     join_batch,
 )
 from ._states import ExchangeEvent, ExchangeState, next_exchange_state
@@ -71,7 +71,7 @@ class Exchange:
         terms: What was agreed for it.
         progress_token: The token under which progress may be reported, or None.
         stamp: The `_meta` of results that is the connection's own, encoded.
-        limit: The largest answer, in bytes.
+        limit: The longest message that is sent about it, in bytes.
         state: Where it is in its life.
         owner: Whatever the driver runs for this exchange.
         failure: The error code that it was answered with, if it was.
@@ -152,6 +152,8 @@ class Exchange:
     ) -> bytes | None:
         """The error answer. Raises TypeError or ValueError as `answer` does.
 
+        One that is longer than the limit loses its data, then the end of its message.
+
         Args:
             code: The error code.
             message: One sentence.
@@ -160,7 +162,7 @@ class Exchange:
         """
         if self.state is not OPEN:
             return self._close(ExchangeEvent.ANSWER, None)
-        answer = encode_failure(self.id, code, message, data, omit_id=True)
+        answer = fitting_failure(self.id, code, message, data, omit_id=True, limit=self.limit)
         self.failure = code
         self.by_handler = by_handler
         return self._close(ExchangeEvent.ANSWER, answer)
@@ -190,6 +192,9 @@ class Exchange:
             method: The notification's method.
             payload: A payload, a wire mapping, or None for none.
             meta: Its `_meta`.
+
+        Raises:
+            LimitExceeded: It is longer than the limit, and has no text that could be cut.
         """
         if self.state is not OPEN:
             return b""
@@ -199,7 +204,7 @@ class Exchange:
             wire = dict(payload) if isinstance(payload, dict) else self.encode(payload)
         if meta:
             wire[META] = dict(meta)
-        return encode_notification(method, wire)
+        return fitting_notification(method, wire, self.limit)
 
     def advances(self, progress: float) -> bool:
         """Whether progress may be reported now: a token was given and the value increases.
