@@ -59,6 +59,9 @@ class HttpApplication:
         endpoints: By path.
         settings: What the user chose.
         websocket_path: Where WebSockets are served, if anywhere.
+
+    Attributes:
+        keeps_sessions: Whether a client's next request must come to the same process.
     """
 
     def __init__(
@@ -72,6 +75,7 @@ class HttpApplication:
         self._server = server
         self._endpoints = dict(endpoints)
         self._websocket_path = websocket_path
+        self.keeps_sessions = settings.sessions
         self._callers = settings.callers
         self._readers = settings.readers
 
@@ -110,6 +114,8 @@ class HttpApplication:
             await _refuse(response, body, Refused(503, str(error)))
         except Refused as refused:
             await _refuse(response, body, refused)
+        finally:
+            body.release()
 
     async def _visit(self, http: HttpRequest, body: RequestBody, response: Response) -> None:
         """Find out what is wanted and answer it. Raises Refused, NotServing."""

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from trimcp.limits import Limits
     from trimcp.protocol import Callers
     from trimcp.server import Server
+    from trimcp.transports import Budget
 
     from ._asgi import Receive, Scope, Send
 
@@ -62,6 +63,8 @@ class _Application(Protocol):
     def server(self) -> Any: ...
     @property
     def is_closing(self) -> bool: ...
+    @property
+    def budget(self) -> Budget: ...
     @property
     def peers(self) -> Any: ...
     def refusal(self, callers: Callers, host: str, origins: Sequence[str]) -> str | None: ...
@@ -99,7 +102,8 @@ async def websocket_endpoint(
     asked = bool(scope.get("subprotocols"))
     await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL if asked else None})
     try:
-        async with _open_channel(application.server.limits, receive, send) as channel:
+        limits = application.server.limits
+        async with _open_channel(limits, receive, send, application.budget) as channel:
             http = HttpRequest(fold_headers(scope["headers"]), scope)
             await application.serve(channel, grace=NETWORK_GRACE, http=http)
     except NotServing:
@@ -226,11 +230,11 @@ class WebSocketApp:
 
 @asynccontextmanager
 async def _open_channel(
-    limits: Limits, receive: Receive, send: Send
+    limits: Limits, receive: Receive, send: Send, budget: Budget | None = None
 ) -> AsyncIterator[MessageChannel]:
     """The message channel of an accepted WebSocket, which is closed at the end."""
     feed, incoming = trio.open_memory_channel[list[Incoming]](1)
-    channel = MessageChannel(incoming, Outbox(limits.outbox_bytes), "websocket")
+    channel = MessageChannel(incoming, Outbox(limits.outbox_bytes, budget), "websocket")
     is_gone = trio.Event()
 
     async def read_in() -> None:

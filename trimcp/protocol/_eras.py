@@ -23,6 +23,7 @@ from trimcp.types import ClientCapabilities, Implementation, LoggingLevel
 from ._codec import (
     CACHE_SCOPE,
     COMPLETE,
+    CONNECTION_META,
     META,
     META_CLIENT_CAPABILITIES,
     META_CLIENT_INFO,
@@ -37,6 +38,8 @@ from ._codec import (
 from ._revisions import LATEST, STATELESS_REVISIONS, Era, Revision, find_revision
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ._shapes import Meta
 
 #: Characters of an unknown revision's name that are repeated.
@@ -105,6 +108,8 @@ class HandshakeEra:
         return {}
 
     def dress(self, result: Wire, exchange: ResultContext) -> Wire:
+        if META in result:
+            result[META] = _without_connection(result[META])
         return result
 
 
@@ -131,8 +136,13 @@ class StatelessEra:
         if own is None:
             result[META] = exchange.stamp
         else:
-            result[META] = msgspec.json.decode(exchange.stamp) | dict(own)
+            result[META] = _without_connection(own) | msgspec.json.decode(exchange.stamp)
         return result
+
+
+def _without_connection(meta: Mapping[str, Any]) -> Wire:
+    """A handler's `_meta`, which may come from another server, without what is the connection's."""
+    return {key: value for key, value in meta.items() if key not in CONNECTION_META}
 
 
 ERAS: Final[dict[Era, EraRules]] = {

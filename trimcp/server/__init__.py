@@ -9,6 +9,7 @@ from ._middleware import CallNext
 from ._questions import form_question, roots_question, sampling_question, url_question
 from ._server import Server
 from ._session import Session
+from ._signals import told_of_signals
 from ._statistics import Statistics
 
 __all__ = [
@@ -26,5 +27,6 @@ __all__ = [
     "form_question",
     "roots_question",
     "sampling_question",
+    "told_of_signals",
     "url_question",
 ]

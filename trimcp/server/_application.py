@@ -24,6 +24,7 @@ from trimcp._groups import unwrapping
 from trimcp.errors import NotServing
 from trimcp.protocol import Connection, ResourceUpdated, Role
 from trimcp.runtime import Hub, Parking, Peer, Seal, ToolThreads, takes
+from trimcp.transports import Budget
 
 from ._hearing import Hearing
 from ._lifespans import CLEANUP_SECONDS, check_trio, entered, grant_cleanup
@@ -72,6 +73,7 @@ class Application:
     Attributes:
         value: What the lifespan yielded.
         parking: The handlers that may ask, and those that wait for answers.
+        budget: Counts the bytes that peers make it hold.
         hub: Who hears of changes.
         notifier: Takes changes from wherever they happen.
         threads: The worker threads of synchronous tools.
@@ -79,6 +81,7 @@ class Application:
         guests: The HTTP requests being served, with the grace of each.
         parked: Handlers that live here and wait for their client's next request.
         rooms: What the doors keep while it is open.
+        is_alone: Whether no other process is behind the same socket.
         hearing: Notifications of extensions that belong to no session.
     """
 
@@ -89,15 +92,17 @@ class Application:
         self.value: Any = None
         self.parking = Parking(Seal(server.state_keys), server.limits, server.nonces)
         self.threads = ToolThreads(server.limits)
-        self.hub = Hub(server.limits)
+        self.budget = Budget.of(server.limits)
+        self.hub = Hub(server.limits, self.budget)
         self.notifier = Notifier(server.bus)
         self.peers: dict[Peer, float] = {}
         self.guests: dict[Guest, float] = {}
         self.parked: set[Frame] = set()
         self.rooms: dict[object, Any] = {}
         handle = functools.partial(server.methods.hear, self, None)
-        self.hearing = Hearing(handle, server.limits.in_flight, self.start_soon)
+        self.hearing = Hearing(handle, server.limits.in_flight, self.budget, self.start_soon)
         self.is_closing = False
+        self.is_alone = True
         self._nursery: trio.Nursery | None = None
         self._accepting: set[trio.CancelScope] = set()
         self._life = self._starting = trio.CancelScope()
@@ -305,7 +310,14 @@ class Application:
         if self.is_closing:
             raise NotServing("the server is shutting down")
         connection = Connection(Role.SERVER, server.identity, server.limits)
-        peer = Peer(connection, channel, self, server.limits, eof_grace=server.eof_grace)
+        peer = Peer(
+            connection,
+            channel,
+            self,
+            server.limits,
+            eof_grace=server.eof_grace,
+            budget=self.budget,
+        )
         self.peers[peer] = grace if server.shutdown_grace is None else server.shutdown_grace
         peer.http = http
         try:
@@ -373,6 +385,7 @@ class Application:
             in_flight=sum(peer.connection.open_exchanges for peer in self.peers),
             http_requests=len(self.guests),
             http_sessions=sessions,
+            buffered_bytes=self.budget.used,
             outbox_bytes=sum(peer.channel.outbox.waiting_bytes for peer in self.peers),
             unsent=sum(peer.unsent for peer in self.peers),
             notifications=sum(each.count for each in self._hearings()),

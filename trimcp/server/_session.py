@@ -57,7 +57,8 @@ class Session(Generic[LifespanT]):
         self._subscriber: Subscriber | None = None
         server = application.server
         handle = functools.partial(server.methods.hear, application, self)
-        self.hearing = Hearing(handle, server.limits.in_flight, peer.start_soon)
+        limit = server.limits.in_flight
+        self.hearing = Hearing(handle, limit, application.budget, peer.start_soon)
         peer.data = self
 
     @property

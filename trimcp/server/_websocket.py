@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import trio
 
     from trimcp.protocol import Callers
-    from trimcp.transports import MessageChannel
+    from trimcp.transports import Budget, MessageChannel
     from trimcp.transports.websocket import Upgrade
 
     from ._application import Application
@@ -23,7 +23,7 @@ __all__ = ["websocket_opener"]
 
 def websocket_opener(
     application: Application, path: str, callers: Callers
-) -> Callable[[trio.abc.Stream], AbstractAsyncContextManager[MessageChannel]]:
+) -> Callable[[trio.abc.Stream, Budget], AbstractAsyncContextManager[MessageChannel]]:
     """Makes streams message channels, for clients that may have one."""
 
     def judge(upgrade: Upgrade) -> Refusal | None:
@@ -38,7 +38,9 @@ def websocket_opener(
 
     limits = application.server.limits
 
-    def opener(stream: trio.abc.Stream) -> AbstractAsyncContextManager[MessageChannel]:
-        return accept_websocket(stream, limits, judge, peer="websocket")
+    def opener(
+        stream: trio.abc.Stream, budget: Budget
+    ) -> AbstractAsyncContextManager[MessageChannel]:
+        return accept_websocket(stream, limits, judge, peer="websocket", budget=budget)
 
     return opener
