@@ -1,6 +1,6 @@
 """The protocol without IO: messages, revisions, eras, exchanges, and `Connection`."""
 
-from ._callers import Callers, callers_of
+from ._callers import LOOPBACK, WILDCARDS, Callers, callers_of
 from ._changes import (
     Change,
     PromptsListChanged,
@@ -85,6 +85,7 @@ __all__ = [
     "LATEST",
     "LATEST_HANDSHAKE",
     "LOGGING_LEVELS",
+    "LOOPBACK",
     "META",
     "META_CHUNK",
     "META_PREFIX",
@@ -93,6 +94,7 @@ __all__ = [
     "RESULT_TYPE",
     "REVISIONS",
     "STATELESS_REVISIONS",
+    "WILDCARDS",
     "Answer",
     "AnswerUnusable",
     "Batch",

@@ -408,7 +408,7 @@ class Server(Registration, HttpDoors, Generic[LifespanT]):
                 application,
                 transports.encrypted(listeners, ssl_context),
                 websocket_opener(
-                    self.limits, path, callers_of(names, allowed_hosts, allowed_origins)
+                    application, path, callers_of(names, allowed_hosts, allowed_origins)
                 ),
                 lambda: task_status.started(addresses),
             )
