@@ -26,6 +26,10 @@ MAX_ENTRIES: Final = 256
 MAX_BYTES: Final = 1024 * 1024
 
 
+#: Milliseconds for which a result is kept at most, whatever the server says: a year.
+_LONGEST_MS: Final = 365 * 24 * 3600 * 1000
+
+
 class ResponseCache:
     """Fresh results by method and parameters."""
 
@@ -51,7 +55,8 @@ class ResponseCache:
         ttl_ms = result.ttl_ms
         if not ttl_ms or ttl_ms < 0 or size > MAX_BYTES:
             return
-        self._entries[key] = (trio.current_time() + ttl_ms / 1000, result)
+        seconds = min(ttl_ms, _LONGEST_MS) / 1000
+        self._entries[key] = (trio.current_time() + seconds, result)
         self._entries.move_to_end(key)
         while len(self._entries) > MAX_ENTRIES:
             self._entries.popitem(last=False)

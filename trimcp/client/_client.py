@@ -18,7 +18,13 @@ from trimcp.errors import (
     ProtocolViolation,
     RequestError,
 )
-from trimcp.protocol import DecodeError, InvalidShape, codec_for, read_object, reader_for
+from trimcp.protocol import (
+    DecodeError,
+    InvalidShape,
+    codec_for,
+    read_object,
+    reader_for,
+)
 from trimcp.types import (
     Implementation,
     InputRequiredResult,
@@ -91,6 +97,7 @@ class Client(Verbs):
         timeout: float,
         probe_timeout: float,
         max_rounds: int,
+        result_types: Iterable[str],
         logging: LogCallback | None,
         log_level: LoggingLevel | None,
     ) -> None:
@@ -101,6 +108,7 @@ class Client(Verbs):
         self._revisions = revisions_of(revision)
         self._timeout = timeout
         self._max_rounds = max_rounds
+        self._result_types = tuple(result_types)
         identity = Implementation(name=name, version=version)
         self._offer = Offer(identity, answerer.capabilities, probe_timeout, timeout)
         self._cache = ResponseCache()
@@ -285,7 +293,7 @@ class Client(Verbs):
         self, method: str, params: dict[str, Any] | None, timeout: float | None
     ) -> dict[str, Any]:
         call, raw = await self._request(method, params, timeout)
-        return read_result(call, raw)
+        return read_result(call, raw, self._result_types)
 
     async def _request(
         self,

@@ -89,6 +89,7 @@ def _client(way: Any, options: ClientOptions) -> Client:
         timeout=options.get("timeout", DEFAULT_TIMEOUT),
         probe_timeout=options.get("probe_timeout", 10.0),
         max_rounds=options.get("max_rounds", 20),
+        result_types=options.get("result_types", ()),
         logging=options.get("logging"),
         log_level=options.get("log_level"),
     )

@@ -52,6 +52,7 @@ class ClientOptions(TypedDict, total=False):
         max_rounds: Rounds of questions that one call may take (stateless era). Default 20.
         experimental: Capabilities outside of the specification, by name.
         extensions: Extensions of the protocol that it understands (stateless era).
+        result_types: Values of `resultType` that those extensions add, for `Client.request`.
         name: How the client calls itself.
         version: Its version.
         limits: Bounds of everything that grows.
@@ -70,6 +71,7 @@ class ClientOptions(TypedDict, total=False):
     probe_timeout: float
     experimental: Mapping[str, Any] | None
     extensions: Mapping[str, Any] | None
+    result_types: Sequence[str]
     name: str
     version: str
     limits: Limits
@@ -100,6 +102,7 @@ def check_options(options: Mapping[str, Any]) -> None:
         _check_type(name, options, Mapping, "a mapping")
     _check_type("limits", options, Limits, "a trimcp.Limits")
     _check_roots(options.get("roots"))
+    _check_result_types(options.get("result_types", ()), options.get("extensions"))
     _check_rounds(options.get("max_rounds", 1))
     level = options.get("log_level")
     if level is not None and level not in LOGGING_LEVELS:
@@ -126,6 +129,15 @@ def _check_roots(value: Any) -> None:
         raise TypeError(f"roots= is a list of paths: write roots=[{value!r}]")
     if not isinstance(value, Sequence | frozenset | set):
         raise TypeError(f"roots= is a list of paths, not {value!r:.100}")
+
+
+def _check_result_types(value: Any, extensions: Any) -> None:
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise TypeError(f"result_types= is a list of texts, not {value!r:.100}")
+    if not all(isinstance(each, str) for each in value):
+        raise TypeError(f"result_types= is a list of texts: {value!r:.100}")
+    if value and not extensions:
+        raise ValueError("result_types= are those of the extensions=, and none is declared")
 
 
 def checked_command(command: Any) -> list[str]:

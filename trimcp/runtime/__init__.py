@@ -6,6 +6,7 @@ from ._calls import Listener, ProgressCallback
 from ._chunks import Chunks
 from ._contents import prompt_result, read_result
 from ._conversations import flaw_of_conversation
+from ._formats import has_format
 from ._frame import Frame, Home, Retried
 from ._functions import (
     BadArguments,
@@ -85,6 +86,7 @@ __all__ = [
     "convert",
     "drain",
     "flaw_of_conversation",
+    "has_format",
     "in_threads",
     "is_async",
     "is_generator",
