@@ -77,7 +77,8 @@ NURSERIES = {
     "http._routes.CustomEndpoint.serve": "the watch on the client of a custom route",
     "http._serving.serve": "the watch on the supervisor",
     "http._serving.supervise": "the supervisor",
-    "http._workers.Supervisor.run": "the watch on each worker, and the signal receiver",
+    "http._workers.Supervisor.run": "the watch on each worker",
+    "http._workers.Supervisor._end_all": "waiting for the end of each worker",
 }
 
 #: Where exceptions of handlers and connections end. Elsewhere they are let through.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 import attrs
 import trio
@@ -29,10 +29,11 @@ from trimcp.types import (
     Implementation,
     InputRequiredResult,
     LoggingMessageNotificationParams,
+    PaginatedRequestParams,
     SubscriptionFilter,
 )
 
-from ._cache import ResponseCache, key_of
+from ._cache import Kept, ResponseCache, key_of
 from ._checks import check_callback, check_seconds
 from ._connect import connect
 from ._garbage import Garbage
@@ -48,6 +49,8 @@ from ._negotiation import (
     revisions_of,
 )
 from ._offered import check_offered
+from ._pages import Pauses, whole_list
+from ._repeating import reached
 from ._streamable import StreamablePeer
 from ._verbs import Verbs
 
@@ -78,8 +81,19 @@ Way: TypeAlias = "Callable[[], AbstractAsyncContextManager[_Link]]"
 #: Called with each log message of the server, one after another; may be async.
 LogCallback: TypeAlias = "Callable[[LoggingMessageNotificationParams], object]"
 
+ItemT = TypeVar("ItemT")
+
 #: Seconds for what still waits to be written when a client is left.
 _FLUSH_SECONDS: Final = 1.0
+
+
+@attrs.frozen
+class _Answered:
+    """A result, the bytes that it took on the wire, and the rounds."""
+
+    result: Any
+    size: int
+    rounds: int
 
 
 class Client(Verbs):
@@ -112,6 +126,7 @@ class Client(Verbs):
         identity = Implementation(name=name, version=version)
         self._offer = Offer(identity, answerer.capabilities, probe_timeout, timeout)
         self._cache = ResponseCache()
+        self._pauses = Pauses()
         self._inbox = Inbox()
         self._listening = Listening(self)
         self._callbacks: dict[str, Callable[[Any], object]] = {}
@@ -239,8 +254,7 @@ class Client(Verbs):
         progress: ProgressCallback | None = None,
         chunks: Chunks | None = None,
     ) -> Any:
-        result, _ = await self._ask_sized(method, params, timeout, progress, chunks)
-        return result
+        return (await self._ask_sized(method, params, timeout, progress, chunks)).result
 
     async def _ask_sized(
         self,
@@ -249,19 +263,18 @@ class Client(Verbs):
         timeout: float | None,
         progress: ProgressCallback | None = None,
         chunks: Chunks | None = None,
-    ) -> tuple[Any, int]:
-        """One request with all its rounds; the result, and its size unless there were rounds."""
+    ) -> _Answered:
+        """One request with all its rounds."""
         size = 0
         seconds = timeout
         for round_number in range(self._max_rounds):
             call, raw = await self._request(method, params, seconds, progress, chunks)
             seconds = call.owner.left
-            if round_number == 0:
-                size = len(bytes(raw))
+            size += len(bytes(raw))
             expected = call.terms.revision.client_requests[method].result
             result = decode_result(call, raw, expected)
             if not isinstance(result, InputRequiredResult):
-                return result, 0 if round_number else size
+                return _Answered(result, size, round_number + 1)
             responses = await self._answerer.answer_all(result, call.terms.revision)
             params = attrs.evolve(
                 params, input_responses=responses, request_state=result.request_state
@@ -269,25 +282,46 @@ class Client(Verbs):
         raise ProtocolViolation(f"the server asked more than {self._max_rounds} times")
 
     async def _ask_cached(self, method: str, params: Any, *, timeout: float | None) -> Any:
+        return (await self._ask_kept(method, params, timeout)).result
+
+    async def _ask_kept(self, method: str, params: Any, timeout: float | None) -> _Answered | Kept:
+        """A result that is still fresh, or that of a request."""
         revision = self._agreement.terms.revision
         if method not in revision.cacheable:
-            return await self._ask(method, params, timeout=timeout)
+            return await self._ask_sized(method, params, timeout)
         key = key_of(method, codec_for(revision).encode(params))
         kept = self._cache.find(key)
         if kept is not None:
             await trio.lowlevel.checkpoint()
             return kept
         try:
-            result, size = await self._ask_sized(method, params, timeout)
+            with self._cache.asking(key) as asking:
+                answered = await self._ask_sized(method, params, timeout)
+                if answered.rounds == 1:
+                    # What took questions and answers is never kept (Caching).
+                    self._cache.keep(asking, answered.size, answered.result)
         except RequestError:
             if getattr(params, "cursor", None) is not None:
                 # Pages that lead to a cursor which is no longer good are not good either.
                 self._cache.drop(lambda key: key.startswith(method.encode() + b"\n"))
             raise
-        if size:
-            # What took questions and answers is never kept (Caching).
-            self._cache.keep(key, size, result)
-        return result
+        return answered
+
+    async def _list(
+        self, method: str, items_of: Callable[[Any], tuple[ItemT, ...]], timeout: float | None
+    ) -> list[ItemT]:
+        async def page(cursor: str | None, seconds: float) -> tuple[Any, int]:
+            found = await self._ask_kept(method, PaginatedRequestParams(cursor), seconds)
+            return found.result, found.size
+
+        return await whole_list(
+            method,
+            page,
+            items_of,
+            limits=self._limits,
+            timeout=self._timeout if timeout is None else timeout,
+            pauses=self._pauses,
+        )
 
     async def _ask_raw(
         self, method: str, params: dict[str, Any] | None, timeout: float | None
@@ -308,20 +342,23 @@ class Client(Verbs):
         check_seconds("timeout=", seconds)
         check_callback("progress=", progress)
         began = trio.current_time()
-        ask = partial(self._peer.request, method, params, on_progress=progress, chunks=chunks)
+
+        def left() -> float:
+            return max(began + seconds - trio.current_time(), 0.0)
+
+        reach = partial(reached, self._peer, self._known, method, params)
         try:
-            call, raw = await ask(timeout=seconds)
+            call, raw = await reach(seconds, progress, chunks)
         except RequestError as error:
-            # From a handler, without that status, it would be about something else.
-            is_ours = error.code == HEADER_MISMATCH and error.http_status is not None
-            if not is_ours or method != "tools/call":
+            # Only the HTTP layer itself speaks with a status. A handler's error of this code
+            # must not run a tool twice.
+            is_mismatch = error.code == HEADER_MISMATCH and error.http_status == 400
+            if not is_mismatch or method != "tools/call":
                 raise
             # The tool may have changed, and with it the headers that its calls need.
             self._cache.drop(lambda key: key.startswith(b"tools/list\n"))
-            left = began + seconds - trio.current_time()
-            await self.list_tools(timeout=max(left, 0.0))
-            left = began + seconds - trio.current_time()
-            call, raw = await ask(timeout=max(left, 0.0))
+            await self.list_tools(timeout=left())
+            call, raw = await reach(left(), progress, chunks)
         # Log messages that arrived before the answer are delivered before it, if there is time.
         await self._inbox.wait_caught_up(call.owner.left)
         return call, raw
@@ -417,7 +454,7 @@ class Client(Verbs):
 
     async def handle(self, frame: Frame) -> Any:
         """Handle one request of the server (handshake era)."""
-        with frame.peer.answering():
+        with self._pauses.pause(), frame.peer.answering():
             return await self._answerer.handle(frame)
 
     def notified(self, peer: Peer, method: str, params: Raw | None) -> None:

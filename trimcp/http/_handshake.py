@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import trio
 
 from trimcp._groups import unwrapping
-from trimcp.protocol import Batch, Request
+from trimcp.protocol import Batch, Notification, Request
 from trimcp.protocol.http import (
     EVENT_STREAM,
     LAST_EVENT_ID,
@@ -22,7 +22,7 @@ from trimcp.protocol.http import (
 
 from ._refusals import Refused
 from ._sessions import sessions_of
-from ._stateless import answer_alone, revision_of
+from ._stateless import answer_alone, revision_of, take_notification
 from ._visits import check_accept
 
 if TYPE_CHECKING:
@@ -66,6 +66,8 @@ async def _take_alone(visit: Visit, message: Message | Batch, settings: Settings
         await answer_alone(visit, message, keepalive=settings.keepalive)
     elif isinstance(message, Batch):
         raise Refused(400, "batches need a session, and there are none here")
+    elif isinstance(message, Notification):
+        await take_notification(visit, message)
     else:
         await visit.response.whole(202)
 

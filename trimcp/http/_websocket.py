@@ -24,7 +24,7 @@ from trimcp.runtime import HttpRequest
 from trimcp.server import NETWORK_GRACE
 from trimcp.transports import Incoming, MessageChannel, Outbox, Oversized, write_out
 
-from ._asgi import path_in
+from ._asgi import path_in, tell_without_trio
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -178,7 +178,9 @@ class WebSocketApp:
         self._application: _Application | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
+        if not trio.lowlevel.in_trio_run():
+            await tell_without_trio(scope, receive, send)
+        elif scope["type"] == "lifespan":
             await self._live(receive, send)
         elif scope["type"] == "websocket":
             await self._serve(scope, receive, send)

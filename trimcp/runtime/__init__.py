@@ -20,6 +20,8 @@ from ._functions import (
     compile_function,
     compile_message,
     convert,
+    flaw_of_form,
+    has_choice_lists,
     is_async,
     is_generator,
     is_marked,
@@ -30,7 +32,7 @@ from ._functions import (
 from ._http import EventStore, HttpRequest, HttpResponse
 from ._hub import Hub, Subscriber
 from ._input_required import InputRequired
-from ._nonces import MemoryNonceStore, NonceStore
+from ._nonces import MemoryNonceStore, MissingNonceStore, NonceStore
 from ._parking import Job, Parking
 from ._peer import Handlers, Peer
 from ._schemas import InvalidSchema, SchemaChecker
@@ -63,6 +65,7 @@ __all__ = [
     "LocalBus",
     "MemoryNonceStore",
     "MessageFunction",
+    "MissingNonceStore",
     "NonceStore",
     "Parking",
     "Peer",
@@ -86,6 +89,8 @@ __all__ = [
     "convert",
     "drain",
     "flaw_of_conversation",
+    "flaw_of_form",
+    "has_choice_lists",
     "has_format",
     "in_threads",
     "is_async",
