@@ -40,7 +40,6 @@ from ._garbage import Garbage
 from ._inbox import Inbox
 from ._listening import Listening
 from ._negotiation import (
-    Agreement,
     Offer,
     decode_result,
     handshake_only,
@@ -64,7 +63,7 @@ if TYPE_CHECKING:
     from trimcp.protocol import Call, Revision, Terms
     from trimcp.runtime import Chunks, Frame, Peer, ProgressCallback
     from trimcp.transports import ChildProcess, HTTPLink, MessageChannel
-    from trimcp.types import ListToolsResult, LoggingLevel, ServerCapabilities
+    from trimcp.types import ListToolsResult, LoggingLevel
 
     from ._answers import Answerer
     from ._listen import Changes
@@ -134,17 +133,15 @@ class Client(Verbs):
         self._log_level = log_level
         self._closing = trio.Event()
         self._peer: Peer
-        self._agreement: Agreement
 
     # -- its life -------------------------------------------------------------------------
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[Client]:
         """Connect, find the era, and disconnect at the end. Used once."""
-        with unwrapping():
-            async with AsyncExitStack() as stack:
-                await self._connect(stack)
-                yield self
+        async with AsyncExitStack() as stack:
+            await self._connect(stack)
+            yield self
 
     async def _connect(self, stack: AsyncExitStack) -> None:
         """Enter a connection; a server that does not survive the probe is started again."""
@@ -211,28 +208,6 @@ class Client(Verbs):
     def close(self) -> None:
         """End `run()`. Harmless when repeated."""
         self._closing.set()
-
-    # -- what it found --------------------------------------------------------------------
-
-    @property
-    def revision(self) -> str:
-        """The protocol revision in use, such as `2026-07-28`."""
-        return self._agreement.terms.revision.date
-
-    @property
-    def server_info(self) -> Implementation | None:
-        """How the server calls itself, if it does; for display only."""
-        return self._agreement.server_info
-
-    @property
-    def capabilities(self) -> ServerCapabilities:
-        """What the server offers."""
-        return self._agreement.capabilities
-
-    @property
-    def instructions(self) -> str | None:
-        """How the server wants to be used."""
-        return self._agreement.instructions
 
     @property
     def dropped_notifications(self) -> int:
@@ -468,22 +443,8 @@ class Client(Verbs):
         except (InvalidShape, DecodeError) as error:
             logger.debug("malformed %s: %s", method, error)
             return
-        self._forget_changed(method)
+        self._cache.forget_changed(method)
         self._listening.tell(method, wire)
         callback = self._callbacks.get(method)
         if callback is not None:
             self._inbox.put(callback, wire)
-
-    def _forget_changed(self, method: str) -> None:
-        """What changed is not fresh any more, whatever its time to live was."""
-        if method in _CHANGED:
-            self._cache.drop(lambda key: key.startswith(_CHANGED[method]))
-
-
-#: The cached methods that a notification makes stale.
-_CHANGED: Final = {
-    "notifications/tools/list_changed": (b"tools/list\n",),
-    "notifications/prompts/list_changed": (b"prompts/list\n",),
-    "notifications/resources/list_changed": (b"resources/list\n", b"resources/templates/list\n"),
-    "notifications/resources/updated": (b"resources/read\n",),
-}

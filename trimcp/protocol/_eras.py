@@ -39,8 +39,6 @@ from ._codec import (
 from ._revisions import LATEST, STATELESS_REVISIONS, Era, Revision, find_revision
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from ._shapes import Meta
 
 #: Characters of an unknown revision's name that are repeated.
