@@ -132,6 +132,7 @@ async def test_lists_of_choices_belong_to_newer_revisions(
 async def test_formats_are_checked_before_an_answer_leaves(
     name: str, good: str, bad: str | None, autojump_clock: MockClock
 ) -> None:
+    """ELIC-15."""
     answers = [good]
     params = form(a={"type": "string", "format": name})
     async with facing(STATELESS, elicitation=lambda _: {"a": answers[0]}) as to:
