@@ -15,6 +15,7 @@ from ._changes import (
 )
 from ._codec import (
     COMPLETE,
+    INPUT_REQUIRED,
     META,
     META_CHUNK,
     META_PREFIX,
@@ -55,6 +56,7 @@ from ._messages import (
     encode_failure,
     refuse_non_finite,
 )
+from ._nesting import is_deeper
 from ._revisions import (
     ASSUMED,
     HANDSHAKE_REVISIONS,
@@ -82,6 +84,7 @@ __all__ = [
     "ASSUMED",
     "COMPLETE",
     "HANDSHAKE_REVISIONS",
+    "INPUT_REQUIRED",
     "LATEST",
     "LATEST_HANDSHAKE",
     "LOGGING_LEVELS",
@@ -141,6 +144,7 @@ __all__ = [
     "encode_failure",
     "filter_of",
     "find_revision",
+    "is_deeper",
     "kinds_of",
     "method_of",
     "params_of",

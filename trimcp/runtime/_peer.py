@@ -18,7 +18,6 @@ from trimcp.errors import (
     LIMIT_EXCEEDED,
     SHUTTING_DOWN,
     ConnectionLost,
-    LimitExceeded,
     ProtocolViolation,
     RequestError,
     RequestTimeout,
@@ -41,7 +40,7 @@ from trimcp.protocol import (
 from trimcp.transports import Budget, MessageChannel, Oversized
 
 from ._boundary import answer_to, captured
-from ._calls import Listener, Pending, ProgressCallback
+from ._calls import Listener, Pending, ProgressCallback, check_sendable
 from ._frame import Frame, Slots
 from ._held import NO_ROOM, holding
 
@@ -330,6 +329,9 @@ class Peer:
                 if outcome is not None:
                     self.finish_nowait(answer_to(exchange, outcome))
                 raise passing
+            if exchange.has_reported:
+                # Some clients forget a call as soon as its answer is in what they have read.
+                self.channel.outbox.part()
             await self.finish(answer_to(exchange, outcome), exchange)
             if frame.afterword is not None:
                 await self.send(frame.afterword)
@@ -406,7 +408,7 @@ class Peer:
             RequestTimeout: No answer came in time.
             ConnectionLost: The peer is gone.
             ProtocolViolation: The answer is unusable.
-            LimitExceeded: The request is longer than `Limits.message_bytes`.
+            LimitExceeded: It is longer than `Limits.message_bytes`, or deeper than `nesting`.
         """
         if self._lost is not None:
             raise self._loss()
@@ -420,9 +422,7 @@ class Peer:
         if self._answering:
             pending.pause()
         try:
-            if len(data) > self._limits.message_bytes:
-                limit = self._limits.message_bytes
-                raise LimitExceeded(f"a request of {len(data)} bytes is longer than {limit}")
+            check_sendable(data, self._limits)
             return call, await self._carry(call, data, timeout, on_progress)
         except BaseException as error:
             # Leaving for whatever reason ends the request; after an answer this is a no-op.
