@@ -14,9 +14,15 @@ import trio
 
 from tests.spec.harness import REVISIONS, both_eras, code_of, every_revision, talking
 from trimcp import Context, RegistrationError, Server, combine_lifespans, open_client
-from trimcp.protocol import check_extensions, codec_for, find_revision
+from trimcp.protocol import LATEST, check_extensions, codec_for, find_revision
 from trimcp.protocol._codec import EncodeError
-from trimcp.types import Annotations, Completion, Icon, TextContent
+from trimcp.types import (
+    Annotations,
+    Completion,
+    Icon,
+    ModelPreferences,
+    TextContent,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -162,6 +168,7 @@ def complete_with_options(value: str, *, mark: str = "!") -> list[str]:
         Completer.static,
         staticmethod(complete),
         functools.partial(complete),
+        lambda value, context: complete(value),
         complete_with_context,
         complete_lazily,
         complete_with_options,
@@ -435,6 +442,17 @@ def test_options_that_cannot_be_used(options: dict[str, Any]) -> None:
     assert isinstance(caught.value, ValueError)
 
 
+@pytest.mark.parametrize("timeout", [0, -1, "5", True, math.nan], ids=repr)
+def test_timeouts_that_cannot_be_used(timeout: Any) -> None:
+    with pytest.raises(RegistrationError, match="timeout"):
+        Server("s").tool(timeout=timeout)(wrapping(no_arguments))
+
+
+def test_a_name_in_the_place_of_the_function() -> None:
+    with pytest.raises(RegistrationError, match="name="):
+        Server("s").tool("greet")  # type: ignore[type-var]
+
+
 def test_extensions_that_are_named_right() -> None:
     for name in ("com.example/action", "io.modelcontextprotocol/ui", "a/b", "x-y.z1/n_a.m-e"):
         check_extensions({name: {}})
@@ -457,6 +475,23 @@ def test_a_priority_lies_between_0_and_1(date: str, priority: Any) -> None:
         codec_for(revision).encode(block)
     for good in (0, 1, 0.5):
         assert codec_for(revision).encode(TextContent("x", Annotations(priority=good)))
+
+
+def test_a_priority_of_no_meaning_is_read_as_absent() -> None:
+    """One odd hint does not lose a whole list."""
+    found = codec_for(LATEST).decode({"priority": 7.0, "lastModified": "x"}, Annotations)
+    assert found == Annotations(last_modified="x")
+
+
+def test_other_numbers_keep_their_range_too() -> None:
+    codec = codec_for(LATEST)
+    for value in (
+        ModelPreferences(cost_priority=2),
+        ModelPreferences(speed_priority=-1),
+    ):
+        with pytest.raises(EncodeError, match="0"):
+            codec.encode(value)
+    assert codec.encode(ModelPreferences(cost_priority=1, speed_priority=0))
 
 
 # -- completion -------------------------------------------------------------------------------

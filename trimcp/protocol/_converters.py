@@ -27,6 +27,7 @@ from ._strict import (
     missing,
     one_of,
     register_strict_hooks,
+    structure_float,
     structure_object,
     without_none,
 )
@@ -268,25 +269,47 @@ _Rules = dict[str, tuple["Encoder | None", "Decoder | None"]]
 
 
 def _field_rules(converter: Converter, revision: Revision, cls: type) -> _Rules:
+    rules = _range_rules(cls)
     if cls in (t.SamplingMessage, t.CreateMessageResult):
-        return {"content": _one_or_many(converter, revision)}
+        rules["content"] = _one_or_many(converter, revision)
     if cls in (t.CallToolRequestParams, t.GetPromptRequestParams, t.ReadResourceRequestParams):
-        return {"input_responses": (_responses_encoder(converter), None)}
-    if cls is t.Annotations:
-        return {"priority": (_encode_priority, None)}
+        rules["input_responses"] = (_responses_encoder(converter), None)
     if revision.structured_any:
-        return {}
+        return rules
     if cls in (t.CallToolResult, t.ToolResultContent):
-        return {"structured_content": (degrade.wrap_value, structure_object)}
+        rules["structured_content"] = (degrade.wrap_value, structure_object)
     if cls is t.Tool:
-        return {"output_schema": (degrade.object_schema, None)}
-    return {}
+        rules["output_schema"] = (degrade.object_schema, None)
+    return rules
 
 
-def _encode_priority(value: Any) -> Any:
-    if type(value) not in (int, float) or not 0 <= value <= 1:
-        raise EncodeError(f"Annotations.priority is a number from 0 to 1, not {value!r}")
-    return value
+#: Numbers that the schema bounds on both sides.
+_PRIORITIES: Final[dict[type, tuple[str, ...]]] = {
+    t.Annotations: ("priority",),
+    t.ModelPreferences: ("cost_priority", "speed_priority", "intelligence_priority"),
+}
+
+
+def _range_rules(cls: type) -> _Rules:
+    """Numbers outside of their range are never sent, and read as absent."""
+    names = _PRIORITIES.get(cls, ())
+    return {
+        name: (_priority_encoder(f"{cls.__name__}.{name}"), _structure_priority) for name in names
+    }
+
+
+def _structure_priority(value: Any, _: Any) -> float | None:
+    number = structure_float(value, _)
+    return number if 0 <= number <= 1 else None
+
+
+def _priority_encoder(name: str) -> Encoder:
+    def encode_priority(value: Any) -> Any:
+        if type(value) not in (int, float) or not 0 <= value <= 1:
+            raise EncodeError(f"{name} is a number from 0 to 1, not {value!r}")
+        return value
+
+    return encode_priority
 
 
 def _one_or_many(converter: Converter, revision: Revision) -> tuple[Encoder, Decoder]:

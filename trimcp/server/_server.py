@@ -25,7 +25,12 @@ from ._accepting import NETWORK_GRACE, serve_listeners
 from ._application import Application
 from ._context import Context, LifespanT, current_context
 from ._doors import HttpDoors
-from ._options import checked_extensions, checked_keys, checked_lifespan, checked_page_size
+from ._options import (
+    checked_extensions,
+    checked_keys,
+    checked_lifespan,
+    checked_page_size,
+)
 from ._registration import Registration
 from ._statistics import Statistics
 
@@ -81,7 +86,7 @@ class Server(Registration, HttpDoors, Generic[LifespanT]):
         list_scope: Whether it may share lists between users (stateless era).
 
     Raises:
-        RegistrationError: `page_size`, `state_keys`, `extensions` or a lifespan cannot be used.
+        RegistrationError: An option cannot be used; the message names it.
     """
 
     def __init__(

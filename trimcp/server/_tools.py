@@ -20,6 +20,7 @@ from trimcp.runtime import BadArguments, Frame, Function, InputRequired, compile
 from trimcp.types import UNSET, CallToolResult, TextContent, Tool
 
 from ._context import Context
+from ._options import checked_seconds
 from ._running import call_function, run_askable
 
 if TYPE_CHECKING:
@@ -152,5 +153,6 @@ def make_tool(
         icons=icons,
         meta=meta,
     )
+    checked_seconds(timeout, f"tool {compiled.name!r}: timeout=")
     mirrored = header_params(compiled.input_schema)
     return RegisteredTool(listed, compiled, timeout, replay, single_use, mirrored)
