@@ -57,6 +57,8 @@ class Limits:
         session_seconds: How long such a session may be idle.
         replay_bytes: Bytes of events that such a session keeps for a client that resumes a
             stream; at least one event is kept.
+        list_pages: Pages of one list that a client turns.
+        list_bytes: Bytes of one list, all its pages together, that a client reads.
         send_seconds: How long an HTTP client may leave an answer unread before it is
             disconnected.
     """
@@ -81,4 +83,6 @@ class Limits:
     http_sessions: int = attrs.field(default=1000, validator=_positive)
     session_seconds: float = attrs.field(default=1800.0, validator=_positive)
     replay_bytes: int = attrs.field(default=256 * 1024, validator=_positive)
+    list_pages: int = attrs.field(default=1000, validator=_positive)
+    list_bytes: int = attrs.field(default=64 * 1024 * 1024, validator=_positive)
     send_seconds: float = attrs.field(default=60.0, validator=_positive)

@@ -54,11 +54,13 @@ NURSERIES = {
     "transports._memory.open_memory_channels": "a carrier for each direction",
     "transports.websocket._connection.Connection.opened": "reader, writer, heartbeat and pongs",
     "transports._process.open_process_channel": "the reader of standard error",
+    "transports._process._attend": "who reads what a child says that is to end",
     "runtime._peer.Peer.run": "the requests of the peer",
-    "server._application.Application.open": "background tasks and the signal receiver",
+    "server._application.Application.open": "background tasks",
+    "server._signals.told_of_signals": "the signal receiver",
     "server._server.Server.serve_stdio": "the watch on the parent process",
     "server._accepting.serve_listeners": "connections",
-    "client._client.Client.opened": "the driver of the connection",
+    "client._client.Client._connected": "the driver of the connection",
     "client._answers.Answerer.answer_all": "the questions of one round",
     "client._open._memory_way": "the server's side of the connection",
     "client._sse.SSEPeer._carry": "the POST of a call whose answer comes elsewhere",
@@ -70,18 +72,20 @@ NURSERIES = {
     "http._websocket._open_channel": "the reader and the one writer",
     "http._hosting.host": "connections, and the watch that ends their sends",
     "http._stateless.RequestPeer._answer_watched": "the watch on the client of a POST",
-    "http._handshake._respond": "the watch on the client of a stream",
+    "http._handshake._while_there": "the watch on the client of a stream",
     "http._legacy.StreamEndpoint.serve": "the one writer, and the watch on the client",
     "http._routes.CustomEndpoint.serve": "the watch on the client of a custom route",
     "http._serving.serve": "the watch on the supervisor",
     "http._serving.supervise": "the supervisor",
-    "http._workers.Supervisor.run": "the watch on each worker, and the signal receiver",
+    "http._workers.Supervisor.run": "the watch on each worker",
+    "http._workers.Supervisor._end_all": "waiting for the end of each worker",
 }
 
 #: Where exceptions of handlers and connections end. Elsewhere they are let through.
 BOUNDARIES = {
-    "runtime._boundary.contained": "one request",
-    "server._session.Session._hear": "one notification of an extension",
+    "runtime._boundary.captured": "whatever a user wrote: handlers, generators, a bus",
+    "runtime._boundary.answer_to": "what they returned, while it is encoded",
+    "runtime._boundary._meant": "what they raised, while it is read",
     "server._accepting._serve_connection": "one connection over a socket",
     "http._guard.GuardedConnection.run": "one connection of an HTTP client",
     "http._guard._run_app": "the ASGI application, for one request",
@@ -282,7 +286,8 @@ PACKAGES = {
     "transports": {"attrs", "httpx2", "trio", "trio_websocket", "wsproto"},
     "runtime": {"attrs", "trio", "msgspec", "cryptography", "docstring_parser", "jsonschema_rs"},
     "server": {"attrs", "trio", "msgspec", "typing_extensions"},
-    "http": {"attrs", "trio", "hypercorn", "h11"},
+    # The last four are the parsers that hypercorn brings.
+    "http": {"attrs", "trio", "hypercorn", "h11", "h2", "hyperframe", "wsproto"},
     "client": {"attrs", "trio", "msgspec"},
     "cli": {"attrs", "trio", "watchfiles"},
     "testing": {"attrs", "trio", "pytest"},
@@ -374,7 +379,8 @@ def test_who_opens_a_nursery() -> None:
 
 
 def catchers(module: Module) -> set[str]:
-    return {name for name, node in functions(module) if isinstance(node, ast.TryStar)}
+    groups = {name for name, node in functions(module) if isinstance(node, ast.TryStar)}
+    return groups | swallowers(module)
 
 
 def test_where_exceptions_end() -> None:

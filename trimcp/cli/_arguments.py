@@ -72,6 +72,10 @@ def _running(found: argparse.Namespace, command: list[str] | None) -> Running:
         raise ValueError("give one FILE or FILE:OBJECT")
     if found.reload and not (found.http or found.tcp or found.unix or found.ws):
         raise ValueError("--reload needs an address: on standard input the client would be lost")
+    if found.root_path and not found.http:
+        raise ValueError("--root-path is for --http: only there is a path that a proxy strips")
+    if found.root_path and not found.root_path.startswith("/"):
+        raise ValueError("--root-path begins with a slash, such as /tools")
     again = tuple(word for word in found.given if word != "--reload")
     return Running(
         file=found.words[0],
@@ -79,6 +83,7 @@ def _running(found: argparse.Namespace, command: list[str] | None) -> Running:
         unix=found.unix,
         http=found.http,
         ws=found.ws,
+        root_path=found.root_path,
         reload=again if found.reload else None,
         verbosity=found.verbosity,
     )

@@ -36,6 +36,7 @@ class Running:
         unix: The socket to make, or None.
         http: Where to listen for HTTP, or None.
         ws: Where to listen for WebSockets, or None. Without any: standard input and output.
+        root_path: The prefix that a proxy in front of `http` strips, or "".
         reload: The words of the same command without `--reload`, to be run again whenever a
             Python file changes; None without that option.
         verbosity: How many `-v` were given.
@@ -46,6 +47,7 @@ class Running:
     unix: str | None
     http: Address | None = None
     ws: Address | None = None
+    root_path: str = ""
     reload: tuple[str, ...] | None = None
     verbosity: int
 

@@ -97,7 +97,7 @@ def _add_run(commands: Any) -> None:
         help="serve the Server in a Python file",
         usage="trimcp run [--stdio | --http HOST:PORT | --ws HOST:PORT | --tcp HOST:PORT | "
         "--unix PATH] "
-        "[--reload] [-v] FILE[:OBJECT]",
+        "[--root-path PATH] [--reload] [-v] FILE[:OBJECT]",
         description="Serve the Server in a Python file, until the end of input, SIGINT or SIGTERM.",
         epilog="Without OBJECT, the only Server among the file's global names is served. The file "
         "is loaded like a module: its `if __name__ == '__main__'` part does not run.",
@@ -123,6 +123,12 @@ def _add_run(commands: Any) -> None:
         type=_address,
         metavar="HOST:PORT",
         help="listen for WebSockets at the path /ws, without authentication",
+    )
+    parser.add_argument(
+        "--root-path",
+        default="",
+        metavar="PATH",
+        help="with --http: the prefix, such as /tools, that a proxy strips from the path",
     )
     parser.add_argument(
         "--reload",

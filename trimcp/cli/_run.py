@@ -52,7 +52,7 @@ async def _serve(server: Server[Any], options: Running) -> None:
     elif options.unix is not None:
         await _serve_unix(server, options.unix)
     elif options.http is not None:
-        await _serve_http(server, options.http)
+        await _serve_http(server, options.http, options.root_path)
     elif options.ws is not None:
         await _serve_websocket(server, options.ws)
     else:
@@ -77,10 +77,10 @@ async def _serve_unix(server: Server[Any], path: str) -> None:
         raise status.explain(error, _unix_name(path)) from error
 
 
-async def _serve_http(server: Server[Any], address: Address) -> None:
+async def _serve_http(server: Server[Any], address: Address, root_path: str) -> None:
     status = _Listening(_endpoint)
     try:
-        await server.serve_http(*address, task_status=status)
+        await server.serve_http(*address, root_path=root_path, task_status=status)
     except OSError as error:
         raise status.explain(error, _endpoint(f"http://{_authority(address)}")) from error
 

@@ -21,6 +21,15 @@ __all__ = ["RequestBody"]
 _LINGER_SECONDS: Final = 2.0
 _LINGER_BYTES: Final = 4 * 1024 * 1024
 
+#: Pieces that are taken at most without letting others run.
+_PIECES: Final = 64
+
+_DISCONNECT: Final = "http.disconnect"
+
+#: Seconds between two questions whether the client is gone, where the answers mean nothing.
+_FIRST_PAUSE: Final = 0.01
+_LONGEST_PAUSE: Final = 1.0
+
 
 class RequestBody:
     """A body that is being received.
@@ -30,8 +39,9 @@ class RequestBody:
     """
 
     def __init__(self, receive: Receive) -> None:
-        self.receive = receive
+        self._receive = receive
         self._is_read = False
+        self._pieces = 0
 
     async def read(self, headers: Headers, limits: Limits) -> bytes:
         """The whole body.
@@ -60,12 +70,27 @@ class RequestBody:
         raise Refused(408, f"the body took longer than {limits.body_seconds:g} s")
 
     async def _next(self) -> bytes:
-        event = await self.receive()
-        if event["type"] == "http.disconnect":
+        event = await self._receive()
+        if event["type"] == _DISCONNECT:
             raise ConnectionResetError("the client went away")
         self._is_read = not event.get("more_body", False)
         piece: bytes = event.get("body", b"")
+        self._pieces += 1
+        if not self._is_read and (not piece or self._pieces % _PIECES == 0):
+            # Middleware that has read the body already does not wait, and may never end.
+            await trio.lowlevel.checkpoint()
         return piece
+
+    async def wait_gone(self) -> None:
+        """Wait until the client is gone, or its answer is complete.
+
+        Middleware may repeat the body instead, once or for ever, and without waiting. So it is
+        asked again after growing pauses.
+        """
+        pause = 0.0
+        while (await self._receive())["type"] != _DISCONNECT:
+            await trio.sleep(pause)
+            pause = min(2 * pause + _FIRST_PAUSE, _LONGEST_PAUSE)
 
     async def linger(self) -> None:
         """Read and forget what is still coming, within bounds. Raises ConnectionError."""

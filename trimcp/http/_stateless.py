@@ -12,7 +12,6 @@ import trio
 from trimcp.protocol import (
     ASSUMED,
     Connection,
-    Era,
     Rejected,
     Reply,
     RequestReceived,
@@ -21,8 +20,14 @@ from trimcp.protocol import (
     encode_failure,
     find_revision,
 )
-from trimcp.protocol.http import PROTOCOL_VERSION, check_request, encode_event, status_of
-from trimcp.runtime import Frame, Peer
+from trimcp.protocol.http import (
+    PROTOCOL_VERSION,
+    check_request,
+    check_version,
+    encode_event,
+    status_of,
+)
+from trimcp.runtime import Peer
 from trimcp.transports import MessageChannel, Outbox
 
 from ._asgi import GONE
@@ -30,11 +35,12 @@ from ._keepalive import watch_sleep
 from ._refusals import Refused
 
 if TYPE_CHECKING:
-    from trimcp.protocol import Exchange, Request, Revision
+    from trimcp.protocol import Exchange, Notification, Request, Revision
+    from trimcp.runtime import Frame
 
     from ._visits import Visit
 
-__all__ = ["answer_alone", "answer_request", "revision_of"]
+__all__ = ["answer_alone", "answer_request", "revision_of", "take_notification"]
 
 
 def _no_channel() -> MessageChannel:
@@ -82,15 +88,19 @@ async def answer_alone(visit: Visit, request: Request, *, keepalive: float) -> N
     await _answer_on(visit, connection, request, keepalive)
 
 
+async def take_notification(visit: Visit, notification: Notification) -> None:
+    """Accept a notification that belongs to no session; one of an extension is handled."""
+    visit.application.notified(None, notification.method, notification.params)
+    await visit.response.whole(202)
+
+
 def revision_of(visit: Visit) -> Revision | None:
     """What the version header of a handshake-era request says. Raises Refused (400)."""
-    version = visit.headers.get(PROTOCOL_VERSION)
-    if version is None:
-        return None
-    revision = find_revision(version)
-    if revision is None or revision.era is not Era.HANDSHAKE:
-        raise Refused(400, f"this is not spoken here: protocol version {version!r}")
-    return revision
+    try:
+        check_version(visit.headers)
+    except Rejected as error:
+        raise Refused(400, error.message, code=error.code, data=error.data) from None
+    return find_revision(visit.headers.get(PROTOCOL_VERSION, ""))
 
 
 async def _answer_on(
@@ -131,7 +141,7 @@ class RequestPeer(Peer):
         """Run the handler of the exchange until it has answered or the client is gone."""
         self._exchange = exchange
         visit = self._visit
-        frame = exchange.owner = Frame(self, exchange)
+        frame = self._begin(exchange)
         frame.scope.deadline = visit.deadline
         visit.scope = frame.scope
         at_gone = visit.http.scope.get("extensions", {}).get(GONE)
@@ -178,8 +188,11 @@ class RequestPeer(Peer):
         else:
             await response.json(self._status(), data)
 
+    def finish_nowait(self, data: bytes | None) -> None:
+        """Nothing: a response cannot be written without waiting, and its connection is ending."""
+
     def _status(self) -> int:
         exchange = self._exchange
         if exchange is None or exchange.failure is None or not exchange.terms.revision.mirrors:
             return 200
-        return status_of(exchange.failure)
+        return status_of(exchange.failure, by_handler=exchange.by_handler)

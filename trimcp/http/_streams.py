@@ -68,7 +68,7 @@ class EventStream(Outbox):
             raise trio.ClosedResourceError
         is_full = self.waiting_bytes > 0 and self.waiting_bytes + len(data) > self._limit
         if self._reader is None and not self._is_standing:
-            self._store.append(self.name, data)
+            self.keep(data)
             return
         if is_full and self._reader is not None:
             raise trio.WouldBlock
@@ -115,6 +115,7 @@ class EventStream(Outbox):
         """
         reader = self._reader = object()
         self._news.unpark_all()
+        self._drop_replayed()
         if replayed:
             self._pending[:0] = replayed
             self.waiting_bytes += sum(len(data) for _, data in replayed)
@@ -127,15 +128,22 @@ class EventStream(Outbox):
     def _leave(self) -> None:
         self._reader = None
         self.pause = None
+        self._drop_replayed()
         if not self._is_standing:
-            for id, data in self._pending:
-                if id is None:
-                    self._store.append(self.name, data)
+            for _, data in self._pending:
+                self.keep(data)
+                self.waiting_bytes -= len(data)
             self._pending.clear()
-            self.waiting_bytes = 0
         self._room.unpark_all()
         if self.is_closed:
             self._at_end(self)
+
+    def _drop_replayed(self) -> None:
+        """What waits for its second telling is kept already: whoever wants it asks for it."""
+        replayed = sum(len(data) for id, data in self._pending if id is not None)
+        if replayed:
+            self._pending = [each for each in self._pending if each[0] is None]
+            self.waiting_bytes -= replayed
 
     def supersede(self) -> None:
         """Tell the reader to stop."""

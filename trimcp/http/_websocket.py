@@ -24,6 +24,8 @@ from trimcp.runtime import HttpRequest
 from trimcp.server import NETWORK_GRACE
 from trimcp.transports import Incoming, MessageChannel, Outbox, Oversized, write_out
 
+from ._asgi import path_in, tell_without_trio
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
@@ -111,8 +113,10 @@ def _default_callers(scope: Scope) -> Callers:
 def _refusal(application: _Application, scope: Scope, callers: Callers) -> tuple[int, str] | None:
     """Why the client is refused, as an HTTP status and a sentence."""
     hosts, origins = _values(scope, b"host"), _values(scope, b"origin")
-    refusal = callers.refusal(hosts[0] if len(hosts) == 1 else "", origins)
+    host = hosts[0] if len(hosts) == 1 else ""
+    refusal = callers.refusal(host, origins)
     if refusal is not None:
+        logger.info("a WebSocket was refused: %s", callers.explained(host, origins))
         return 403, refusal
     if scope.get("subprotocols") and SUBPROTOCOL not in scope["subprotocols"]:
         return 400, f"the only subprotocol is {SUBPROTOCOL!r}"
@@ -174,7 +178,9 @@ class WebSocketApp:
         self._application: _Application | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
+        if not trio.lowlevel.in_trio_run():
+            await tell_without_trio(scope, receive, send)
+        elif scope["type"] == "lifespan":
             await self._live(receive, send)
         elif scope["type"] == "websocket":
             await self._serve(scope, receive, send)
@@ -185,8 +191,7 @@ class WebSocketApp:
             await send({"type": "http.response.body"})
 
     def _is_ours(self, scope: Scope) -> bool:
-        path: str = scope["path"]
-        return path.removeprefix(scope.get("root_path", "")) == self._path
+        return path_in(scope) == self._path
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not self._is_ours(scope):

@@ -18,10 +18,15 @@ class RequestReceived(msgspec.Struct, gc=False):
 
 
 class ExchangeCancelled(msgspec.Struct, gc=False):
-    """The peer gave up an exchange that is still being handled: stop."""
+    """The peer gave up an exchange that is still being handled: stop.
+
+    If that completed a batch, `released` are the answers to the rest of it, to be sent to where
+    the batch came from.
+    """
 
     exchange: Exchange
     reason: str | None
+    released: bytes | None = None
 
 
 class NotificationReceived(msgspec.Struct, gc=False):
@@ -76,9 +81,13 @@ class Reply(msgspec.Struct, gc=False):
 
 
 class Ignored(msgspec.Struct, gc=False):
-    """Something that is answered by nothing; worth a line in a debug log."""
+    """Something that is answered by nothing; worth a line in a debug log.
+
+    `garbage` is the beginning of what was no message at all, if it was none.
+    """
 
     reason: str
+    garbage: bytes = b""
 
 
 Event: TypeAlias = (
@@ -93,3 +102,20 @@ Event: TypeAlias = (
     | Reply
     | Ignored
 )
+
+
+def without_given_up(events: list[Event]) -> list[Event]:
+    """The events of a batch without the requests that it gives up itself: nothing begins."""
+    begun = {
+        id(event.exchange)
+        for event in events
+        if isinstance(event, RequestReceived) and not event.exchange.is_open
+    }
+    if not begun:
+        return events
+    return [
+        event
+        for event in events
+        if not isinstance(event, RequestReceived | ExchangeCancelled)
+        or id(event.exchange) not in begun
+    ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from trimcp.errors import SHUTTING_DOWN
 from trimcp.protocol import RequestReceived
 
 from ._peer import Peer
@@ -35,6 +36,7 @@ class SidePeer(Peer):
         self.at_drain = main.at_drain
         self.explain_loss = main.explain_loss
         self._main = main
+        self._slots = main._slots
         self._tasks = main._tasks
         self._unanswered = 0
 
@@ -56,6 +58,9 @@ class SidePeer(Peer):
         try:
             await super().answer(frame)
         finally:
+            if frame.exchange.is_open:
+                # The connection ends, but whoever posted the request is still there.
+                self.send_nowait(frame.exchange.fail(SHUTTING_DOWN, "the session has ended"))
             self._unanswered -= 1
             if not self._unanswered:
                 self.channel.outbox.close()

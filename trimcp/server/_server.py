@@ -186,7 +186,9 @@ class Server(Registration, HttpDoors, Generic[LifespanT]):
             yield self
 
     @asynccontextmanager
-    async def _opened(self, *, explicit: bool, signals: bool) -> AsyncIterator[Application]:
+    async def _opened(
+        self, *, explicit: bool, signals: bool, at_missed: Callable[[], None] | None = None
+    ) -> AsyncIterator[Application]:
         if self._application is not None:
             raise NotServing(
                 "the server already serves; to use several transports at once, start them "
@@ -195,22 +197,30 @@ class Server(Registration, HttpDoors, Generic[LifespanT]):
         application = Application(self, explicit=explicit)
         self._application = application
         try:
-            async with application.open(signals=signals):
+            async with application.open(signals=signals, at_missed=at_missed):
                 yield application
         finally:
             self._application = None
 
     @asynccontextmanager
-    async def joined(self, *, signals: bool = True) -> AsyncIterator[Application]:
+    async def joined(
+        self, at_missed: Callable[[], None] | None = None, *, signals: bool = True
+    ) -> AsyncIterator[Application]:
         """The application the user opened, or else one of its own for the duration.
 
         For transports; users call `application()`.
+
+        Args:
+            at_missed: Called where a signal came before the server had started. The body runs to
+                its first checkpoint then.
+            signals: Whether SIGINT and SIGTERM shut the server down (main thread only).
         """
         application = self._application
         if application is not None and application.explicit:
             yield application
         else:
-            async with self._opened(explicit=False, signals=signals) as application:
+            opened = self._opened(explicit=False, signals=signals, at_missed=at_missed)
+            async with opened as application:
                 yield application
 
     # -- changes --------------------------------------------------------------------------
@@ -276,7 +286,11 @@ class Server(Registration, HttpDoors, Generic[LifespanT]):
 
         Specification: Transports, stdio.
         """
-        async with self.joined() as application, trio.open_nursery() as nursery:
+        async with (
+            self.joined(task_status.started) as application,
+            trio.open_nursery() as nursery,
+        ):
+            await trio.lowlevel.checkpoint()
             async with transports.open_stdio_channel(self.limits) as channel:
                 nursery.start_soon(self._follow_parent)
                 task_status.started()
@@ -302,14 +316,15 @@ class Server(Registration, HttpDoors, Generic[LifespanT]):
         Args:
             host: Where to listen.
             port: 0 lets the system choose.
-            task_status: `nursery.start` returns the `(host, port)` pairs listened on.
+            task_status: `nursery.start` returns the `(host, port)` pairs listened on; none where
+                a signal came first.
 
         Raises:
             OSError: The address cannot be bound.
 
         Specification: 2026-07-28, Custom Transports.
         """
-        async with self.joined() as application:
+        async with self.joined(lambda: task_status.started([])) as application:
             listeners = await transports.open_tcp_listeners(host, port)
             addresses = transports.addresses_of(listeners)
             await serve_listeners(
@@ -336,7 +351,7 @@ class Server(Registration, HttpDoors, Generic[LifespanT]):
 
         Specification: 2026-07-28, Custom Transports.
         """
-        async with self.joined() as application:
+        async with self.joined(lambda: task_status.started(path)) as application:
             with transports.unix_listener(path) as listener:
                 await serve_listeners(
                     application, [listener], self._open_lines, lambda: task_status.started(path)
@@ -375,7 +390,8 @@ class Server(Registration, HttpDoors, Generic[LifespanT]):
             allowed_origins: The origins, such as `https://example.com`, of web pages that may
                 connect, or `*` for all; by default pages from the allowed hosts, on any port.
                 Programs that are no browsers send no origin, and are not asked for one.
-            task_status: `nursery.start` returns the `(host, port)` pairs listened on.
+            task_status: `nursery.start` returns the `(host, port)` pairs listened on; none where
+                a signal came first.
 
         Raises:
             OSError: The address cannot be bound.
@@ -384,7 +400,7 @@ class Server(Registration, HttpDoors, Generic[LifespanT]):
         """
         from ._websocket import websocket_opener
 
-        async with self.joined() as application:
+        async with self.joined(lambda: task_status.started([])) as application:
             listeners = await transports.open_tcp_listeners(host, port)
             addresses = transports.addresses_of(listeners)
             names = [host, *(name for name, _ in addresses)]
@@ -433,8 +449,9 @@ class Server(Registration, HttpDoors, Generic[LifespanT]):
         The end of input means that the peer is gone and cancels its requests.
         """
         async with (
-            self.joined() as application,
+            self.joined(task_status.started) as application,
             transports.open_stream_channel(stream, self.limits, peer="stream") as channel,
         ):
+            await trio.lowlevel.checkpoint()
             task_status.started()
             await application.serve(channel, grace=NETWORK_GRACE)

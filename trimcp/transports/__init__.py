@@ -1,7 +1,7 @@
 """Ways to a peer, each a pair of bounded memory channels."""
 
 from ._channel import Incoming, MessageChannel, Outbox, Oversized, write_out
-from ._http import HTTPAnswer, HTTPClient, HTTPLink, check_url, open_http_link
+from ._http import HTTPAnswer, HTTPClient, HTTPLink, Unreachable, check_url, open_http_link
 from ._lines import open_stream_channel
 from ._memory import open_memory_channels
 from ._pace import Pace
@@ -26,6 +26,7 @@ __all__ = [
     "Outbox",
     "Oversized",
     "Pace",
+    "Unreachable",
     "addresses_of",
     "check_url",
     "encrypted",

@@ -173,20 +173,53 @@ class MessageChannel:
 
 
 async def write_out(
-    channel: MessageChannel, deliver: Callable[[list[bytes]], Awaitable[None]]
+    channel: MessageChannel,
+    deliver: Callable[[list[bytes]], Awaitable[None]],
+    farewell: float = 0.0,
 ) -> None:
-    """The one writer: take whatever waits, deliver it in one go, until the outbox is closed."""
-    outbox = channel.outbox
+    """The one writer: take whatever waits, deliver it in one go, until the outbox is closed.
+
+    Args:
+        channel: Whose outbox it is.
+        deliver: Puts messages on the wire.
+        farewell: Seconds for what is sent in reaction to the writer's own cancellation, as a
+            client's cancellations of its calls are; whoever gives some closes the outbox.
+    """
+    writer = _Writer(channel, deliver)
     try:
-        while True:
-            batch = await outbox.take()
-            await deliver(batch)
-            outbox.release(batch)
-    except trio.EndOfChannel:
-        pass
-    except (trio.BrokenResourceError, trio.ClosedResourceError, OSError) as error:
-        # A send that failed half-way leaves the stream in an unknown state.
-        channel.failure = channel.failure or error
+        await writer.run()
     finally:
-        outbox.abandon()
+        if farewell and not writer.is_busy:
+            with trio.CancelScope(shield=True, relative_deadline=farewell):
+                await writer.run()
+        channel.outbox.abandon()
         channel.written.set()
+
+
+@attrs.define(eq=False)
+class _Writer:
+    """Empties an outbox.
+
+    Attributes:
+        is_busy: Whether a message may be on the wire in part, so that none can follow it.
+    """
+
+    channel: MessageChannel
+    deliver: Callable[[list[bytes]], Awaitable[None]]
+    is_busy: bool = False
+
+    async def run(self) -> None:
+        """Write until the outbox is closed and empty, or the wire is broken."""
+        outbox = self.channel.outbox
+        try:
+            while True:
+                batch = await outbox.take()
+                self.is_busy = True
+                await self.deliver(batch)
+                self.is_busy = False
+                outbox.release(batch)
+        except trio.EndOfChannel:
+            pass
+        except (trio.BrokenResourceError, trio.ClosedResourceError, OSError) as error:
+            # A send that failed half-way leaves the stream in an unknown state.
+            self.channel.failure = self.channel.failure or error

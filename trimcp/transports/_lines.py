@@ -83,7 +83,12 @@ class LineSplitter:
 
 @asynccontextmanager
 async def open_stream_channel(
-    stream: trio.abc.Stream, limits: Limits, *, peer: str, drains: bool = False
+    stream: trio.abc.Stream,
+    limits: Limits,
+    *,
+    peer: str,
+    drains: bool = False,
+    farewell: float = 0.0,
 ) -> AsyncIterator[MessageChannel]:
     """A message channel over a byte stream, which is closed at the end.
 
@@ -92,6 +97,7 @@ async def open_stream_channel(
         limits: `message_bytes` and `outbox_bytes` are used.
         peer: A name for logs.
         drains: See `MessageChannel`.
+        farewell: Seconds for what is sent in reaction to the caller's cancellation.
     """
     feed, incoming = trio.open_memory_channel[list[Incoming]](1)
     channel = MessageChannel(incoming, Outbox(limits.outbox_bytes), peer, drains)
@@ -103,10 +109,11 @@ async def open_stream_channel(
     with unwrapping():
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_read_in, stream, channel, feed, LineSplitter(limits.message_bytes))
-            nursery.start_soon(write_out, channel, deliver)
+            nursery.start_soon(write_out, channel, deliver, farewell)
             try:
                 yield channel
             finally:
+                channel.outbox.close()
                 # Closing first: in a cancelled scope it would raise Cancelled in place of the
                 # exception that may be on its way.
                 await trio.aclose_forcefully(stream)
