@@ -5,12 +5,14 @@ from __future__ import annotations
 import functools
 import math
 import threading
-from collections.abc import AsyncIterator, Iterator  # noqa: TC003  read at run time
+from collections.abc import AsyncIterator, Callable, Iterator  # noqa: TC003  read at run time
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.spec.harness import REVISIONS, both_eras, code_of, every_revision, talking
 from trimcp import Context, RegistrationError, Server, combine_lifespans, open_client
@@ -25,8 +27,6 @@ from trimcp.types import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from trio.testing import MockClock
 
 
@@ -205,6 +205,40 @@ async def test_a_wrapper_around_a_generator_streams_or_lists(function: Any) -> N
         result = await client.call_tool("t")
     assert not result.is_error
     assert result.text in ("2", "[1,2]")
+
+
+BASES: list[Any] = [double, plain, Object(), Object().method, Object.of_class, Object.static]
+WRAPPERS: list[Callable[[Any], Any]] = [
+    wrapping,
+    functools.partial,
+    lambda function: functools.partial(function, x=2),
+    staticmethod,
+    functools.lru_cache,
+    lambda function: lambda x: function(x=x),
+    lambda function: type("Holder", (), {"__call__": lambda self, x: function(x=x)})(),
+    lambda function: type("Static", (), {"run": staticmethod(function)})().run,
+]
+
+
+@given(st.sampled_from(BASES), st.lists(st.sampled_from(WRAPPERS), max_size=4))
+def test_what_registers_can_be_called(base: Any, wrappers: list[Any]) -> None:
+    """Whatever users put around a function, in any order: refused at once, or called."""
+    function = base
+    for wrap in wrappers:
+        function = wrap(function)
+    server = Server[Any]("s")
+    try:
+        server.tool(name="t")(function)
+    except RegistrationError:
+        return
+
+    async def call() -> Any:
+        async with open_client(server) as client:
+            return await client.call_tool("t", {"x": 1})
+
+    result = trio.run(call)
+    assert not result.is_error
+    assert result.text == "11"
 
 
 # -- what is refused --------------------------------------------------------------------------
