@@ -26,7 +26,12 @@ from ._application import Application
 from ._context import Context, LifespanT, current_context
 from ._described import described, option
 from ._doors import HttpDoors
-from ._options import checked_extensions, checked_keys, checked_lifespan, checked_page_size
+from ._options import (
+    checked_extensions,
+    checked_keys,
+    checked_lifespan,
+    checked_page_size,
+)
 from ._registration import Registration
 from ._statistics import Statistics
 
