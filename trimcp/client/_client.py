@@ -212,11 +212,7 @@ class Client(Verbs):
         self._closing.set()
 
     def kill_server(self) -> None:
-        """Kill the server's process group, if this client has started it.
-
-        For whoever will not wait until the server ends by itself; leaving the client does not
-        have to wait then. May be called by a signal handler.
-        """
+        """Kill the server's process group at once, if this client has started it."""
         if self._child is not None:
             self._child.kill()
 
