@@ -11,8 +11,8 @@ each revision's codec leaves out what that revision does not know. The conventio
   and notifications have no such field: their `_meta` belongs to the connection.
 * Sequences are tuples; any iterable is accepted. JSON Schemas and other open objects are kept
   verbatim, as mappings.
-* Nothing else is checked or coerced here. What comes from the wire, and what leaves, is checked by
-  the codec.
+* Nothing is checked or coerced here, except that a text in the place of several is refused: it
+  would come apart into its letters. What comes from the wire is checked by the codec.
 
 The deprecated members of the newest revision (logging, sampling, roots) are part of the
 vocabulary. The tasks of 2025-11-25 are not.

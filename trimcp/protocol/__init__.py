@@ -1,6 +1,6 @@
 """The protocol without IO: messages, revisions, eras, exchanges, and `Connection`."""
 
-from ._callers import Callers, callers_of
+from ._callers import LOOPBACK, WILDCARDS, Callers, callers_of
 from ._changes import (
     Change,
     PromptsListChanged,
@@ -15,6 +15,7 @@ from ._changes import (
 )
 from ._codec import (
     COMPLETE,
+    INPUT_REQUIRED,
     META,
     META_CHUNK,
     META_PREFIX,
@@ -24,6 +25,7 @@ from ._codec import (
     DecodeError,
     EncodeError,
     codec_for,
+    reader_for,
 )
 from ._connection import Connection, Role
 from ._eras import LOGGING_LEVELS, Rejected, Terms
@@ -41,6 +43,7 @@ from ._events import (
     SubscriptionReceived,
 )
 from ._exchange import Call, Exchange, TooLarge
+from ._extensions import check_extensions
 from ._messages import (
     Answer,
     Batch,
@@ -51,7 +54,9 @@ from ._messages import (
     Request,
     decode,
     encode_failure,
+    refuse_non_finite,
 )
+from ._nesting import is_deeper
 from ._revisions import (
     ASSUMED,
     HANDSHAKE_REVISIONS,
@@ -79,9 +84,11 @@ __all__ = [
     "ASSUMED",
     "COMPLETE",
     "HANDSHAKE_REVISIONS",
+    "INPUT_REQUIRED",
     "LATEST",
     "LATEST_HANDSHAKE",
     "LOGGING_LEVELS",
+    "LOOPBACK",
     "META",
     "META_CHUNK",
     "META_PREFIX",
@@ -90,6 +97,7 @@ __all__ = [
     "RESULT_TYPE",
     "REVISIONS",
     "STATELESS_REVISIONS",
+    "WILDCARDS",
     "Answer",
     "AnswerUnusable",
     "Batch",
@@ -130,11 +138,13 @@ __all__ = [
     "ToolsListChanged",
     "callers_of",
     "change_of",
+    "check_extensions",
     "codec_for",
     "decode",
     "encode_failure",
     "filter_of",
     "find_revision",
+    "is_deeper",
     "kinds_of",
     "method_of",
     "params_of",
@@ -142,6 +152,8 @@ __all__ = [
     "read_object",
     "read_retry",
     "read_traceparent",
+    "reader_for",
+    "refuse_non_finite",
     "settle",
     "settle_value",
     "subject_of",

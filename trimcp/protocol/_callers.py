@@ -9,21 +9,22 @@ Specification: 2026-07-28, Streamable HTTP, Security & Endpoint.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from typing import TYPE_CHECKING, Final
 
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
-__all__ = ["Callers", "callers_of"]
+__all__ = ["LOOPBACK", "WILDCARDS", "Callers", "callers_of"]
 
 #: Names that only programs on the same machine can reach a server by.
-_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 #: What one listens on to be reached by every name, and so is the name of nobody.
-_WILDCARDS: Final = frozenset({"", "0.0.0.0", "::"})
+WILDCARDS: Final = frozenset({"", "0.0.0.0", "::"})
 
 #: Strict, since what parsers disagree about is how one is led past a check.
 _AUTHORITY: Final = re.compile(
@@ -31,6 +32,16 @@ _AUTHORITY: Final = re.compile(
 )
 
 ANY: Final = "*"
+
+#: No name in the DNS is longer.
+_LONGEST_NAME: Final = 255
+
+#: The longest value looked at: a scheme, a name, a port, and the marks between them.
+_LONGEST_VALUE: Final = _LONGEST_NAME + 64
+
+
+#: Characters of a refused value that are worth a place in a log.
+_SHOWN: Final = 60
 
 
 @attrs.frozen
@@ -50,21 +61,32 @@ class Callers:
     def refusal(self, host: str, origins: Sequence[str]) -> str | None:
         """Why a request may not be served; None if it may.
 
+        Nothing of what the client sent is repeated. Names longer than 255 characters are never
+        allowed, also where all are.
+
         Args:
             host: Its `Host` header.
             origins: Its `Origin` headers. A browser sends one; other programs send none.
         """
         if not self._knows_host(host):
-            return f"the host {host!r} is not allowed"
-        for origin in origins:
-            if not self._knows_origin(origin):
-                return f"the origin {origin!r} is not allowed"
+            return "the name in the Host header is not allowed"
+        if not all(map(self._knows_origin, origins)):
+            return "the page in the Origin header is not allowed"
         return None
 
+    def explained(self, host: str, origins: Sequence[str]) -> str | None:
+        """The same for the server's own log, with the beginning of what was sent."""
+        reason = self.refusal(host, origins)
+        if reason is None:
+            return None
+        return f"{reason} (Host: {_start_of(host)}; Origin: {_start_of(', '.join(origins))})"
+
     def _knows_host(self, host: str) -> bool:
-        return _matches(host, self.hosts)
+        return len(host) <= _LONGEST_VALUE and _matches(host, self.hosts)
 
     def _knows_origin(self, origin: str) -> bool:
+        if len(origin) > _LONGEST_VALUE:
+            return False
         origin = origin.lower()
         scheme, separator, authority = origin.partition("://")
         if ANY in self.origins or (separator and origin in self.origins):
@@ -73,11 +95,25 @@ class Callers:
         return scheme in ("http", "https") and _matches(authority, self.origins)
 
 
+def _start_of(text: str) -> str:
+    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
+
+
 def _matches(authority: str, names: frozenset[str]) -> bool:
     name, port = _name_and_port(authority)
-    labels = name.split(".")
-    above = {f"*.{'.'.join(labels[start:])}" for start in range(1, len(labels))}
-    return ANY in names or (bool(name) and not names.isdisjoint({name, f"{name}:{port}", *above}))
+    if len(name) > _LONGEST_NAME:
+        return False
+    if ANY in names or not name:
+        return ANY in names
+    return name in names or f"{name}:{port}" in names or any(map(names.__contains__, _above(name)))
+
+
+def _above(name: str) -> Iterator[str]:
+    """`*.example.com` and `*.com` for `www.example.com`."""
+    _, dot, rest = name.partition(".")
+    while dot:
+        yield f"*.{rest}"
+        _, dot, rest = rest.partition(".")
 
 
 def callers_of(
@@ -94,15 +130,37 @@ def callers_of(
 
     Raises:
         TypeError: One name is given where a list of them is wanted.
+        ValueError: A host that is given is no name: a URL, for example.
     """
     if isinstance(hosts, str) or isinstance(origins, str):
         raise TypeError(f"a list is wanted, not {hosts if isinstance(hosts, str) else origins!r}")
     if hosts is None:
-        hosts = {*_LOOPBACK, *listening} - _WILDCARDS
+        hosts = {*LOOPBACK, *listening} - WILDCARDS
+    else:
+        hosts = tuple(hosts)
+        _check_names(hosts)
     names = frozenset(map(_plain, hosts))
     if origins is None:
         return Callers(names, frozenset(each for each in names if each != ANY))
     return Callers(names, frozenset(each.lower().rstrip("/") for each in origins))
+
+
+def _check_names(hosts: Iterable[str]) -> None:
+    for host in hosts:
+        if not _name_and_port(host)[0] and not _is_address(host):
+            raise ValueError(
+                f"{host!r} is no name of a host: write `example.com`, `example.com:8000`, "
+                "`*.example.com` or `*`"
+            )
+
+
+def _is_address(host: str) -> bool:
+    """Whether it is an address of IP version 6 without brackets."""
+    try:
+        ipaddress.IPv6Address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _plain(host: str) -> str:

@@ -3,9 +3,10 @@
 The only place, with the HTTP binding, that knows the wire's camelCase keys. Encoding leaves out
 what is absent and what the revision does not know, and says the rest with what the revision has
 (see `_degrade`). Decoding is strict about types, ignores unknown fields, and refuses null for an
-optional field: absent is not null.
+optional field: absent is not null. Only the codecs that clients read with forgive that, and a few
+things more (see `_forgiving`).
 
-The work is done by one cattrs converter per revision, built in `_converters`.
+The work is done by one cattrs converter per revision and kind of reader, built in `_converters`.
 """
 
 from __future__ import annotations
@@ -67,6 +68,7 @@ __all__ = [
     "DecodeError",
     "EncodeError",
     "codec_for",
+    "reader_for",
     "wire_name",
 ]
 
@@ -93,11 +95,11 @@ class DecodeError(ValueError):
 
 
 class Codec:
-    """Encodes and decodes the payloads of one revision. Use `codec_for`."""
+    """Encodes and decodes the payloads of one revision. Use `codec_for`, or `reader_for`."""
 
-    def __init__(self, revision: Revision) -> None:
+    def __init__(self, revision: Revision, *, forgiving: bool = False) -> None:
         self.revision = revision
-        self._converter = converter_for(revision)
+        self._converter = converter_for(revision, forgiving=forgiving)
         self._encoders: dict[type, Callable[[Any], Any]] = {}
         methods = (*revision.client_requests.values(), *revision.server_requests.values())
         self._results = {method.name: method.result for method in methods}
@@ -221,3 +223,9 @@ def members_of(cls: Any) -> tuple[type, ...]:
 def codec_for(revision: Revision) -> Codec:
     """The codec of a revision."""
     return Codec(revision)
+
+
+@functools.cache
+def reader_for(revision: Revision) -> Codec:
+    """The codec with which a client reads what servers send in a revision."""
+    return Codec(revision, forgiving=True)

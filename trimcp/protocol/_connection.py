@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import enum
 import itertools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import UnsetType
 
@@ -24,7 +24,7 @@ from trimcp.types import (
 )
 
 from ._codec import META, PROGRESS_TOKEN, DecodeError, codec_for
-from ._eras import ERAS, Rejected, Terms, stamp_of, stateless_terms
+from ._eras import ERAS, Rejected, Terms, stamp_of, stateless_terms, with_meta
 from ._events import (
     AnswerUnusable,
     Event,
@@ -40,6 +40,7 @@ from ._events import (
     without_given_up,
 )
 from ._exchange import BatchAnswer, Call, Exchange
+from ._fitting import fitting_failure, fitting_notification
 from ._messages import (
     Answer,
     Batch,
@@ -49,7 +50,6 @@ from ._messages import (
     Notification,
     Request,
     decode,
-    encode_failure,
     encode_notification,
     encode_request,
     malformed_from_head,
@@ -78,6 +78,8 @@ class Role(enum.Enum):
     SERVER = "server"
     CLIENT = "client"
 
+
+_AddressedT = TypeVar("_AddressedT", bound=Message)
 
 #: Methods that a handshake-era peer may use before the session is initialized.
 _BEFORE_SESSION = frozenset({"ping"})
@@ -117,7 +119,7 @@ class Connection:
     def take(self, message: Message | Batch, about: Call | None = None) -> list[Event]:
         """Take one message (or batch) that has been decoded already; see `receive`."""
         if isinstance(message, Batch):
-            return self._on_batch(message)
+            return self._on_batch(message, about)
         return self._on_message(self._addressed(message, about), None)
 
     def assume(self, terms: Terms) -> None:
@@ -136,7 +138,7 @@ class Connection:
         malformed = malformed_from_head(head, LIMIT_EXCEEDED, flaw)
         return self._on_message(self._addressed(malformed, about), None)
 
-    def _addressed(self, message: Message, about: Call | None) -> Message:
+    def _addressed(self, message: _AddressedT, about: Call | None) -> _AddressedT:
         if about is None or not isinstance(message, Failure | Malformed):
             return message
         if message.id is None or message.id not in self._calls:
@@ -161,9 +163,11 @@ class Connection:
         if self.role is Role.SERVER and not message.is_answer:
             return self._refuse(message.id, message.code, message.message, None, batch)
         # To a client this can only be an answer; answering it again would help nobody.
-        call = None if message.id is None else self._take_call(message.id)
+        call = None
+        if message.id is not None and not message.is_request:
+            call = self._take_call(message.id)
         if call is None:
-            return [Ignored(message.message)]
+            return [Ignored(message.message, message.head)]
         return [AnswerUnusable(call, message.message)]
 
     def _on_request(self, request: Request, batch: BatchAnswer | None) -> list[Event]:
@@ -194,6 +198,7 @@ class Connection:
             self._limits.message_bytes,
             self._forget,
             batch,
+            nesting=self._limits.nesting,
         )
         if batch is not None:
             batch.expect()
@@ -295,10 +300,11 @@ class Connection:
             return [Ignored(f"an error that answers no open request: {flaw}")]
         return [FailureReceived(call, message.code, message.message, message.data)]
 
-    def _on_batch(self, batch: Batch) -> list[Event]:
+    def _on_batch(self, batch: Batch, about: Call | None) -> list[Event]:
         if self.terms is None or not self.terms.revision.batches:
             flaw = "batches are not part of this protocol revision"
-            return self._refuse(None, INVALID_REQUEST, flaw, None, None)
+            refused = Malformed(None, INVALID_REQUEST, flaw, head=batch.head)
+            return self._on_malformed(self._addressed(refused, about), None)
         if len(batch.messages) > self._limits.in_flight:
             flaw = f"a batch of more than {self._limits.in_flight} messages"
             return self._refuse(None, LIMIT_EXCEEDED, flaw, None, None)
@@ -322,7 +328,8 @@ class Connection:
         batch: BatchAnswer | None,
     ) -> list[Event]:
         omit_id = self.terms is None or self.terms.revision.parse_error_omits_id
-        answer = encode_failure(identity, code, message, data, omit_id=omit_id)
+        limit = self._limits.message_bytes
+        answer = fitting_failure(identity, code, message, data, omit_id=omit_id, limit=limit)
         if self.role is Role.CLIENT and self._is_stateless:
             # 2026-07-28: clients do not send responses.
             return [Ignored(f"not answered: {message}")]
@@ -370,16 +377,20 @@ class Connection:
         meta = ERAS[terms.revision.era].request_meta(terms)
         if progress:
             meta[PROGRESS_TOKEN] = call.id
-        if meta:
-            wire = (wire or {}) | {META: meta}
+        if meta or META in (wire or ()):
+            wire = with_meta(wire, meta)
         data = encode_request(call.id, method, wire)
         self._calls[call.id] = call
         return call, data
 
     def notify(self, method: str, params: Any = None) -> bytes:
-        """A notification to the peer, about no exchange."""
-        terms = self.terms or Terms(LATEST_HANDSHAKE)
-        return encode_notification(method, self._wire(params, terms))
+        """A notification to the peer, about no exchange.
+
+        Raises:
+            LimitExceeded: It is longer than `Limits.message_bytes`.
+        """
+        wire = self._wire(params, self.terms or Terms(LATEST_HANDSHAKE))
+        return fitting_notification(method, wire, self._limits.message_bytes)
 
     def cancel(self, call: Call, reason: str | None = None) -> bytes | None:
         """Give up a call; its answer will be ignored. None when there is nothing to send."""

@@ -11,6 +11,7 @@ Specification: 2026-07-28, Versioning and Compatibility; 2025-11-25, Lifecycle.
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, get_args
 
 import attrs
@@ -38,9 +39,10 @@ from ._codec import (
 from ._revisions import LATEST, STATELESS_REVISIONS, Era, Revision, find_revision
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from ._shapes import Meta
+
+#: Characters of an unknown revision's name that are repeated.
+_LONGEST_DATE: Final = 100
 
 LOGGING_LEVELS: Final = get_args(LoggingLevel)
 
@@ -155,6 +157,19 @@ def stamp_of(identity: Implementation) -> Raw:
     return Raw(msgspec.json.encode({META_SERVER_INFO: wire}))
 
 
+def unsupported(date: str) -> Rejected:
+    """A revision is not one that is spoken without a handshake (-32022).
+
+    Specification: 2026-07-28, Versioning, Protocol Version Negotiation.
+    """
+    supported = [known.date for known in reversed(STATELESS_REVISIONS)]
+    return Rejected(
+        UNSUPPORTED_PROTOCOL_VERSION,
+        "Unsupported protocol version",
+        {"supported": supported, "requested": date[:_LONGEST_DATE]},
+    )
+
+
 def stateless_terms(meta: Meta) -> Terms:
     """The terms that a request carries itself.
 
@@ -168,20 +183,17 @@ def stateless_terms(meta: Meta) -> Terms:
         raise Rejected(INVALID_PARAMS, f"_meta lacks {META_CLIENT_CAPABILITIES}")
     info = None if isinstance(meta.client_info, UnsetType) else bytes(meta.client_info)
     level = None if isinstance(meta.log_level, UnsetType) else meta.log_level
-    return _parse_terms(meta.revision, info, bytes(meta.capabilities), level)
+    capabilities = bytes(meta.capabilities)
+    is_short = len(capabilities) + len(info or b"") <= _REMEMBERED_BYTES
+    parse = _remembered_terms if is_short else _parse_terms
+    return parse(meta.revision, info, capabilities, level)
 
 
-@functools.lru_cache(maxsize=256)
 def _parse_terms(date: str, info: bytes | None, capabilities: bytes, level: Any) -> Terms:
-    """Parse terms; a client sends the same bytes with every request, so they are remembered."""
+    """Parse terms. Raises Rejected."""
     revision = find_revision(date)
     if revision is None or revision.era is not Era.STATELESS:
-        supported = [known.date for known in reversed(STATELESS_REVISIONS)]
-        raise Rejected(
-            UNSUPPORTED_PROTOCOL_VERSION,
-            "Unsupported protocol version",
-            {"supported": supported, "requested": date},
-        )
+        raise unsupported(date)
     if level is not None and level not in LOGGING_LEVELS:
         raise Rejected(INVALID_PARAMS, f"_meta: {level!r} is no log level")
     codec = codec_for(revision)
@@ -194,3 +206,21 @@ def _parse_terms(date: str, info: bytes | None, capabilities: bytes, level: Any)
         )
     except (DecodeError, msgspec.DecodeError, RecursionError) as error:
         raise Rejected(INVALID_PARAMS, f"_meta is malformed: {error}") from None
+
+
+#: A client sends the same bytes with every request. What is remembered is bounded for the whole
+#: process, in number and bytes, and outlives the client; refusals are not remembered.
+_REMEMBERED_BYTES: Final = 1024
+_remembered_terms: Final = functools.lru_cache(maxsize=128)(_parse_terms)
+
+
+def with_meta(wire: Wire | None, meta: Wire) -> Wire:
+    """Params with the connection's own members of `_meta` beside those of the caller.
+
+    Raises:
+        TypeError: The caller's `_meta` is no mapping.
+    """
+    given = (wire or {}).get(META) or {}
+    if not isinstance(given, Mapping):
+        raise TypeError(f"{META} is a mapping, not {given!r:.80}")
+    return {**(wire or {}), META: {**given, **meta}}

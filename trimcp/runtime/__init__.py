@@ -6,22 +6,34 @@ from ._calls import Listener, ProgressCallback
 from ._chunks import Chunks
 from ._contents import prompt_result, read_result
 from ._conversations import flaw_of_conversation
+from ._formats import has_format
 from ._frame import Frame, Home, Retried
 from ._functions import (
     BadArguments,
     Function,
     Header,
     MessageFunction,
+    awaited,
+    check_async,
+    check_opened,
     compile_form,
     compile_function,
     compile_message,
     convert,
+    flaw_of_form,
+    has_choice_lists,
+    is_async,
+    is_generator,
+    is_marked,
+    signature_of,
+    takes,
     to_json,
 )
+from ._held import holding
 from ._http import EventStore, HttpRequest, HttpResponse
 from ._hub import Hub, Subscriber
 from ._input_required import InputRequired
-from ._nonces import MemoryNonceStore, NonceStore
+from ._nonces import MemoryNonceStore, MissingNonceStore, NonceStore
 from ._parking import Job, Parking
 from ._peer import Handlers, Peer
 from ._schemas import InvalidSchema, SchemaChecker
@@ -54,6 +66,7 @@ __all__ = [
     "LocalBus",
     "MemoryNonceStore",
     "MessageFunction",
+    "MissingNonceStore",
     "NonceStore",
     "Parking",
     "Peer",
@@ -66,6 +79,9 @@ __all__ = [
     "Subscriber",
     "ToolThreads",
     "UriTemplate",
+    "awaited",
+    "check_async",
+    "check_opened",
     "compile_form",
     "compile_function",
     "compile_message",
@@ -74,10 +90,19 @@ __all__ = [
     "convert",
     "drain",
     "flaw_of_conversation",
+    "flaw_of_form",
+    "has_choice_lists",
+    "has_format",
+    "holding",
     "in_threads",
+    "is_async",
+    "is_generator",
+    "is_marked",
     "leaves",
     "method_not_found",
     "prompt_result",
     "read_result",
+    "signature_of",
+    "takes",
     "to_json",
 ]

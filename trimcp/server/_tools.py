@@ -28,6 +28,7 @@ from trimcp.types import UNSET, CallToolResult, JSONObject, TextContent, Tool
 
 from ._context import Context
 from ._described import described, option
+from ._options import checked_seconds
 from ._running import call_function, run_askable
 
 if TYPE_CHECKING:
@@ -168,6 +169,7 @@ def make_tool(
         raise RegistrationError(
             f"tool {listed.name!r}: a name has 1 to 128 letters, digits, '_', '-' or '.'"
         )
+    checked_seconds(timeout, f"tool {compiled.name!r}: timeout=")
     mirrored = header_params(compiled.input_schema)
     return RegisteredTool(
         listed,

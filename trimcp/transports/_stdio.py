@@ -2,7 +2,10 @@
 
 The descriptors are shared with whoever launched us, so their flags are left alone: making them
 non-blocking would change the launcher's terminal or pipe too, for good if we are killed.
-Instead we wait until the descriptor is ready and then transfer no more than it surely takes.
+Instead each write says for itself that it must not block, where the system can do that: Linux,
+for pipes and sockets. Elsewhere we wait until the descriptor is ready, and then write no more than
+it surely takes. A terminal that is ready may take a single byte and block for the rest, so it is
+opened a second time, without blocking: that is a way of our own, with flags of its own.
 
 While serving, descriptor 0 is the null device and descriptor 1 points at standard error. So a
 `print`, a library that writes to descriptor 1, and every child process stay off the wire.
@@ -12,6 +15,7 @@ Specification: 2026-07-28, stdio.
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import select
@@ -28,12 +32,22 @@ if TYPE_CHECKING:
 
     from trimcp.limits import Limits
 
+    from ._budget import Budget
     from ._channel import MessageChannel
 
 __all__ = ["open_stdio_channel"]
 
 #: A pipe that is ready to write takes this much without blocking.
-_PIPE_BUF = getattr(select, "PIPE_BUF", 512)
+_PIPE_BUF: Final = getattr(select, "PIPE_BUF", 512)
+
+#: Makes a single write take what there is room for, whatever the descriptor's flags say.
+_NOWAIT: Final[int | None] = getattr(os, "RWF_NOWAIT", None)
+
+#: Seconds after which a descriptor that was ready and took nothing is tried again.
+_AGAIN_SECONDS: Final = 0.01
+
+#: What a kernel says that does not know it, or not for this kind of file.
+_UNSUPPORTED: Final = frozenset({errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.ENOSYS})
 
 
 class DescriptorStream(trio.abc.Stream):
@@ -45,8 +59,9 @@ class DescriptorStream(trio.abc.Stream):
 
     def __init__(self, read_fd: int, write_fd: int) -> None:
         self._read_fd = read_fd
-        self._write_fd = write_fd
+        self._write_fd = _way_of_our_own(write_fd) if os.isatty(write_fd) else write_fd
         self._sending = trio.Lock()
+        self._can_skip_waiting = _NOWAIT is not None
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         await self._ready(trio.lowlevel.wait_readable, self._read_fd)
@@ -55,12 +70,43 @@ class DescriptorStream(trio.abc.Stream):
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         async with self._sending:
             rest = memoryview(data)
+            # The first write comes without a wait; the lock was a checkpoint.
+            if self._can_skip_waiting:
+                rest = rest[self._write_at_once(rest) :]
             while rest:
                 await self._ready(trio.lowlevel.wait_writable, self._write_fd)
-                try:
-                    rest = rest[os.write(self._write_fd, rest[:_PIPE_BUF]) :]
-                except BrokenPipeError as error:
-                    raise trio.BrokenResourceError from error
+                done = self._write_some(rest)
+                if not done:
+                    # Terminals say that they are ready where there is no room for a line end.
+                    await trio.sleep(_AGAIN_SECONDS)
+                rest = rest[done:]
+
+    def _write_some(self, data: memoryview) -> int:
+        """Write what a descriptor that is ready surely takes; return how much that was."""
+        if self._can_skip_waiting:
+            return self._write_at_once(data)
+        try:
+            return os.write(self._write_fd, data[:_PIPE_BUF])
+        except BlockingIOError:
+            return 0
+        except BrokenPipeError as error:
+            raise trio.BrokenResourceError from error
+
+    def _write_at_once(self, data: memoryview) -> int:
+        """Write what can be written without blocking, perhaps nothing; return how much."""
+        if self._write_fd < 0:
+            raise trio.ClosedResourceError
+        try:
+            return os.pwritev(self._write_fd, [data], -1, _NOWAIT or 0)
+        except BlockingIOError:
+            return 0
+        except BrokenPipeError as error:
+            raise trio.BrokenResourceError from error
+        except OSError as error:
+            if error.errno not in _UNSUPPORTED:
+                raise
+            self._can_skip_waiting = False
+            return 0
 
     async def wait_send_all_might_not_block(self) -> None:
         await self._ready(trio.lowlevel.wait_writable, self._write_fd)
@@ -83,6 +129,19 @@ class DescriptorStream(trio.abc.Stream):
         except PermissionError:
             # epoll refuses what is always ready.
             await trio.lowlevel.checkpoint()
+
+
+def _way_of_our_own(terminal: int) -> int:
+    """A descriptor of the same terminal that does not block; the given one is closed.
+
+    The given one if there is no name to open it by: then a write may block.
+    """
+    try:
+        opened = os.open(os.ttyname(terminal), os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK)
+    except OSError:
+        return terminal
+    os.close(terminal)
+    return opened
 
 
 class ThreadedStream(trio.abc.Stream):
@@ -243,7 +302,7 @@ def _flush(stream: object) -> bool:
 
 @asynccontextmanager
 async def open_stdio_channel(
-    limits: Limits, *, threads: bool | None = None
+    limits: Limits, *, threads: bool | None = None, budget: Budget | None = None
 ) -> AsyncIterator[MessageChannel]:
     """A message channel over this process's standard input and output.
 
@@ -251,11 +310,14 @@ async def open_stdio_channel(
         limits: See `open_stream_channel`.
         threads: Whether to use worker threads instead of readiness; by default only on
             Windows, which has no readiness for pipes.
+        budget: See `open_stream_channel`.
     """
     if threads is None:
         threads = sys.platform == "win32"
     with borrowed_descriptors() as (wire_in, wire_out):
         stream: trio.abc.Stream
         stream = (ThreadedStream if threads else DescriptorStream)(wire_in, wire_out)
-        async with open_stream_channel(stream, limits, peer="stdio", drains=True) as channel:
+        async with open_stream_channel(
+            stream, limits, peer="stdio", drains=True, budget=budget
+        ) as channel:
             yield channel
