@@ -314,7 +314,7 @@ class Peer:
                 raise passing
             if exchange.has_reported:
                 # Some clients forget a call as soon as its answer is in what they have read.
-                self.channel.outbox.part()
+                await self.channel.part()
             await self.finish(answer_to(exchange, outcome))
             if frame.afterword is not None:
                 await self.send(frame.afterword)

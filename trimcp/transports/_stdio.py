@@ -43,6 +43,10 @@ _NOWAIT: Final[int | None] = getattr(os, "RWF_NOWAIT", None)
 #: What a kernel says that does not know it, or not for this kind of file.
 _UNSUPPORTED: Final = frozenset({errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.ENOSYS})
 
+#: Seconds for a client to read a progress report before the answer to its call follows. Clients of
+#: the TypeScript SDK lose the report if they read both at once.
+_TURN: Final = 0.002
+
 
 class DescriptorStream(trio.abc.Stream):
     """A stream over two blocking descriptors that it owns, with no flag of theirs changed.
@@ -217,4 +221,5 @@ async def open_stdio_channel(
         stream: trio.abc.Stream
         stream = (ThreadedStream if threads else DescriptorStream)(wire_in, wire_out)
         async with open_stream_channel(stream, limits, peer="stdio", drains=True) as channel:
+            channel.turn = _TURN
             yield channel
