@@ -132,6 +132,7 @@ class Client(Verbs):
         self._on_log = logging
         self._log_level = log_level
         self._closing = trio.Event()
+        self._child: ChildProcess | None = None
         self._peer: Peer
 
     # -- its life -------------------------------------------------------------------------
@@ -161,6 +162,7 @@ class Client(Verbs):
         self._garbage = Garbage()
         with unwrapping():
             async with self._way() as (link, child), trio.open_nursery() as nursery:
+                self._child = child
                 nursery.start_soon(self._inbox.run)
                 self._peer, self._agreement = await connect(
                     nursery, link, child, self, self._offer, revisions, self._limits, self._garbage
@@ -208,6 +210,11 @@ class Client(Verbs):
     def close(self) -> None:
         """End `run()`. Harmless when repeated."""
         self._closing.set()
+
+    def kill_server(self) -> None:
+        """Kill the server's process group at once, if this client has started it."""
+        if self._child is not None:
+            self._child.kill()
 
     @property
     def dropped_notifications(self) -> int:

@@ -14,7 +14,7 @@ import trio
 
 from trimcp import transports
 from trimcp._groups import unwrapping
-from trimcp.errors import OptionError
+from trimcp.errors import NotServing, OptionError
 from trimcp.limits import Limits
 from trimcp.runtime import contained
 
@@ -55,6 +55,9 @@ _MEMORY_GRACE = 5.0
 
 
 class _Application(Protocol):
+    @property
+    def is_closing(self) -> bool: ...
+
     async def serve(self, channel: MessageChannel, *, grace: float) -> None: ...
 
 
@@ -380,6 +383,8 @@ async def _memory_way(
         server.joined(signals=False) as application,
         transports.open_memory_channels(limits, server.limits) as (ours, theirs),
     ):
+        if application.is_closing:
+            raise NotServing("the server is shutting down")
         with unwrapping():
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_serve, application, theirs)

@@ -1,6 +1,6 @@
 """The protocol without IO: messages, revisions, eras, exchanges, and `Connection`."""
 
-from ._callers import Callers, callers_of
+from ._callers import LOOPBACK, WILDCARDS, Callers, callers_of
 from ._changes import (
     Change,
     PromptsListChanged,
@@ -23,6 +23,7 @@ from ._codec import (
     META_SUBSCRIPTION_ID,
     RESULT_TYPE,
     DecodeError,
+    EncodeError,
     codec_for,
     reader_for,
 )
@@ -67,6 +68,7 @@ from ._revisions import (
     Revision,
     find_revision,
 )
+from ._settling import settle, settle_value
 from ._shapes import (
     InvalidShape,
     Progress,
@@ -86,6 +88,7 @@ __all__ = [
     "LATEST",
     "LATEST_HANDSHAKE",
     "LOGGING_LEVELS",
+    "LOOPBACK",
     "META",
     "META_CHUNK",
     "META_PREFIX",
@@ -94,6 +97,7 @@ __all__ = [
     "RESULT_TYPE",
     "REVISIONS",
     "STATELESS_REVISIONS",
+    "WILDCARDS",
     "Answer",
     "AnswerUnusable",
     "Batch",
@@ -102,6 +106,7 @@ __all__ = [
     "Change",
     "Connection",
     "DecodeError",
+    "EncodeError",
     "Era",
     "Event",
     "Exchange",
@@ -149,5 +154,7 @@ __all__ = [
     "read_traceparent",
     "reader_for",
     "refuse_non_finite",
+    "settle",
+    "settle_value",
     "subject_of",
 ]

@@ -29,6 +29,7 @@ from ._functions import (
     takes,
     to_json,
 )
+from ._held import holding
 from ._http import EventStore, HttpRequest, HttpResponse
 from ._hub import Hub, Subscriber
 from ._input_required import InputRequired
@@ -92,6 +93,7 @@ __all__ = [
     "flaw_of_form",
     "has_choice_lists",
     "has_format",
+    "holding",
     "in_threads",
     "is_async",
     "is_generator",

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import attrs
 import trio
 
+from ._budget import Budget
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -33,10 +35,12 @@ class Oversized:
     Attributes:
         size: How many bytes were skipped.
         head: The first of them, which may say which request it was.
+        has_no_room: Whether it was short enough, but other messages left no room for it.
     """
 
     size: int
     head: bytes = attrs.field(default=b"", eq=False, repr=False)
+    has_no_room: bool = False
 
 
 Incoming: TypeAlias = "bytes | Oversized"
@@ -48,10 +52,12 @@ class Outbox:
     Args:
         limit: Bytes that may wait, those being written included. A single message is always
             accepted when nothing waits.
+        budget: Counts them together with those of other peers.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, budget: Budget | None = None) -> None:
         self._limit = limit
+        self._budget = budget or Budget()
         self._send, self._receive = trio.open_memory_channel[bytes](_OUTBOX_MESSAGES)
         self._room = trio.lowlevel.ParkingLot()
         self._turn = trio.StrictFIFOLock()
@@ -78,10 +84,13 @@ class Outbox:
             raise trio.BrokenResourceError
         if self._closed:
             raise trio.ClosedResourceError
-        if self.waiting_bytes and self.waiting_bytes + len(data) > self._limit:
+        size = len(data)
+        if not self.waiting_bytes:
+            self._budget.hold(size)
+        elif self.waiting_bytes + size > self._limit or not self._budget.take(size):
             raise trio.WouldBlock
+        self.waiting_bytes += size
         self._send.send_nowait(data)
-        self.waiting_bytes += len(data)
 
     async def send(self, data: bytes) -> None:
         """Queue one message, waiting for room, in the order of arrival.
@@ -120,6 +129,8 @@ class Outbox:
         """The wire is broken for good: drop what waits and refuse everything."""
         self._broken = True
         self._receive.close()
+        self._budget.give(self.waiting_bytes)
+        self.waiting_bytes = 0
         self._room.unpark_all()
 
     def interrupt(self, seconds: float) -> bool:
@@ -156,7 +167,11 @@ class Outbox:
 
     def release(self, batch: list[bytes]) -> None:
         """For the writer: these messages are on the wire."""
-        self.waiting_bytes -= sum(map(len, batch))
+        if self._broken:
+            return
+        size = sum(map(len, batch))
+        self.waiting_bytes -= size
+        self._budget.give(size)
         self._room.unpark_all()
 
 
