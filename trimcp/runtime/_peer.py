@@ -19,8 +19,6 @@ from trimcp.errors import (
     SHUTTING_DOWN,
     ConnectionLost,
     ProtocolViolation,
-    RequestError,
-    RequestTimeout,
     received_error,
 )
 from trimcp.protocol import (
@@ -40,7 +38,7 @@ from trimcp.protocol import (
 from trimcp.transports import Budget, MessageChannel, Oversized
 
 from ._boundary import answer_to, captured
-from ._calls import Listener, Pending, ProgressCallback, check_sendable
+from ._calls import Listener, Pending, ProgressCallback, check_sendable, reason_of
 from ._frame import Frame, Slots
 from ._held import NO_ROOM, holding
 
@@ -331,7 +329,7 @@ class Peer:
                 raise passing
             if exchange.has_reported:
                 # Some clients forget a call as soon as its answer is in what they have read.
-                self.channel.outbox.part()
+                await self.channel.part()
             await self.finish(answer_to(exchange, outcome), exchange)
             if frame.afterword is not None:
                 await self.send(frame.afterword)
@@ -426,7 +424,7 @@ class Peer:
             return call, await self._carry(call, data, timeout, on_progress)
         except BaseException as error:
             # Leaving for whatever reason ends the request; after an answer this is a no-op.
-            cancellation = self.connection.cancel(call, _why(error))
+            cancellation = self.connection.cancel(call, reason_of(error))
             if pending.sent:
                 self.send_nowait(cancellation)
             raise
@@ -481,13 +479,6 @@ class Peer:
         logger.debug("ignored: %s", event.reason)
         if event.garbage and self.at_garbage is not None:
             self.at_garbage(event.garbage)
-
-
-def _why(error: BaseException) -> str | None:
-    """Why a call is given up, in general words: what the caller's exception says is not theirs."""
-    if isinstance(error, RequestTimeout):
-        return "no answer within the deadline"
-    return None if isinstance(error, RequestError) else "cancelled by the caller"
 
 
 _ON: Final[dict[type[Event], Any]] = {
