@@ -289,7 +289,7 @@ PACKAGES = {
     # The last four are the parsers that hypercorn brings.
     "http": {"attrs", "trio", "hypercorn", "h11", "h2", "hyperframe", "wsproto"},
     "client": {"attrs", "trio", "msgspec"},
-    "cli": {"attrs", "trio", "watchfiles"},
+    "cli": {"attrs", "trio", "watchfiles", "wcwidth"},
     "testing": {"attrs", "trio", "pytest"},
     "": set(),
     "__main__": set(),

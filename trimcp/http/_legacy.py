@@ -75,7 +75,7 @@ class StreamEndpoint:
         room = _room_of(visit)
         id = secrets.token_urlsafe(32)
         feed, incoming = trio.open_memory_channel[list[Incoming]](1)
-        outbox = Outbox(visit.limits.outbox_bytes)
+        outbox = Outbox(visit.limits.outbox_bytes, visit.application.budget)
         channel = MessageChannel(incoming, outbox, "HTTP+SSE client")
         opened = trio.Event()
 

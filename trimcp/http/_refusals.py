@@ -10,7 +10,7 @@ from trimcp.protocol import encode_failure
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Refused"]
+__all__ = ["Refused", "no_room"]
 
 _CODES: Final = {
     403: FORBIDDEN,
@@ -51,3 +51,9 @@ class Refused(Exception):
     def body(self) -> bytes:
         """The error response."""
         return encode_failure(None, self.code, self.message, self.data, omit_id=True)
+
+
+def no_room() -> Refused:
+    """There is no room for what a request brings, because of what is held for others."""
+    message = "too much is held for clients at the moment: try again later"
+    return Refused(503, message, headers={"retry-after": "1"}, code=LIMIT_EXCEEDED)

@@ -27,7 +27,7 @@ from trimcp.protocol.http import (
     encode_event,
     status_of,
 )
-from trimcp.runtime import Peer
+from trimcp.runtime import Peer, holding
 from trimcp.transports import MessageChannel, Outbox
 
 from ._asgi import GONE
@@ -130,8 +130,11 @@ class RequestPeer(Peer):
     """
 
     def __init__(self, visit: Visit, connection: Connection) -> None:
-        super().__init__(connection, _NO_CHANNEL, visit.application, visit.limits)
-        self.home = visit.application
+        application = visit.application
+        super().__init__(
+            connection, _NO_CHANNEL, application, visit.limits, budget=application.budget
+        )
+        self.home = application
         self.http = visit.http
         self.at_drain = visit.at_drain
         self._visit = visit
@@ -141,6 +144,8 @@ class RequestPeer(Peer):
         """Run the handler of the exchange until it has answered or the client is gone."""
         self._exchange = exchange
         visit = self._visit
+        # From now on the params are held, and not the body around them.
+        visit.release_body()
         frame = self._begin(exchange)
         frame.scope.deadline = visit.deadline
         visit.scope = frame.scope
@@ -179,14 +184,15 @@ class RequestPeer(Peer):
         else:
             await trio.lowlevel.checkpoint()
 
-    async def finish(self, data: bytes | None) -> None:
+    async def finish(self, data: bytes | None, exchange: Exchange) -> None:
         response = self._visit.response
         if data is None:
             return
-        if response.is_stream:
-            await response.write(encode_event(data), more=False)
-        else:
-            await response.json(self._status(), data)
+        with holding(self.budget, data, exchange) as answer:
+            if response.is_stream:
+                await response.write(encode_event(answer), more=False)
+            else:
+                await response.json(self._status(), answer)
 
     def finish_nowait(self, data: bytes | None) -> None:
         """Nothing: a response cannot be written without waiting, and its connection is ending."""

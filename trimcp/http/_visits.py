@@ -77,7 +77,11 @@ class Visit:
 
     async def body(self) -> bytes:
         """The whole body. Raises Refused, ConnectionError."""
-        return await self._body.read(self.headers, self.limits)
+        return await self._body.read(self.headers, self.limits, self.application.budget)
+
+    def release_body(self) -> None:
+        """The body is not held any more, or counted otherwise."""
+        self._body.release()
 
     async def json(self) -> bytes:
         """The whole body, which is to be JSON. Raises Refused, ConnectionError.

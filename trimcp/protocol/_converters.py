@@ -6,8 +6,6 @@ fields with rules of their own.
 
 from __future__ import annotations
 
-import functools
-import operator
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 import attrs
@@ -101,20 +99,20 @@ def _register_values(converter: Converter) -> None:
         return mapping_encoder(converter.get_unstructure_hook(item))
 
     for cls, encode in _VALUES.items():
-        converter.register_unstructure_hook_func(functools.partial(operator.eq, cls), encode)
+        converter.register_unstructure_hook(cls, encode)
+    converter.register_unstructure_hook_func(lambda cls: cls is Any, identity)
+    converter.register_unstructure_hook_func(lambda cls: cls == t.RequestId, give_id)
     converter.register_unstructure_hook_factory(is_literal, literal_encoder)
     converter.register_unstructure_hook_factory(is_tuple, tuple_of)
     converter.register_unstructure_hook_factory(is_mapping, mapping_of)
     converter.register_unstructure_hook_factory(is_optional, optional_of)
 
 
-_VALUES: Final[dict[Any, Encoder]] = {
-    Any: identity,
+_VALUES: Final[dict[type, Encoder]] = {
     str: give_str,
     int: give_int,
     float: give_float,
     bool: give_bool,
-    t.RequestId: give_id,
 }
 
 

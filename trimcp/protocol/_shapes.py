@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, TypeVar
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
-from ._messages import RequestId
+from ._messages import RequestId, ShortId
 
 
 class InvalidShape(ValueError):
@@ -24,7 +24,7 @@ class Meta(msgspec.Struct, gc=False):
     Specification: 2026-07-28, Overview, `_meta`.
     """
 
-    progress_token: RequestId | UnsetType = msgspec.field(default=UNSET, name="progressToken")
+    progress_token: ShortId | UnsetType = msgspec.field(default=UNSET, name="progressToken")
     revision: str | UnsetType = msgspec.field(
         default=UNSET, name="io.modelcontextprotocol/protocolVersion"
     )

@@ -6,6 +6,7 @@ from ._calls import Listener, ProgressCallback
 from ._chunks import Chunks
 from ._contents import prompt_result, read_result
 from ._conversations import flaw_of_conversation
+from ._formats import has_format
 from ._frame import Frame, Home, Retried
 from ._functions import (
     BadArguments,
@@ -28,6 +29,7 @@ from ._functions import (
     takes,
     to_json,
 )
+from ._held import holding
 from ._http import EventStore, HttpRequest, HttpResponse
 from ._hub import Hub, Subscriber
 from ._input_required import InputRequired
@@ -90,6 +92,8 @@ __all__ = [
     "flaw_of_conversation",
     "flaw_of_form",
     "has_choice_lists",
+    "has_format",
+    "holding",
     "in_threads",
     "is_async",
     "is_generator",

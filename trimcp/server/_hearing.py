@@ -12,6 +12,8 @@ if TYPE_CHECKING:
 
     from msgspec import Raw
 
+    from trimcp.transports import Budget
+
 __all__ = ["Hearing"]
 
 logger = logging.getLogger("trimcp.server")
@@ -23,6 +25,7 @@ class Hearing:
     Args:
         handle: Handles one, by its method and its params.
         limit: How many may be handled at once; more are dropped, and that is logged.
+        budget: Counts their params; those for which there is no room are dropped too.
         start_soon: Starts a task that ends with its owner at the latest.
 
     Attributes:
@@ -33,11 +36,13 @@ class Hearing:
         self,
         handle: Callable[[str, Raw | None], Awaitable[None]],
         limit: int,
+        budget: Budget,
         start_soon: Callable[..., None],
     ) -> None:
         self.count = 0
         self._handle = handle
         self._limit = limit
+        self._budget = budget
         self._start_soon = start_soon
 
     def hear(self, method: str, params: Raw | None) -> None:
@@ -45,11 +50,16 @@ class Hearing:
         if self.count >= self._limit:
             logger.warning("%s dropped: more than %d are being handled", method, self._limit)
             return
-        self._start_soon(self._hear, method, params)
+        size = 0 if params is None else len(params)
+        if not self._budget.take(size):
+            logger.warning("%s dropped: there is no room for it now", method)
+            return
+        self._start_soon(self._hear, method, params, size)
         self.count += 1
 
-    async def _hear(self, method: str, params: Raw | None) -> None:
+    async def _hear(self, method: str, params: Raw | None, size: int) -> None:
         try:
             await contained(f"the handler of {method}", self._handle, method, params)
         finally:
             self.count -= 1
+            self._budget.give(size)

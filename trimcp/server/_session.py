@@ -57,7 +57,8 @@ class Session(Generic[LifespanT]):
         self._subscriber: Subscriber | None = None
         server = application.server
         handle = functools.partial(server.methods.hear, application, self)
-        self.hearing = Hearing(handle, server.limits.in_flight, peer.start_soon)
+        limit = server.limits.in_flight
+        self.hearing = Hearing(handle, limit, application.budget, peer.start_soon)
         peer.data = self
 
     @property
@@ -94,6 +95,7 @@ class Session(Generic[LifespanT]):
 
         Raises:
             RequestError: There was no handshake.
+            LimitExceeded: It is longer than `Limits.message_bytes`.
         """
         connection = self._peer.connection
         if connection.terms is None or connection.terms.revision.era is not Era.HANDSHAKE:
@@ -138,7 +140,12 @@ class Session(Generic[LifespanT]):
     async def _tell(self, subscriber: Subscriber) -> None:
         connection = self._peer.connection
         while (change := await subscriber.next()) is not None:
-            await self._peer.send(connection.notify(method_of(change), params_of(change)))
+            try:
+                data = connection.notify(method_of(change), params_of(change))
+            except LimitExceeded as error:
+                logger.warning("a client is not told of a change: %s", error)
+            else:
+                await self._peer.send(data)
 
     def subscribe(self, uri: str) -> None:
         """The client wants to hear of this resource. Raises RequestError."""

@@ -78,6 +78,10 @@ class ChildProcess:
         """Its exit status, negative for a signal; None while it runs."""
         return self.process.returncode
 
+    def kill(self) -> None:
+        """End it and its own children at once, whatever they are doing."""
+        self._signal_group(_SIGKILL)
+
     async def ask_to_end(self, began: float, patience: float) -> None:
         """Wait until it has ended, or is not going to.
 
@@ -94,11 +98,11 @@ class ChildProcess:
         with trio.CancelScope(deadline=self._told_at + patience):
             await self.process.wait()
 
-    async def kill(self) -> None:
+    async def kill_and_wait(self) -> None:
         """Leave nobody of its group alive."""
         if self.process.returncode is None:
             logger.warning("%s ignored SIGTERM: killed", self.command[0])
-        self._signal_group(_SIGKILL)
+        self.kill()
         await self.process.wait()
 
     def _signal_group(self, number: int) -> None:
@@ -255,7 +259,7 @@ async def _see_off(child: ChildProcess, output: _Output, words: _Words) -> None:
     finally:
         with trio.CancelScope(shield=True, relative_deadline=child.grace + _AFTER_GRACE):
             await _attend(child, output, words, began, _LEAST)
-            await child.kill()
+            await child.kill_and_wait()
         for stream in (output.stream, words.stream):
             await trio.aclose_forcefully(stream)
 
