@@ -35,7 +35,7 @@ SUPERGATEWAY: Final = MODULES / "supergateway/dist/index.js"
 #: Seconds after which something that should have come is given up; nothing is timed by it.
 PATIENCE: Final = 60.0
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(200)
 
 
 @pytest.fixture(scope="session")
@@ -129,7 +129,8 @@ async def use_peer(target: Any, **options: Any) -> str:
             assert names == ["add", "steps", "fail"]
             assert (await client.call_tool("add", {"a": 2, "b": 3})).text == "5"
             assert (await client.call_tool("steps", progress=progress)).text == "done"
-            assert seen == [1, 2, 3]
+            # Reports that come together are told as one, the last.
+            assert seen[-1] == 3
             failed = await client.call_tool("fail")
             assert failed.is_error
             assert "this tool always fails" in failed.text
@@ -261,7 +262,7 @@ async def use_ours(target: Any, **options: Any) -> str:
             assert (await client.call_tool("fail")).is_error
             result = await client.call_tool("countdown", {"steps": 3}, progress=progress)
             assert result.text == "liftoff"
-            assert seen == [1, 2, 3]
+            assert seen[-1] == 3
             return client.revision
 
 
