@@ -24,7 +24,7 @@ from trimcp.types import (
 )
 
 from ._codec import META, PROGRESS_TOKEN, DecodeError, codec_for
-from ._eras import ERAS, Rejected, Terms, stamp_of, stateless_terms
+from ._eras import ERAS, Rejected, Terms, stamp_of, stateless_terms, with_meta
 from ._events import (
     AnswerUnusable,
     Event,
@@ -40,6 +40,7 @@ from ._events import (
     without_given_up,
 )
 from ._exchange import BatchAnswer, Call, Exchange
+from ._fitting import fitting_failure, fitting_notification
 from ._messages import (
     Answer,
     Batch,
@@ -49,7 +50,6 @@ from ._messages import (
     Notification,
     Request,
     decode,
-    encode_failure,
     encode_notification,
     encode_request,
     malformed_from_head,
@@ -198,6 +198,7 @@ class Connection:
             self._limits.message_bytes,
             self._forget,
             batch,
+            nesting=self._limits.nesting,
         )
         if batch is not None:
             batch.expect()
@@ -327,7 +328,8 @@ class Connection:
         batch: BatchAnswer | None,
     ) -> list[Event]:
         omit_id = self.terms is None or self.terms.revision.parse_error_omits_id
-        answer = encode_failure(identity, code, message, data, omit_id=omit_id)
+        limit = self._limits.message_bytes
+        answer = fitting_failure(identity, code, message, data, omit_id=omit_id, limit=limit)
         if self.role is Role.CLIENT and self._is_stateless:
             # 2026-07-28: clients do not send responses.
             return [Ignored(f"not answered: {message}")]
@@ -375,16 +377,20 @@ class Connection:
         meta = ERAS[terms.revision.era].request_meta(terms)
         if progress:
             meta[PROGRESS_TOKEN] = call.id
-        if meta:
-            wire = (wire or {}) | {META: meta}
+        if meta or META in (wire or ()):
+            wire = with_meta(wire, meta)
         data = encode_request(call.id, method, wire)
         self._calls[call.id] = call
         return call, data
 
     def notify(self, method: str, params: Any = None) -> bytes:
-        """A notification to the peer, about no exchange."""
-        terms = self.terms or Terms(LATEST_HANDSHAKE)
-        return encode_notification(method, self._wire(params, terms))
+        """A notification to the peer, about no exchange.
+
+        Raises:
+            LimitExceeded: It is longer than `Limits.message_bytes`.
+        """
+        wire = self._wire(params, self.terms or Terms(LATEST_HANDSHAKE))
+        return fitting_notification(method, wire, self._limits.message_bytes)
 
     def cancel(self, call: Call, reason: str | None = None) -> bytes | None:
         """Give up a call; its answer will be ignored. None when there is nothing to send."""
