@@ -19,7 +19,7 @@ import trio
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["ResponseCache", "key_of"]
+__all__ = ["Answered", "Kept", "ResponseCache", "key_of"]
 
 #: Results kept; the least recently used goes first.
 MAX_ENTRIES: Final = 256
@@ -44,6 +44,21 @@ class Kept:
     result: Any
     size: int
     until: float
+
+
+@attrs.frozen
+class Answered:
+    """A result that has just come.
+
+    Attributes:
+        result: What it is.
+        size: Its bytes on the wire, those of all rounds.
+        rounds: How many rounds it took.
+    """
+
+    result: Any
+    size: int
+    rounds: int
 
 
 class Asking:
@@ -96,6 +111,11 @@ class ResponseCache:
         while len(self._entries) > MAX_ENTRIES:
             self._entries.popitem(last=False)
 
+    def note_change(self, method: str) -> None:
+        """What a notification tells of is not fresh any more, whatever its time to live was."""
+        if method in _CHANGED:
+            self.drop(lambda key: key.startswith(_CHANGED[method]))
+
     def drop(self, which: Callable[[bytes], bool] = lambda key: True) -> None:
         """Forget the results whose keys are chosen; all by default."""
         for key in [key for key in self._entries if which(key)]:
@@ -103,6 +123,15 @@ class ResponseCache:
         # An answer that is on its way may have been written before what makes it stale.
         for asking in self._asking:
             asking.is_stale = asking.is_stale or which(asking.key)
+
+
+#: The methods whose results a notification makes stale.
+_CHANGED: Final = {
+    "notifications/tools/list_changed": (b"tools/list\n",),
+    "notifications/prompts/list_changed": (b"prompts/list\n",),
+    "notifications/resources/list_changed": (b"resources/list\n", b"resources/templates/list\n"),
+    "notifications/resources/updated": (b"resources/read\n",),
+}
 
 
 def key_of(method: str, params: Any) -> bytes:

@@ -27,7 +27,7 @@ from trimcp.types import (
     SubscriptionFilter,
 )
 
-from ._cache import Kept, ResponseCache, key_of
+from ._cache import Answered, Kept, ResponseCache, key_of
 from ._connect import connect
 from ._garbage import Garbage
 from ._inbox import Inbox
@@ -78,15 +78,6 @@ ItemT = TypeVar("ItemT")
 
 #: Seconds for what still waits to be written when a client is left.
 _FLUSH_SECONDS: Final = 1.0
-
-
-@attrs.frozen
-class _Answered:
-    """A result, the bytes that it took on the wire, and the rounds."""
-
-    result: Any
-    size: int
-    rounds: int
 
 
 class Client(Verbs):
@@ -253,7 +244,7 @@ class Client(Verbs):
         timeout: float | None,
         progress: ProgressCallback | None = None,
         chunks: Chunks | None = None,
-    ) -> _Answered:
+    ) -> Answered:
         """One request with all its rounds."""
         size = 0
         for round_number in range(self._max_rounds):
@@ -262,7 +253,7 @@ class Client(Verbs):
             expected = call.terms.revision.client_requests[method].result
             result = decode_result(call, raw, expected)
             if not isinstance(result, InputRequiredResult):
-                return _Answered(result, size, round_number + 1)
+                return Answered(result, size, round_number + 1)
             responses = await self._answerer.answer_all(result, call.terms.revision)
             params = attrs.evolve(
                 params, input_responses=responses, request_state=result.request_state
@@ -272,7 +263,7 @@ class Client(Verbs):
     async def _ask_cached(self, method: str, params: Any, *, timeout: float | None) -> Any:
         return (await self._ask_kept(method, params, timeout)).result
 
-    async def _ask_kept(self, method: str, params: Any, timeout: float | None) -> _Answered | Kept:
+    async def _ask_kept(self, method: str, params: Any, timeout: float | None) -> Answered | Kept:
         """A result that is still fresh, or that of a request."""
         revision = self._agreement.terms.revision
         if method not in revision.cacheable:
@@ -448,22 +439,8 @@ class Client(Verbs):
         except (InvalidShape, DecodeError) as error:
             logger.debug("malformed %s: %s", method, error)
             return
-        self._forget_changed(method)
+        self._cache.note_change(method)
         self._listening.tell(method, wire)
         callback = self._callbacks.get(method)
         if callback is not None:
             self._inbox.put(callback, wire)
-
-    def _forget_changed(self, method: str) -> None:
-        """What changed is not fresh any more, whatever its time to live was."""
-        if method in _CHANGED:
-            self._cache.drop(lambda key: key.startswith(_CHANGED[method]))
-
-
-#: The cached methods that a notification makes stale.
-_CHANGED: Final = {
-    "notifications/tools/list_changed": (b"tools/list\n",),
-    "notifications/prompts/list_changed": (b"prompts/list\n",),
-    "notifications/resources/list_changed": (b"resources/list\n", b"resources/templates/list\n"),
-    "notifications/resources/updated": (b"resources/read\n",),
-}
