@@ -31,6 +31,10 @@ class Limits:
             a peer that does not even read the refusals is disconnected.
         outbox_bytes: Bytes waiting for one peer to read them. Handlers that answer or notify
             beyond it wait; one message is always accepted.
+        buffered_bytes: Bytes that all peers of one server together can make it hold: parts of
+            messages, requests in flight, answers that nobody reads yet, URIs subscribed to. An
+            HTTP request for whose body there is no room gets 503, a message on a stream is
+            skipped and answered with an error. Never less than `message_bytes`.
         connections: Connections served at once by one server over sockets; further ones are
             closed at once.
         threads: Worker threads that run synchronous tools, shared by the whole server.
@@ -68,6 +72,7 @@ class Limits:
     nesting: int = attrs.field(default=200, validator=_positive)
     in_flight: int = attrs.field(default=1000, validator=_positive)
     outbox_bytes: int = attrs.field(default=4 * 1024 * 1024, validator=_positive)
+    buffered_bytes: int = attrs.field(default=256 * 1024 * 1024, validator=_positive)
     connections: int = attrs.field(default=1000, validator=_positive)
     threads: int = attrs.field(default=40, validator=_positive)
     abandoned_threads: int = attrs.field(default=200, validator=_positive)

@@ -15,7 +15,7 @@ Except for `run`, the command that starts the server may stand at the end instea
     trimcp call    [options] TOOL [KEY=VALUE | KEY:=JSON]… -- COMMAND [ARGUMENT…]
 
 The first bare `--` ends the command's own words: everything after it is that command. Options may
-stand anywhere before it; `trimcp COMMAND --help` names them.
+stand anywhere before it, and `-v` before the command too; `trimcp COMMAND --help` names them.
 """
 
 from __future__ import annotations
@@ -85,7 +85,7 @@ def _running(found: argparse.Namespace, command: list[str] | None) -> Running:
         ws=found.ws,
         root_path=found.root_path,
         reload=again if found.reload else None,
-        verbosity=found.verbosity,
+        verbosity=found.verbosity + found.verbosity_before,
     )
 
 
@@ -179,7 +179,8 @@ def _refuse_more(words: list[str], rule: str) -> None:
 
 
 def _common(found: argparse.Namespace) -> dict[str, Any]:
-    return _named(found, "timeout", "revision", "output", "verbosity")
+    verbosity = found.verbosity + found.verbosity_before
+    return {**_named(found, "timeout", "revision", "output"), "verbosity": verbosity}
 
 
 def _answering(found: argparse.Namespace) -> dict[str, Any]:

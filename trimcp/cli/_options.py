@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import attrs
 
 __all__ = [
+    "RELOADED",
     "Address",
     "Answering",
     "Argument",
@@ -21,6 +22,9 @@ __all__ = [
     "Reading",
     "Running",
 ]
+
+#: The variable of the environment by which `run --reload` tells a process what it is to serve on.
+RELOADED: Final = "TRIMCP_RELOAD"
 
 Output: TypeAlias = Literal["text", "json", "raw"]
 Address: TypeAlias = tuple[str, int]

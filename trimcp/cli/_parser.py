@@ -59,6 +59,8 @@ def make_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
+    # A name of its own: the command's parser begins to count anew.
+    _add_verbosity(parser, "verbosity_before")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _add_run(commands)
     _add_list(commands)
@@ -245,15 +247,19 @@ def _add(commands: Any, name: str, **texts: str) -> argparse.ArgumentParser:
         **texts,
     )
     parser.add_argument("words", nargs="*", help=argparse.SUPPRESS)
+    _add_verbosity(parser, "verbosity")
+    parser.set_defaults(parser=parser)
+    return parser
+
+
+def _add_verbosity(parser: argparse.ArgumentParser, destination: str) -> None:
     parser.add_argument(
         "-v",
-        dest="verbosity",
+        dest=destination,
         action="count",
         default=0,
         help="log to standard error, what the server logs too; twice for every detail",
     )
-    parser.set_defaults(parser=parser)
-    return parser
 
 
 # -- options ----------------------------------------------------------------------------------

@@ -11,12 +11,14 @@ import trio
 from ._errors import CommandError, reason
 from ._loading import load_server, split_object
 from ._logging import log_as_server
+from ._options import RELOADED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from trimcp.server import Server
 
+    from ._handing import HandedOn
     from ._options import Address, Running
 
 __all__ = ["run"]
@@ -29,21 +31,42 @@ def run(options: Running) -> int:
         CommandError: There is no server, or it cannot be served.
     """
     if options.reload is not None:
-        return _run_reloading(options.file, options.reload)
+        return _run_reloading(options, options.reload)
+    given = _handed_on() if RELOADED in os.environ else None
     server = load_server(options.file)
     log_as_server(options.verbosity)
-    trio.run(_serve, server, options)
+    if given is None:
+        trio.run(_serve, server, options)
+    else:
+        trio.run(_serve_handed_on, server, options, given)
     return 0
 
 
-def _run_reloading(file: str, words: Sequence[str]) -> int:
+def _handed_on() -> HandedOn:
+    from ._handing import handed_on
+
+    return handed_on()
+
+
+def _run_reloading(options: Running, words: Sequence[str]) -> int:
     """Serve in one process after the other."""
     from ._reload import run_reloading
 
-    path, _ = split_object(file)
+    path, _ = split_object(options.file)
     if not os.path.isfile(path):
         raise CommandError(f"no such file: {path}")
-    return run_reloading(path, [sys.executable, "-m", "trimcp", *words])
+    where = options.tcp or options.http or options.ws or options.unix
+    assert where is not None
+    return run_reloading(path, [sys.executable, "-m", "trimcp", *words], where)
+
+
+async def _serve_handed_on(server: Server[Any], options: Running, given: HandedOn) -> None:
+    """Serve for the process that watches the files, on its sockets."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(given.follow_parent, server, nursery.cancel_scope)
+        with given.used():
+            await _serve(server, options)
+        nursery.cancel_scope.cancel(reason="the server has ended")
 
 
 async def _serve(server: Server[Any], options: Running) -> None:
@@ -56,7 +79,7 @@ async def _serve(server: Server[Any], options: Running) -> None:
     elif options.ws is not None:
         await _serve_websocket(server, options.ws)
     else:
-        if sys.stdin.isatty():
+        if sys.stdin is not None and sys.stdin.isatty():
             _say("serving on standard input and output; Ctrl-D or Ctrl-C ends it")
         await server.serve_stdio()
 
@@ -131,5 +154,7 @@ def _authority(address: Address) -> str:
 
 
 def _say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
+    # Whoever runs a server in the background may have closed it.
+    if sys.stderr is not None:
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()

@@ -18,7 +18,7 @@ from trimcp.errors import (
     ProtocolViolation,
     RequestError,
 )
-from trimcp.protocol import DecodeError, InvalidShape, codec_for, read_object
+from trimcp.protocol import DecodeError, InvalidShape, codec_for, read_object, reader_for
 from trimcp.types import (
     Implementation,
     InputRequiredResult,
@@ -28,6 +28,7 @@ from trimcp.types import (
 )
 
 from ._cache import Answered, Kept, ResponseCache, key_of
+from ._checks import check_callback, check_seconds
 from ._connect import connect
 from ._garbage import Garbage
 from ._inbox import Inbox
@@ -48,7 +49,7 @@ from ._streamable import StreamablePeer
 from ._verbs import Verbs
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable
     from contextlib import AbstractAsyncContextManager
 
     from msgspec import Raw
@@ -71,8 +72,8 @@ _Link: TypeAlias = "tuple[MessageChannel | HTTPLink, ChildProcess | None]"
 #: Opens the way to a server; may be used again when it has been left.
 Way: TypeAlias = "Callable[[], AbstractAsyncContextManager[_Link]]"
 
-#: Awaited with each log message of the server, one after another.
-LogCallback: TypeAlias = "Callable[[LoggingMessageNotificationParams], Awaitable[Any]]"
+#: Called with each log message of the server, one after another; may be async.
+LogCallback: TypeAlias = "Callable[[LoggingMessageNotificationParams], object]"
 
 ItemT = TypeVar("ItemT")
 
@@ -111,10 +112,11 @@ class Client(Verbs):
         self._pauses = Pauses()
         self._inbox = Inbox()
         self._listening = Listening(self)
-        self._callbacks: dict[str, Callable[[Any], Awaitable[Any]]] = {}
+        self._callbacks: dict[str, Callable[[Any], object]] = {}
         self._on_log = logging
         self._log_level = log_level
         self._closing = trio.Event()
+        self._child: ChildProcess | None = None
         self._peer: Peer
         self._agreement: Agreement
 
@@ -146,6 +148,7 @@ class Client(Verbs):
         self._garbage = Garbage()
         with unwrapping():
             async with self._way() as (link, child), trio.open_nursery() as nursery:
+                self._child = child
                 nursery.start_soon(self._inbox.run)
                 self._peer, self._agreement = await connect(
                     nursery, link, child, self, self._offer, revisions, self._limits, self._garbage
@@ -158,7 +161,8 @@ class Client(Verbs):
                     await self._ask_for_logs()
                     yield
                 finally:
-                    # A call that was just given up has a cancellation waiting to be written.
+                    # Calls that are given up have cancellations waiting to be written.
+                    self._peer.lose("the client was closed", tell=True)
                     with trio.CancelScope(shield=True, relative_deadline=_FLUSH_SECONDS):
                         await self._peer.flush()
                     nursery.cancel_scope.cancel(reason="the client was closed")
@@ -192,6 +196,15 @@ class Client(Verbs):
     def close(self) -> None:
         """End `run()`. Harmless when repeated."""
         self._closing.set()
+
+    def kill_server(self) -> None:
+        """Kill the server's process group, if this client has started it.
+
+        For whoever will not wait until the server ends by itself; leaving the client does not
+        have to wait then. May be called by a signal handler.
+        """
+        if self._child is not None:
+            self._child.kill()
 
     # -- what it found --------------------------------------------------------------------
 
@@ -247,8 +260,10 @@ class Client(Verbs):
     ) -> Answered:
         """One request with all its rounds."""
         size = 0
+        seconds = timeout
         for round_number in range(self._max_rounds):
-            call, raw = await self._request(method, params, timeout, progress, chunks)
+            call, raw = await self._request(method, params, seconds, progress, chunks)
+            seconds = call.owner.left
             size += len(bytes(raw))
             expected = call.terms.revision.client_requests[method].result
             result = decode_result(call, raw, expected)
@@ -318,9 +333,16 @@ class Client(Verbs):
     ) -> tuple[Call, Raw]:
         check_offered(method, self.capabilities, self._agreement.terms.revision)
         seconds = self._timeout if timeout is None else timeout
-        reach = partial(reached, self._peer, self._known, method, params, seconds, progress, chunks)
+        check_seconds("timeout=", seconds)
+        check_callback("progress=", progress)
+        began = trio.current_time()
+
+        def left() -> float:
+            return max(began + seconds - trio.current_time(), 0.0)
+
+        reach = partial(reached, self._peer, self._known, method, params)
         try:
-            answer = await reach()
+            call, raw = await reach(seconds, progress, chunks)
         except RequestError as error:
             # Only the HTTP layer itself speaks with a status. A handler's error of this code
             # must not run a tool twice.
@@ -329,11 +351,11 @@ class Client(Verbs):
                 raise
             # The tool may have changed, and with it the headers that its calls need.
             self._cache.drop(lambda key: key.startswith(b"tools/list\n"))
-            await self.list_tools(timeout=timeout)
-            answer = await reach()
-        # Log messages that arrived before the answer are delivered before it.
-        await self._inbox.wait_caught_up()
-        return answer
+            await self.list_tools(timeout=left())
+            call, raw = await reach(left(), progress, chunks)
+        # Log messages that arrived before the answer are delivered before it, if there is time.
+        await self._inbox.wait_caught_up(call.owner.left)
+        return call, raw
 
     def _screen(self, result: ListToolsResult) -> ListToolsResult:
         mirrors = self._agreement.terms.revision.mirrored_headers
@@ -396,8 +418,8 @@ class Client(Verbs):
 
     # -- what the server sends by itself ----------------------------------------------------
 
-    def on_notification(self, method: str, callback: Callable[[Any], Awaitable[Any]]) -> None:
-        """Await a callback with the params of each notification of this method.
+    def on_notification(self, method: str, callback: Callable[[Any], object]) -> None:
+        """Call a function, async or not, with the params of each notification of this method.
 
         Callbacks run one after another, in the order of arrival; when too many wait, the newest
         notifications are dropped and counted in `dropped_notifications`. An exception of a
@@ -407,6 +429,7 @@ class Client(Verbs):
             method: Such as `notifications/tools/list_changed`, or one of an extension.
             callback: Gets the params as they stand on the wire.
         """
+        check_callback("the callback", callback, is_optional=False)
         self._callbacks[method] = callback
 
     async def notify(self, method: str, params: dict[str, Any] | None = None) -> None:
@@ -434,7 +457,7 @@ class Client(Verbs):
             wire = read_object(params)
             terms = peer.connection.terms
             if method == "notifications/message" and self._on_log is not None and terms is not None:
-                said = codec_for(terms.revision).decode(wire, LoggingMessageNotificationParams)
+                said = reader_for(terms.revision).decode(wire, LoggingMessageNotificationParams)
                 self._inbox.put(self._on_log, said)
         except (InvalidShape, DecodeError) as error:
             logger.debug("malformed %s: %s", method, error)

@@ -33,9 +33,9 @@ from trimcp.protocol import (
     InvalidShape,
     Revision,
     Terms,
-    codec_for,
     find_revision,
     read_object,
+    reader_for,
 )
 from trimcp.types import (
     ClientCapabilities,
@@ -291,7 +291,7 @@ def _nothing_common(supported: tuple[str, ...]) -> NoCommonRevision:
 def _identity(wire: Any, revision: Revision) -> Implementation | None:
     """How the server calls itself: for display only, so a flaw in it is no error."""
     try:
-        return None if wire is None else codec_for(revision).decode(wire, Implementation)
+        return None if wire is None else reader_for(revision).decode(wire, Implementation)
     except DecodeError as error:
         logger.debug("the server's name is malformed: %s", error)
         return None
@@ -354,12 +354,12 @@ def decode_result(call: Call, raw: Raw, cls: Any) -> Any:
     """
     wire = read_result(call, raw)
     revision = call.terms.revision
-    kind = wire.get(RESULT_TYPE, COMPLETE)
+    kind = COMPLETE if wire.get(RESULT_TYPE) is None else wire[RESULT_TYPE]
     # Where there may be questions instead, the codec tells the two types apart.
     is_plain = revision.era is Era.STATELESS and call.method not in revision.multi_round
     if is_plain and kind != COMPLETE:
         raise ProtocolViolation(f"the result of {call.method} has the type {kind!r}")
     try:
-        return codec_for(revision).decode(wire, cls)
+        return reader_for(revision).decode(wire, cls)
     except DecodeError as error:
         raise ProtocolViolation(f"the result of {call.method} is malformed: {error}") from None

@@ -21,6 +21,7 @@ from trimcp.transports import Incoming, MessageChannel, Outbox, write_out
 
 from ._asgi import root_of
 from ._refusals import Refused
+from ._sessions import check_alone
 from ._visits import check_accept, check_content
 
 if TYPE_CHECKING:
@@ -70,10 +71,11 @@ class StreamEndpoint:
     async def serve(self, visit: Visit) -> None:
         """Serve one client for as long as its stream is open. Raises Refused."""
         check_accept(visit.headers, EVENT_STREAM)
+        check_alone(visit.application)
         room = _room_of(visit)
         id = secrets.token_urlsafe(32)
         feed, incoming = trio.open_memory_channel[list[Incoming]](1)
-        outbox = Outbox(visit.limits.outbox_bytes)
+        outbox = Outbox(visit.limits.outbox_bytes, visit.application.budget)
         channel = MessageChannel(incoming, outbox, "HTTP+SSE client")
         opened = trio.Event()
 
@@ -128,7 +130,7 @@ class MessagesEndpoint:
         feed = _room_of(visit).feeds.get(named[0]) if len(named) == 1 else None
         if feed is None:
             raise Refused(404, "there is no such stream: open a new one")
-        body = await visit.body()
+        body = await visit.json()
         try:
             await feed.send([body])
         except (trio.BrokenResourceError, trio.ClosedResourceError):

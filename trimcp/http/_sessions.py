@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from ._settings import Settings
     from ._visits import Visit
 
-__all__ = ["HttpSession", "Sessions", "sessions_of"]
+__all__ = ["HttpSession", "Sessions", "check_alone", "sessions_of"]
 
 logger = logging.getLogger("trimcp.http")
 
@@ -86,7 +86,12 @@ class HttpSession:
     def _new_stream(self, name: str, *, is_standing: bool) -> EventStream:
         limit = self._limits.replay_bytes if is_standing else self._limits.outbox_bytes
         return EventStream(
-            name, self._store, limit, is_standing=is_standing, at_end=self._forget_stream
+            name,
+            self._store,
+            limit,
+            is_standing=is_standing,
+            at_end=self._forget_stream,
+            budget=self._application.budget,
         )
 
     def _forget_stream(self, stream: EventStream) -> None:
@@ -219,6 +224,7 @@ class Sessions:
         Raises:
             Refused: The server is shutting down, or there are too many sessions (503).
         """
+        check_alone(self._application)
         if self._application.is_closing:
             raise Refused(503, "the server is shutting down")
         predecessor = self._make_room()
@@ -276,6 +282,16 @@ class Sessions:
                 if session.idle_since <= horizon:
                     logger.info("an idle session ends")
                     self.end(session)
+
+
+def check_alone(application: Application) -> None:
+    """See that what this process remembers is of use. Raises Refused (500)."""
+    if not application.is_alone:
+        logger.error(
+            "sessions cannot be had with several workers: make the application that is served "
+            "with sessions=False"
+        )
+        raise Refused(500, "there can be no sessions here")
 
 
 def sessions_of(application: Application) -> Sessions:

@@ -23,6 +23,7 @@ from ._codec import (
     RESULT_TYPE,
     DecodeError,
     codec_for,
+    reader_for,
 )
 from ._connection import Connection, Role
 from ._eras import LOGGING_LEVELS, Rejected, Terms
@@ -142,6 +143,7 @@ __all__ = [
     "read_object",
     "read_retry",
     "read_traceparent",
+    "reader_for",
     "refuse_non_finite",
     "subject_of",
 ]

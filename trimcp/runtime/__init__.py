@@ -19,6 +19,8 @@ from ._functions import (
     compile_function,
     compile_message,
     convert,
+    flaw_of_form,
+    has_choice_lists,
     is_async,
     is_generator,
     is_marked,
@@ -26,10 +28,11 @@ from ._functions import (
     takes,
     to_json,
 )
+from ._held import holding
 from ._http import EventStore, HttpRequest, HttpResponse
 from ._hub import Hub, Subscriber
 from ._input_required import InputRequired
-from ._nonces import MemoryNonceStore, NonceStore
+from ._nonces import MemoryNonceStore, MissingNonceStore, NonceStore
 from ._parking import Job, Parking
 from ._peer import Handlers, Peer
 from ._schemas import InvalidSchema, SchemaChecker
@@ -62,6 +65,7 @@ __all__ = [
     "LocalBus",
     "MemoryNonceStore",
     "MessageFunction",
+    "MissingNonceStore",
     "NonceStore",
     "Parking",
     "Peer",
@@ -85,6 +89,9 @@ __all__ = [
     "convert",
     "drain",
     "flaw_of_conversation",
+    "flaw_of_form",
+    "has_choice_lists",
+    "holding",
     "in_threads",
     "is_async",
     "is_generator",

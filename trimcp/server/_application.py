@@ -13,6 +13,7 @@ It is entered once, whatever the number of doors, and everything in it has ended
 
 from __future__ import annotations
 
+import functools
 import logging
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -23,8 +24,10 @@ from trimcp._groups import unwrapping
 from trimcp.errors import NotServing
 from trimcp.protocol import Connection, ResourceUpdated, Role
 from trimcp.runtime import Hub, Parking, Peer, Seal, ToolThreads, takes
+from trimcp.transports import Budget
 
-from ._lifespans import CLEANUP_SECONDS, entered, grant_cleanup
+from ._hearing import Hearing
+from ._lifespans import CLEANUP_SECONDS, check_trio, entered, grant_cleanup
 from ._notifier import Notifier
 from ._routes import handle
 from ._session import Session
@@ -64,9 +67,13 @@ class Application:
         server: The server.
         explicit: Whether the user opened it, so that doors may join it.
 
+    Raises:
+        NotServing: There is no Trio to serve with.
+
     Attributes:
         value: What the lifespan yielded.
         parking: The handlers that may ask, and those that wait for answers.
+        budget: Counts the bytes that peers make it hold.
         hub: Who hears of changes.
         notifier: Takes changes from wherever they happen.
         threads: The worker threads of synchronous tools.
@@ -74,21 +81,28 @@ class Application:
         guests: The HTTP requests being served, with the grace of each.
         parked: Handlers that live here and wait for their client's next request.
         rooms: What the doors keep while it is open.
+        is_alone: Whether no other process is behind the same socket.
+        hearing: Notifications of extensions that belong to no session.
     """
 
     def __init__(self, server: Server[Any], *, explicit: bool) -> None:
+        check_trio()
         self.server = server
         self.explicit = explicit
         self.value: Any = None
         self.parking = Parking(Seal(server.state_keys), server.limits, server.nonces)
         self.threads = ToolThreads(server.limits)
-        self.hub = Hub(server.limits)
+        self.budget = Budget.of(server.limits)
+        self.hub = Hub(server.limits, self.budget)
         self.notifier = Notifier(server.bus)
         self.peers: dict[Peer, float] = {}
         self.guests: dict[Guest, float] = {}
         self.parked: set[Frame] = set()
         self.rooms: dict[object, Any] = {}
+        handle = functools.partial(server.methods.hear, self, None)
+        self.hearing = Hearing(handle, server.limits.in_flight, self.budget, self.start_soon)
         self.is_closing = False
+        self.is_alone = True
         self._nursery: trio.Nursery | None = None
         self._accepting: set[trio.CancelScope] = set()
         self._life = self._starting = trio.CancelScope()
@@ -295,7 +309,14 @@ class Application:
         if self.is_closing:
             raise NotServing("the server is shutting down")
         connection = Connection(Role.SERVER, server.identity, server.limits)
-        peer = Peer(connection, channel, self, server.limits, eof_grace=server.eof_grace)
+        peer = Peer(
+            connection,
+            channel,
+            self,
+            server.limits,
+            eof_grace=server.eof_grace,
+            budget=self.budget,
+        )
         self.peers[peer] = grace if server.shutdown_grace is None else server.shutdown_grace
         peer.http = http
         try:
@@ -308,15 +329,29 @@ class Application:
         """Handle one request."""
         return handle(self, frame)
 
-    def notified(self, peer: Peer, method: str, params: Raw | None) -> None:
-        """A notification that concerns no single exchange."""
-        session: Session[Any] = peer.data
-        if method == "notifications/initialized":
+    def notified(self, peer: Peer | None, method: str, params: Raw | None) -> None:
+        """A notification that concerns no single exchange.
+
+        Args:
+            peer: Who sent it; None over HTTP without a session.
+            method: Its method.
+            params: Its params.
+
+        Raises:
+            NotServing: It belongs to no session, and the application is closing.
+        """
+        session: Session[Any] | None = None if peer is None else peer.data
+        hearing = self.hearing if session is None else session.hearing
+        if session is not None and method == "notifications/initialized":
             session.begin()
         elif self.server.methods.hears(method):
-            session.hear(method, params)
+            hearing.hear(method, params)
         else:
             logger.debug("ignored %s", method)
+
+    def _hearings(self) -> list[Hearing]:
+        sessions = [peer.data for peer in self.peers if peer.data is not None]
+        return [self.hearing, *(session.hearing for session in sessions)]
 
     def statistics(self) -> Statistics:
         """Numbers that show what `Limits` bounds."""
@@ -326,9 +361,10 @@ class Application:
             in_flight=sum(peer.connection.open_exchanges for peer in self.peers),
             http_requests=len(self.guests),
             http_sessions=sessions,
+            buffered_bytes=self.budget.used,
             outbox_bytes=sum(peer.channel.outbox.waiting_bytes for peer in self.peers),
             unsent=sum(peer.unsent for peer in self.peers),
-            notifications=sum(peer.data.hearing for peer in self.peers if peer.data is not None),
+            notifications=sum(each.count for each in self._hearings()),
             questions=sum(peer.connection.open_calls for peer in self.peers),
             parked=self.parking.waiting,
             subscribers=len(self.hub),

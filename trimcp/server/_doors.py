@@ -9,7 +9,7 @@ import attrs
 import trio
 
 from trimcp.errors import NotServing, RegistrationError
-from trimcp.runtime import check_async
+from trimcp.runtime import MemoryNonceStore, MissingNonceStore, check_async
 
 from ._options import check_name
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from trimcp.http import ASGIApp
-    from trimcp.runtime import EventStore, HttpRequest
+    from trimcp.runtime import EventStore, HttpRequest, NonceStore
 
     from ._application import Application
     from ._server import Server
@@ -84,6 +84,7 @@ class HttpDoors:
 
     custom_routes: dict[str, CustomRoute]
     state_keys: tuple[bytes, ...]
+    nonces: NonceStore
     shutdown_grace: float | None
 
     if TYPE_CHECKING:
@@ -229,9 +230,10 @@ class HttpDoors:
             workers: How many processes serve. With more than one, this process only watches over
                 them: each is this program, started again with the same command line, and comes
                 to this same call. A worker that crashes is started again; when one shuts down in
-                good order, all do. Limits are for each of them, `sessions` is off unless it is
-                asked for, and changes are told within a worker only, unless the server's `bus`
-                carries them further. Not on Windows.
+                good order, all do. One that does not end within `shutdown_grace` is killed.
+                Limits are for each of them, `sessions` and HTTP+SSE are off, `single_use=True`
+                needs `Server(nonces=…)`, and changes are told within a worker only, unless the
+                server's `bus` carries them further. Not on Windows.
             root_path: The prefix under which clients see the server, such as `/tools`, where a
                 proxy strips it from the path. It stands in the URL that HTTP+SSE tells its
                 clients, and in the ASGI scope.
@@ -241,13 +243,21 @@ class HttpDoors:
 
         Raises:
             OSError: The address cannot be bound.
-            ValueError: An option is out of range, or given beside one that excludes it.
+            ValueError: An option is out of range, or given beside one that excludes it; there are
+                to be workers, and something is asked for that one process would have to remember.
             NotServing: There are to be workers, and the application is open already.
             ChildProcessError: A worker ended before it served for the first time.
 
         Specification: Streamable HTTP.
         """
-        from trimcp.http import Hosting, assignment_for, make_asgi_app, serve, supervise
+        from trimcp.http import (
+            Hosting,
+            assignment_for,
+            check_sharing,
+            make_asgi_app,
+            serve,
+            supervise,
+        )
 
         if app is not None and options:
             raise ValueError("options belong to the application that is given")
@@ -261,6 +271,8 @@ class HttpDoors:
             http2=http2,
             root_path=root_path,
         )
+        if workers > 1:
+            check_sharing(self._itself, app, options, workers)
         assignment = assignment_for(hosting.label) if workers > 1 else None
         if workers > 1 and assignment is None:
             if self.running is not None:
@@ -272,7 +284,9 @@ class HttpDoors:
             return
         if assignment is not None:
             self.state_keys = self.state_keys or (assignment.key,)
-            options.setdefault("sessions", False)
+            if isinstance(self.nonces, MemoryNonceStore):
+                self.nonces = MissingNonceStore()
+            options["sessions"] = False
         chosen = make_asgi_app(self._itself, options, [host]) if app is None else app
         async with self.joined(lambda: task_status.started([])) as application:
             await serve(

@@ -286,7 +286,8 @@ class Server(Registration, HttpDoors, Generic[LifespanT]):
             trio.open_nursery() as nursery,
         ):
             await trio.lowlevel.checkpoint()
-            async with transports.open_stdio_channel(self.limits) as channel:
+            opening = transports.open_stdio_channel(self.limits, budget=application.budget)
+            async with opening as channel:
                 nursery.start_soon(self._follow_parent)
                 task_status.started()
                 await application.serve(channel, grace=_STDIO_GRACE)
@@ -353,9 +354,9 @@ class Server(Registration, HttpDoors, Generic[LifespanT]):
                 )
 
     def _open_lines(
-        self, stream: trio.abc.Stream
+        self, stream: trio.abc.Stream, budget: transports.Budget
     ) -> AbstractAsyncContextManager[transports.MessageChannel]:
-        return transports.open_stream_channel(stream, self.limits, peer="socket")
+        return transports.open_stream_channel(stream, self.limits, peer="socket", budget=budget)
 
     async def serve_websocket(
         self,
@@ -445,7 +446,9 @@ class Server(Registration, HttpDoors, Generic[LifespanT]):
         """
         async with (
             self.joined(task_status.started) as application,
-            transports.open_stream_channel(stream, self.limits, peer="stream") as channel,
+            transports.open_stream_channel(
+                stream, self.limits, peer="stream", budget=application.budget
+            ) as channel,
         ):
             await trio.lowlevel.checkpoint()
             task_status.started()

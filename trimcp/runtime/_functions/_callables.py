@@ -180,7 +180,10 @@ def check_opened(function: Any, label: str, given: str) -> None:
         is_manager = hasattr(function, "__aenter__") and hasattr(function, "__aexit__")
     else:
         _check_callable(function, label)
-        is_manager = not (is_generator(function) or is_async(function))
+        # The manager itself is called for, where it was made too early.
+        is_manager = not (
+            is_generator(function) or is_async(function) or hasattr(function, "__aenter__")
+        )
         # `contextlib.contextmanager` makes one that is not asynchronous.
         is_manager = is_manager and not inspect.isgeneratorfunction(_wrapped(function))
     if not is_manager:

@@ -36,7 +36,9 @@ if TYPE_CHECKING:
 __all__ = ["Function", "compile_function", "is_marked"]
 
 _NO_ARGUMENTS: Final = b"{}"
-_ASYNC_STREAMS: Final = (
+#: Annotations that only a stream has; a wrapper around a generator function has one.
+_STREAMS: Final = (
+    collections.abc.Iterator,
     collections.abc.AsyncIterator,
     collections.abc.AsyncGenerator,
     collections.abc.AsyncIterable,
@@ -141,7 +143,7 @@ def compile_function(
     else:
         schema, binder = _from_schema(label, parameters, dict(input_schema))
     returned = hints.get("return", signature.return_annotation)
-    if is_stream or typing.get_origin(returned) in _ASYNC_STREAMS:
+    if is_stream or typing.get_origin(returned) in _STREAMS:
         returned = final_hint(returned)
     return Function(
         function,
