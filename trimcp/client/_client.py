@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 from contextlib import AsyncExitStack, asynccontextmanager
-from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 import attrs
@@ -12,7 +11,6 @@ import trio
 
 from trimcp._groups import unwrapping
 from trimcp.errors import (
-    HEADER_MISMATCH,
     MCPError,
     ProcessDied,
     ProtocolViolation,
@@ -29,7 +27,6 @@ from trimcp.types import (
     Implementation,
     InputRequiredResult,
     LoggingMessageNotificationParams,
-    PaginatedRequestParams,
     SubscriptionFilter,
 )
 
@@ -283,13 +280,9 @@ class Client(Verbs):
     async def _list(
         self, method: str, items_of: Callable[[Any], tuple[ItemT, ...]], timeout: float | None
     ) -> list[ItemT]:
-        async def page(cursor: str | None, seconds: float) -> tuple[Any, int]:
-            found = await self._ask_kept(method, PaginatedRequestParams(cursor), seconds)
-            return found.result, found.size
-
         return await whole_list(
             method,
-            page,
+            self._ask_kept,
             items_of,
             limits=self._limits,
             timeout=self._timeout if timeout is None else timeout,
@@ -314,27 +307,17 @@ class Client(Verbs):
         seconds = self._timeout if timeout is None else timeout
         check_seconds("timeout=", seconds)
         check_callback("progress=", progress)
-        began = trio.current_time()
-
-        def left() -> float:
-            return max(began + seconds - trio.current_time(), 0.0)
-
-        reach = partial(reached, self._peer, self._known, method, params)
-        try:
-            call, raw = await reach(seconds, progress, chunks)
-        except RequestError as error:
-            # Only the HTTP layer itself speaks with a status. A handler's error of this code
-            # must not run a tool twice.
-            is_mismatch = error.code == HEADER_MISMATCH and error.http_status == 400
-            if not is_mismatch or method != "tools/call":
-                raise
-            # The tool may have changed, and with it the headers that its calls need.
-            self._cache.drop(lambda key: key.startswith(b"tools/list\n"))
-            await self.list_tools(timeout=left())
-            call, raw = await reach(left(), progress, chunks)
+        call, raw = await reached(
+            self._peer, self._known, self._relist, method, params, seconds, progress, chunks
+        )
         # Log messages that arrived before the answer are delivered before it, if there is time.
         await self._inbox.wait_caught_up(call.owner.left)
         return call, raw
+
+    async def _relist(self, seconds: float) -> None:
+        """The tools may have changed, and with them the headers that their calls need."""
+        self._cache.drop(lambda key: key.startswith(b"tools/list\n"))
+        await self.list_tools(timeout=seconds)
 
     def _screen(self, result: ListToolsResult) -> ListToolsResult:
         mirrors = self._agreement.terms.revision.mirrored_headers

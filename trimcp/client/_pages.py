@@ -11,11 +11,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import trio
 
 from trimcp.errors import INVALID_PARAMS, LimitExceeded, RequestError, RequestTimeout
+from trimcp.types import PaginatedRequestParams
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
     from trimcp.limits import Limits
+
+    from ._cache import Answered, Kept
 
 __all__ = ["Pauses", "whole_list"]
 
@@ -51,7 +54,7 @@ class Pauses:
 
 async def whole_list(
     method: str,
-    page: Callable[[str | None, float], Awaitable[tuple[Any, int]]],
+    ask: Callable[[str, Any, float], Awaitable[Answered | Kept]],
     items_of: Callable[[Any], tuple[ItemT, ...]],
     *,
     limits: Limits,
@@ -64,8 +67,7 @@ async def whole_list(
 
     Args:
         method: The list, for messages.
-        page: Asks for the page that a cursor leads to, within so many seconds; gives it and its
-            size in bytes.
+        ask: Asks with a method and its params, within so many seconds.
         items_of: The items of a page.
         limits: `list_pages` and `list_bytes` are used.
         timeout: Seconds for the whole list.
@@ -85,20 +87,20 @@ async def whole_list(
         if left <= 0:
             raise RequestTimeout(f"{method} did not come to its end within the deadline")
         try:
-            found, more = await page(cursor, left)
+            page = await ask(method, PaginatedRequestParams(cursor), left)
         except RequestError as error:
             if cursor is None or error.code != INVALID_PARAMS or not again:
                 raise
             again = False
             items, cursor = [], None
             continue
-        size += more
+        size += page.size
         if size > limits.list_bytes:
             raise LimitExceeded(
                 f"{method} is longer than Limits.list_bytes, {limits.list_bytes} bytes"
             )
-        items += items_of(found)
-        cursor = found.next_cursor
+        items += items_of(page.result)
+        cursor = page.result.next_cursor
         if cursor is None:
             return items
     raise LimitExceeded(f"{method} has more pages than Limits.list_pages, {limits.list_pages}")

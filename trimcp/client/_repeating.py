@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
-from trimcp.errors import ConnectionLost
+from trimcp.errors import HEADER_MISMATCH, ConnectionLost, RequestError
 from trimcp.transports import Unreachable
 
 from ._reconnection import Reconnection
 from ._streamable import StreamablePeer
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from msgspec import Raw
 
     from trimcp.protocol import Call
@@ -30,13 +32,46 @@ logger = logging.getLogger("trimcp.client")
 async def reached(
     peer: Peer,
     known: KnownTools,
+    relist: Callable[[float], Awaitable[None]],
     method: str,
     params: Any,
     seconds: float,
     progress: ProgressCallback | None,
     chunks: Chunks | None,
 ) -> tuple[Call, Raw]:
-    """One request, as `Peer.request`; a tool is called once more if its answer is lost alone.
+    """One request, as `Peer.request`; made again where that does no harm, in the same time.
+
+    A call of a tool is made again, once, after the HTTP layer itself has refused its headers, and
+    the tools have been listed anew.
+    """
+    began = trio.current_time()
+
+    def left() -> float:
+        return max(began + seconds - trio.current_time(), 0.0)
+
+    once = partial(_reached_once, peer, known, method, params, progress, chunks)
+    try:
+        return await once(seconds)
+    except RequestError as error:
+        # Only the HTTP layer itself speaks with a status. A handler's error of this code must
+        # not run a tool twice.
+        is_mismatch = error.code == HEADER_MISMATCH and error.http_status == 400
+        if not is_mismatch or method != "tools/call":
+            raise
+    await relist(left())
+    return await once(left())
+
+
+async def _reached_once(
+    peer: Peer,
+    known: KnownTools,
+    method: str,
+    params: Any,
+    progress: ProgressCallback | None,
+    chunks: Chunks | None,
+    seconds: float,
+) -> tuple[Call, Raw]:
+    """One request; a tool is called once more if only its answer is lost.
 
     That is: over HTTP, when the tool has been listed and says that it only reads, or that calling
     it twice does no more than once. Both calls share the deadline.
