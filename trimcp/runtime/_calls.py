@@ -9,7 +9,7 @@ import msgspec
 import trio
 from msgspec import UnsetType
 
-from trimcp.errors import LimitExceeded, ProtocolViolation, RequestTimeout
+from trimcp.errors import LimitExceeded, ProtocolViolation, RequestError, RequestTimeout
 from trimcp.protocol import is_deeper
 
 from ._functions import awaited
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from ._chunks import Chunks
 
-__all__ = ["Listener", "Pending", "ProgressCallback", "check_sendable"]
+__all__ = ["Listener", "Pending", "ProgressCallback", "check_sendable", "why"]
 
 #: Called with progress, total and message; awaited if what it returns can be.
 ProgressCallback: TypeAlias = "Callable[[float, float | None, str | None], object]"
@@ -260,3 +260,10 @@ def check_sendable(data: bytes, limits: Limits) -> None:
         raise LimitExceeded(f"a request of {len(data)} bytes is longer than {limits.message_bytes}")
     if is_deeper(data, limits.nesting):
         raise LimitExceeded(f"a request is nested deeper than {limits.nesting} levels")
+
+
+def why(error: BaseException) -> str | None:
+    """Why a call is given up, in general words: what the caller's exception says is not theirs."""
+    if isinstance(error, RequestTimeout):
+        return "no answer within the deadline"
+    return None if isinstance(error, RequestError) else "cancelled by the caller"

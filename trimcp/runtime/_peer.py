@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import math
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
@@ -19,8 +19,6 @@ from trimcp.errors import (
     SHUTTING_DOWN,
     ConnectionLost,
     ProtocolViolation,
-    RequestError,
-    RequestTimeout,
     received_error,
 )
 from trimcp.protocol import (
@@ -40,7 +38,7 @@ from trimcp.protocol import (
 from trimcp.transports import Budget, MessageChannel, Oversized
 
 from ._boundary import answer_to, captured
-from ._calls import Listener, Pending, ProgressCallback, check_sendable
+from ._calls import Listener, Pending, ProgressCallback, check_sendable, why
 from ._frame import Frame, Slots
 from ._held import NO_ROOM, holding
 
@@ -53,25 +51,15 @@ if TYPE_CHECKING:
     from trimcp.protocol import Event, Exchange, Terms
 
     from ._chunks import Chunks
-    from ._frame import Home
+    from ._frame import Handlers, Home
     from ._http import HttpRequest
 
-__all__ = ["Handlers", "Peer"]
+__all__ = ["Peer"]
 
 logger = logging.getLogger("trimcp.connection")
 
 #: Seconds for the answers of handlers that were cancelled when the grace was over.
 _LAST_WORDS: Final = 0.2
-
-
-class Handlers(Protocol):
-    """What a role does with what arrives."""
-
-    def handle(self, frame: Frame) -> Awaitable[Any]:
-        """Handle one request; return a payload or raise."""
-
-    def notified(self, peer: Peer, method: str, params: Raw | None) -> None:
-        """A notification that concerns no single exchange. Must not block or raise."""
 
 
 class Peer:
@@ -426,7 +414,7 @@ class Peer:
             return call, await self._carry(call, data, timeout, on_progress)
         except BaseException as error:
             # Leaving for whatever reason ends the request; after an answer this is a no-op.
-            cancellation = self.connection.cancel(call, _why(error))
+            cancellation = self.connection.cancel(call, why(error))
             if pending.sent:
                 self.send_nowait(cancellation)
             raise
@@ -481,13 +469,6 @@ class Peer:
         logger.debug("ignored: %s", event.reason)
         if event.garbage and self.at_garbage is not None:
             self.at_garbage(event.garbage)
-
-
-def _why(error: BaseException) -> str | None:
-    """Why a call is given up, in general words: what the caller's exception says is not theirs."""
-    if isinstance(error, RequestTimeout):
-        return "no answer within the deadline"
-    return None if isinstance(error, RequestError) else "cancelled by the caller"
 
 
 _ON: Final[dict[type[Event], Any]] = {
