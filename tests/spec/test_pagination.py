@@ -185,6 +185,7 @@ async def test_a_list_without_an_end(revision: str, autojump_clock: MockClock) -
 
 @both_eras
 async def test_a_list_of_endless_size(revision: str, autojump_clock: MockClock) -> None:
+    """TIME-04: is given up, too."""
     async with facing(revision, limits=Limits(list_bytes=10_000)) as to:
         call = to.start(to.client.list_prompts)
         for number in range(4):
@@ -197,7 +198,7 @@ async def test_a_list_of_endless_size(revision: str, autojump_clock: MockClock) 
 
 @both_eras
 async def test_a_whole_list_has_one_deadline(revision: str, autojump_clock: MockClock) -> None:
-    """However prompt each page is."""
+    """TIME-04: however prompt each page is."""
     async with facing(revision, timeout=10) as to:
         began = trio.current_time()
         call = to.start(to.client.list_prompts)
@@ -210,7 +211,7 @@ async def test_a_whole_list_has_one_deadline(revision: str, autojump_clock: Mock
 
 
 async def test_pages_that_are_kept_have_an_end(autojump_clock: MockClock) -> None:
-    """A cursor that leads to itself, with a long time to live, costs one request."""
+    """PAGE-04: a cursor that leads to itself, with a long time to live, costs one request."""
     async with facing(STATELESS, limits=Limits(list_pages=50)) as to:
         call = to.start(to.client.list_prompts)
         kept = {"ttlMs": 60_000, "cacheScope": "public"}
@@ -221,7 +222,7 @@ async def test_pages_that_are_kept_have_an_end(autojump_clock: MockClock) -> Non
 
 
 async def test_answering_a_question_does_not_count(autojump_clock: MockClock) -> None:
-    """Neither while a page is awaited nor between two of them."""
+    """TIME-04: neither while a page is awaited nor between two of them."""
 
     async def think(form: Any) -> Any:
         await trio.sleep(100)

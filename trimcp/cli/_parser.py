@@ -16,7 +16,8 @@ __all__ = ["argument", "make_parser"]
 
 _TARGET: Final = """\
 TARGET is where the server is:
-  FILE.py           run with this Python; it must serve itself when run
+  FILE.py           a program that serves on standard streams, run with this Python, or a
+                    file with one Server, served by `trimcp run`
   FILE.py:OBJECT    served by `trimcp run`
   http://HOST/PATH  a server on HTTP (or https://)
   tcp://HOST:PORT   a server that listens on TCP

@@ -19,7 +19,7 @@ import trio
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["ResponseCache", "key_of"]
+__all__ = ["Answered", "Kept", "ResponseCache", "key_of"]
 
 #: Results kept; the least recently used goes first.
 MAX_ENTRIES: Final = 256
@@ -29,7 +29,6 @@ MAX_BYTES: Final = 1024 * 1024
 
 #: Milliseconds, some thirty years; what says more means no more.
 _LONGEST_MS: Final = 10**12
-
 
 #: The cached methods that a notification makes stale.
 _CHANGED: Final = {
@@ -53,6 +52,21 @@ class Kept:
     result: Any
     size: int
     until: float
+
+
+@attrs.frozen
+class Answered:
+    """A result that has just come.
+
+    Attributes:
+        result: What it is.
+        size: Its bytes on the wire, those of all rounds.
+        rounds: How many rounds it took.
+    """
+
+    result: Any
+    size: int
+    rounds: int
 
 
 class Asking:
@@ -105,6 +119,11 @@ class ResponseCache:
         while len(self._entries) > MAX_ENTRIES:
             self._entries.popitem(last=False)
 
+    def note_change(self, method: str) -> None:
+        """What a notification tells of is not fresh any more, whatever its time to live was."""
+        if method in _CHANGED:
+            self.drop(lambda key: key.startswith(_CHANGED[method]))
+
     def drop(self, which: Callable[[bytes], bool] = lambda key: True) -> None:
         """Forget the results whose keys are chosen; all by default."""
         for key in [key for key in self._entries if which(key)]:
@@ -112,11 +131,6 @@ class ResponseCache:
         # An answer that is on its way may have been written before what makes it stale.
         for asking in self._asking:
             asking.is_stale = asking.is_stale or which(asking.key)
-
-    def forget_changed(self, method: str) -> None:
-        """What a notification says has changed is not fresh, whatever its time to live was."""
-        if method in _CHANGED:
-            self.drop(lambda key: key.startswith(_CHANGED[method]))
 
 
 def key_of(method: str, params: Any) -> bytes:

@@ -33,7 +33,7 @@ from trimcp.types import (
     SubscriptionFilter,
 )
 
-from ._cache import Kept, ResponseCache, key_of
+from ._cache import Answered, Kept, ResponseCache, key_of
 from ._checks import check_callback, check_seconds
 from ._connect import connect
 from ._garbage import Garbage
@@ -84,15 +84,6 @@ ItemT = TypeVar("ItemT")
 
 #: Seconds for what still waits to be written when a client is left.
 _FLUSH_SECONDS: Final = 1.0
-
-
-@attrs.frozen
-class _Answered:
-    """A result, the bytes that it took on the wire, and the rounds."""
-
-    result: Any
-    size: int
-    rounds: int
 
 
 class Client(Verbs):
@@ -245,7 +236,7 @@ class Client(Verbs):
         timeout: float | None,
         progress: ProgressCallback | None = None,
         chunks: Chunks | None = None,
-    ) -> _Answered:
+    ) -> Answered:
         """One request with all its rounds."""
         size = 0
         seconds = timeout
@@ -256,7 +247,7 @@ class Client(Verbs):
             expected = call.terms.revision.client_requests[method].result
             result = decode_result(call, raw, expected)
             if not isinstance(result, InputRequiredResult):
-                return _Answered(result, size, round_number + 1)
+                return Answered(result, size, round_number + 1)
             responses = await self._answerer.answer_all(result, call.terms.revision)
             params = attrs.evolve(
                 params, input_responses=responses, request_state=result.request_state
@@ -266,7 +257,7 @@ class Client(Verbs):
     async def _ask_cached(self, method: str, params: Any, *, timeout: float | None) -> Any:
         return (await self._ask_kept(method, params, timeout)).result
 
-    async def _ask_kept(self, method: str, params: Any, timeout: float | None) -> _Answered | Kept:
+    async def _ask_kept(self, method: str, params: Any, timeout: float | None) -> Answered | Kept:
         """A result that is still fresh, or that of a request."""
         revision = self._agreement.terms.revision
         if method not in revision.cacheable:
@@ -450,7 +441,7 @@ class Client(Verbs):
         except (InvalidShape, DecodeError) as error:
             logger.debug("malformed %s: %s", method, error)
             return
-        self._cache.forget_changed(method)
+        self._cache.note_change(method)
         self._listening.tell(method, wire)
         callback = self._callbacks.get(method)
         if callback is not None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from ._chunks import Chunks
 
-__all__ = ["Listener", "Pending", "ProgressCallback", "check_sendable", "why"]
+__all__ = ["Listener", "Pending", "ProgressCallback", "check_sendable", "reason_of"]
 
 #: Called with progress, total and message; awaited if what it returns can be.
 ProgressCallback: TypeAlias = "Callable[[float, float | None, str | None], object]"
@@ -262,7 +262,7 @@ def check_sendable(data: bytes, limits: Limits) -> None:
         raise LimitExceeded(f"a request is nested deeper than {limits.nesting} levels")
 
 
-def why(error: BaseException) -> str | None:
+def reason_of(error: BaseException) -> str | None:
     """Why a call is given up, in general words: what the caller's exception says is not theirs."""
     if isinstance(error, RequestTimeout):
         return "no answer within the deadline"

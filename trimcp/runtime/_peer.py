@@ -38,7 +38,7 @@ from trimcp.protocol import (
 from trimcp.transports import Budget, MessageChannel, Oversized
 
 from ._boundary import answer_to, captured
-from ._calls import Listener, Pending, ProgressCallback, check_sendable, why
+from ._calls import Listener, Pending, ProgressCallback, check_sendable, reason_of
 from ._frame import Frame, Slots
 from ._held import NO_ROOM, holding
 
@@ -319,7 +319,7 @@ class Peer:
                 raise passing
             if exchange.has_reported:
                 # Some clients forget a call as soon as its answer is in what they have read.
-                self.channel.outbox.part()
+                await self.channel.part()
             await self.finish(answer_to(exchange, outcome), exchange)
             if frame.afterword is not None:
                 await self.send(frame.afterword)
@@ -414,7 +414,7 @@ class Peer:
             return call, await self._carry(call, data, timeout, on_progress)
         except BaseException as error:
             # Leaving for whatever reason ends the request; after an answer this is a no-op.
-            cancellation = self.connection.cancel(call, why(error))
+            cancellation = self.connection.cancel(call, reason_of(error))
             if pending.sent:
                 self.send_nowait(cancellation)
             raise

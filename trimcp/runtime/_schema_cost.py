@@ -5,8 +5,8 @@ time: 32 definitions of which each refers twice to the next are two to the power
 library that checks cannot be stopped, and lets nothing else run meanwhile. So the work is
 bounded by construction:
 
-* `work_per_location` bounds, from the schema alone, how many schemas are applied to any one place
-  in a value. Where that is little for the value's size, the value is simply checked.
+* `estimate` bounds, from the schema alone, how many schemas are applied to any one place in a
+  value. Where that is little for the value's size, the value is simply checked.
 * Elsewhere the schema is `metered`: every schema in it first asks a `Meter`, which says no once
   too many have asked.
 
@@ -16,6 +16,7 @@ Specification: 2026-07-28, Overview, JSON Schema Usage (bounds of composition).
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -23,7 +24,7 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["Meter", "metered", "work_per_location"]
+__all__ = ["STEP", "Estimate", "Meter", "estimate", "metered"]
 
 #: Keywords whose schemas apply to the same place in the value, by the shape of what they hold.
 _HERE: Final = frozenset({"not", "if", "then", "else", "allOf", "anyOf", "oneOf"})
@@ -37,6 +38,9 @@ _EACH_BELOW: Final = frozenset(
 )
 _EACH_BELOW_BY_NAME: Final = frozenset({"patternProperties"})
 
+#: Keywords that need to know what everything else in the schema has looked at.
+_UNFOLDING: Final = frozenset({"unevaluatedItems", "unevaluatedProperties"})
+
 #: Keywords that hold schemas by names, which are no schema together.
 _BY_NAME: Final = (
     _HERE_BY_NAME | _ONE_BELOW_BY_NAME | _EACH_BELOW_BY_NAME | {"$defs", "definitions"}
@@ -44,6 +48,9 @@ _BY_NAME: Final = (
 
 #: Keywords that hold values, not schemas.
 _VALUES: Final = frozenset({"const", "enum", "default", "examples", "required"})
+
+#: Parts of a pattern that look around or back, or never give back, so that it is tried.
+_NOT_IN_ONE_PASS: Final = re.compile(r"\\[1-9k]|\(\?(<?[=!]|>)|[*+?}]\+")
 
 #: References whose target depends on more than the text of the schema.
 _UNFORESEEABLE: Final = frozenset({"$dynamicRef", "$recursiveRef"})
@@ -57,6 +64,9 @@ _MOST_STEPS: Final = 500_000
 #: The deepest place in a value that is looked at.
 _DEEPEST: Final = 256
 
+#: Characters or items of a value that are looked at as quickly as a schema is applied.
+_PARTS_AT_ONCE: Final = 64
+
 #: The keyword that asks the meter.
 STEP: Final = "x-trimcp-step"
 
@@ -67,12 +77,15 @@ class _Node:
 
     Attributes:
         own: Work of its own keywords.
+        unfolds: Whether the library looks again, for the sake of a keyword in it, at all that it
+            combines.
         here: Schemas that apply to the same place.
         one_below: Schemas of which at most one applies to a part.
         each_below: Schemas that may all apply to a part.
     """
 
     own: float
+    unfolds: bool = False
     here: list[int] = attrs.field(factory=list)
     one_below: list[int] = attrs.field(factory=list)
     each_below: list[int] = attrs.field(factory=list)
@@ -82,14 +95,30 @@ class _Unforeseeable(Exception):
     """The estimate would need more than the text of the schema."""
 
 
-def work_per_location(schema: Mapping[str, Any]) -> float:
-    """At most so many schemas are applied to any one place in a value; `inf` if unknown."""
+@attrs.frozen
+class Estimate:
+    """What a schema may cost; `inf` where the schema alone does not tell.
+
+    Attributes:
+        anywhere: At most so many schemas are applied to any one place in a value.
+        together: At most so many are applied to one place by another that applies to it.
+    """
+
+    anywhere: float
+    together: float
+
+
+def estimate(schema: Mapping[str, Any]) -> Estimate:
+    """Find out what a schema may cost, in bounded time."""
+    together = math.inf
     try:
         nodes = _graph(schema)
         order = _innermost_first(nodes)
-        return _most_work(nodes, order)
+        work = _work_here(nodes, order)
+        together = max(work)
+        return Estimate(_most_work(nodes, order, work), together)
     except _Unforeseeable:
-        return math.inf
+        return Estimate(math.inf, together)
 
 
 def _graph(root: Mapping[str, Any]) -> list[_Node]:
@@ -112,6 +141,7 @@ def _graph(root: Mapping[str, Any]) -> list[_Node]:
             continue
         if _UNFORESEEABLE & schema.keys() or ("$id" in schema and schema is not root):
             raise _Unforeseeable
+        node.unfolds = bool(_UNFOLDING & schema.keys())
         for keyword, value in schema.items():
             if keyword == "$ref":
                 node.here.append(number(_target(root, value)))
@@ -164,8 +194,7 @@ def _own_work(schema: Any) -> float:
             work += len(held) / 16 if keyword == "enum" else 8 * len(held)
     pattern = schema.get("pattern")
     if isinstance(pattern, str):
-        # What looks around or back is not matched in one pass.
-        work += 50 if "(?" in pattern or "\\" in pattern.replace("\\\\", "") else 2
+        work += 50 if _NOT_IN_ONE_PASS.search(pattern) else 2
     return work
 
 
@@ -187,16 +216,23 @@ def _innermost_first(nodes: list[_Node]) -> list[int]:
     return order
 
 
-def _most_work(nodes: list[_Node], order: list[int]) -> float:
+def _work_here(nodes: list[_Node], order: list[int]) -> list[float]:
+    """The work of each schema at the place to which it is applied."""
+    work = [0.0] * len(nodes)
+    for number in order:
+        node = nodes[number]
+        once = node.own + sum(work[each] for each in node.here)
+        work[number] = min(_ENDLESS, once * (1 + once) if node.unfolds else once)
+    return work
+
+
+def _most_work(nodes: list[_Node], order: list[int], work: list[float]) -> float:
     """The most work at any one place, at whatever depth below the top of the value."""
     steps = len(nodes) + sum(
         len(node.here) + len(node.one_below) + len(node.each_below) for node in nodes
     )
-    work = [0.0] * len(nodes)
-    for number in order:
-        node = nodes[number]
-        work[number] = min(_ENDLESS, node.own + sum(work[each] for each in node.here))
     most = work[0]
+    times = [1 + here if node.unfolds else 1.0 for node, here in zip(nodes, work, strict=True)]
     for depth in range(1, _DEEPEST):
         if steps * depth > _MOST_STEPS:
             raise _Unforeseeable
@@ -205,7 +241,8 @@ def _most_work(nodes: list[_Node], order: list[int]) -> float:
             node = nodes[number]
             below = max((above[each] for each in node.one_below), default=0.0)
             below += sum(above[each] for each in node.each_below)
-            work[number] = min(_ENDLESS, below + sum(work[each] for each in node.here))
+            once = below + sum(work[each] for each in node.here)
+            work[number] = min(_ENDLESS, once * times[number])
         most = max(most, work[0])
         if work == above or most >= _ENDLESS or not any(work):
             break
@@ -213,14 +250,14 @@ def _most_work(nodes: list[_Node], order: list[int]) -> float:
 
 
 class Meter:
-    """Counts the schemas that have been applied in one check.
+    """Counts the work of one check.
 
     Attributes:
-        left: How many more may be.
+        left: How much more may be done.
     """
 
     def __init__(self) -> None:
-        self.left = 0
+        self.left = 0.0
 
     @property
     def keyword(self) -> type:
@@ -228,13 +265,14 @@ class Meter:
         meter = self
 
         class Step:
-            def __init__(self, *_: object) -> None:
-                pass
+            def __init__(self, parent: object, work: float, path: object) -> None:
+                self._work = work
 
-            def validate(self, _: object) -> None:
-                meter.left -= 1
+            def validate(self, value: Any) -> None:
+                size = len(value) if isinstance(value, str | list | dict) else 0
+                meter.left -= self._work * (1 + size / _PARTS_AT_ONCE)
                 if meter.left < 0:
-                    raise ValueError("too many schemas")
+                    raise ValueError("too much work")
 
         return Step
 
@@ -249,7 +287,7 @@ def metered(schema: Any) -> Any:
     if not isinstance(schema, dict):
         return schema
     changed = {keyword: _metered_in(keyword, value) for keyword, value in schema.items()}
-    changed["allOf"] = [*changed.get("allOf", ()), {STEP: True}]
+    changed["allOf"] = [*changed.get("allOf", ()), {STEP: _own_work(schema)}]
     return changed
 
 

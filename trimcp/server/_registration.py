@@ -57,11 +57,11 @@ class Registration(Extending):
         super().__init__()
         changed = functools.partial
         self.tools: Register[RegisteredTool] = Register(
-            "tool", changed(self._announce, ToolsListChanged())
+            "tool", "after:", changed(self._announce, ToolsListChanged())
         )
         self.resources = ResourceRegister(changed(self._announce, ResourcesListChanged()))
         self.prompts: Register[RegisteredPrompt] = Register(
-            "prompt", changed(self._announce, PromptsListChanged())
+            "prompt", "after prompt:", changed(self._announce, PromptsListChanged())
         )
         self.completions = CompletionRegister()
 

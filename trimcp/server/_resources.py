@@ -117,8 +117,10 @@ class ResourceRegister:
     """
 
     def __init__(self, changed: Callable[[], None]) -> None:
-        self.fixed: Register[Reading] = Register("resource", changed)
-        self.templates: Register[Reading] = Register("resource template", changed)
+        self.fixed: Register[Reading] = Register("resource", "after resource:", changed)
+        self.templates: Register[Reading] = Register(
+            "resource template", "after template:", changed
+        )
 
     def add(
         self,

@@ -189,6 +189,8 @@ class MessageChannel:
         failure: Why `incoming` ended, unless it ended in good order.
         written: Set once the writer has nothing more to do.
         pace: Lets consumers hold producers back, where the peer is in this process.
+        turn: Seconds that a peer in another process gets to read what is not to be read together
+            with what follows; the loop sleeps for so long at most once, and only for that.
     """
 
     incoming: trio.MemoryReceiveChannel[list[Incoming]]
@@ -198,6 +200,18 @@ class MessageChannel:
     failure: BaseException | None = None
     written: trio.Event = attrs.field(factory=trio.Event)
     pace: Pace | None = None
+    turn: float = 0.0
+
+    async def part(self) -> None:
+        """What is sent next is written, and probably read, apart from what waits already.
+
+        A checkpoint only on a channel that has a turn. Not cancelled, since what is to be sent
+        next is known already.
+        """
+        if self.turn:
+            with trio.CancelScope(shield=True, relative_deadline=self.turn):
+                await trio.sleep_forever()
+        self.outbox.part()
 
     async def flush(self) -> None:
         """Accept nothing more and wait until what waits is on the wire, or cannot be."""

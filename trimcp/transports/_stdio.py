@@ -49,6 +49,10 @@ _AGAIN_SECONDS: Final = 0.01
 #: What a kernel says that does not know it, or not for this kind of file.
 _UNSUPPORTED: Final = frozenset({errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.ENOSYS})
 
+#: Seconds for a client to read a progress report before the answer to its call follows. Clients of
+#: the TypeScript SDK lose the report if they read both at once.
+_TURN: Final = 0.002
+
 
 class DescriptorStream(trio.abc.Stream):
     """A stream over two blocking descriptors that it owns, with no flag of theirs changed.
@@ -320,4 +324,5 @@ async def open_stdio_channel(
         async with open_stream_channel(
             stream, limits, peer="stdio", drains=True, budget=budget
         ) as channel:
+            channel.turn = _TURN
             yield channel

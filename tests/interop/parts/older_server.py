@@ -1,6 +1,7 @@
-"""The same server with the official Python SDK of the 1.x generation, on standard streams."""
+"""The same server with the official Python SDK of the 1.x generation, on standard streams.
 
-from __future__ import annotations
+Its first versions look at annotations as they are, so they must not be strings here.
+"""
 
 from mcp.server.fastmcp import Context, FastMCP
 
