@@ -7,7 +7,7 @@ from ._chunks import Chunks
 from ._contents import prompt_result, read_result
 from ._conversations import flaw_of_conversation
 from ._formats import has_format
-from ._frame import Frame, Home, Retried
+from ._frame import Frame, Handlers, Home, Retried
 from ._functions import (
     BadArguments,
     Function,
@@ -35,7 +35,7 @@ from ._hub import Hub, Subscriber
 from ._input_required import InputRequired
 from ._nonces import MemoryNonceStore, MissingNonceStore, NonceStore
 from ._parking import Job, Parking
-from ._peer import Handlers, Peer
+from ._peer import Peer
 from ._schemas import InvalidSchema, SchemaChecker
 from ._seal import Seal
 from ._side import SidePeer

@@ -11,6 +11,8 @@ import trio
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    from msgspec import Raw
+
     from trimcp.protocol import Exchange
     from trimcp.transports import Budget
 
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from ._questions import Questions
     from ._seal import State
 
-__all__ = ["Frame", "Home", "Retried", "Slots"]
+__all__ = ["Frame", "Handlers", "Home", "Retried", "Slots"]
 
 
 class Home(Protocol):
@@ -190,3 +192,13 @@ class Frame:
             self._pauses -= 1
             if self._pauses == 0:
                 self.timer.deadline = trio.current_time() + self._remaining
+
+
+class Handlers(Protocol):
+    """What a role does with what arrives."""
+
+    def handle(self, frame: Frame) -> Awaitable[Any]:
+        """Handle one request; return a payload or raise."""
+
+    def notified(self, peer: Peer, method: str, params: Raw | None) -> None:
+        """A notification that concerns no single exchange. Must not block or raise."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import math
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
@@ -51,25 +51,15 @@ if TYPE_CHECKING:
     from trimcp.protocol import Event, Exchange, Terms
 
     from ._chunks import Chunks
-    from ._frame import Home
+    from ._frame import Handlers, Home
     from ._http import HttpRequest
 
-__all__ = ["Handlers", "Peer"]
+__all__ = ["Peer"]
 
 logger = logging.getLogger("trimcp.connection")
 
 #: Seconds for the answers of handlers that were cancelled when the grace was over.
 _LAST_WORDS: Final = 0.2
-
-
-class Handlers(Protocol):
-    """What a role does with what arrives."""
-
-    def handle(self, frame: Frame) -> Awaitable[Any]:
-        """Handle one request; return a payload or raise."""
-
-    def notified(self, peer: Peer, method: str, params: Raw | None) -> None:
-        """A notification that concerns no single exchange. Must not block or raise."""
 
 
 class Peer:
