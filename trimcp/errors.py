@@ -43,6 +43,7 @@ __all__ = [
     "NoCommonRevision",
     "NotOffered",
     "NotServing",
+    "OptionError",
     "ProcessDied",
     "ProtocolViolation",
     "RegistrationError",
@@ -307,6 +308,10 @@ def _error_of(code: int, message: str, data: Any) -> RequestError:
 
 class RegistrationError(MCPError, TypeError, ValueError):
     """Something cannot be registered as written; the message says what, and what to write."""
+
+
+class OptionError(MCPError, TypeError, ValueError):
+    """What was given to a client cannot be used; the message says what to write instead."""
 
 
 class NotServing(MCPError, RuntimeError):

@@ -96,14 +96,15 @@ ElicitContent: TypeAlias = Mapping[str, str | int | float | bool | list[str]]
 
 
 def _texts(values: Iterable[str]) -> tuple[str, ...]:
+    """Several strings; a single one would fall into its letters."""
     if isinstance(values, str):
-        raise TypeError(f"several texts belong here, as in [{values!r}], not one")
+        raise TypeError(f"expected several strings, got one: {values[:60]!r}")
     return tuple(values)
 
 
 def _roles(values: Iterable[Role]) -> tuple[Role, ...]:
     if isinstance(values, str):
-        raise TypeError(f"several roles belong here, as in [{values!r}], not one")
+        raise TypeError(f"expected several roles, got one: {values[:60]!r}")
     return tuple(values)
 
 

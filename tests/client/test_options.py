@@ -84,7 +84,7 @@ def test_an_empty_command_as_the_target(target: Any) -> None:
 
 @pytest.mark.parametrize("target", [5, None, b"server.py", Server])
 def test_a_target_of_another_type(target: Any) -> None:
-    with pytest.raises(TypeError, match="a client is opened to"):
+    with pytest.raises(TypeError, match="a client is opened to a server"):
         client_for(target)
 
 

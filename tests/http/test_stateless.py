@@ -14,7 +14,16 @@ import trio
 import trio.testing
 from pydantic import BaseModel
 
-from trimcp import Context, Final, Header, Limits, Server, Session
+from trimcp import (
+    Context,
+    Final,
+    Header,
+    Limits,
+    RequestError,
+    Server,
+    Session,
+    open_http_client,
+)
 
 from .harness import META, PATIENCE, call, mirrored, request, served
 
@@ -505,3 +514,25 @@ async def test_the_number_of_requests_is_bounded() -> None:
         assert reply.status == 503
         assert reply.headers["retry-after"] == "1"
         seen.go_on.set()
+
+
+async def test_a_handler_s_code_is_not_about_the_endpoint() -> None:
+    """It may come from another server: no 404, and nothing that makes a client call again."""
+    server: Server[Any] = Server("proxy", version="1")
+    runs = 0
+
+    @server.tool
+    async def forward(code: int) -> None:
+        nonlocal runs
+        runs += 1
+        raise RequestError(code, "from elsewhere")
+
+    async with served(server) as web:
+        for code, expected in ((-32601, -32601), (-31002, -31002), (-32020, -32603)):
+            reply = await web.post(call("forward", {"code": code}))
+            assert (reply.status, reply.code) == (200, expected)
+        runs = 0
+        async with open_http_client(f"http://127.0.0.1:{web.port}/mcp") as client:
+            with pytest.raises(RequestError, match="from elsewhere"):
+                await client.call_tool("forward", {"code": -32020})
+    assert runs == 1

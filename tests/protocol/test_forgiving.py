@@ -203,6 +203,7 @@ SAFE = [
 def test_icons_that_must_not_be_followed_are_left_out(
     read: Any, src: str, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """BASE-29."""
     icons = [{"src": SAFE[0]}, {"src": src}, {"src": SAFE[3]}]
     with caplog.at_level(logging.WARNING, "trimcp.client"):
         tool = read(LATEST).decode({**GOOD["tools"], "icons": icons}, t.Tool)

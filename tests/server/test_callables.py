@@ -5,22 +5,28 @@ from __future__ import annotations
 import functools
 import math
 import threading
-from collections.abc import AsyncIterator, Iterator  # noqa: TC003  read at run time
+from collections.abc import AsyncIterator, Callable, Iterator  # noqa: TC003  read at run time
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tests.spec.harness import REVISIONS, both_eras, code_of, every_revision, talking
 from trimcp import Context, RegistrationError, Server, combine_lifespans, open_client
-from trimcp.protocol import check_extensions, codec_for, find_revision
+from trimcp.protocol import LATEST, check_extensions, codec_for, find_revision
 from trimcp.protocol._codec import EncodeError
-from trimcp.types import Annotations, Completion, Icon, TextContent
+from trimcp.types import (
+    Annotations,
+    Completion,
+    Icon,
+    ModelPreferences,
+    TextContent,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from trio.testing import MockClock
 
 
@@ -162,6 +168,7 @@ def complete_with_options(value: str, *, mark: str = "!") -> list[str]:
         Completer.static,
         staticmethod(complete),
         functools.partial(complete),
+        lambda value, context: complete(value),
         complete_with_context,
         complete_lazily,
         complete_with_options,
@@ -198,6 +205,40 @@ async def test_a_wrapper_around_a_generator_streams_or_lists(function: Any) -> N
         result = await client.call_tool("t")
     assert not result.is_error
     assert result.text in ("2", "[1,2]")
+
+
+BASES: list[Any] = [double, plain, Object(), Object().method, Object.of_class, Object.static]
+WRAPPERS: list[Callable[[Any], Any]] = [
+    wrapping,
+    functools.partial,
+    lambda function: functools.partial(function, x=2),
+    staticmethod,
+    functools.lru_cache,
+    lambda function: lambda x: function(x=x),
+    lambda function: type("Holder", (), {"__call__": lambda self, x: function(x=x)})(),
+    lambda function: type("Static", (), {"run": staticmethod(function)})().run,
+]
+
+
+@given(st.sampled_from(BASES), st.lists(st.sampled_from(WRAPPERS), max_size=4))
+def test_what_registers_can_be_called(base: Any, wrappers: list[Any]) -> None:
+    """Whatever users put around a function, in any order: refused at once, or called."""
+    function = base
+    for wrap in wrappers:
+        function = wrap(function)
+    server = Server[Any]("s")
+    try:
+        server.tool(name="t")(function)
+    except RegistrationError:
+        return
+
+    async def call() -> Any:
+        async with open_client(server) as client:
+            return await client.call_tool("t", {"x": 1})
+
+    result = trio.run(call)
+    assert not result.is_error
+    assert result.text == "11"
 
 
 # -- what is refused --------------------------------------------------------------------------
@@ -435,6 +476,17 @@ def test_options_that_cannot_be_used(options: dict[str, Any]) -> None:
     assert isinstance(caught.value, ValueError)
 
 
+@pytest.mark.parametrize("timeout", [0, -1, "5", True, math.nan], ids=repr)
+def test_timeouts_that_cannot_be_used(timeout: Any) -> None:
+    with pytest.raises(RegistrationError, match="timeout"):
+        Server("s").tool(timeout=timeout)(wrapping(no_arguments))
+
+
+def test_a_name_in_the_place_of_the_function() -> None:
+    with pytest.raises(RegistrationError, match="name="):
+        Server("s").tool("greet")  # type: ignore[type-var]
+
+
 def test_extensions_that_are_named_right() -> None:
     for name in ("com.example/action", "io.modelcontextprotocol/ui", "a/b", "x-y.z1/n_a.m-e"):
         check_extensions({name: {}})
@@ -453,10 +505,27 @@ def test_a_priority_lies_between_0_and_1(date: str, priority: Any) -> None:
     revision = find_revision(date)
     assert revision is not None
     block = TextContent("x", annotations=Annotations(priority=priority))
-    with pytest.raises(EncodeError, match="from 0 to 1"):
+    with pytest.raises(EncodeError, match="priority: expected a number"):
         codec_for(revision).encode(block)
     for good in (0, 1, 0.5):
         assert codec_for(revision).encode(TextContent("x", Annotations(priority=good)))
+
+
+def test_a_priority_of_no_meaning_is_read_as_absent() -> None:
+    """One odd hint does not lose a whole list."""
+    found = codec_for(LATEST).decode({"priority": 7.0, "lastModified": "x"}, Annotations)
+    assert found == Annotations(last_modified="x")
+
+
+def test_other_numbers_keep_their_range_too() -> None:
+    codec = codec_for(LATEST)
+    for value in (
+        ModelPreferences(cost_priority=2),
+        ModelPreferences(speed_priority=-1),
+    ):
+        with pytest.raises(EncodeError, match="0"):
+            codec.encode(value)
+    assert codec.encode(ModelPreferences(cost_priority=1, speed_priority=0))
 
 
 # -- completion -------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
-from trimcp import open_stdio_client
+from trimcp import ProcessDied, open_stdio_client
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,3 +92,25 @@ async def test_a_server_that_cleans_up_on_sigterm(tmp_path: Path, cancelled: boo
 async def test_a_server_that_does_not_end(tmp_path: Path, cancelled: bool) -> None:
     said = await left(tmp_path, "stubborn", 0.2, cancelled=cancelled)
     assert said == ["notifications/cancelled", "end of input", "SIGTERM"]
+
+
+async def test_the_environment_is_added_to_and_the_last_line_is_kept(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TRIMCP_OLD", "kept")
+    program = (
+        "import os, sys; sys.stderr.write('first\\n' * 30 + "
+        "os.environ['TRIMCP_OLD'] + ' and ' + os.environ['TRIMCP_NEW']); sys.exit(3)"
+    )
+    lines: list[str] = []
+    with pytest.raises(ProcessDied, match="kept and new") as caught:
+        async with open_stdio_client(
+            [sys.executable, "-c", program],
+            env={"TRIMCP_NEW": "new"},
+            revision="handshake",
+            on_stderr=lines.append,
+        ):
+            pass
+    assert caught.value.returncode == 3
+    assert lines[-1] == "kept and new"
+    assert len(lines) == 31

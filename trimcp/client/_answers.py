@@ -41,7 +41,11 @@ from trimcp.types import (
     RootsCapability,
     SamplingCapability,
     TextContent,
+    ToolResultContent,
+    ToolUseContent,
 )
+
+from ._forms import flaw_of_form, flaws_of_formats
 
 if TYPE_CHECKING:
     from trimcp.protocol import Revision
@@ -128,7 +132,7 @@ class Answerer:
                 params = reader_for(exchange.terms.revision).decode(params, method.params)
         except (InvalidShape, DecodeError) as error:
             raise RequestError(INVALID_PARAMS, f"invalid params: {error}") from None
-        return await self._answer(exchange.method, params)
+        return await self._answer(exchange.method, params, exchange.terms.revision)
 
     async def answer_all(
         self, result: InputRequiredResult, revision: Revision
@@ -147,7 +151,7 @@ class Answerer:
 
         async def answer(key: str, method: str, params: Any) -> None:
             try:
-                answers[key] = await self._answer(method, params)
+                answers[key] = await self._answer(method, params, revision)
             except RequestError as error:
                 flaw = f"the question {key!r} cannot be answered: {error}"
                 raise ProtocolViolation(flaw) from error
@@ -158,8 +162,10 @@ class Answerer:
                     nursery.start_soon(answer, key, question.method, question.params)
         return answers
 
-    async def _answer(self, method: str, params: Any) -> Any:
+    async def _answer(self, method: str, params: Any, revision: Revision) -> Any:
         if isinstance(params, ElicitRequestFormParams) and self.elicitation is not None:
+            if (flaw := flaw_of_form(params.requested_schema, revision)) is not None:
+                raise RequestError(INVALID_PARAMS, f"the form cannot be answered: {flaw}")
             return await _answer_form(self.elicitation, params)
         if isinstance(params, ElicitRequestURLParams) and self.url is not None:
             agreed = await awaited(self.url(params))
@@ -183,8 +189,17 @@ class Answerer:
             raise RequestError(INVALID_PARAMS, flaw)
         answer = await awaited(sample(params))
         if isinstance(answer, CreateMessageResult):
+            _check_sampled(answer)
             return answer
         return CreateMessageResult("assistant", (TextContent(answer),), model="unknown")
+
+
+def _check_sampled(answer: CreateMessageResult) -> None:
+    """Raises ValueError for a model's answer that holds what only a user's message may hold."""
+    if any(isinstance(block, ToolResultContent) for block in answer.content):
+        raise ValueError("a model's answer holds the result of a tool, which is the user's to give")
+    if answer.role != "assistant" and any(isinstance(b, ToolUseContent) for b in answer.content):
+        raise ValueError("only the assistant uses tools: the answer's role must be 'assistant'")
 
 
 async def _answer_form(ask: ElicitationCallback, params: ElicitRequestFormParams) -> ElicitResult:
@@ -212,6 +227,7 @@ async def _answer_form(ask: ElicitationCallback, params: ElicitRequestFormParams
         flaws = SchemaChecker(params.requested_schema).flaws(content)
     except InvalidSchema as error:
         raise RequestError(INVALID_PARAMS, f"the form is malformed: {error}") from None
+    flaws = flaws or flaws_of_formats(params.requested_schema, content)
     if flaws is not None:
         raise ValueError(f"the answer does not fit the form:\n{flaws}")
     return ElicitResult("accept", content)

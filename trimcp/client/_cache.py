@@ -34,6 +34,15 @@ TOTAL_BYTES: Final = 16 * 1024 * 1024
 _LONGEST_MS: Final = 10**12
 
 
+#: The cached methods that a notification makes stale.
+_CHANGED: Final = {
+    "notifications/tools/list_changed": (b"tools/list\n",),
+    "notifications/prompts/list_changed": (b"prompts/list\n",),
+    "notifications/resources/list_changed": (b"resources/list\n", b"resources/templates/list\n"),
+    "notifications/resources/updated": (b"resources/read\n",),
+}
+
+
 @attrs.frozen
 class Kept:
     """A result.
@@ -113,6 +122,11 @@ class ResponseCache:
         # An answer that is on its way may have been written before what makes it stale.
         for asking in self._asking:
             asking.is_stale = asking.is_stale or which(asking.key)
+
+    def forget_changed(self, method: str) -> None:
+        """What a notification says has changed is not fresh, whatever its time to live was."""
+        if method in _CHANGED:
+            self.drop(lambda key: key.startswith(_CHANGED[method]))
 
 
 def key_of(method: str, params: Any) -> bytes:

@@ -18,7 +18,13 @@ from trimcp.errors import (
     ProtocolViolation,
     RequestError,
 )
-from trimcp.protocol import DecodeError, InvalidShape, codec_for, read_object, reader_for
+from trimcp.protocol import (
+    DecodeError,
+    InvalidShape,
+    codec_for,
+    read_object,
+    reader_for,
+)
 from trimcp.types import (
     Implementation,
     InputRequiredResult,
@@ -34,7 +40,6 @@ from ._garbage import Garbage
 from ._inbox import Inbox
 from ._listening import Listening
 from ._negotiation import (
-    Agreement,
     Offer,
     decode_result,
     handshake_only,
@@ -58,7 +63,7 @@ if TYPE_CHECKING:
     from trimcp.protocol import Call, Revision, Terms
     from trimcp.runtime import Chunks, Frame, Peer, ProgressCallback
     from trimcp.transports import ChildProcess, HTTPLink, MessageChannel
-    from trimcp.types import ListToolsResult, LoggingLevel, ServerCapabilities
+    from trimcp.types import ListToolsResult, LoggingLevel
 
     from ._answers import Answerer
     from ._listen import Changes
@@ -105,6 +110,7 @@ class Client(Verbs):
         timeout: float,
         probe_timeout: float,
         max_rounds: int,
+        result_types: Iterable[str],
         logging: LogCallback | None,
         log_level: LoggingLevel | None,
     ) -> None:
@@ -115,6 +121,7 @@ class Client(Verbs):
         self._revisions = revisions_of(revision)
         self._timeout = timeout
         self._max_rounds = max_rounds
+        self._result_types = tuple(result_types)
         identity = Implementation(name=name, version=version)
         self._offer = Offer(identity, answerer.capabilities, probe_timeout, timeout)
         self._cache = ResponseCache()
@@ -127,17 +134,15 @@ class Client(Verbs):
         self._closing = trio.Event()
         self._child: ChildProcess | None = None
         self._peer: Peer
-        self._agreement: Agreement
 
     # -- its life -------------------------------------------------------------------------
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[Client]:
         """Connect, find the era, and disconnect at the end. Used once."""
-        with unwrapping():
-            async with AsyncExitStack() as stack:
-                await self._connect(stack)
-                yield self
+        async with AsyncExitStack() as stack:
+            await self._connect(stack)
+            yield self
 
     async def _connect(self, stack: AsyncExitStack) -> None:
         """Enter a connection; a server that does not survive the probe is started again."""
@@ -207,35 +212,9 @@ class Client(Verbs):
         self._closing.set()
 
     def kill_server(self) -> None:
-        """Kill the server's process group, if this client has started it.
-
-        For whoever will not wait until the server ends by itself; leaving the client does not
-        have to wait then. May be called by a signal handler.
-        """
+        """Kill the server's process group at once, if this client has started it."""
         if self._child is not None:
             self._child.kill()
-
-    # -- what it found --------------------------------------------------------------------
-
-    @property
-    def revision(self) -> str:
-        """The protocol revision in use, such as `2026-07-28`."""
-        return self._agreement.terms.revision.date
-
-    @property
-    def server_info(self) -> Implementation | None:
-        """How the server calls itself, if it does; for display only."""
-        return self._agreement.server_info
-
-    @property
-    def capabilities(self) -> ServerCapabilities:
-        """What the server offers."""
-        return self._agreement.capabilities
-
-    @property
-    def instructions(self) -> str | None:
-        """How the server wants to be used."""
-        return self._agreement.instructions
 
     @property
     def dropped_notifications(self) -> int:
@@ -330,7 +309,7 @@ class Client(Verbs):
         self, method: str, params: dict[str, Any] | None, timeout: float | None
     ) -> dict[str, Any]:
         call, raw = await self._request(method, params, timeout)
-        return read_result(call, raw)
+        return read_result(call, raw, self._result_types)
 
     async def _request(
         self,
@@ -471,22 +450,8 @@ class Client(Verbs):
         except (InvalidShape, DecodeError) as error:
             logger.debug("malformed %s: %s", method, error)
             return
-        self._forget_changed(method)
+        self._cache.forget_changed(method)
         self._listening.tell(method, wire)
         callback = self._callbacks.get(method)
         if callback is not None:
             self._inbox.put(callback, wire)
-
-    def _forget_changed(self, method: str) -> None:
-        """What changed is not fresh any more, whatever its time to live was."""
-        if method in _CHANGED:
-            self._cache.drop(lambda key: key.startswith(_CHANGED[method]))
-
-
-#: The cached methods that a notification makes stale.
-_CHANGED: Final = {
-    "notifications/tools/list_changed": (b"tools/list\n",),
-    "notifications/prompts/list_changed": (b"prompts/list\n",),
-    "notifications/resources/list_changed": (b"resources/list\n", b"resources/templates/list\n"),
-    "notifications/resources/updated": (b"resources/read\n",),
-}

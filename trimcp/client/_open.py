@@ -14,6 +14,7 @@ import trio
 
 from trimcp import transports
 from trimcp._groups import unwrapping
+from trimcp.errors import NotServing, OptionError
 from trimcp.limits import Limits
 from trimcp.runtime import contained
 
@@ -54,6 +55,9 @@ _MEMORY_GRACE = 5.0
 
 
 class _Application(Protocol):
+    @property
+    def is_closing(self) -> bool: ...
+
     async def serve(self, channel: MessageChannel, *, grace: float) -> None: ...
 
 
@@ -89,6 +93,7 @@ def _client(way: Any, options: ClientOptions) -> Client:
         timeout=options.get("timeout", DEFAULT_TIMEOUT),
         probe_timeout=options.get("probe_timeout", 10.0),
         max_rounds=options.get("max_rounds", 20),
+        result_types=options.get("result_types", ()),
         logging=options.get("logging"),
         log_level=options.get("log_level"),
     )
@@ -102,7 +107,7 @@ def client_for(target: Target, **options: Unpack[ClientOptions]) -> Client:
         options: See `ClientOptions`.
 
     Raises:
-        TypeError, ValueError: The target or an option cannot be understood.
+        OptionError, ValueError: The target or an option cannot be understood.
         FileNotFoundError: There is no such Python file.
     """
     limits = options.get("limits") or Limits()
@@ -111,7 +116,9 @@ def client_for(target: Target, **options: Unpack[ClientOptions]) -> Client:
     if isinstance(target, list | tuple):
         return _client(partial(_process_way, checked_command(target), limits), options)
     if isinstance(target, type) or not hasattr(target, "joined"):
-        raise TypeError(f"a client is opened to a server, a text or a list, not to {target!r:.100}")
+        raise OptionError(
+            f"a client is opened to a server, a text or a list, not to {target!r:.100}"
+        )
     return _client(partial(_memory_way, target, limits), options)  # type: ignore[arg-type]
 
 
@@ -145,7 +152,7 @@ async def open_client(target: Target, **options: Unpack[ClientOptions]) -> Async
         options: See `ClientOptions`.
 
     Raises:
-        TypeError, ValueError: The target or an option cannot be understood.
+        OptionError, ValueError: The target or an option cannot be understood.
         OSError: The server cannot be started or reached.
         NoCommonRevision: Client and server share no protocol revision.
         RequestError, RequestTimeout, ConnectionLost, HTTPStatusError, ProtocolViolation: The
@@ -191,7 +198,7 @@ async def open_stdio_client(
         options: See `ClientOptions`.
 
     Raises:
-        TypeError, ValueError: That is no command, or an option is wrong.
+        OptionError, ValueError: That is no command, or an option is wrong.
         OSError: The program cannot be started.
         ProcessDied: It ended before it answered.
     """
@@ -376,6 +383,8 @@ async def _memory_way(
         server.joined(signals=False) as application,
         transports.open_memory_channels(limits, server.limits) as (ours, theirs),
     ):
+        if application.is_closing:
+            raise NotServing("the server is shutting down")
         with unwrapping():
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_serve, application, theirs)

@@ -7,6 +7,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypedDict
 
+from trimcp.errors import OptionError
 from trimcp.limits import Limits
 from trimcp.protocol import LOGGING_LEVELS
 
@@ -52,6 +53,7 @@ class ClientOptions(TypedDict, total=False):
         max_rounds: Rounds of questions that one call may take (stateless era). Default 20.
         experimental: Capabilities outside of the specification, by name.
         extensions: Extensions of the protocol that it understands (stateless era).
+        result_types: Values of `resultType` that those extensions add, for `Client.request`.
         name: How the client calls itself.
         version: Its version.
         limits: Bounds of everything that grows.
@@ -70,6 +72,7 @@ class ClientOptions(TypedDict, total=False):
     probe_timeout: float
     experimental: Mapping[str, Any] | None
     extensions: Mapping[str, Any] | None
+    result_types: Sequence[str]
     name: str
     version: str
     limits: Limits
@@ -84,12 +87,11 @@ def check_options(options: Mapping[str, Any]) -> None:
     """Check what every way to open a client accepts.
 
     Raises:
-        TypeError: An option is unknown, or of another type than it must be.
-        ValueError: An option has a value that it must not have.
+        OptionError: An option is unknown, or has a value that it must not have.
     """
     unknown = options.keys() - ClientOptions.__annotations__.keys()
     if unknown:
-        raise TypeError(f"unknown options: {', '.join(sorted(unknown))}")
+        raise OptionError(f"unknown options: {', '.join(sorted(unknown))}")
     for name in _CALLBACKS:
         check_callback(f"{name}=", options.get(name))
     for name in ("timeout", "probe_timeout"):
@@ -100,40 +102,49 @@ def check_options(options: Mapping[str, Any]) -> None:
         _check_type(name, options, Mapping, "a mapping")
     _check_type("limits", options, Limits, "a trimcp.Limits")
     _check_roots(options.get("roots"))
+    _check_result_types(options.get("result_types", ()), options.get("extensions"))
     _check_rounds(options.get("max_rounds", 1))
     level = options.get("log_level")
     if level is not None and level not in LOGGING_LEVELS:
-        raise ValueError(f"log_level= is one of {', '.join(LOGGING_LEVELS)}, not {level!r}")
+        raise OptionError(f"log_level= is one of {', '.join(LOGGING_LEVELS)}, not {level!r}")
 
 
 def _check_type(name: str, options: Mapping[str, Any], cls: type, what: str) -> None:
     value = options.get(name)
     if value is not None and not isinstance(value, cls):
-        raise TypeError(f"{name}= is {what}, not {value!r:.100}")
+        raise OptionError(f"{name}= is {what}, not {value!r:.100}")
 
 
 def _check_rounds(value: Any) -> None:
     if type(value) is not int:
-        raise TypeError(f"max_rounds= is a whole number, not {value!r:.100}")
+        raise OptionError(f"max_rounds= is a whole number, not {value!r:.100}")
     if value < 1:
-        raise ValueError(f"max_rounds= is at least 1, not {value}")
+        raise OptionError(f"max_rounds= is at least 1, not {value}")
 
 
 def _check_roots(value: Any) -> None:
     if value is None or callable(value):
         return
     if isinstance(value, str | bytes | os.PathLike):
-        raise TypeError(f"roots= is a list of paths: write roots=[{value!r}]")
+        raise OptionError(f"roots= is a list of paths: write roots=[{value!r}]")
     if not isinstance(value, Sequence | frozenset | set):
-        raise TypeError(f"roots= is a list of paths, not {value!r:.100}")
+        raise OptionError(f"roots= is a list of paths, not {value!r:.100}")
+
+
+def _check_result_types(value: Any, extensions: Any) -> None:
+    if isinstance(value, str) or not isinstance(value, Sequence):
+        raise OptionError(f"result_types= is a list of texts, not {value!r:.100}")
+    if not all(isinstance(each, str) for each in value):
+        raise OptionError(f"result_types= is a list of texts: {value!r:.100}")
+    if value and not extensions:
+        raise OptionError("result_types= are those of the extensions=, and none is declared")
 
 
 def checked_command(command: Any) -> list[str]:
     """A program and its arguments.
 
     Raises:
-        TypeError: It is no list of texts.
-        ValueError: It is empty.
+        OptionError: It is no list of texts, or empty.
     """
     if isinstance(command, str | bytes | os.PathLike):
         text = os.fsdecode(command)
@@ -141,18 +152,18 @@ def checked_command(command: Any) -> list[str]:
             parts = shlex.split(text)
         except ValueError:
             parts = [text]
-        raise TypeError(
+        raise OptionError(
             f"a command is a list of the program and its arguments, since no shell is involved: "
             f"write {parts!r}"
         )
     if not isinstance(command, Sequence):
-        raise TypeError(
+        raise OptionError(
             f"a command is a list of the program and its arguments, not {command!r:.100}"
         )
     if not command:
-        raise ValueError("the command is empty: it is a list of the program and its arguments")
+        raise OptionError("the command is empty: it is a list of the program and its arguments")
     if not all(isinstance(each, str | os.PathLike) for each in command):
-        raise TypeError(f"the program and its arguments are texts: {list(command)!r:.200}")
+        raise OptionError(f"the program and its arguments are texts: {list(command)!r:.200}")
     return [os.fspath(each) for each in command]
 
 

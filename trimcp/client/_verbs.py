@@ -12,7 +12,7 @@ import trio
 
 from trimcp._groups import unwrapping
 from trimcp.errors import ProtocolViolation
-from trimcp.protocol import LOGGING_LEVELS, Era
+from trimcp.protocol import LOGGING_LEVELS
 from trimcp.runtime import Chunks, convert
 from trimcp.types import (
     CallToolRequestParams,
@@ -40,6 +40,7 @@ from trimcp.types import (
     Tool,
 )
 
+from ._found import Found
 from ._known import KnownTools
 from ._stream import ToolStream
 
@@ -49,14 +50,13 @@ if TYPE_CHECKING:
     from trimcp.runtime import ProgressCallback
     from trimcp.types import LoggingLevel
 
-    from ._negotiation import Agreement
 
 __all__ = ["Verbs"]
 
 ResultT = TypeVar("ResultT")
 
 
-class Verbs:
+class Verbs(Found):
     """The verbs of a client. All of them raise, besides what they name:
 
     * `RequestError`: the server answered with an error.
@@ -68,14 +68,8 @@ class Verbs:
     Leaving a call, by a cancel scope or an exception, cancels it at the server.
     """
 
-    _agreement: Agreement
-
     def __init__(self) -> None:
         self._known = KnownTools()
-
-    @property
-    def _is_stateless(self) -> bool:
-        return self._agreement.terms.revision.era is Era.STATELESS
 
     @abstractmethod
     async def _ask(

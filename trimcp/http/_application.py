@@ -124,7 +124,7 @@ class HttpApplication:
             await self._tell_health(http, response)
             return
         application = self._entered()
-        self._check_caller(http.headers)
+        self._check_caller(application, http.headers)
         self._share(http, response)
         endpoint = self._find(path, http.method)
         if http.method == "OPTIONS":
@@ -152,13 +152,12 @@ class HttpApplication:
             raise Refused(503, "too many requests at once", headers={"retry-after": "1"})
         return application
 
-    def _check_caller(self, headers: Headers) -> None:
+    def _check_caller(self, application: Application, headers: Headers) -> None:
         """Specification: Streamable HTTP, Security & Endpoint. Raises Refused (403)."""
         origins = [headers["origin"]] if "origin" in headers else []
         host = headers.get("host", "")
-        refusal = self._callers.refusal(host, origins)
+        refusal = application.refusal(self._callers, host, origins)
         if refusal is not None:
-            logger.info("a request was refused: %s", self._callers.explained(host, origins))
             raise Refused(403, refusal)
 
     def _find(self, path: str, method: str) -> Endpoint:

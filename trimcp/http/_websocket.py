@@ -27,7 +27,7 @@ from trimcp.transports import Incoming, MessageChannel, Outbox, Oversized, write
 from ._asgi import path_in, tell_without_trio
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     from trimcp.limits import Limits
     from trimcp.protocol import Callers
@@ -67,6 +67,7 @@ class _Application(Protocol):
     def budget(self) -> Budget: ...
     @property
     def peers(self) -> Any: ...
+    def refusal(self, callers: Callers, host: str, origins: Sequence[str]) -> str | None: ...
     async def serve(
         self, channel: MessageChannel, *, grace: float, http: HttpRequest | None
     ) -> None: ...
@@ -118,9 +119,8 @@ def _refusal(application: _Application, scope: Scope, callers: Callers) -> tuple
     """Why the client is refused, as an HTTP status and a sentence."""
     hosts, origins = _values(scope, b"host"), _values(scope, b"origin")
     host = hosts[0] if len(hosts) == 1 else ""
-    refusal = callers.refusal(host, origins)
+    refusal = application.refusal(callers, host, origins)
     if refusal is not None:
-        logger.info("a WebSocket was refused: %s", callers.explained(host, origins))
         return 403, refusal
     if scope.get("subprotocols") and SUBPROTOCOL not in scope["subprotocols"]:
         return 400, f"the only subprotocol is {SUBPROTOCOL!r}"

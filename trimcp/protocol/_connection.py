@@ -24,7 +24,7 @@ from trimcp.types import (
 )
 
 from ._codec import META, PROGRESS_TOKEN, DecodeError, codec_for
-from ._eras import ERAS, Rejected, Terms, stamp_of, stateless_terms
+from ._eras import ERAS, Rejected, Terms, stamp_of, stateless_terms, with_meta
 from ._events import (
     AnswerUnusable,
     Event,
@@ -198,6 +198,7 @@ class Connection:
             self._limits.message_bytes,
             self._forget,
             batch,
+            nesting=self._limits.nesting,
         )
         if batch is not None:
             batch.expect()
@@ -376,8 +377,8 @@ class Connection:
         meta = ERAS[terms.revision.era].request_meta(terms)
         if progress:
             meta[PROGRESS_TOKEN] = call.id
-        if meta:
-            wire = (wire or {}) | {META: meta}
+        if meta or META in (wire or ()):
+            wire = with_meta(wire, meta)
         data = encode_request(call.id, method, wire)
         self._calls[call.id] = call
         return call, data

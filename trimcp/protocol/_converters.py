@@ -6,8 +6,6 @@ fields with rules of their own.
 
 from __future__ import annotations
 
-import functools
-import operator
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 import attrs
@@ -46,6 +44,7 @@ from ._strict import (
     missing,
     one_of,
     register_strict_hooks,
+    structure_float,
     structure_object,
     without_none,
 )
@@ -100,20 +99,20 @@ def _register_values(converter: Converter) -> None:
         return mapping_encoder(converter.get_unstructure_hook(item))
 
     for cls, encode in _VALUES.items():
-        converter.register_unstructure_hook_func(functools.partial(operator.eq, cls), encode)
+        converter.register_unstructure_hook(cls, encode)
+    converter.register_unstructure_hook_func(lambda cls: cls is Any, identity)
+    converter.register_unstructure_hook_func(lambda cls: cls == t.RequestId, give_id)
     converter.register_unstructure_hook_factory(is_literal, literal_encoder)
     converter.register_unstructure_hook_factory(is_tuple, tuple_of)
     converter.register_unstructure_hook_factory(is_mapping, mapping_of)
     converter.register_unstructure_hook_factory(is_optional, optional_of)
 
 
-_VALUES: Final[dict[Any, Encoder]] = {
-    Any: identity,
+_VALUES: Final[dict[type, Encoder]] = {
     str: give_str,
     int: give_int,
     float: give_float,
     bool: give_bool,
-    t.RequestId: give_id,
 }
 
 
@@ -323,21 +322,47 @@ _Rules = dict[str, tuple["Encoder | None", "Decoder | None"]]
 
 
 def _field_rules(converter: Converter, revision: Revision, cls: type) -> _Rules:
+    rules = _range_rules(cls)
     if cls is t.PromptMessage:
-        return {"content": (_text_or_block(converter), None)}
+        rules["content"] = (_text_or_block(converter), None)
     if cls in (t.SamplingMessage, t.CreateMessageResult):
-        return {"content": _one_or_many(converter, revision)}
+        rules["content"] = _one_or_many(converter, revision)
     if cls in (t.CallToolRequestParams, t.GetPromptRequestParams, t.ReadResourceRequestParams):
-        return {"input_responses": (_responses_encoder(converter), None)}
-    if cls is t.Annotations:
-        return {"priority": (_encode_priority, None)}
+        rules["input_responses"] = (_responses_encoder(converter), None)
     if revision.structured_any:
-        return {}
+        return rules
     if cls in (t.CallToolResult, t.ToolResultContent):
-        return {"structured_content": (degrade.wrap_value, structure_object)}
+        rules["structured_content"] = (degrade.wrap_value, structure_object)
     if cls is t.Tool:
-        return {"output_schema": (lambda schema: degrade.object_schema(give_object(schema)), None)}
-    return {}
+        rules["output_schema"] = (
+            lambda schema: degrade.object_schema(give_object(schema)),
+            None,
+        )
+    return rules
+
+
+#: Numbers that the schema bounds on both sides.
+_PRIORITIES: Final[dict[type, tuple[str, ...]]] = {
+    t.Annotations: ("priority",),
+    t.ModelPreferences: ("cost_priority", "speed_priority", "intelligence_priority"),
+}
+
+
+def _range_rules(cls: type) -> _Rules:
+    """Numbers outside of their range are never sent, and read as absent."""
+    return {name: (_encode_priority, _structure_priority) for name in _PRIORITIES.get(cls, ())}
+
+
+def _encode_priority(value: Any) -> float:
+    number = give_float(value)
+    if not 0 <= number <= 1:
+        raise EncodeError(f"expected a number from 0 to 1, got {number}")
+    return number
+
+
+def _structure_priority(value: Any, _: Any) -> float | None:
+    number = structure_float(value, _)
+    return number if 0 <= number <= 1 else None
 
 
 def _text_or_block(converter: Converter) -> Encoder:
@@ -348,12 +373,6 @@ def _text_or_block(converter: Converter) -> Encoder:
         return encode(t.TextContent(block) if isinstance(block, str) else block)
 
     return encode_content
-
-
-def _encode_priority(value: Any) -> Any:
-    if type(value) not in (int, float) or not 0 <= value <= 1:
-        raise EncodeError(f"Annotations.priority is a number from 0 to 1, not {value!r}")
-    return value
 
 
 def _one_or_many(converter: Converter, revision: Revision) -> tuple[Encoder, Decoder]:

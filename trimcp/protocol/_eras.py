@@ -11,6 +11,7 @@ Specification: 2026-07-28, Versioning and Compatibility; 2025-11-25, Lifecycle.
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, get_args
 
 import attrs
@@ -38,8 +39,6 @@ from ._codec import (
 from ._revisions import LATEST, STATELESS_REVISIONS, Era, Revision, find_revision
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from ._shapes import Meta
 
 #: Characters of an unknown revision's name that are repeated.
@@ -213,3 +212,15 @@ def _parse_terms(date: str, info: bytes | None, capabilities: bytes, level: Any)
 #: process, in number and bytes, and outlives the client; refusals are not remembered.
 _REMEMBERED_BYTES: Final = 1024
 _remembered_terms: Final = functools.lru_cache(maxsize=128)(_parse_terms)
+
+
+def with_meta(wire: Wire | None, meta: Wire) -> Wire:
+    """Params with the connection's own members of `_meta` beside those of the caller.
+
+    Raises:
+        TypeError: The caller's `_meta` is no mapping.
+    """
+    given = (wire or {}).get(META) or {}
+    if not isinstance(given, Mapping):
+        raise TypeError(f"{META} is a mapping, not {given!r:.80}")
+    return {**(wire or {}), META: {**given, **meta}}

@@ -8,6 +8,7 @@ be sent any more, they produce None.
 from __future__ import annotations
 
 import math
+import sys
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -25,6 +26,7 @@ from ._messages import (
     encode_failure,
     join_batch,
 )
+from ._nesting import is_deeper
 from ._states import ExchangeEvent, ExchangeState, next_exchange_state
 
 if TYPE_CHECKING:
@@ -72,6 +74,7 @@ class Exchange:
         progress_token: The token under which progress may be reported, or None.
         stamp: The `_meta` of results that is the connection's own, encoded.
         limit: The longest message that is sent about it, in bytes.
+        nesting: The deepest nesting of an answer.
         state: Where it is in its life.
         owner: Whatever the driver runs for this exchange.
         failure: The error code that it was answered with, if it was.
@@ -91,6 +94,7 @@ class Exchange:
     owner: Any = None
     failure: int | None = None
     by_handler: bool = False
+    nesting: int = sys.maxsize
     _progress: float | None = None
 
     @property
@@ -134,7 +138,7 @@ class Exchange:
             result: A payload, or a mapping that is wire form already.
 
         Raises:
-            TooLarge: The result is longer than the limit.
+            TooLarge: The result is longer than the limit, or nested more deeply.
             EncodeError: It is no result of the method, or the revision cannot say it.
             TypeError, ValueError: It cannot be written as JSON. In all cases the exchange stays
                 open, so that it can still fail.
@@ -145,6 +149,8 @@ class Exchange:
         data = encode_answer(self.id, ERAS[self.terms.revision.era].dress(wire, self))
         if len(data) > self.limit:
             raise TooLarge(f"a result of {len(data)} bytes is longer than {self.limit}")
+        if is_deeper(data, self.nesting):
+            raise TooLarge(f"a result is nested deeper than {self.nesting} levels")
         return self._close(ExchangeEvent.ANSWER, data)
 
     def fail(
@@ -205,6 +211,11 @@ class Exchange:
         if meta:
             wire[META] = dict(meta)
         return fitting_notification(method, wire, self.limit)
+
+    @property
+    def has_reported(self) -> bool:
+        """Whether any progress was reported."""
+        return self._progress is not None
 
     def advances(self, progress: float) -> bool:
         """Whether progress may be reported now: a token was given and the value increases.

@@ -246,8 +246,21 @@ def given(value: Any, cls: type) -> Any:
             raise EncodeError(f"{cls.__name__} requires it", f".{field.name}")
     try:
         return cls(**found)
-    except TypeError as error:
-        raise EncodeError(f"{cls.__name__}: {error}") from None
+    except TypeError:
+        _locate((f".{name}", _converted(fields[name]), each) for name, each in found.items())
+        raise
+
+
+def _converted(field: Any) -> Encoder:
+    """Make a tuple of what was given for a field, as its class does."""
+
+    def convert(value: Any) -> Any:
+        try:
+            return value if field.converter is None else field.converter(value)
+        except TypeError:
+            raise _unfit("a list", value) from None
+
+    return convert
 
 
 @functools.cache

@@ -6,6 +6,7 @@ from ._calls import Listener, ProgressCallback
 from ._chunks import Chunks
 from ._contents import prompt_result, read_result
 from ._conversations import flaw_of_conversation
+from ._formats import has_format
 from ._frame import Frame, Home, Retried
 from ._functions import (
     BadArguments,
@@ -91,6 +92,7 @@ __all__ = [
     "flaw_of_conversation",
     "flaw_of_form",
     "has_choice_lists",
+    "has_format",
     "holding",
     "in_threads",
     "is_async",

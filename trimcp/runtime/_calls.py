@@ -9,7 +9,8 @@ import msgspec
 import trio
 from msgspec import UnsetType
 
-from trimcp.errors import LimitExceeded, ProtocolViolation, RequestTimeout
+from trimcp.errors import LimitExceeded, ProtocolViolation, RequestError, RequestTimeout
+from trimcp.protocol import is_deeper
 
 from ._functions import awaited
 
@@ -18,11 +19,12 @@ if TYPE_CHECKING:
 
     from msgspec import Raw
 
+    from trimcp.limits import Limits
     from trimcp.protocol import Progress
 
     from ._chunks import Chunks
 
-__all__ = ["Listener", "Pending", "ProgressCallback"]
+__all__ = ["Listener", "Pending", "ProgressCallback", "check_sendable", "reason_of"]
 
 #: Called with progress, total and message; awaited if what it returns can be.
 ProgressCallback: TypeAlias = "Callable[[float, float | None, str | None], object]"
@@ -250,3 +252,18 @@ class Pending:
         self._deadline = deadline
         if self._waiting is not None:
             self._waiting.deadline = deadline
+
+
+def check_sendable(data: bytes, limits: Limits) -> None:
+    """Raises LimitExceeded for a request that its reader would surely refuse."""
+    if len(data) > limits.message_bytes:
+        raise LimitExceeded(f"a request of {len(data)} bytes is longer than {limits.message_bytes}")
+    if is_deeper(data, limits.nesting):
+        raise LimitExceeded(f"a request is nested deeper than {limits.nesting} levels")
+
+
+def reason_of(error: BaseException) -> str | None:
+    """Why a call is given up, in general words: what the caller's exception says is not theirs."""
+    if isinstance(error, RequestTimeout):
+        return "no answer within the deadline"
+    return None if isinstance(error, RequestError) else "cancelled by the caller"

@@ -18,10 +18,7 @@ from trimcp.errors import (
     LIMIT_EXCEEDED,
     SHUTTING_DOWN,
     ConnectionLost,
-    LimitExceeded,
     ProtocolViolation,
-    RequestError,
-    RequestTimeout,
     received_error,
 )
 from trimcp.protocol import (
@@ -41,7 +38,7 @@ from trimcp.protocol import (
 from trimcp.transports import Budget, MessageChannel, Oversized
 
 from ._boundary import answer_to, captured
-from ._calls import Listener, Pending, ProgressCallback
+from ._calls import Listener, Pending, ProgressCallback, check_sendable, reason_of
 from ._frame import Frame, Slots
 from ._held import NO_ROOM, holding
 
@@ -60,6 +57,9 @@ if TYPE_CHECKING:
 __all__ = ["Handlers", "Peer"]
 
 logger = logging.getLogger("trimcp.connection")
+
+#: Seconds for the answers of handlers that were cancelled when the grace was over.
+_LAST_WORDS: Final = 0.2
 
 
 class Handlers(Protocol):
@@ -145,6 +145,10 @@ class Peer:
                         await self._read()
                     self._input_ended()
                 await self.channel.flush()
+            if self._draining and self._life.cancelled_caught:
+                # What was cancelled may have had a last word.
+                with trio.move_on_after(_LAST_WORDS):
+                    await self.channel.flush()
         finally:
             self.lose("the connection was closed", tell=True)
             self.connection.drop()
@@ -323,6 +327,9 @@ class Peer:
                 if outcome is not None:
                     self.finish_nowait(answer_to(exchange, outcome))
                 raise passing
+            if exchange.has_reported:
+                # Some clients forget a call as soon as its answer is in what they have read.
+                await self.channel.part()
             await self.finish(answer_to(exchange, outcome), exchange)
             if frame.afterword is not None:
                 await self.send(frame.afterword)
@@ -399,7 +406,7 @@ class Peer:
             RequestTimeout: No answer came in time.
             ConnectionLost: The peer is gone.
             ProtocolViolation: The answer is unusable.
-            LimitExceeded: The request is longer than `Limits.message_bytes`.
+            LimitExceeded: It is longer than `Limits.message_bytes`, or deeper than `nesting`.
         """
         if self._lost is not None:
             raise self._loss()
@@ -413,13 +420,11 @@ class Peer:
         if self._answering:
             pending.pause()
         try:
-            if len(data) > self._limits.message_bytes:
-                limit = self._limits.message_bytes
-                raise LimitExceeded(f"a request of {len(data)} bytes is longer than {limit}")
+            check_sendable(data, self._limits)
             return call, await self._carry(call, data, timeout, on_progress)
         except BaseException as error:
             # Leaving for whatever reason ends the request; after an answer this is a no-op.
-            cancellation = self.connection.cancel(call, _why(error))
+            cancellation = self.connection.cancel(call, reason_of(error))
             if pending.sent:
                 self.send_nowait(cancellation)
             raise
@@ -474,13 +479,6 @@ class Peer:
         logger.debug("ignored: %s", event.reason)
         if event.garbage and self.at_garbage is not None:
             self.at_garbage(event.garbage)
-
-
-def _why(error: BaseException) -> str | None:
-    """Why a call is given up, in general words: what the caller's exception says is not theirs."""
-    if isinstance(error, RequestTimeout):
-        return "no answer within the deadline"
-    return None if isinstance(error, RequestError) else "cancelled by the caller"
 
 
 _ON: Final[dict[type[Event], Any]] = {

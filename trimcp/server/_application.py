@@ -35,11 +35,11 @@ from ._signals import told_of_signals
 from ._statistics import Statistics
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 
     from msgspec import Raw
 
-    from trimcp.protocol import Change
+    from trimcp.protocol import Callers, Change
     from trimcp.runtime import Frame, HttpRequest
     from trimcp.transports import MessageChannel
 
@@ -109,6 +109,7 @@ class Application:
         self._body = trio.CancelScope()
         self._has_started = self._is_leaving = False
         self._signals = 0
+        self._warned: set[str] = set()
 
     # -- opening and closing --------------------------------------------------------------
 
@@ -348,6 +349,29 @@ class Application:
             hearing.hear(method, params)
         else:
             logger.debug("ignored %s", method)
+
+    def refusal(self, callers: Callers, host: str, origins: Sequence[str]) -> str | None:
+        """Why somebody may not call the server, and what decides that; None if they may.
+
+        The log says it too: at first as a warning, since whoever runs the server may have
+        forgotten to name it; then as information, with the beginning of what was sent.
+
+        Args:
+            callers: Who may.
+            host: The `Host` header.
+            origins: The `Origin` headers.
+        """
+        reason = callers.refusal(host, origins)
+        if reason is None:
+            return None
+        named = callers.refusal(host, []) is None
+        option = "--allowed-origin, allowed_origins" if named else "--allowed-host, allowed_hosts"
+        advice = f"{reason}; what is allowed is said with {option}"
+        if advice not in self._warned:
+            self._warned.add(advice)
+            logger.warning("refused: %s", advice)
+        logger.info("refused: %s", callers.explained(host, origins))
+        return advice
 
     def _hearings(self) -> list[Hearing]:
         sessions = [peer.data for peer in self.peers if peer.data is not None]

@@ -17,6 +17,7 @@ from trimcp.types import (
 )
 
 from ._completion import CompletionRegister
+from ._described import described
 from ._extending import Extending
 from ._files import Directory, is_file, read_file
 from ._options import check_name
@@ -48,16 +49,19 @@ class Registration(Extending):
         experimental: Mapping[str, Any] | None,
         extensions: Mapping[str, Any] | None,
     ) -> None:
-        self.experimental = experimental
-        self.extensions = extensions
+        declared = described(
+            "server", ServerCapabilities, experimental=experimental, extensions=extensions
+        )
+        self.experimental = declared.experimental
+        self.extensions = declared.extensions
         super().__init__()
         changed = functools.partial
         self.tools: Register[RegisteredTool] = Register(
-            "tool", changed(self._announce, ToolsListChanged())
+            "tool", "after:", changed(self._announce, ToolsListChanged())
         )
         self.resources = ResourceRegister(changed(self._announce, ResourcesListChanged()))
         self.prompts: Register[RegisteredPrompt] = Register(
-            "prompt", changed(self._announce, PromptsListChanged())
+            "prompt", "after prompt:", changed(self._announce, PromptsListChanged())
         )
         self.completions = CompletionRegister()
 
@@ -163,8 +167,8 @@ class Registration(Extending):
                 title=title,
                 description=description,
                 annotations=annotations,
-                icons=None if icons is None else tuple(icons),
-                meta=None if meta is None else dict(meta),
+                icons=icons,
+                meta=meta,
                 input_schema=input_schema,
                 output_schema=output_schema,
                 timeout=timeout,
@@ -239,8 +243,8 @@ class Registration(Extending):
                 mime_type=mime_type,
                 annotations=annotations,
                 size=size,
-                icons=None if icons is None else tuple(icons),
-                meta=None if meta is None else dict(meta),
+                icons=icons,
+                meta=meta,
                 ttl_ms=ttl_ms,
                 cache_scope=cache_scope,
                 replay=replay,
@@ -377,8 +381,8 @@ class Registration(Extending):
                 name=name,
                 title=title,
                 description=description,
-                icons=None if icons is None else tuple(icons),
-                meta=None if meta is None else dict(meta),
+                icons=icons,
+                meta=meta,
                 replay=replay,
                 single_use=single_use,
             )

@@ -6,7 +6,8 @@ and the **one** writer that empties the outbox. Nobody else touches the wire.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from contextlib import suppress
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import attrs
 import trio
@@ -22,6 +23,9 @@ __all__ = ["Incoming", "MessageChannel", "Outbox", "Oversized", "write_out"]
 
 #: Messages that may wait for the writer, whatever their size.
 _OUTBOX_MESSAGES = 65_536
+
+#: Stands in the outbox where the writer may not write on in the same go.
+_PARTING: Final = b""
 
 
 @attrs.frozen
@@ -109,6 +113,12 @@ class Outbox:
             else:
                 return
 
+    def part(self) -> None:
+        """What is sent from now on is not written in one go with what waits already."""
+        if self.waiting_bytes and not (self._closed or self._broken):
+            with suppress(trio.WouldBlock):
+                self._send.send_nowait(_PARTING)
+
     def close(self) -> None:
         """Accept nothing more; what waits is still written."""
         self._closed = True
@@ -135,17 +145,25 @@ class Outbox:
         return False
 
     async def take(self) -> list[bytes]:
-        """For the writer: everything that waits, at least one message.
+        """For the writer: everything that waits up to the next parting, at least one message.
 
         Raises:
             trio.EndOfChannel: The outbox was closed and is empty.
         """
-        batch = [await self._receive.receive()]
+        batch: list[bytes] = []
+        while not batch:
+            self._take_on(batch, await self._receive.receive())
+        return batch
+
+    def _take_on(self, batch: list[bytes], data: bytes) -> None:
+        """Fill an empty batch, beginning with what may be a parting from what was written."""
         try:
-            while True:
-                batch.append(self._receive.receive_nowait())
+            while data or not batch:
+                if data:
+                    batch.append(data)
+                data = self._receive.receive_nowait()
         except (trio.WouldBlock, trio.EndOfChannel):
-            return batch
+            return
 
     def release(self, batch: list[bytes]) -> None:
         """For the writer: these messages are on the wire."""
@@ -171,6 +189,8 @@ class MessageChannel:
         failure: Why `incoming` ended, unless it ended in good order.
         written: Set once the writer has nothing more to do.
         pace: Lets consumers hold producers back, where the peer is in this process.
+        turn: Seconds that a peer in another process gets to read what is not to be read together
+            with what follows; the loop sleeps for so long at most once, and only for that.
     """
 
     incoming: trio.MemoryReceiveChannel[list[Incoming]]
@@ -180,6 +200,18 @@ class MessageChannel:
     failure: BaseException | None = None
     written: trio.Event = attrs.field(factory=trio.Event)
     pace: Pace | None = None
+    turn: float = 0.0
+
+    async def part(self) -> None:
+        """What is sent next is written, and probably read, apart from what waits already.
+
+        A checkpoint only on a channel that has a turn. Not cancelled, since what is to be sent
+        next is known already.
+        """
+        if self.turn:
+            with trio.CancelScope(shield=True, relative_deadline=self.turn):
+                await trio.sleep_forever()
+        self.outbox.part()
 
     async def flush(self) -> None:
         """Accept nothing more and wait until what waits is on the wire, or cannot be."""

@@ -16,11 +16,12 @@ Specification: 2026-07-28, stdio.
 from __future__ import annotations
 
 import errno
+import io
 import os
 import select
 import sys
-from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, Final
+from contextlib import asynccontextmanager, contextmanager, suppress
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
@@ -47,6 +48,10 @@ _AGAIN_SECONDS: Final = 0.01
 
 #: What a kernel says that does not know it, or not for this kind of file.
 _UNSUPPORTED: Final = frozenset({errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.ENOSYS})
+
+#: Seconds for a client to read a progress report before the answer to its call follows. Clients of
+#: the TypeScript SDK lose the report if they read both at once.
+_TURN: Final = 0.002
 
 
 class DescriptorStream(trio.abc.Stream):
@@ -202,26 +207,101 @@ def borrowed_descriptors() -> Iterator[tuple[int, int]]:
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
-    os.dup2(2, 1)
+    _point_at_errors(1)
     restore_in, restore_out = os.dup(wire_in), os.dup(wire_out)
     # What was printed before this moment and is still buffered must not reach the wire either.
     _flush(sys.stdout)
+    given = {name: getattr(sys, name) for name in _PRINTED}
+    # One stream for both of its names, or what is printed under them would be mixed up.
+    forgiving = {id(stream): _forgiving(stream, _PRINTED[name]) for name, stream in given.items()}
+    for name, stream in given.items():
+        setattr(sys, name, forgiving[id(stream)])
     try:
         yield wire_in, wire_out
     finally:
-        _flush(sys.stdout)
+        left = [*given.values(), *(getattr(sys, name) for name in _PRINTED)]
+        if not all([_flush(stream) for stream in left]):
+            # Nobody reads it, but it must not reach the wire either.
+            _point_at_null(1)
+            for stream in left:
+                _flush(stream)
+        for name, stream in given.items():
+            setattr(sys, name, stream)
         os.dup2(restore_in, 0)
         os.dup2(restore_out, 1)
         os.close(restore_in)
         os.close(restore_out)
 
 
-def _flush(stream: object) -> None:
+def _point_at_errors(descriptor: int) -> None:
+    """Make a descriptor standard error, or the null device where that is closed."""
+    if sys.__stderr__ is None:
+        # It was closed when we were started: descriptor 2 may be anything by now, even the wire.
+        _point_at_null(descriptor)
+    else:
+        os.dup2(2, descriptor)
+
+
+def _point_at_null(descriptor: int) -> None:
+    null = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(null, descriptor)
+    os.close(null)
+
+
+class _Stray(io.RawIOBase):
+    """Takes what is printed while serving; what nobody reads any more is lost, not an error."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def isatty(self) -> bool:
+        return os.isatty(self._descriptor)
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any, /) -> int:
+        with suppress(OSError):
+            return os.write(self._descriptor, data)
+        return len(data)
+
+
+#: The names under which Python programs print.
+_PRINTED: Final = {"stdout": 1, "stderr": 2, "__stdout__": 1, "__stderr__": 2}
+
+
+def _forgiving(stream: Any, descriptor: int) -> Any:
+    """The process's own stream so that writing to it never fails; any other as it is."""
+    if not isinstance(stream, io.TextIOWrapper) or not _is_at(stream, descriptor):
+        return stream
+    return io.TextIOWrapper(
+        io.BufferedWriter(_Stray(descriptor)),
+        encoding=stream.encoding,
+        errors="backslashreplace",
+        line_buffering=True,
+    )
+
+
+def _is_at(stream: io.TextIOWrapper, descriptor: int) -> bool:
+    try:
+        return stream.fileno() == descriptor
+    except (OSError, ValueError):
+        return False
+
+
+def _flush(stream: object) -> bool:
+    """Returns whether nothing is left in its buffer."""
     try:
         stream.flush()  # type: ignore[attr-defined]
-    except (AttributeError, ValueError, OSError):
-        # No standard output at all, closed, or nobody reads it: nothing can be lost.
-        return
+    except (AttributeError, ValueError):
+        # No standard output at all, or closed: nothing can be lost.
+        return True
+    except OSError:
+        return False
+    return True
 
 
 @asynccontextmanager
@@ -244,4 +324,5 @@ async def open_stdio_channel(
         async with open_stream_channel(
             stream, limits, peer="stdio", drains=True, budget=budget
         ) as channel:
+            channel.turn = _TURN
             yield channel

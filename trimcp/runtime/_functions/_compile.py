@@ -173,10 +173,10 @@ def _without_context(
     context: str | None = None
     others = []
     for parameter in signature.parameters.values():
+        check_named(parameter, label)
         if not is_marked(hints.get(parameter.name, parameter.annotation), context_type):
             others.append(parameter)
             continue
-        check_named(parameter, label)
         if context is not None:
             raise RegistrationError(
                 f"{label}: {context!r} and {parameter.name!r} both take the context; keep one"
@@ -229,7 +229,6 @@ def _field(
 ) -> tuple[Any, Any]:
     """The annotation and default of one parameter, for pydantic's model."""
     where = f"{label}, parameter {parameter.name!r}"
-    check_named(parameter, label)
     annotation = Any if hint is parameter.empty else hint
     adapter_for(annotation, where)
     default = ... if parameter.default is parameter.empty else parameter.default
