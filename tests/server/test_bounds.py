@@ -15,11 +15,11 @@ import trio
 import trio.testing
 
 from tests.counting import bytes_taken
-from trimcp import Limits, Server
-from trimcp.errors import LIMIT_EXCEEDED
+from trimcp import Context, Limits, RequestError, Server, open_client
+from trimcp.errors import LIMIT_EXCEEDED, LimitExceeded
 from trimcp.protocol import LATEST, META_PREFIX, Connection, RequestReceived, Role
 from trimcp.testing import open_raw_peer
-from trimcp.types import Implementation
+from trimcp.types import Implementation, TextContent
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -150,3 +150,71 @@ def templates() -> Server:
             return name
 
     return server
+
+
+# -- what handlers say that is too long -------------------------------------------------------
+
+
+LIMIT = 2_000
+
+
+def talkative() -> Server:
+    server = Server("s", version="1", limits=Limits(message_bytes=LIMIT))
+
+    @server.tool
+    async def log(ctx: Context) -> str:
+        """Log much."""
+        await ctx.info("x" * 10_000)
+        await ctx.info({"a": ["y"] * 10_000})
+        return "done"
+
+    @server.tool
+    async def report(ctx: Context) -> str:
+        """Report much."""
+        await ctx.report_progress(1, 2, "x" * 10_000)
+        return "done"
+
+    @server.tool
+    async def fail() -> str:
+        """Fail with many words."""
+        raise RequestError(-1, "x" * 10_000, {"y": "z" * 10_000})
+
+    @server.tool
+    async def notify(ctx: Context) -> str:
+        """Notify of much."""
+        try:
+            await ctx.notify("notifications/com.example/x", {"y": "z" * 10_000})
+        except LimitExceeded:
+            return "refused"
+        return "sent"
+
+    return server
+
+
+@pytest.mark.parametrize("revision", [LATEST.date, "2025-11-25"])
+async def test_what_is_too_long_is_cut_and_the_call_goes_on(revision: str) -> None:
+    logged: list[Any] = []
+    reported: list[Any] = []
+
+    async def on_log(message: Any) -> None:
+        logged.append(message.data)
+
+    async def on_progress(progress: float, total: float | None, message: str | None) -> None:
+        reported.append((progress, total, message))
+
+    server = talkative()
+    async with open_client(server, logging=on_log, log_level="info", revision=revision) as client:
+        assert (await client.call_tool("log")).content[0] == TextContent("done")
+        assert (await client.call_tool("report", progress=on_progress)).content
+        assert (await client.call_tool("notify")).content[0] == TextContent("refused")
+        with pytest.raises(RequestError) as caught:
+            await client.call_tool("fail")
+        await trio.testing.wait_all_tasks_blocked()
+    assert caught.value.code == -1
+    assert caught.value.data is None
+    assert [text[:5] for text in logged] == ["xxxxx", '{"a":']
+    [(progress, total, message)] = reported
+    assert (progress, total) == (1, 2)
+    for text in (*logged, message, caught.value.message):
+        assert LIMIT // 2 < len(text) < LIMIT
+        assert text.endswith("... (cut)")

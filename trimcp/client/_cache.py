@@ -27,6 +27,9 @@ MAX_ENTRIES: Final = 256
 #: Results that are larger than this, in bytes, are not worth keeping.
 MAX_BYTES: Final = 1024 * 1024
 
+#: Bytes of all results kept, and of the requests that they answer.
+TOTAL_BYTES: Final = 16 * 1024 * 1024
+
 #: Milliseconds, some thirty years; what says more means no more.
 _LONGEST_MS: Final = 10**12
 
@@ -83,6 +86,7 @@ class ResponseCache:
     def __init__(self) -> None:
         self._entries: collections.OrderedDict[bytes, Kept] = collections.OrderedDict()
         self._asking: set[Asking] = set()
+        self._bytes = 0
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -93,7 +97,7 @@ class ResponseCache:
         if entry is None:
             return None
         if entry.until <= trio.current_time():
-            del self._entries[key]
+            self._forget(key)
             return None
         self._entries.move_to_end(key)
         return entry
@@ -114,10 +118,16 @@ class ResponseCache:
         if not ttl_ms or ttl_ms < 0 or size + len(asking.key) > MAX_BYTES or asking.is_stale:
             return
         until = trio.current_time() + min(ttl_ms, _LONGEST_MS) / 1000
+        self._forget(asking.key)
         self._entries[asking.key] = Kept(result, size, until)
-        self._entries.move_to_end(asking.key)
-        while len(self._entries) > MAX_ENTRIES:
-            self._entries.popitem(last=False)
+        self._bytes += size + len(asking.key)
+        while len(self._entries) > MAX_ENTRIES or self._bytes > TOTAL_BYTES:
+            self._forget(next(iter(self._entries)))
+
+    def _forget(self, key: bytes) -> None:
+        kept = self._entries.pop(key, None)
+        if kept is not None:
+            self._bytes -= kept.size + len(key)
 
     def note_change(self, method: str) -> None:
         """What a notification tells of is not fresh any more, whatever its time to live was."""
@@ -127,7 +137,7 @@ class ResponseCache:
     def drop(self, which: Callable[[bytes], bool] = lambda key: True) -> None:
         """Forget the results whose keys are chosen; all by default."""
         for key in [key for key in self._entries if which(key)]:
-            del self._entries[key]
+            self._forget(key)
         # An answer that is on its way may have been written before what makes it stale.
         for asking in self._asking:
             asking.is_stale = asking.is_stale or which(asking.key)

@@ -21,7 +21,8 @@ import trio
 from trimcp.errors import ConnectionLost, ProtocolViolation
 from trimcp.protocol.http import ACCEPT_BOTH, EVENT_STREAM, JSON, SSEDecoder, media_type
 
-from ._channel import Oversized
+from ._budget import Budget
+from ._partial import PartialMessage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
@@ -54,11 +55,11 @@ _REDIRECTS: Final = frozenset({307, 308})
 #: Seconds for closing the connection of an answer that was left.
 _CLOSING_SECONDS: Final = 1.0
 
+#: The longest URL that a server may send its client to.
+_LONGEST_URL: Final = 8192
+
 #: Errors of one chain that are looked at.
 _MOST_CAUSES: Final = 20
-
-#: Bytes kept of a body that is too long.
-_HEAD: Final = 256
 
 #: The name of a header (RFC 9110, section 5.1), and a value that every server reads alike.
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -258,14 +259,10 @@ class HTTPAnswer:
         Raises:
             ConnectionLost: It broke off.
         """
-        kept: list[bytes] = []
-        size = 0
-        while piece := await self._next():
-            size += len(piece)
-            kept.append(piece)
-            if size > self._limit:
-                return Oversized(size, b"".join(kept)[:_HEAD])
-        return b"".join(kept)
+        body = PartialMessage(self._limit, Budget())
+        while body.size <= self._limit and (piece := await self._next()):
+            body.add(piece)
+        return body.finish()
 
     async def take(self) -> list[ServerSentEvent]:
         """The next events; none when the stream has ended.
@@ -289,6 +286,9 @@ class HTTPAnswer:
 
 def _followed(url: str, reference: str) -> str:
     """Where a server sends its client. Raises ProtocolViolation if that is another origin."""
+    if len(reference) > _LONGEST_URL:
+        # Those that the standard library has parsed it remembers, however long they are.
+        raise ProtocolViolation(f"the server named a URL of more than {_LONGEST_URL} characters")
     try:
         target = urljoin(url, reference)
         if origin_of(target) == origin_of(url):

@@ -63,10 +63,16 @@ def fold_headers(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     something in the body is not.
     """
     folded: dict[str, str] = {}
+    repeated: dict[str, list[str]] = {}
     for raw_name, raw_value in pairs:
         name = raw_name.decode("latin-1").lower()
         value = raw_value.decode("latin-1").strip(" \t")
-        folded[name] = f"{folded[name]}, {value}" if name in folded else value
+        if name in folded:
+            repeated.setdefault(name, [folded[name]]).append(value)
+        else:
+            folded[name] = value
+    for name, values in repeated.items():
+        folded[name] = ", ".join(values)
     return folded
 
 

@@ -99,9 +99,9 @@ class SSEDecoder:
         self.last_id = ""
         self.retry: int | None = None
         self._limit = limit
-        self._line: list[bytes] = []
+        self._line = bytearray()
         self._line_size = 0
-        self._data: list[bytes] = []
+        self._data = bytearray()
         self._size = -1
         self._event = ""
         self._id: str | None = None
@@ -128,12 +128,12 @@ class SSEDecoder:
         room = self._limit + _FIELD_START - self._line_size
         self._line_size += len(piece)
         if piece and room > 0:
-            self._line.append(piece[:room])
+            self._line += piece[:room]
 
     def _end_line(self, events: list[ServerSentEvent]) -> None:
-        line = b"".join(self._line)
+        line = bytes(self._line)
         size, self._line_size = self._line_size, 0
-        self._line.clear()
+        self._line = bytearray()
         if self._at_start:
             self._at_start = False
             if line.startswith(_BOM):
@@ -159,22 +159,24 @@ class SSEDecoder:
             self.retry = int(value)
 
     def _on_data(self, value: bytes, size: int) -> None:
+        is_first = self._size < 0
         self._size += 1 + size
-        if self._size <= self._limit:
-            self._data.append(value)
-        elif self._data or value:
+        if self._size > self._limit:
             # Too long: from now on only the beginning matters.
-            self._data = [b"\n".join([*self._data, value])[:_HEAD]]
+            del self._data[_HEAD:]
+            value = value[:_HEAD]
+        if len(self._data) < _HEAD or self._size <= self._limit:
+            self._data += value if is_first else b"\n" + value
 
     def _dispatch(self, events: list[ServerSentEvent]) -> None:
         if self._id is not None:
             self.last_id = self._id
-        data = b"\n".join(self._data)
+        data = bytes(self._data)
         if self._size > self._limit:
             data = data[: min(_HEAD, self._limit)]
         if self._size > 0:
             events.append(ServerSentEvent(data, self._event or "message", self.last_id, self._size))
-        self._data.clear()
+        self._data = bytearray()
         self._size = -1
         self._event = ""
         self._id = None
