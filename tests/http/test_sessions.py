@@ -775,6 +775,41 @@ async def test_shutdown_ends_sessions_and_lets_work_finish() -> None:
     assert seen.closed[client.id].is_set()
 
 
+async def test_a_handler_that_waits_for_its_reader_goes_on_without_it() -> None:
+    """What it had said, and what it says then, is kept for whoever resumes the stream."""
+    server, seen = make_server(limits=Limits(outbox_bytes=10_000, replay_bytes=100_000_000))
+    said = 0
+
+    @server.tool
+    async def talk(ctx: Context) -> str:
+        nonlocal said
+        while not seen.go_on.is_set():
+            said += 1
+            await ctx.info(f"{said} {'x' * 50_000}")
+        seen.ended.set()
+        return "went on"
+
+    async with served(server) as web:
+        client = await join(web)
+        async with client.open_post(tool("talk")) as opened:
+            await opened.message()
+            first = opened.last_id
+            before = -1
+            with trio.fail_after(PATIENCE):
+                while said != before:
+                    before = said
+                    await trio.testing.wait_all_tasks_blocked(0.05)
+            seen.go_on.set()
+            await trio.testing.wait_all_tasks_blocked(0.05)
+            assert not seen.ended.is_set()
+        with trio.fail_after(PATIENCE):
+            await seen.ended.wait()
+        async with client.open_get(last_event_id=first) as resumed:
+            *logs, answer = await resumed.messages()
+        assert [int(each["params"]["data"].split()[0]) for each in logs] == list(range(2, said + 1))
+        assert text_of(answer) == "went on"
+
+
 async def test_a_reader_that_is_slow_delays_nobody_else() -> None:
     server, _ = make_server(limits=Limits(outbox_bytes=10_000))
     sent = 0

@@ -88,6 +88,44 @@ def test_allowed_origins(allowed: str, origin: str, served: bool) -> None:
     assert callers.refusal("localhost", ["http://localhost"]) is not None
 
 
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "moz-extension://localhost",
+        "chrome-extension://localhost",
+        "file://localhost",
+        "ws://localhost",
+        "app://localhost",
+        "javascript://localhost",
+        "://localhost",
+        "//localhost",
+        "localhost",
+        "localhost:80",
+        "null",
+        "",
+        "http:localhost",
+        "http:/localhost",
+        "http://localhost/",
+        "http://localhost, http://localhost",
+    ],
+)
+@pytest.mark.parametrize("allowed", [None, ["localhost"]])
+def test_what_is_no_web_origin_is_refused_although_its_host_is_allowed(
+    origin: str, allowed: list[str] | None
+) -> None:
+    callers = callers_of(["localhost"], ["localhost"], allowed)
+    assert callers.refusal("localhost", ["http://localhost"]) is None
+    assert callers.refusal("localhost", [origin]) is not None
+    assert callers.refusal("localhost", ["http://localhost", origin]) is not None
+    assert callers.refusal("localhost", [origin, "http://localhost"]) is not None
+
+
+@pytest.mark.parametrize("host", ["https://x.example", "x/y", "x:99999999", "", "[::1", "a b"])
+def test_what_is_no_name_cannot_be_allowed(host: str) -> None:
+    with pytest.raises(ValueError, match="no name of a host"):
+        callers_of([], [host], None)
+
+
 @pytest.mark.parametrize("lists", [("a.example", None), (None, "https://a.example")])
 def test_one_name_is_no_list(lists: tuple[str | None, str | None]) -> None:
     with pytest.raises(TypeError, match=r"a\.example"):
