@@ -37,6 +37,7 @@ from ._events import (
     Reply,
     RequestReceived,
     ResultReceived,
+    SessionEnded,
     SubscriptionReceived,
 )
 from ._exchange import Call, Exchange, TooLarge
@@ -122,6 +123,7 @@ __all__ = [
     "ResultReceived",
     "Revision",
     "Role",
+    "SessionEnded",
     "SubscriptionReceived",
     "Terms",
     "TooLarge",

@@ -9,7 +9,7 @@ import msgspec
 import trio
 from msgspec import UnsetType
 
-from trimcp.errors import LimitExceeded, RequestTimeout
+from trimcp.errors import LimitExceeded, RequestError, RequestTimeout
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from ._chunks import Chunks
 
-__all__ = ["Listener", "Pending", "ProgressCallback"]
+__all__ = ["Listener", "Pending", "ProgressCallback", "reason_of"]
 
 ProgressCallback: TypeAlias = "Callable[[float, float | None, str | None], Awaitable[Any]]"
 
@@ -236,3 +236,10 @@ class Pending:
         self._deadline = deadline
         if self._waiting is not None:
             self._waiting.deadline = deadline
+
+
+def reason_of(error: BaseException) -> str | None:
+    """Why a call is given up, in general words: what the caller's exception says is not theirs."""
+    if isinstance(error, RequestTimeout):
+        return "no answer within the deadline"
+    return None if isinstance(error, RequestError) else "cancelled by the caller"

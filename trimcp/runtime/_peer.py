@@ -20,8 +20,6 @@ from trimcp.errors import (
     ConnectionLost,
     LimitExceeded,
     ProtocolViolation,
-    RequestError,
-    RequestTimeout,
     received_error,
 )
 from trimcp.protocol import (
@@ -36,12 +34,13 @@ from trimcp.protocol import (
     Reply,
     RequestReceived,
     ResultReceived,
+    SessionEnded,
     SubscriptionReceived,
 )
 from trimcp.transports import MessageChannel, Oversized
 
 from ._boundary import answer_to, captured
-from ._calls import Listener, Pending, ProgressCallback
+from ._calls import Listener, Pending, ProgressCallback, reason_of
 from ._frame import Frame, Slots
 
 if TYPE_CHECKING:
@@ -53,7 +52,7 @@ if TYPE_CHECKING:
     from trimcp.protocol import Event, Exchange, Terms
 
     from ._chunks import Chunks
-    from ._frame import Home
+    from ._frame import Home, Host
     from ._http import HttpRequest
 
 __all__ = ["Handlers", "Peer"]
@@ -84,7 +83,8 @@ class Peer:
 
     Attributes:
         parked: Handlers whose tasks live here and wait for the client's next round.
-        home: Where handlers that may ask live; here, unless somebody says otherwise.
+        host: Where the tasks of requests live; here, unless somebody says otherwise.
+        home: Where handlers that may ask live; the same.
         at_drain: Called once no new requests are taken: ends what would otherwise never end.
         http: The HTTP request that opened it, if one did.
         explain_loss: Makes the error for calls whose answer can no longer come.
@@ -105,6 +105,7 @@ class Peer:
         self.channel = channel
         self.data: Any = None
         self.parked: set[Frame] = set()
+        self.host: Host | None = None
         self.home: Home = self
         self.at_drain: set[Callable[[], None]] = set()
         self.http: HttpRequest | None = None
@@ -135,6 +136,8 @@ class Peer:
         try:
             with self._life:
                 async with trio.open_nursery() as self._tasks:
+                    if self.host is not None:
+                        await self.host.begin(self._tasks)
                     if at_open is not None:
                         at_open(self)
                     with self._reading:
@@ -173,6 +176,11 @@ class Peer:
             # Nobody reads what a handler may still want to say while it is cleaning up.
             self.connection.drop()
             self._life.cancel(reason=reason)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether whatever still runs is cancelled because the connection ends."""
+        return self._life.cancel_called
 
     @property
     def is_draining(self) -> bool:
@@ -292,7 +300,11 @@ class Peer:
             # does an answer that nobody reads.
             self.send_nowait(exchange.fail(LIMIT_EXCEEDED, f"more than {limit} requests in flight"))
             return
-        self._tasks.start_soon(self.answer, self._begin(exchange))
+        frame = self._begin(exchange)
+        if self.host is None:
+            self._tasks.start_soon(self.answer, frame)
+        else:
+            self.host.attend(self.answer, frame)
 
     def _begin(self, exchange: Exchange) -> Frame:
         """A request begins to be handled; `answer` follows."""
@@ -303,7 +315,11 @@ class Peer:
     async def answer(self, frame: Frame) -> None:
         """Run the handler and send its outcome. Nothing but Cancelled leaves here."""
         exchange = frame.exchange
+        outcome: Any = None
+        passing: BaseException | None = None
         try:
+            if not exchange.is_open:
+                return
             outcome, passing = await captured(frame.scope, self._handlers.handle, frame)
             if passing is not None:
                 if outcome is not None:
@@ -314,9 +330,13 @@ class Peer:
                 await self.send(frame.afterword)
         finally:
             frame.end_round(self._slots.free)
-            exchange.drop()
+            self.let_go(exchange)
             # Nobody asks for it any more; the cycle would leave both to the garbage collector.
             exchange.owner = outcome = passing = None
+
+    def let_go(self, exchange: Exchange) -> None:
+        """Nothing more is done about an exchange, whether or not it was answered."""
+        exchange.drop()
 
     def start_soon(self, function: Callable[..., Awaitable[Any]], *args: Any) -> None:
         """Start a task in the connection's nursery, while there is one."""
@@ -350,6 +370,12 @@ class Peer:
         # The rest of its batch is answered where the batch came from.
         frame.peer.send_nowait(event.released)
         self.settle()
+
+    def _on_session_ended(self, event: SessionEnded) -> None:
+        for call in event.calls:
+            call.owner.settle(ConnectionLost("the client has begun another session"))
+        if self.host is not None:
+            self.host.renew()
 
     def _on_oversized(self, data: Oversized, about: Call | None = None) -> None:
         limit = self._limits.message_bytes
@@ -399,7 +425,7 @@ class Peer:
             return call, await self._carry(call, data, timeout, on_progress)
         except BaseException as error:
             # Leaving for whatever reason ends the request; after an answer this is a no-op.
-            cancellation = self.connection.cancel(call, _why(error))
+            cancellation = self.connection.cancel(call, reason_of(error))
             if pending.sent:
                 self.send_nowait(cancellation)
             raise
@@ -456,16 +482,10 @@ class Peer:
             self.at_garbage(event.garbage)
 
 
-def _why(error: BaseException) -> str | None:
-    """Why a call is given up, in general words: what the caller's exception says is not theirs."""
-    if isinstance(error, RequestTimeout):
-        return "no answer within the deadline"
-    return None if isinstance(error, RequestError) else "cancelled by the caller"
-
-
 _ON: Final[dict[type[Event], Any]] = {
     RequestReceived: Peer._on_request,
     ExchangeCancelled: Peer._on_cancelled,
+    SessionEnded: Peer._on_session_ended,
     NotificationReceived: Peer._on_notification,
     ResultReceived: Peer._on_result,
     FailureReceived: Peer._on_failure,

@@ -27,9 +27,9 @@ from trimcp.runtime import Hub, Parking, Peer, Seal, ToolThreads, takes
 from ._lifespans import CLEANUP_SECONDS, entered, grant_cleanup
 from ._notifier import Notifier
 from ._routes import handle
-from ._session import Session
 from ._signals import told_of_signals
 from ._statistics import Statistics
+from ._succession import Succession
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from trimcp.transports import MessageChannel
 
     from ._server import Server
+    from ._session import Session
 
 __all__ = ["Application"]
 
@@ -300,8 +301,9 @@ class Application:
         peer = Peer(connection, channel, self, server.limits, eof_grace=server.eof_grace)
         self.peers[peer] = grace if server.shutdown_grace is None else server.shutdown_grace
         peer.http = http
+        Succession(self, peer, id=id)
         try:
-            async with Session[Any](self, peer, id=id).opened():
+            with unwrapping():
                 await peer.run(at_open)
         finally:
             del self.peers[peer]
