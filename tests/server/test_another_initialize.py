@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -196,7 +197,7 @@ async def test_a_parked_question_of_no_session_goes_on(autojump_clock: MockClock
 async def test_a_whole_session_may_be_sent_at_once(autojump_clock: MockClock) -> None:
     seen = Seen()
     async with talking(seen.server, LATEST) as script:
-        await script.send(
+        messages = [
             calling("wait", id=1),
             opening(id=0),
             INITIALIZED,
@@ -205,7 +206,8 @@ async def test_a_whole_session_may_be_sent_at_once(autojump_clock: MockClock) ->
             opening(HANDSHAKE[0], id=0, name="third"),
             INITIALIZED,
             calling("name", id=1),
-        )
+        ]
+        await script.send_bytes(b"".join(json.dumps(each).encode() + b"\n" for each in messages))
         answers = {}
         for _ in range(3):
             answer = await script.receive()
