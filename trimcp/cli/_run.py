@@ -56,7 +56,7 @@ async def _serve(server: Server[Any], options: Running) -> None:
     elif options.ws is not None:
         await _serve_websocket(server, options.ws)
     else:
-        if sys.stdin.isatty():
+        if sys.stdin is not None and sys.stdin.isatty():
             _say("serving on standard input and output; Ctrl-D or Ctrl-C ends it")
         await server.serve_stdio()
 

@@ -14,7 +14,7 @@ from ._sockets import (
     open_unix_stream,
     unix_listener,
 )
-from ._stdio import open_stdio_channel
+from ._stdio import check_standard_streams, open_stdio_channel
 
 __all__ = [
     "ChildProcess",
@@ -28,6 +28,7 @@ __all__ = [
     "Pace",
     "Unreachable",
     "addresses_of",
+    "check_standard_streams",
     "check_url",
     "encrypted",
     "open_http_link",

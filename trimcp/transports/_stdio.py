@@ -18,7 +18,7 @@ import errno
 import os
 import select
 import sys
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Final
 
 import trio
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from ._channel import MessageChannel
 
-__all__ = ["open_stdio_channel"]
+__all__ = ["check_standard_streams", "open_stdio_channel"]
 
 #: A pipe that is ready to write takes this much without blocking.
 _PIPE_BUF: Final = getattr(select, "PIPE_BUF", 512)
@@ -171,6 +171,23 @@ class ThreadedStream(trio.abc.Stream):
             raise trio.BrokenResourceError from error
 
 
+def check_standard_streams() -> None:
+    """See that there are a standard input and output to serve on.
+
+    Python says so, not the descriptors: what is opened later takes the free numbers.
+
+    Raises:
+        SystemExit: One is closed. A program that is started so has nobody to serve, and ends with
+            one sentence and status 1.
+    """
+    for stream, name in ((sys.__stdin__, "input"), (sys.__stdout__, "output")):
+        if stream is None or stream.closed:
+            raise SystemExit(
+                f"standard {name} is closed: an MCP client starts this program with pipes on both; "
+                "to listen on a socket instead, use another door, such as serve_http()"
+            )
+
+
 @contextmanager
 def borrowed_descriptors() -> Iterator[tuple[int, int]]:
     """Take descriptors 0 and 1 for the protocol and put harmless ones in their place."""
@@ -178,7 +195,8 @@ def borrowed_descriptors() -> Iterator[tuple[int, int]]:
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
-    os.dup2(2, 1)
+    with open(os.devnull, "wb") if sys.__stderr__ is None else nullcontext() as nowhere:
+        os.dup2(2 if nowhere is None else nowhere.fileno(), 1)
     restore_in, restore_out = os.dup(wire_in), os.dup(wire_out)
     # What was printed before this moment and is still buffered must not reach the wire either.
     _flush(sys.stdout)
