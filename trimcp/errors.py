@@ -29,7 +29,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 __all__ = [
     "AnswerRefused",
@@ -43,6 +43,7 @@ __all__ = [
     "NoCommonRevision",
     "NotOffered",
     "NotServing",
+    "OptionError",
     "ProcessDied",
     "ProtocolViolation",
     "RegistrationError",
@@ -195,11 +196,13 @@ class ProcessDied(ConnectionLost):
     Args:
         message: One sentence.
         returncode: Its exit status; negative for a signal, None if unknown.
+        stderr: The last lines that it wrote to standard error.
     """
 
-    def __init__(self, message: str, returncode: int | None) -> None:
+    def __init__(self, message: str, returncode: int | None, stderr: Sequence[str] = ()) -> None:
         super().__init__(message)
         self.returncode = returncode
+        self.stderr = tuple(stderr)
 
 
 class HandshakeFailed(ConnectionLost):
@@ -305,6 +308,10 @@ def _error_of(code: int, message: str, data: Any) -> RequestError:
 
 class RegistrationError(MCPError, TypeError, ValueError):
     """Something cannot be registered as written; the message says what, and what to write."""
+
+
+class OptionError(MCPError, TypeError, ValueError):
+    """What was given to a client cannot be used; the message says what to write instead."""
 
 
 class NotServing(MCPError, RuntimeError):

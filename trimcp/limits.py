@@ -31,6 +31,10 @@ class Limits:
             a peer that does not even read the refusals is disconnected.
         outbox_bytes: Bytes waiting for one peer to read them. Handlers that answer or notify
             beyond it wait; one message is always accepted.
+        buffered_bytes: Bytes that all peers of one server together can make it hold: parts of
+            messages, requests in flight, answers that nobody reads yet, URIs subscribed to. An
+            HTTP request for whose body there is no room gets 503, a message on a stream is
+            skipped and answered with an error. Never less than `message_bytes`.
         connections: Connections served at once by one server over sockets; further ones are
             closed at once.
         threads: Worker threads that run synchronous tools, shared by the whole server.
@@ -45,8 +49,9 @@ class Limits:
             client has not been told of yet are one entry each, so this bounds them too.
         header_seconds: How long the head of an HTTP request, or the next one on an open
             connection, may take; also the TLS handshake. The connection is closed then.
-        heartbeat_seconds: After how much silence the peer of a WebSocket is pinged; one that
-            stays silent for as long again is disconnected. `math.inf` for never.
+        heartbeat_seconds: After how much silence the peer of a WebSocket is pinged, and an HTTP
+            server to which a client listens is asked for a sign of life; one that stays silent
+            for as long again is disconnected. `math.inf` for never.
         stderr_bytes: The longest single line of a child's standard error kept in memory.
         header_bytes: The largest head of an HTTP request, in bytes (431).
         body_seconds: How long the body of an HTTP request may take (408).
@@ -57,6 +62,8 @@ class Limits:
         session_seconds: How long such a session may be idle.
         replay_bytes: Bytes of events that such a session keeps for a client that resumes a
             stream; at least one event is kept.
+        list_pages: Pages of one list that a client turns.
+        list_bytes: Bytes of one list, all its pages together, that a client reads.
         send_seconds: How long an HTTP client may leave an answer unread before it is
             disconnected.
     """
@@ -65,6 +72,7 @@ class Limits:
     nesting: int = attrs.field(default=200, validator=_positive)
     in_flight: int = attrs.field(default=1000, validator=_positive)
     outbox_bytes: int = attrs.field(default=4 * 1024 * 1024, validator=_positive)
+    buffered_bytes: int = attrs.field(default=256 * 1024 * 1024, validator=_positive)
     connections: int = attrs.field(default=1000, validator=_positive)
     threads: int = attrs.field(default=40, validator=_positive)
     abandoned_threads: int = attrs.field(default=200, validator=_positive)
@@ -81,4 +89,6 @@ class Limits:
     http_sessions: int = attrs.field(default=1000, validator=_positive)
     session_seconds: float = attrs.field(default=1800.0, validator=_positive)
     replay_bytes: int = attrs.field(default=256 * 1024, validator=_positive)
+    list_pages: int = attrs.field(default=1000, validator=_positive)
+    list_bytes: int = attrs.field(default=64 * 1024 * 1024, validator=_positive)
     send_seconds: float = attrs.field(default=60.0, validator=_positive)

@@ -54,6 +54,7 @@ NURSERIES = {
     "transports._memory.open_memory_channels": "a carrier for each direction",
     "transports.websocket._connection.Connection.opened": "reader, writer, heartbeat and pongs",
     "transports._process.open_process_channel": "the reader of standard error",
+    "transports._process._attend": "who reads what a child says that is to end",
     "runtime._peer.Peer.run": "the requests of the peer",
     "server._application.Application.open": "background tasks",
     "server._signals.told_of_signals": "the signal receiver",
@@ -289,7 +290,7 @@ PACKAGES = {
     # The last four are the parsers that hypercorn brings.
     "http": {"attrs", "trio", "hypercorn", "h11", "h2", "hyperframe", "wsproto"},
     "client": {"attrs", "trio", "msgspec"},
-    "cli": {"attrs", "trio", "watchfiles"},
+    "cli": {"attrs", "trio", "watchfiles", "wcwidth"},
     "testing": {"attrs", "trio", "pytest"},
     "": set(),
     "__main__": set(),

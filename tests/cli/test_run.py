@@ -193,6 +193,82 @@ def test_a_port_says_where_and_ends_with_a_signal(tmp_path: Path, option: str, n
         assert process.stderr.read() == ""
 
 
+ADVICE = "only requests to localhost are answered: say its other names with --allowed-host NAME\n"
+
+
+def status_of(port: str, host: str, origin: str | None = None) -> tuple[int, str]:
+    """The status that a request gets, and the rest of its answer."""
+    head = f"GET /ws HTTP/1.1\r\nhost: {host}\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
+    head += "sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+    head += f"origin: {origin}\r\n\r\n" if origin else "\r\n"
+    with socket.create_connection(("127.0.0.1", int(port)), 10) as connection:
+        connection.sendall(head.encode())
+        answer = b""
+        # Only a refusal ends.
+        while b" 101 " not in answer and (piece := connection.recv(65536)):
+            answer += piece
+    return int(answer.split()[1]), answer.decode("latin-1")
+
+
+@pytest.mark.parametrize("option", ["--http", "--ws"])
+def test_a_server_on_all_addresses_says_by_which_names_it_is_reached(
+    tmp_path: Path, option: str
+) -> None:
+    file = write(tmp_path / "app.py", SERVER)
+    with running("run", option, "0.0.0.0:0", file) as process:
+        assert process.stderr is not None
+        port = first_line(r"listening on \w+://0\.0\.0\.0:(\d+)/.*\n", process.stderr.readline())
+        assert process.stderr.readline() == ADVICE
+        assert status_of(port, "localhost")[0] == 101
+        for _ in range(2):
+            status, answer = status_of(port, "secret.example")
+            assert status == 403
+            assert "--allowed-host" in answer
+            assert "secret.example" not in answer
+        assert status_of(port, "localhost", "http://secret.example")[0] == 403
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+        said = process.stderr.read()
+        assert said.count("--allowed-host") == said.count("--allowed-origin") == 1
+        assert "secret.example" not in said
+
+
+@pytest.mark.parametrize("option", ["--http", "--ws"])
+def test_names_and_pages_may_be_allowed(tmp_path: Path, option: str) -> None:
+    file = write(tmp_path / "app.py", SERVER)
+    words = ["--allowed-host", "one.example", "--allowed-host", "*.two.example"]
+    words += ["--allowed-origin", "https://app.example"]
+    with running("run", *words, option, "0.0.0.0:0", file) as process:
+        assert process.stderr is not None
+        port = first_line(r"listening on \w+://0\.0\.0\.0:(\d+)/.*\n", process.stderr.readline())
+        for host, origin, status in (
+            ("one.example", None, 101),
+            ("a.two.example:8000", None, 101),
+            ("localhost", "https://app.example", 101),
+            ("two.example", None, 403),
+            ("0.0.0.0", None, 403),
+            ("one.example", "https://one.example", 403),
+        ):
+            assert status_of(port, host, origin)[0] == status
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == 0
+        assert "only requests to localhost" not in process.stderr.read()
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--tcp", "127.0.0.1:0", "--allowed-host", "x"], "are for --http and --ws"),
+        (["--allowed-origin", "https://x"], "are for --http and --ws"),
+        (["--http", "127.0.0.1:0", "--allowed-host", "https://x"], "is no name of a host"),
+    ],
+)
+def test_names_that_make_no_sense(words: list[str], said: str) -> None:
+    done = run("run", *words, "app.py")
+    assert done.returncode == 2
+    assert said in done.stderr
+
+
 def test_unix_says_where_and_removes_the_socket(tmp_path: Path) -> None:
     file = write(tmp_path / "app.py", SERVER)
     path = tmp_path / "socket"

@@ -6,6 +6,7 @@ Specification: 2025-11-25, Streamable HTTP.
 from __future__ import annotations
 
 import itertools
+import tracemalloc
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,6 +16,7 @@ import trio.testing
 from trimcp import (
     ConnectionLost,
     HTTPStatusError,
+    Limits,
     NoCommonRevision,
     RequestError,
     open_http_client,
@@ -202,6 +204,7 @@ async def test_the_stream_is_opened_again(autojump_clock: MockClock) -> None:
 
 async def test_a_flood_on_the_stream_is_bounded() -> None:
     """Of an endless event no more than the bound is kept, and calls go on beside it."""
+    total = 20_000_000
 
     async def script(asked: Asked) -> None:
         if asked.verb != "GET":
@@ -210,14 +213,30 @@ async def test_a_flood_on_the_stream_is_bounded() -> None:
         await asked.begin()
         await asked.send(b"data: ")
         try:
-            while True:
+            while sum(sent) < total:
                 await asked.send(b"x" * 100_000)
+                sent.append(100_000)
+            flooded.set()
+            await asked.wait_left()
         finally:
             asked.is_closed = True
 
-    async with site(sessions(script)) as at, open_http_client(at.url) as client:
-        for _ in range(10):
-            await client.call_tool("x")
+    sent: list[int] = []
+    flooded = trio.Event()
+    limits = Limits(message_bytes=100_000)
+    tracemalloc.start()
+    try:
+        async with (
+            site(sessions(script)) as at,
+            open_http_client(at.url, limits=limits) as client,
+        ):
+            for _ in range(10):
+                await client.call_tool("x")
+            await flooded.wait()
+            _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < total / 4
 
 
 # -- questions on the stream of a call ----------------------------------------------------------

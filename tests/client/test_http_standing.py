@@ -85,6 +85,11 @@ async def open_and_end(asked: Asked) -> None:
     await asked.cut()
 
 
+async def stay(asked: Asked) -> None:
+    await asked.begin()
+    await asked.wait_left()
+
+
 async def name_and_end(asked: Asked) -> None:
     await asked.begin()
     await asked.send(b"id: e-1\ndata:\n\n")
@@ -279,6 +284,17 @@ async def test_a_server_that_says_how_long(
         await client.call_tool("x")
 
 
+async def test_who_listens_is_not_kept_waiting_for_hours(autojump_clock: MockClock) -> None:
+    plan = Standing(name_and_end, 503)
+    plan.more = {"retry_after": "7200"}
+    async with (
+        serving(plan) as (_, client),
+        client.listen(tools_list_changed=True) as changes,
+    ):
+        with pytest.raises(ConnectionLost, match="503"), trio.fail_after(100):
+            await anext(changes)
+
+
 @pytest.mark.parametrize("said", ["soon", "-1", "1e9", "\N{SUPERSCRIPT TWO}", ""])
 async def test_a_server_that_says_it_badly(said: str, autojump_clock: MockClock) -> None:
     plan = Standing(503)
@@ -369,7 +385,7 @@ async def test_a_dead_server_is_told_to_who_listens(autojump_clock: MockClock) -
             await served(asked)
 
     dead = trio.Event()
-    served = declaring(Standing())
+    served = declaring(Standing(stay))
     async with (
         site(serve) as at,
         open_http_client(at.url, revision=HANDSHAKE) as client,

@@ -6,6 +6,9 @@ writes stdout: the protocol stream stays clean."
 
 from __future__ import annotations
 
+import json
+import subprocess
+
 import pytest
 
 from trimcp import open_stdio_client
@@ -78,3 +81,26 @@ async def test_a_client_sees_none_of_it() -> None:
         for tool in NOISE:
             assert not (await client.call_tool(tool)).is_error
         await said.wait(*SAID[:-1])
+
+
+@pytest.mark.parametrize("is_closed", [True, False], ids=["closed", "not read"])
+def test_nobody_reads_standard_error(is_closed: bool) -> None:
+    """What is printed is lost then, and no tool fails."""
+    argv = command("noisy")
+    if is_closed:
+        argv = ["sh", "-c", 'exec "$@" 2>&-', "sh", *argv]
+    process = subprocess.Popen(
+        argv, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    with process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stderr.close()
+        stateless = ERAS[-1]
+        for tool in ("prints", "prints_async"):
+            process.stdin.write(json.dumps(stateless.call(tool, tool)).encode() + b"\n")
+        process.stdin.close()
+        # Before and after serving, standard output is the program's own.
+        lines = [line for line in process.stdout if not line.startswith((b"noise before", b"good"))]
+    assert [text_of(json.loads(line)) for line in lines] == ["printed", "printed"]

@@ -14,6 +14,7 @@ import trio
 
 from trimcp import HttpRequest, Limits, Server
 from trimcp.http._bodies import RequestBody
+from trimcp.transports import Budget
 
 from .harness import PATIENCE, Web, call, request
 from .test_connections import HELLO, post
@@ -152,4 +153,4 @@ async def test_pieces_without_an_end_do_not_stop_the_others() -> None:
 
     limits = Limits(body_seconds=0.05)
     with trio.fail_after(PATIENCE), pytest.raises(Exception, match="took longer"):
-        await RequestBody(receive).read({}, limits)
+        await RequestBody(receive).read({}, limits, Budget())

@@ -109,7 +109,8 @@ class Stream:
         """What waits for this reader, kept and told."""
         events = await self.stream.take_events(reader)
         told = [(self.stream.keep(data) if id is None else id, data) for id, data in events]
-        self.stream.release_events(events)
+        with self.stream.releasing(events):
+            pass
         return [data for _, data in told]
 
     def missed(self, id: str) -> list[tuple[str, bytes]]:

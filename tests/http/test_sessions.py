@@ -566,6 +566,21 @@ async def test_batches_of_the_one_revision_that_has_them() -> None:
         assert (await newer.post(batch)).code == -32600
 
 
+async def test_cancelling_the_last_of_a_batch_answers_the_batch() -> None:
+    """On the stream of the batch, not on that of the cancellation."""
+    server, _ = make_server()
+    async with served(server) as web:
+        client = await join(web, "2025-03-26")
+        batch = [tool("wait", id=1, token="t"), message("ping", id=2)]
+        async with client.open_post(batch) as waiting:
+            await waiting.message()
+            note = {"jsonrpc": "2.0", "method": "notifications/cancelled"}
+            reply = await client.post(note | {"params": {"requestId": 1}})
+            assert reply.status == 202
+            [answers] = await waiting.messages()
+            assert [each["id"] for each in answers] == [2]
+
+
 # -- bounds and ends -------------------------------------------------------------------------------
 
 

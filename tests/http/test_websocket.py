@@ -308,7 +308,7 @@ async def test_one_host_is_wanted(others: list[bytes]) -> None:
     server: Server[Any] = Server("asgi")
     headers = [(b"host", name) for name in others and [b"localhost", *others]]
     scope = {"type": "websocket", "path": "/ws", "headers": headers, "subprotocols": []}
-    async with server.application(signals=False) as application:
+    async with server.joined(signals=False) as application:
         await websocket_endpoint(application, scope, receive, send)
     assert said == [{"type": "websocket.close"}]
 

@@ -170,3 +170,42 @@ def test_object_out_of_a_wider_schema_is_wrapped_too() -> None:
     assert older.structured({"a": 1}, {"type": "object"}) == {"a": 1}
     assert older.structured({"a": 1}, None) == {"a": 1}
     assert NEWEST.structured({"a": 1}, wider) == {"a": 1}
+
+
+NODES = {"type": ["array", "integer"], "items": {"$dynamicRef": "#node"}, "$dynamicAnchor": "node"}
+DRAFT_2019 = "https://json-schema.org/draft/2019-09/schema"
+DRAFT_7 = "http://json-schema.org/draft-07/schema#"
+
+
+@pytest.mark.parametrize("revision", [STRUCTURED, URLS], ids=str)
+@pytest.mark.parametrize(
+    ("schema", "value", "wrong"),
+    [
+        ({"const": {"$ref": "#/x"}}, {"$ref": "#/x"}, {}),
+        ({"enum": [{"$ref": "#"}]}, {"$ref": "#"}, {}),
+        ({"type": ["integer", "null"], "default": {"$ref": "#/q"}}, 1, "x"),
+        ({"properties": {"const": {"$ref": "#/$defs/A"}}, "$defs": {"A": {"type": "integer"}}},
+         {"const": 1}, {"const": "x"}),
+        ({"properties": {"enum": {"$ref": "#/properties/b"}, "b": {"type": "integer"}}},
+         {"enum": 1}, {"enum": "x"}),
+        ({"type": ["array", "integer"], "items": {"$ref": "#"}}, [[1]], [["x"]]),
+        ({"type": ["array", "integer"], "items": {"$dynamicRef": "#"}}, [[1]], [["x"]]),
+        ({"$anchor": "top", "type": ["array", "integer"], "items": {"$ref": "#top"}}, [1], ["x"]),
+        ({"$schema": DRAFT_2019, "$recursiveAnchor": True, "type": ["array", "integer"],
+          "items": {"$recursiveRef": "#"}}, [[1]], [["x"]]),
+        ({"$id": "https://e/x", "type": ["array", "integer"], "items": {"$ref": "https://e/x"}},
+         [[1]], [["x"]]),
+        (NODES, [[1]], [["x"]]),
+        ({"$schema": DRAFT_7, "definitions": {"A": {"type": "integer"}},
+          "anyOf": [{"$ref": "#/definitions/A"}, {"type": "object"}]}, 5, "x"),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_moved_schema_says_the_same(
+    revision: Revision, schema: dict[str, Any], value: Any, wrong: Any
+) -> None:
+    """Wherever its references point, and whatever in it only looks like one."""
+    codec = codec_for(revision)
+    validator = jsonschema_rs.validator_for(object_schema(schema))
+    assert validator.is_valid(codec.structured(value, schema))
+    assert not validator.is_valid(codec.structured(wrong, schema))

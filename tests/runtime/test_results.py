@@ -23,6 +23,7 @@ from typing_extensions import TypedDict
 
 from tests.spec.harness import every_revision, talking
 from trimcp import RegistrationError, Server, open_client
+from trimcp.protocol import REVISIONS, codec_for
 from trimcp.runtime import Function, compile_function
 from trimcp.types import (
     UNSET,
@@ -30,10 +31,15 @@ from trimcp.types import (
     EmbeddedResource,
     ImageContent,
     TextContent,
+    Tool,
 )
 
 if TYPE_CHECKING:
     from trio.testing import MockClock
+
+
+#: The codecs of the revisions that have structured content.
+CODECS = [codec_for(revision) for revision in REVISIONS if revision.date >= "2025-06-18"]
 
 
 class Context:
@@ -170,6 +176,10 @@ def test_what_leaves_fits_the_listed_schema(hint: Any, value: Any) -> None:
     wire = json.loads(bytes(result.structured_content), parse_constant=pytest.fail)
     validator = jsonschema_rs.validator_for(function.output_schema)
     assert validator.is_valid(wire), (function.output_schema, wire)
+    for codec in CODECS:
+        tool = codec.encode(Tool("t", {"type": "object"}, output_schema=function.output_schema))
+        validator = jsonschema_rs.validator_for(tool["outputSchema"])
+        assert validator.is_valid(codec.structured(wire, function.output_schema))
 
 
 @given(TYPES, RETURNED)

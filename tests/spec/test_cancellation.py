@@ -355,3 +355,28 @@ async def test_questions_have_deadlines_of_their_own(autojump_clock: MockClock) 
         assert said["params"]["requestId"] == question["id"]
         assert "too late" in str(await script.receive())
         assert trio.current_time() - began == pytest.approx(5)
+
+
+@pytest.mark.parametrize("revision", ["2025-11-25", STATELESS])
+async def test_the_reason_says_nothing_of_the_caller(revision: str, autojump_clock: object) -> None:
+    """Whatever exception gives up the call, the server hears general words."""
+    async with facing(revision) as to:
+
+        async def fail(*progress: object) -> None:
+            raise ValueError("password=swordfish")
+
+        call = to.start(to.client.call_tool, "echo", progress=fail)
+        asked = await to.line.receive()
+        token = asked["params"]["_meta"]["progressToken"]
+        report = {"progressToken": token, "progress": 1}
+        await to.line.send(notification("notifications/progress", report))
+        await call.fails(ValueError)
+        note = await to.line.receive()
+        assert note["method"] == "notifications/cancelled"
+        assert note["params"]["reason"] == "cancelled by the caller"
+
+        call = to.start(to.client.call_tool, "echo", timeout=3)
+        await to.line.receive()
+        await call.fails(RequestTimeout)
+        note = await to.line.receive()
+        assert note["params"]["reason"] == "no answer within the deadline"

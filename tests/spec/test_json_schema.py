@@ -197,6 +197,15 @@ def test_schemas_are_bounded() -> None:
         SchemaChecker(wide)
 
 
+async def test_combining_schemas_is_bounded(autojump_clock: MockClock) -> None:
+    """JSON-09: a small schema that asks for endless work costs one call, and says why."""
+    named = {f"d{n}": {"allOf": [{"$ref": f"#/$defs/d{n + 1}"}] * 2} for n in range(32)}
+    schema = {"type": "object", "$defs": {**named, "d32": {}}, "$ref": "#/$defs/d0"}
+    failure = await failure_of(schema)
+    assert "cannot be checked" in str(failure)
+    assert "combines too many" in str(failure)
+
+
 async def test_schemas_nest_no_deeper_than_messages(autojump_clock: MockClock) -> None:
     """JSON-09."""
     schema: Message = {}

@@ -15,12 +15,14 @@ Except for `run`, the command that starts the server may stand at the end instea
     trimcp call    [options] TOOL [KEY=VALUE | KEY:=JSON]… -- COMMAND [ARGUMENT…]
 
 The first bare `--` ends the command's own words: everything after it is that command. Options may
-stand anywhere before it; `trimcp COMMAND --help` names them.
+stand anywhere before it, and `-v` before the command too; `trimcp COMMAND --help` names them.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+
+from trimcp.protocol import callers_of
 
 from ._options import Calling, Inspecting, Listening, Listing, Prompting, Reading, Running
 from ._parser import argument, make_parser
@@ -72,6 +74,9 @@ def _running(found: argparse.Namespace, command: list[str] | None) -> Running:
         raise ValueError("give one FILE or FILE:OBJECT")
     if found.reload and not (found.http or found.tcp or found.unix or found.ws):
         raise ValueError("--reload needs an address: on standard input the client would be lost")
+    if (found.allowed_host or found.allowed_origin) and not (found.http or found.ws):
+        raise ValueError("--allowed-host and --allowed-origin are for --http and --ws")
+    callers_of([], found.allowed_host, found.allowed_origin)  # refuses what is no name
     if found.root_path and not found.http:
         raise ValueError("--root-path is for --http: only there is a path that a proxy strips")
     if found.root_path and not found.root_path.startswith("/"):
@@ -84,8 +89,10 @@ def _running(found: argparse.Namespace, command: list[str] | None) -> Running:
         http=found.http,
         ws=found.ws,
         root_path=found.root_path,
+        allowed_hosts=tuple(found.allowed_host),
+        allowed_origins=tuple(found.allowed_origin),
         reload=again if found.reload else None,
-        verbosity=found.verbosity,
+        verbosity=found.verbosity + found.verbosity_before,
     )
 
 
@@ -179,7 +186,8 @@ def _refuse_more(words: list[str], rule: str) -> None:
 
 
 def _common(found: argparse.Namespace) -> dict[str, Any]:
-    return _named(found, "timeout", "revision", "output", "verbosity")
+    verbosity = found.verbosity + found.verbosity_before
+    return {**_named(found, "timeout", "revision", "output"), "verbosity": verbosity}
 
 
 def _answering(found: argparse.Namespace) -> dict[str, Any]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import attrs
 
 __all__ = [
+    "RELOADED",
     "Address",
     "Answering",
     "Argument",
@@ -21,6 +22,9 @@ __all__ = [
     "Reading",
     "Running",
 ]
+
+#: The variable of the environment by which `run --reload` tells a process what it is to serve on.
+RELOADED: Final = "TRIMCP_RELOAD"
 
 Output: TypeAlias = Literal["text", "json", "raw"]
 Address: TypeAlias = tuple[str, int]
@@ -37,6 +41,8 @@ class Running:
         http: Where to listen for HTTP, or None.
         ws: Where to listen for WebSockets, or None. Without any: standard input and output.
         root_path: The prefix that a proxy in front of `http` strips, or "".
+        allowed_hosts: Further names that it may be called by over HTTP or WebSocket.
+        allowed_origins: The web pages that may call it there; empty for those from its own names.
         reload: The words of the same command without `--reload`, to be run again whenever a
             Python file changes; None without that option.
         verbosity: How many `-v` were given.
@@ -48,6 +54,8 @@ class Running:
     http: Address | None = None
     ws: Address | None = None
     root_path: str = ""
+    allowed_hosts: tuple[str, ...] = ()
+    allowed_origins: tuple[str, ...] = ()
     reload: tuple[str, ...] | None = None
     verbosity: int
 

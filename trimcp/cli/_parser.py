@@ -16,7 +16,8 @@ __all__ = ["argument", "make_parser"]
 
 _TARGET: Final = """\
 TARGET is where the server is:
-  FILE.py           run with this Python; it must serve itself when run
+  FILE.py           a program that serves on standard streams, run with this Python, or a
+                    file with one Server, served by `trimcp run`
   FILE.py:OBJECT    served by `trimcp run`
   http://HOST/PATH  a server on HTTP (or https://)
   tcp://HOST:PORT   a server that listens on TCP
@@ -59,6 +60,8 @@ def make_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
+    # A name of its own: the command's parser begins to count anew.
+    _add_verbosity(parser, "verbosity_before")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _add_run(commands)
     _add_list(commands)
@@ -97,7 +100,8 @@ def _add_run(commands: Any) -> None:
         help="serve the Server in a Python file",
         usage="trimcp run [--stdio | --http HOST:PORT | --ws HOST:PORT | --tcp HOST:PORT | "
         "--unix PATH] "
-        "[--root-path PATH] [--reload] [-v] FILE[:OBJECT]",
+        "[--allowed-host NAME] [--allowed-origin ORIGIN] [--root-path PATH] [--reload] [-v] "
+        "FILE[:OBJECT]",
         description="Serve the Server in a Python file, until the end of input, SIGINT or SIGTERM.",
         epilog="Without OBJECT, the only Server among the file's global names is served. The file "
         "is loaded like a module: its `if __name__ == '__main__'` part does not run.",
@@ -123,6 +127,24 @@ def _add_run(commands: Any) -> None:
         type=_address,
         metavar="HOST:PORT",
         help="listen for WebSockets at the path /ws, without authentication",
+    )
+    parser.add_argument(
+        "--allowed-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="with --http or --ws: a name that clients call the server by, such as "
+        "mcp.example.com, *.example.com or * for any, beside localhost and the address listened "
+        "on; may be repeated",
+    )
+    parser.add_argument(
+        "--allowed-origin",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="with --http or --ws: web pages that may call the server, such as "
+        "https://app.example.com or * for any, instead of those from its own names; may be "
+        "repeated",
     )
     parser.add_argument(
         "--root-path",
@@ -245,15 +267,19 @@ def _add(commands: Any, name: str, **texts: str) -> argparse.ArgumentParser:
         **texts,
     )
     parser.add_argument("words", nargs="*", help=argparse.SUPPRESS)
+    _add_verbosity(parser, "verbosity")
+    parser.set_defaults(parser=parser)
+    return parser
+
+
+def _add_verbosity(parser: argparse.ArgumentParser, destination: str) -> None:
     parser.add_argument(
         "-v",
-        dest="verbosity",
+        dest=destination,
         action="count",
         default=0,
         help="log to standard error, what the server logs too; twice for every detail",
     )
-    parser.set_defaults(parser=parser)
-    return parser
 
 
 # -- options ----------------------------------------------------------------------------------

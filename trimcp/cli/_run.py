@@ -8,15 +8,19 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 
+from trimcp.protocol import LOOPBACK, WILDCARDS
+
 from ._errors import CommandError, reason
 from ._loading import load_server, split_object
 from ._logging import log_as_server
+from ._options import RELOADED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from trimcp.server import Server
 
+    from ._handing import HandedOn
     from ._options import Address, Running
 
 __all__ = ["run"]
@@ -29,21 +33,42 @@ def run(options: Running) -> int:
         CommandError: There is no server, or it cannot be served.
     """
     if options.reload is not None:
-        return _run_reloading(options.file, options.reload)
+        return _run_reloading(options, options.reload)
+    given = _handed_on() if RELOADED in os.environ else None
     server = load_server(options.file)
     log_as_server(options.verbosity)
-    trio.run(_serve, server, options)
+    if given is None:
+        trio.run(_serve, server, options)
+    else:
+        trio.run(_serve_handed_on, server, options, given)
     return 0
 
 
-def _run_reloading(file: str, words: Sequence[str]) -> int:
+def _handed_on() -> HandedOn:
+    from ._handing import handed_on
+
+    return handed_on()
+
+
+def _run_reloading(options: Running, words: Sequence[str]) -> int:
     """Serve in one process after the other."""
     from ._reload import run_reloading
 
-    path, _ = split_object(file)
+    path, _ = split_object(options.file)
     if not os.path.isfile(path):
         raise CommandError(f"no such file: {path}")
-    return run_reloading(path, [sys.executable, "-m", "trimcp", *words])
+    where = options.tcp or options.http or options.ws or options.unix
+    assert where is not None
+    return run_reloading(path, [sys.executable, "-m", "trimcp", *words], where)
+
+
+async def _serve_handed_on(server: Server[Any], options: Running, given: HandedOn) -> None:
+    """Serve for the process that watches the files, on its sockets."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(given.follow_parent, server, nursery.cancel_scope)
+        with given.used():
+            await _serve(server, options)
+        nursery.cancel_scope.cancel(reason="the server has ended")
 
 
 async def _serve(server: Server[Any], options: Running) -> None:
@@ -52,9 +77,9 @@ async def _serve(server: Server[Any], options: Running) -> None:
     elif options.unix is not None:
         await _serve_unix(server, options.unix)
     elif options.http is not None:
-        await _serve_http(server, options.http, options.root_path)
+        await _serve_http(server, options.http, options)
     elif options.ws is not None:
-        await _serve_websocket(server, options.ws)
+        await _serve_websocket(server, options.ws, options)
     else:
         if sys.stdin is not None and sys.stdin.isatty():
             _say("serving on standard input and output; Ctrl-D or Ctrl-C ends it")
@@ -77,33 +102,55 @@ async def _serve_unix(server: Server[Any], path: str) -> None:
         raise status.explain(error, _unix_name(path)) from error
 
 
-async def _serve_http(server: Server[Any], address: Address, root_path: str) -> None:
-    status = _Listening(_endpoint)
+async def _serve_http(server: Server[Any], address: Address, options: Running) -> None:
+    status = _Listening(_endpoint, _advice(address, options))
+    access = _access(address, options)
     try:
-        await server.serve_http(*address, root_path=root_path, task_status=status)
+        await server.serve_http(*address, root_path=options.root_path, task_status=status, **access)
     except OSError as error:
         raise status.explain(error, _endpoint(f"http://{_authority(address)}")) from error
 
 
-async def _serve_websocket(server: Server[Any], address: Address) -> None:
-    status = _Listening(_websocket_name)
+async def _serve_websocket(server: Server[Any], address: Address, options: Running) -> None:
+    status = _Listening(_websocket_name, _advice(address, options))
+    access = _access(address, options)
     try:
-        await server.serve_websocket(*address, task_status=status)
+        await server.serve_websocket(*address, task_status=status, **access)
     except OSError as error:
         raise status.explain(error, _websocket_name(address)) from error
+
+
+def _access(address: Address, options: Running) -> dict[str, Any]:
+    """Who may call the server, where the user says so. Raises CommandError."""
+    access: dict[str, Any] = {}
+    if options.allowed_hosts:
+        access["allowed_hosts"] = {*LOOPBACK, address[0], *options.allowed_hosts} - WILDCARDS
+    if options.allowed_origins:
+        access["allowed_origins"] = options.allowed_origins
+    return access
+
+
+def _advice(address: Address, options: Running) -> str | None:
+    """What to know about a server that listens on all addresses, and so has no name."""
+    if address[0] not in WILDCARDS or options.allowed_hosts:
+        return None
+    return "only requests to localhost are answered: say its other names with --allowed-host NAME"
 
 
 class _Listening:
     """A task status that tells the user instead of a nursery."""
 
-    def __init__(self, name: Callable[[Any], str]) -> None:
+    def __init__(self, name: Callable[[Any], str], advice: str | None = None) -> None:
         self._name = name
+        self._advice = advice
         self._has_started = False
 
     def started(self, value: Any = None) -> None:
         self._has_started = True
         for each in [value] if isinstance(value, str) else value:
             _say(f"listening on {self._name(each)}")
+        if self._advice is not None:
+            _say(self._advice)
 
     def explain(self, error: OSError, name: str) -> Exception:
         return error if self._has_started else CommandError(f"cannot serve {name}: {reason(error)}")
@@ -131,5 +178,7 @@ def _authority(address: Address) -> str:
 
 
 def _say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
+    # Whoever runs a server in the background may have closed it.
+    if sys.stderr is not None:
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()

@@ -19,8 +19,14 @@ import trio
 
 from trimcp._groups import unwrapping
 from trimcp.errors import INVALID_PARAMS, ProtocolViolation, RequestError
-from trimcp.protocol import DecodeError, InvalidShape, check_extensions, codec_for, read_object
-from trimcp.runtime import InvalidSchema, SchemaChecker, flaw_of_conversation, method_not_found
+from trimcp.protocol import DecodeError, InvalidShape, check_extensions, read_object, reader_for
+from trimcp.runtime import (
+    InvalidSchema,
+    SchemaChecker,
+    awaited,
+    flaw_of_conversation,
+    method_not_found,
+)
 from trimcp.types import (
     ClientCapabilities,
     CreateMessageRequestParams,
@@ -35,7 +41,11 @@ from trimcp.types import (
     RootsCapability,
     SamplingCapability,
     TextContent,
+    ToolResultContent,
+    ToolUseContent,
 )
+
+from ._forms import flaw_of_form, flaws_of_formats
 
 if TYPE_CHECKING:
     from trimcp.protocol import Revision
@@ -46,22 +56,23 @@ __all__ = ["Answerer", "ElicitationCallback", "Roots", "SamplingCallback", "UrlC
 
 #: Asked with the form; returns the content, an `ElicitResult`, or None for "declined".
 ElicitationCallback: TypeAlias = Callable[
-    [ElicitRequestFormParams], Awaitable[Mapping[str, Any] | ElicitResult | None]
+    [ElicitRequestFormParams],
+    Awaitable[Mapping[str, Any] | ElicitResult | None] | Mapping[str, Any] | ElicitResult | None,
 ]
 
 #: Asked before the user is sent to a URL; returns whether they agreed, or an `ElicitResult`.
-UrlCallback: TypeAlias = Callable[[ElicitRequestURLParams], Awaitable[bool | ElicitResult]]
+UrlCallback: TypeAlias = Callable[
+    [ElicitRequestURLParams], Awaitable[bool | ElicitResult] | bool | ElicitResult
+]
 
 #: Asked for a model's answer; returns it, or just its text.
 SamplingCallback: TypeAlias = Callable[
-    [CreateMessageRequestParams], Awaitable[CreateMessageResult | str]
+    [CreateMessageRequestParams], Awaitable[CreateMessageResult | str] | CreateMessageResult | str
 ]
 
 #: The roots, or a function that gives them: paths, URIs or `Root`s.
-Roots: TypeAlias = (
-    Sequence[str | os.PathLike[str] | Root]
-    | Callable[[], Awaitable[Sequence[str | os.PathLike[str] | Root]]]
-)
+_RootList: TypeAlias = Sequence[str | os.PathLike[str] | Root]
+Roots: TypeAlias = _RootList | Callable[[], Awaitable[_RootList] | _RootList]
 
 
 @attrs.frozen(kw_only=True)
@@ -118,10 +129,10 @@ class Answerer:
         try:
             params: Any = read_object(exchange.params)
             if method.params is not None:
-                params = codec_for(exchange.terms.revision).decode(params, method.params)
+                params = reader_for(exchange.terms.revision).decode(params, method.params)
         except (InvalidShape, DecodeError) as error:
             raise RequestError(INVALID_PARAMS, f"invalid params: {error}") from None
-        return await self._answer(exchange.method, params)
+        return await self._answer(exchange.method, params, exchange.terms.revision)
 
     async def answer_all(
         self, result: InputRequiredResult, revision: Revision
@@ -140,7 +151,7 @@ class Answerer:
 
         async def answer(key: str, method: str, params: Any) -> None:
             try:
-                answers[key] = await self._answer(method, params)
+                answers[key] = await self._answer(method, params, revision)
             except RequestError as error:
                 flaw = f"the question {key!r} cannot be answered: {error}"
                 raise ProtocolViolation(flaw) from error
@@ -151,18 +162,20 @@ class Answerer:
                     nursery.start_soon(answer, key, question.method, question.params)
         return answers
 
-    async def _answer(self, method: str, params: Any) -> Any:
+    async def _answer(self, method: str, params: Any, revision: Revision) -> Any:
         if isinstance(params, ElicitRequestFormParams) and self.elicitation is not None:
+            if (flaw := flaw_of_form(params.requested_schema, revision)) is not None:
+                raise RequestError(INVALID_PARAMS, f"the form cannot be answered: {flaw}")
             return await _answer_form(self.elicitation, params)
         if isinstance(params, ElicitRequestURLParams) and self.url is not None:
-            agreed = await self.url(params)
+            agreed = await awaited(self.url(params))
             if isinstance(agreed, ElicitResult):
                 return agreed
             return ElicitResult("accept" if agreed else "decline")
         if isinstance(params, CreateMessageRequestParams) and self.sampling is not None:
             return await self._sample(self.sampling, params)
         if method == "roots/list" and self.roots is not None:
-            found = await self.roots() if callable(self.roots) else self.roots
+            found = await awaited(self.roots()) if callable(self.roots) else self.roots
             return ListRootsResult([_root(each) for each in found])
         if method == "elicitation/create" and (self.elicitation or self.url) is not None:
             raise RequestError(INVALID_PARAMS, "this client has not declared that mode")
@@ -174,10 +187,19 @@ class Answerer:
             raise RequestError(INVALID_PARAMS, "this client cannot sample with tools")
         if (flaw := flaw_of_conversation(params.messages)) is not None:
             raise RequestError(INVALID_PARAMS, flaw)
-        answer = await sample(params)
+        answer = await awaited(sample(params))
         if isinstance(answer, CreateMessageResult):
+            _check_sampled(answer)
             return answer
         return CreateMessageResult("assistant", (TextContent(answer),), model="unknown")
+
+
+def _check_sampled(answer: CreateMessageResult) -> None:
+    """Raises ValueError for a model's answer that holds what only a user's message may hold."""
+    if any(isinstance(block, ToolResultContent) for block in answer.content):
+        raise ValueError("a model's answer holds the result of a tool, which is the user's to give")
+    if answer.role != "assistant" and any(isinstance(b, ToolUseContent) for b in answer.content):
+        raise ValueError("only the assistant uses tools: the answer's role must be 'assistant'")
 
 
 async def _answer_form(ask: ElicitationCallback, params: ElicitRequestFormParams) -> ElicitResult:
@@ -187,7 +209,7 @@ async def _answer_form(ask: ElicitationCallback, params: ElicitRequestFormParams
         RequestError: The form cannot be checked.
         ValueError: The callback's content does not fit the form.
     """
-    answer = await ask(params)
+    answer = await awaited(ask(params))
     if answer is None:
         return ElicitResult("decline")
     if isinstance(answer, ElicitResult):
@@ -205,6 +227,7 @@ async def _answer_form(ask: ElicitationCallback, params: ElicitRequestFormParams
         flaws = SchemaChecker(params.requested_schema).flaws(content)
     except InvalidSchema as error:
         raise RequestError(INVALID_PARAMS, f"the form is malformed: {error}") from None
+    flaws = flaws or flaws_of_formats(params.requested_schema, content)
     if flaws is not None:
         raise ValueError(f"the answer does not fit the form:\n{flaws}")
     return ElicitResult("accept", content)

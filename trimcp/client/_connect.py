@@ -120,4 +120,4 @@ def _loss(child: ChildProcess | None, garbage: Garbage, reason: str) -> Connecti
     ended = "closed its output" if status is None else f"ended with status {status}"
     tail = "".join(f"\n  {line}" for line in child.stderr_tail[-5:])
     said = f"; it last wrote to standard error:{tail}" if tail else ""
-    return ProcessDied(f"the server process {ended}{wrote}{said}", status)
+    return ProcessDied(f"the server process {ended}{wrote}{said}", status, child.stderr_tail)

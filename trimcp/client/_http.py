@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from trimcp.limits import Limits
-    from trimcp.protocol import Call, Connection
+    from trimcp.protocol import Call, Connection, Exchange
     from trimcp.protocol.http import ServerSentEvent
     from trimcp.runtime import Handlers
     from trimcp.transports import HTTPAnswer, HTTPLink, Incoming
@@ -97,7 +97,7 @@ class HTTPPeer(Peer):
         if data:
             self._send_later(data)
 
-    async def finish(self, data: bytes | None) -> None:
+    async def finish(self, data: bytes | None, exchange: Exchange) -> None:
         if data:
             await self._deliver(data)
 

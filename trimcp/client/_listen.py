@@ -16,10 +16,10 @@ from trimcp.protocol import (
     InvalidShape,
     ResourceUpdated,
     change_of,
-    codec_for,
     filter_of,
     kinds_of,
     read_object,
+    reader_for,
 )
 from trimcp.types import SubscriptionsAcknowledgedNotificationParams
 
@@ -127,7 +127,7 @@ class Changes:
             logger.debug("malformed %s: %s", method, error)
 
     def _acknowledge(self, revision: Revision, wire: dict[str, Any]) -> None:
-        params = codec_for(revision).decode(wire, SubscriptionsAcknowledgedNotificationParams)
+        params = reader_for(revision).decode(wire, SubscriptionsAcknowledgedNotificationParams)
         is_again = self._granted is not None
         self.grant(params.notifications)
         if is_again:

@@ -25,6 +25,7 @@ from trimcp.errors import (
 from trimcp.protocol import (
     COMPLETE,
     HANDSHAKE_REVISIONS,
+    INPUT_REQUIRED,
     META_PREFIX,
     RESULT_TYPE,
     REVISIONS,
@@ -33,9 +34,9 @@ from trimcp.protocol import (
     InvalidShape,
     Revision,
     Terms,
-    codec_for,
     find_revision,
     read_object,
+    reader_for,
 )
 from trimcp.types import (
     ClientCapabilities,
@@ -291,7 +292,7 @@ def _nothing_common(supported: tuple[str, ...]) -> NoCommonRevision:
 def _identity(wire: Any, revision: Revision) -> Implementation | None:
     """How the server calls itself: for display only, so a flaw in it is no error."""
     try:
-        return None if wire is None else codec_for(revision).decode(wire, Implementation)
+        return None if wire is None else reader_for(revision).decode(wire, Implementation)
     except DecodeError as error:
         logger.debug("the server's name is malformed: %s", error)
         return None
@@ -338,12 +339,31 @@ async def initialize(
     return Agreement(terms, result.server_info, result.capabilities, result.instructions)
 
 
-def read_result(call: Call, raw: Raw) -> dict[str, Any]:
-    """A result in wire form. Raises ProtocolViolation if it is no object."""
+def read_result(call: Call, raw: Raw, more: tuple[str, ...] = ()) -> dict[str, Any]:
+    """A result in wire form.
+
+    Args:
+        call: What it is the result of.
+        raw: The result.
+        more: Types of result beside those of the specification.
+
+    Raises:
+        ProtocolViolation: It is no object, or of an unknown type.
+    """
     try:
-        return read_object(raw)
+        wire = read_object(raw)
     except InvalidShape as error:
         raise ProtocolViolation(f"the result of {call.method} is malformed: {error}") from None
+    _check_type(call, wire, (COMPLETE, INPUT_REQUIRED, *more))
+    return wire
+
+
+def _check_type(call: Call, wire: dict[str, Any], known: tuple[str, ...]) -> None:
+    """Look at what a result says that it is (stateless era). Raises ProtocolViolation."""
+    kind = wire.get(RESULT_TYPE)
+    if kind is None or kind in known or call.terms.revision.era is Era.HANDSHAKE:
+        return
+    raise ProtocolViolation(f"the result of {call.method} has the type {kind!r:.60}")
 
 
 def decode_result(call: Call, raw: Raw, cls: Any) -> Any:
@@ -354,12 +374,10 @@ def decode_result(call: Call, raw: Raw, cls: Any) -> Any:
     """
     wire = read_result(call, raw)
     revision = call.terms.revision
-    kind = wire.get(RESULT_TYPE, COMPLETE)
     # Where there may be questions instead, the codec tells the two types apart.
-    is_plain = revision.era is Era.STATELESS and call.method not in revision.multi_round
-    if is_plain and kind != COMPLETE:
-        raise ProtocolViolation(f"the result of {call.method} has the type {kind!r}")
+    if call.method not in revision.multi_round:
+        _check_type(call, wire, (COMPLETE,))
     try:
-        return codec_for(revision).decode(wire, cls)
+        return reader_for(revision).decode(wire, cls)
     except DecodeError as error:
         raise ProtocolViolation(f"the result of {call.method} is malformed: {error}") from None

@@ -7,29 +7,33 @@ import os
 import sys
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, Unpack
 from urllib.parse import urlsplit
 
 import trio
 
 from trimcp import transports
 from trimcp._groups import unwrapping
+from trimcp.errors import NotServing, OptionError
 from trimcp.limits import Limits
 from trimcp.runtime import contained
 
 from ._answers import Answerer
+from ._checks import check_seconds
 from ._client import Client
+from ._options import (
+    DEFAULT_TIMEOUT,
+    ClientOptions,
+    check_options,
+    checked_command,
+    checked_file,
+)
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from trimcp.transports import ChildProcess, HTTPClient, HTTPLink, MessageChannel
-    from trimcp.types import LoggingLevel
-
-    from ._answers import ElicitationCallback, Roots, SamplingCallback, UrlCallback
-    from ._client import LogCallback
-
 __all__ = [
     "ClientOptions",
     "client_for",
@@ -43,57 +47,17 @@ __all__ = [
     "open_websocket_client",
 ]
 
-#: Seconds to wait for an answer.
-DEFAULT_TIMEOUT: Final = 60.0
+#: Seconds for the last messages of a client that was cancelled, such as its cancellations.
+_FAREWELL: Final = 1.0
 
 #: The network's grace for requests of an in-process server.
 _MEMORY_GRACE = 5.0
 
 
-class ClientOptions(TypedDict, total=False):
-    """What every way to open a client accepts.
-
-    Attributes:
-        elicitation: Answers form questions: gets the form, returns the content (defaults are
-            filled in, and the whole is checked), or None to decline. What has no callback the
-            client declares it cannot do.
-        url_elicitation: Agrees that the user is sent to a URL; returns True or False.
-        sampling: Gives a model's answer, or just its text.
-        sampling_tools: Whether `sampling` understands tools. Default False.
-        roots: The client's roots (paths, URIs, `Root`s), or an async function that gives them.
-        logging: Awaited with each log message of the server.
-        log_level: How severe a log message must be for the server to send it.
-        revision: Pins the protocol revision, such as `"2025-11-25"`.
-        timeout: Seconds to wait for an answer, unless a call says otherwise. Default 60.
-        probe_timeout: Seconds after which a server that does not answer `server/discover` is
-            taken for one of the handshake era. Default 10.
-        max_rounds: Rounds of questions that one call may take (stateless era). Default 20.
-        experimental: Capabilities outside of the specification, by name.
-        extensions: Extensions of the protocol that it understands (stateless era).
-        name: How the client calls itself.
-        version: Its version.
-        limits: Bounds of everything that grows.
-    """
-
-    elicitation: ElicitationCallback | None
-    url_elicitation: UrlCallback | None
-    sampling: SamplingCallback | None
-    sampling_tools: bool
-    roots: Roots | None
-    logging: LogCallback | None
-    log_level: LoggingLevel | None
-    max_rounds: int
-    revision: str | None
-    timeout: float
-    probe_timeout: float
-    experimental: Mapping[str, Any] | None
-    extensions: Mapping[str, Any] | None
-    name: str
-    version: str
-    limits: Limits
-
-
 class _Application(Protocol):
+    @property
+    def is_closing(self) -> bool: ...
+
     async def serve(self, channel: MessageChannel, *, grace: float) -> None: ...
 
 
@@ -110,9 +74,7 @@ Target: TypeAlias = "_Server | str | os.PathLike[str] | Sequence[str]"
 
 
 def _client(way: Any, options: ClientOptions) -> Client:
-    unknown = options.keys() - ClientOptions.__annotations__.keys()
-    if unknown:
-        raise TypeError(f"unknown options: {', '.join(sorted(unknown))}")
+    check_options(options)
     return Client(
         way,
         options.get("limits") or Limits(),
@@ -131,6 +93,7 @@ def _client(way: Any, options: ClientOptions) -> Client:
         timeout=options.get("timeout", DEFAULT_TIMEOUT),
         probe_timeout=options.get("probe_timeout", 10.0),
         max_rounds=options.get("max_rounds", 20),
+        result_types=options.get("result_types", ()),
         logging=options.get("logging"),
         log_level=options.get("log_level"),
     )
@@ -144,19 +107,22 @@ def client_for(target: Target, **options: Unpack[ClientOptions]) -> Client:
         options: See `ClientOptions`.
 
     Raises:
-        ValueError: The target or an option cannot be understood.
+        OptionError, ValueError: The target or an option cannot be understood.
+        FileNotFoundError: There is no such Python file.
     """
     limits = options.get("limits") or Limits()
     if isinstance(target, str | os.PathLike):
         return _client(_way_of_text(os.fspath(target), limits, options), options)
     if isinstance(target, list | tuple):
-        return _client(partial(_process_way, list(target), limits), options)
+        return _client(partial(_process_way, checked_command(target), limits), options)
+    if isinstance(target, type) or not hasattr(target, "joined"):
+        raise OptionError(
+            f"a client is opened to a server, a text or a list, not to {target!r:.100}"
+        )
     return _client(partial(_memory_way, target, limits), options)  # type: ignore[arg-type]
 
 
 def _way_of_text(target: str, limits: Limits, options: ClientOptions) -> Any:
-    if target.endswith(".py"):
-        return partial(_process_way, [sys.executable, target], limits)
     parts = urlsplit(target)
     if parts.scheme in ("http", "https"):
         return partial(_http_way, transports.check_url(target), limits)
@@ -166,6 +132,8 @@ def _way_of_text(target: str, limits: Limits, options: ClientOptions) -> Any:
         return partial(_tcp_way, parts.hostname, parts.port, limits)
     if parts.scheme == "unix" and (parts.netloc + parts.path):
         return partial(_unix_way, parts.netloc + parts.path, limits)
+    if target.endswith(".py") and "://" not in target:
+        return partial(_process_way, [sys.executable, checked_file(target)], limits)
     raise ValueError(
         f"cannot tell how to reach {target!r}: give a Python file, http://HOST/PATH, "
         "https://HOST/PATH, ws://HOST:PORT/PATH, tcp://HOST:PORT, unix:PATH, or a list with a "
@@ -184,7 +152,7 @@ async def open_client(target: Target, **options: Unpack[ClientOptions]) -> Async
         options: See `ClientOptions`.
 
     Raises:
-        ValueError: The target or an option cannot be understood.
+        OptionError, ValueError: The target or an option cannot be understood.
         OSError: The server cannot be started or reached.
         NoCommonRevision: Client and server share no protocol revision.
         RequestError, RequestTimeout, ConnectionLost, HTTPStatusError, ProtocolViolation: The
@@ -223,19 +191,21 @@ async def open_stdio_client(
         command: The program and its arguments.
         env: Added to this process's environment.
         cwd: Where the child starts.
-        grace: Seconds between the steps of leaving.
+        grace: Seconds between the steps of leaving; after SIGTERM at least one, and only one if
+            the client was cancelled.
         on_stderr: Called with each line of the child's standard error; by default they go to
             the log `trimcp.process`.
         options: See `ClientOptions`.
 
     Raises:
+        OptionError, ValueError: That is no command, or an option is wrong.
         OSError: The program cannot be started.
         ProcessDied: It ended before it answered.
     """
+    argv = checked_command(command)
+    check_seconds("grace=", grace)
     limits = options.get("limits") or Limits()
-    way = partial(
-        _process_way, list(command), limits, env=env, cwd=cwd, grace=grace, on_stderr=on_stderr
-    )
+    way = partial(_process_way, argv, limits, env=env, cwd=cwd, grace=grace, on_stderr=on_stderr)
     async with _client(way, options).opened() as client:
         yield client
 
@@ -337,7 +307,9 @@ async def open_stream_client(
 async def _stream_way(
     stream: trio.abc.Stream, limits: Limits, peer: str
 ) -> AsyncIterator[tuple[MessageChannel, None]]:
-    async with transports.open_stream_channel(stream, limits, peer=peer) as channel:
+    async with transports.open_stream_channel(
+        stream, limits, peer=peer, farewell=_FAREWELL
+    ) as channel:
         yield channel, None
 
 
@@ -411,6 +383,8 @@ async def _memory_way(
         server.joined(signals=False) as application,
         transports.open_memory_channels(limits, server.limits) as (ours, theirs),
     ):
+        if application.is_closing:
+            raise NotServing("the server is shutting down")
         with unwrapping():
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_serve, application, theirs)

@@ -92,9 +92,14 @@ class Reconnection:
             self.retry = answer.events.retry / 1000
 
     @property
-    def is_hopeless(self) -> bool:
-        """Whether so many attempts have failed that whoever waits must be told."""
+    def is_exhausted(self) -> bool:
+        """Whether too many attempts have failed."""
         return self.failures >= _MOST_ATTEMPTS
+
+    @property
+    def is_hopeless(self) -> bool:
+        """Whether that is so, or the server asked for so long a time, that one must be told."""
+        return self.is_exhausted or self._deferred > _MOST_SECONDS
 
     def defer(self, refusal: HTTPStatusError) -> None:
         """The server has refused, and may have said for how long."""

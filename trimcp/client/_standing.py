@@ -179,7 +179,7 @@ class StandingStream:
             self._going_on.last_id = ""
         if is_temporary(status):
             return _Next.AGAIN
-        if self._going_on.is_hopeless:
+        if self._going_on.is_exhausted:
             return _Next.STOP
         if status != 404:
             return _Next.AGAIN

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+import trio
+
 from trimcp.errors import NotServing
 from trimcp.protocol.http import SESSION_ID, fold_headers
 from trimcp.runtime import HttpRequest
 from trimcp.server import NETWORK_GRACE
 
-from ._asgi import ENDINGS, path_in
+from ._asgi import ENDINGS, path_in, tell_without_trio
 from ._bodies import RequestBody
 from ._lifespan import run_lifespan
 from ._refusals import Refused
@@ -79,7 +81,9 @@ class HttpApplication:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI callable."""
-        if scope["type"] == "lifespan":
+        if not trio.lowlevel.in_trio_run():
+            await tell_without_trio(scope, receive, send)
+        elif scope["type"] == "lifespan":
             await run_lifespan(self._server, receive, send)
         elif scope["type"] == "http":
             await self._contained(scope, receive, send)
@@ -110,6 +114,8 @@ class HttpApplication:
             await _refuse(response, body, Refused(503, str(error)))
         except Refused as refused:
             await _refuse(response, body, refused)
+        finally:
+            body.release()
 
     async def _visit(self, http: HttpRequest, body: RequestBody, response: Response) -> None:
         """Find out what is wanted and answer it. Raises Refused, NotServing."""
@@ -118,7 +124,7 @@ class HttpApplication:
             await self._tell_health(http, response)
             return
         application = self._entered()
-        self._check_caller(http.headers)
+        self._check_caller(application, http.headers)
         self._share(http, response)
         endpoint = self._find(path, http.method)
         if http.method == "OPTIONS":
@@ -146,13 +152,12 @@ class HttpApplication:
             raise Refused(503, "too many requests at once", headers={"retry-after": "1"})
         return application
 
-    def _check_caller(self, headers: Headers) -> None:
+    def _check_caller(self, application: Application, headers: Headers) -> None:
         """Specification: Streamable HTTP, Security & Endpoint. Raises Refused (403)."""
         origins = [headers["origin"]] if "origin" in headers else []
         host = headers.get("host", "")
-        refusal = self._callers.refusal(host, origins)
+        refusal = application.refusal(self._callers, host, origins)
         if refusal is not None:
-            logger.info("a request was refused: %s", self._callers.explained(host, origins))
             raise Refused(403, refusal)
 
     def _find(self, path: str, method: str) -> Endpoint:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Final, TypeAlias
 
 import trio
+
+from trimcp.server import NEEDS_TRIO
 
 __all__ = [
     "ENDINGS",
@@ -17,7 +20,10 @@ __all__ = [
     "Send",
     "path_in",
     "root_of",
+    "tell_without_trio",
 ]
+
+logger = logging.getLogger("trimcp.http")
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -27,6 +33,8 @@ ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 #: An extension of our own hosting: a `Farewell`. With it nobody has to wait for the event that says
 #: that the client is gone.
 GONE: Final = "trimcp.gone"
+
+_INTERNAL_ERROR: Final = 1011
 
 #: What ends a task and is never anybody's error.
 ENDINGS: Final = (trio.Cancelled, KeyboardInterrupt, GeneratorExit)
@@ -47,6 +55,24 @@ def path_in(scope: Mapping[str, Any]) -> str:
     path: str = scope["path"]
     rest = path.removeprefix(root_of(scope))
     return rest if rest.startswith("/") else path
+
+
+async def tell_without_trio(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer where the ASGI server runs another event loop than Trio, in ASGI's own words.
+
+    At startup the server shows the reason and ends; without lifespan events each request is
+    answered with 500 and the reason is logged.
+    """
+    await receive()
+    if scope["type"] == "lifespan":
+        await send({"type": "lifespan.startup.failed", "message": NEEDS_TRIO})
+        return
+    logger.error(NEEDS_TRIO)
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": _INTERNAL_ERROR})
+        return
+    await send({"type": "http.response.start", "status": 500, "headers": []})
+    await send({"type": "http.response.body"})
 
 
 class Farewell:

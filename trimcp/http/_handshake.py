@@ -12,7 +12,7 @@ import trio
 
 from trimcp._groups import unwrapping
 from trimcp.errors import INVALID_REQUEST
-from trimcp.protocol import Batch, Request, encode_failure
+from trimcp.protocol import Batch, Notification, Request, encode_failure
 from trimcp.protocol.http import (
     EVENT_STREAM,
     LAST_EVENT_ID,
@@ -23,7 +23,7 @@ from trimcp.protocol.http import (
 
 from ._refusals import Refused
 from ._sessions import sessions_of
-from ._stateless import answer_alone, revision_of
+from ._stateless import answer_alone, revision_of, take_notification
 from ._visits import check_accept
 
 if TYPE_CHECKING:
@@ -73,6 +73,8 @@ async def _take_alone(visit: Visit, message: Message | Batch, settings: Settings
         await answer_alone(visit, message, keepalive=settings.keepalive)
     elif isinstance(message, Batch):
         raise Refused(400, "batches need a session, and there are none here")
+    elif isinstance(message, Notification):
+        await take_notification(visit, message)
     else:
         await visit.response.whole(202)
 
@@ -107,13 +109,16 @@ async def _converse(
     """Pass a message on, and answer with what is said about it."""
     side, stream = session.open_way(visit)
     with stream.reading() as reader:
+        # From now on the params are held by the requests, and not the body around them.
+        visit.release_body()
         is_at_work = side.take(message)
         if not is_at_work and stream.is_empty:
             await visit.response.whole(202)
             return
         if not is_at_work and not _asks(message):
-            [(_, refusal)] = await stream.take_events(reader)
-            await visit.response.json(400, refusal)
+            events = await stream.take_events(reader)
+            with stream.releasing(events):
+                await visit.response.json(400, events[0][1])
             return
         telling = _Telling(visit, session, stream, reader, settings.keepalive)
         await _while_there(visit, telling.run)
@@ -217,7 +222,8 @@ class _Telling:
             elif not events:
                 break
             elif self._is_whole_answer(events):
-                await self._answer(events[0][1])
+                with self._stream.releasing(events):
+                    await self._answer(events[0][1])
                 return
             else:
                 await self._tell(events)
@@ -240,10 +246,8 @@ class _Telling:
         # Kept before it is sent: what was under way when the client went can be asked for.
         kept = [(self._stream.keep(data) if id is None else id, data) for id, data in events]
         told = b"".join(encode_event(data, id=id) for id, data in kept)
-        try:
+        with self._stream.releasing(events):
             await self._response.write(opening + told)
-        finally:
-            self._stream.release_events(events)
 
     async def _stay_awake(self) -> None:
         if self._response.is_stream:

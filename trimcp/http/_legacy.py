@@ -75,7 +75,7 @@ class StreamEndpoint:
         room = _room_of(visit)
         id = secrets.token_urlsafe(32)
         feed, incoming = trio.open_memory_channel[list[Incoming]](1)
-        outbox = Outbox(visit.limits.outbox_bytes)
+        outbox = Outbox(visit.limits.outbox_bytes, visit.application.budget)
         channel = MessageChannel(incoming, outbox, "HTTP+SSE client")
         opened = trio.Event()
 
@@ -130,7 +130,7 @@ class MessagesEndpoint:
         feed = _room_of(visit).feeds.get(named[0]) if len(named) == 1 else None
         if feed is None:
             raise Refused(404, "there is no such stream: open a new one")
-        body = await visit.body()
+        body = await visit.json()
         try:
             await feed.send([body])
         except (trio.BrokenResourceError, trio.ClosedResourceError):

@@ -86,7 +86,12 @@ class HttpSession:
     def _new_stream(self, name: str, *, is_standing: bool) -> EventStream:
         limit = self._limits.replay_bytes if is_standing else self._limits.outbox_bytes
         return EventStream(
-            name, self._store, limit, is_standing=is_standing, at_end=self._forget_stream
+            name,
+            self._store,
+            limit,
+            is_standing=is_standing,
+            at_end=self._forget_stream,
+            budget=self._application.budget,
         )
 
     def _forget_stream(self, stream: EventStream) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import codecs
 import math
 from typing import TYPE_CHECKING
 
 import trio
 
-from trimcp.protocol.http import JSON, Headers, media_type
+from trimcp.protocol.http import JSON, Headers, accepts, media_type
 
 from ._refusals import Refused
 
@@ -76,7 +77,18 @@ class Visit:
 
     async def body(self) -> bytes:
         """The whole body. Raises Refused, ConnectionError."""
-        return await self._body.read(self.headers, self.limits)
+        return await self._body.read(self.headers, self.limits, self.application.budget)
+
+    def release_body(self) -> None:
+        """The body is not held any more, or counted otherwise."""
+        self._body.release()
+
+    async def json(self) -> bytes:
+        """The whole body, which is to be JSON. Raises Refused, ConnectionError.
+
+        A byte order mark before it is ignored (RFC 8259, 8.1).
+        """
+        return (await self.body()).removeprefix(codecs.BOM_UTF8)
 
     async def wait_gone(self, keepalive: float = math.inf) -> None:
         """Wait until the client is gone before its answer is complete; send it signs of life.
@@ -110,9 +122,5 @@ def check_content(headers: Headers) -> None:
 def check_accept(headers: Headers, *wanted: str) -> None:
     """The client must take each of these media types. Raises Refused (406)."""
     accept = headers.get("accept")
-    if accept is None:
-        return
-    ranges = {media_type(each) for each in accept.split(",")}
-    for each in wanted:
-        if not ranges & {each, f"{each.partition('/')[0]}/*", "*/*"}:
-            raise Refused(406, f"the client must accept {' and '.join(wanted)}")
+    if accept is not None and not all(accepts(accept, each) for each in wanted):
+        raise Refused(406, f"the client must accept {' and '.join(wanted)}")

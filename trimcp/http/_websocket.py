@@ -24,14 +24,15 @@ from trimcp.runtime import HttpRequest
 from trimcp.server import NETWORK_GRACE
 from trimcp.transports import Incoming, MessageChannel, Outbox, Oversized, write_out
 
-from ._asgi import path_in
+from ._asgi import path_in, tell_without_trio
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     from trimcp.limits import Limits
     from trimcp.protocol import Callers
     from trimcp.server import Server
+    from trimcp.transports import Budget
 
     from ._asgi import Receive, Scope, Send
 
@@ -63,7 +64,10 @@ class _Application(Protocol):
     @property
     def is_closing(self) -> bool: ...
     @property
+    def budget(self) -> Budget: ...
+    @property
     def peers(self) -> Any: ...
+    def refusal(self, callers: Callers, host: str, origins: Sequence[str]) -> str | None: ...
     async def serve(
         self, channel: MessageChannel, *, grace: float, http: HttpRequest | None
     ) -> None: ...
@@ -98,7 +102,8 @@ async def websocket_endpoint(
     asked = bool(scope.get("subprotocols"))
     await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL if asked else None})
     try:
-        async with _open_channel(application.server.limits, receive, send) as channel:
+        limits = application.server.limits
+        async with _open_channel(limits, receive, send, application.budget) as channel:
             http = HttpRequest(fold_headers(scope["headers"]), scope)
             await application.serve(channel, grace=NETWORK_GRACE, http=http)
     except NotServing:
@@ -114,9 +119,8 @@ def _refusal(application: _Application, scope: Scope, callers: Callers) -> tuple
     """Why the client is refused, as an HTTP status and a sentence."""
     hosts, origins = _values(scope, b"host"), _values(scope, b"origin")
     host = hosts[0] if len(hosts) == 1 else ""
-    refusal = callers.refusal(host, origins)
+    refusal = application.refusal(callers, host, origins)
     if refusal is not None:
-        logger.info("a WebSocket was refused: %s", callers.explained(host, origins))
         return 403, refusal
     if scope.get("subprotocols") and SUBPROTOCOL not in scope["subprotocols"]:
         return 400, f"the only subprotocol is {SUBPROTOCOL!r}"
@@ -178,7 +182,9 @@ class WebSocketApp:
         self._application: _Application | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
+        if not trio.lowlevel.in_trio_run():
+            await tell_without_trio(scope, receive, send)
+        elif scope["type"] == "lifespan":
             await self._live(receive, send)
         elif scope["type"] == "websocket":
             await self._serve(scope, receive, send)
@@ -224,11 +230,11 @@ class WebSocketApp:
 
 @asynccontextmanager
 async def _open_channel(
-    limits: Limits, receive: Receive, send: Send
+    limits: Limits, receive: Receive, send: Send, budget: Budget | None = None
 ) -> AsyncIterator[MessageChannel]:
     """The message channel of an accepted WebSocket, which is closed at the end."""
     feed, incoming = trio.open_memory_channel[list[Incoming]](1)
-    channel = MessageChannel(incoming, Outbox(limits.outbox_bytes), "websocket")
+    channel = MessageChannel(incoming, Outbox(limits.outbox_bytes, budget), "websocket")
     is_gone = trio.Event()
 
     async def read_in() -> None:

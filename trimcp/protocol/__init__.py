@@ -1,6 +1,6 @@
 """The protocol without IO: messages, revisions, eras, exchanges, and `Connection`."""
 
-from ._callers import Callers, callers_of
+from ._callers import LOOPBACK, WILDCARDS, Callers, callers_of
 from ._changes import (
     Change,
     PromptsListChanged,
@@ -15,6 +15,7 @@ from ._changes import (
 )
 from ._codec import (
     COMPLETE,
+    INPUT_REQUIRED,
     META,
     META_CHUNK,
     META_PREFIX,
@@ -22,7 +23,9 @@ from ._codec import (
     META_SUBSCRIPTION_ID,
     RESULT_TYPE,
     DecodeError,
+    EncodeError,
     codec_for,
+    reader_for,
 )
 from ._connection import Connection, Role
 from ._eras import LOGGING_LEVELS, Rejected, Terms
@@ -54,6 +57,7 @@ from ._messages import (
     encode_failure,
     refuse_non_finite,
 )
+from ._nesting import is_deeper
 from ._revisions import (
     ASSUMED,
     HANDSHAKE_REVISIONS,
@@ -65,6 +69,7 @@ from ._revisions import (
     Revision,
     find_revision,
 )
+from ._settling import settle, settle_value
 from ._shapes import (
     InvalidShape,
     Progress,
@@ -80,9 +85,11 @@ __all__ = [
     "ASSUMED",
     "COMPLETE",
     "HANDSHAKE_REVISIONS",
+    "INPUT_REQUIRED",
     "LATEST",
     "LATEST_HANDSHAKE",
     "LOGGING_LEVELS",
+    "LOOPBACK",
     "META",
     "META_CHUNK",
     "META_PREFIX",
@@ -91,6 +98,7 @@ __all__ = [
     "RESULT_TYPE",
     "REVISIONS",
     "STATELESS_REVISIONS",
+    "WILDCARDS",
     "Answer",
     "AnswerUnusable",
     "Batch",
@@ -99,6 +107,7 @@ __all__ = [
     "Change",
     "Connection",
     "DecodeError",
+    "EncodeError",
     "Era",
     "Event",
     "Exchange",
@@ -137,6 +146,7 @@ __all__ = [
     "encode_failure",
     "filter_of",
     "find_revision",
+    "is_deeper",
     "kinds_of",
     "method_of",
     "params_of",
@@ -144,6 +154,9 @@ __all__ = [
     "read_object",
     "read_retry",
     "read_traceparent",
+    "reader_for",
     "refuse_non_finite",
+    "settle",
+    "settle_value",
     "subject_of",
 ]

@@ -9,6 +9,7 @@ Specification: 2026-07-28, Streamable HTTP, Security & Endpoint.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from typing import TYPE_CHECKING, Final
 
@@ -17,13 +18,13 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-__all__ = ["Callers", "callers_of"]
+__all__ = ["LOOPBACK", "WILDCARDS", "Callers", "callers_of"]
 
 #: Names that only programs on the same machine can reach a server by.
-_LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
+LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 #: What one listens on to be reached by every name, and so is the name of nobody.
-_WILDCARDS: Final = frozenset({"", "0.0.0.0", "::"})
+WILDCARDS: Final = frozenset({"", "0.0.0.0", "::"})
 
 #: Strict, since what parsers disagree about is how one is led past a check.
 _AUTHORITY: Final = re.compile(
@@ -129,15 +130,37 @@ def callers_of(
 
     Raises:
         TypeError: One name is given where a list of them is wanted.
+        ValueError: A host that is given is no name: a URL, for example.
     """
     if isinstance(hosts, str) or isinstance(origins, str):
         raise TypeError(f"a list is wanted, not {hosts if isinstance(hosts, str) else origins!r}")
     if hosts is None:
-        hosts = {*_LOOPBACK, *listening} - _WILDCARDS
+        hosts = {*LOOPBACK, *listening} - WILDCARDS
+    else:
+        hosts = tuple(hosts)
+        _check_names(hosts)
     names = frozenset(map(_plain, hosts))
     if origins is None:
         return Callers(names, frozenset(each for each in names if each != ANY))
     return Callers(names, frozenset(each.lower().rstrip("/") for each in origins))
+
+
+def _check_names(hosts: Iterable[str]) -> None:
+    for host in hosts:
+        if not _name_and_port(host)[0] and not _is_address(host):
+            raise ValueError(
+                f"{host!r} is no name of a host: write `example.com`, `example.com:8000`, "
+                "`*.example.com` or `*`"
+            )
+
+
+def _is_address(host: str) -> bool:
+    """Whether it is an address of IP version 6 without brackets."""
+    try:
+        ipaddress.IPv6Address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _plain(host: str) -> str:

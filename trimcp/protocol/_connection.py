@@ -20,7 +20,7 @@ from trimcp.errors import INVALID_PARAMS, INVALID_REQUEST, LIMIT_EXCEEDED
 from trimcp.types import CancelledNotificationParams, Implementation
 
 from ._codec import META, PROGRESS_TOKEN, codec_for
-from ._eras import ERAS, Rejected, Terms, session_terms, stamp_of, stateless_terms
+from ._eras import ERAS, Rejected, Terms, session_terms, stamp_of, stateless_terms, with_meta
 from ._events import (
     AnswerUnusable,
     Event,
@@ -37,6 +37,7 @@ from ._events import (
     without_given_up,
 )
 from ._exchange import BatchAnswer, Call, Exchange
+from ._fitting import fitting_failure, fitting_notification
 from ._messages import (
     Answer,
     Batch,
@@ -46,7 +47,6 @@ from ._messages import (
     Notification,
     Request,
     decode,
-    encode_failure,
     encode_notification,
     encode_request,
     malformed_from_head,
@@ -197,6 +197,7 @@ class Connection:
             self._limits.message_bytes,
             self._forget,
             batch,
+            nesting=self._limits.nesting,
         )
         if batch is not None:
             batch.expect()
@@ -205,12 +206,8 @@ class Connection:
 
     def _renews_session(self, request: Request, meta: Meta) -> bool:
         """Whether this request, if it is accepted, ends a session and begins another."""
-        return (
-            request.method == "initialize"
-            and self.session is not SessionState.NEW
-            and self.role is Role.SERVER
-            and not meta.is_stateless
-        )
+        has_session = self.role is Role.SERVER and self.session is not SessionState.NEW
+        return has_session and request.method == "initialize" and not meta.is_stateless
 
     def _outlasting(self) -> dict[int | str, Exchange]:
         """The requests of the peer that belong to no session."""
@@ -328,7 +325,8 @@ class Connection:
         batch: BatchAnswer | None,
     ) -> list[Event]:
         omit_id = self.terms is None or self.terms.revision.parse_error_omits_id
-        answer = encode_failure(identity, code, message, data, omit_id=omit_id)
+        limit = self._limits.message_bytes
+        answer = fitting_failure(identity, code, message, data, omit_id=omit_id, limit=limit)
         if self.role is Role.CLIENT and self._is_stateless:
             # 2026-07-28: clients do not send responses.
             return [Ignored(f"not answered: {message}")]
@@ -376,16 +374,20 @@ class Connection:
         meta = ERAS[terms.revision.era].request_meta(terms)
         if progress:
             meta[PROGRESS_TOKEN] = call.id
-        if meta:
-            wire = (wire or {}) | {META: meta}
+        if meta or META in (wire or ()):
+            wire = with_meta(wire, meta)
         data = encode_request(call.id, method, wire)
         self._calls[call.id] = call
         return call, data
 
     def notify(self, method: str, params: Any = None) -> bytes:
-        """A notification to the peer, about no exchange."""
-        terms = self.terms or Terms(LATEST_HANDSHAKE)
-        return encode_notification(method, self._wire(params, terms))
+        """A notification to the peer, about no exchange.
+
+        Raises:
+            LimitExceeded: It is longer than `Limits.message_bytes`.
+        """
+        wire = self._wire(params, self.terms or Terms(LATEST_HANDSHAKE))
+        return fitting_notification(method, wire, self._limits.message_bytes)
 
     def cancel(self, call: Call, reason: str | None = None) -> bytes | None:
         """Give up a call; its answer will be ignored. None when there is nothing to send."""

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 from msgspec import Raw
 
 from trimcp.types import AudioContent, ResourceLink, TextContent
@@ -91,7 +92,21 @@ def object_schema(schema: Mapping[str, Any]) -> Mapping[str, Any]:
     return _wrap_schema(schema)
 
 
+#: Keywords whose values are data, and those whose keys are names of schemas.
+_DATA: Final = frozenset({"const", "enum", "default", "examples"})
+_BY_NAME: Final = frozenset(
+    {"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"}
+)
+#: References to whatever the root is then; they cannot be moved.
+_TO_THE_ROOT: Final = (b'"$recursiveRef":', b'"$dynamicRef":"#"')
+#: Names a schema that has to become a resource of its own.
+_OWN_ID: Final = "urn:uuid:5d0c1c3e-7a0b-4c61-9a4e-2f3f0c6f9f51"
+
+
 def _wrap_schema(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    text = msgspec.json.encode(schema)
+    if "$id" not in schema and any(each in text for each in _TO_THE_ROOT):
+        schema = {"$id": _OWN_ID, **schema}
     # With `$id` it is a resource of its own, and all its references stay right where they are.
     own = "$id" in schema
     hoisted = ("$schema",) if own else ("$schema", "$defs", "definitions")
@@ -107,10 +122,15 @@ def _repointed(schema: Any) -> Any:
         return [_repointed(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    return {
-        key: _repoint(value) if key == "$ref" else _repointed(value)
-        for key, value in schema.items()
-    }
+    return {key: _repointed_value(key, value) for key, value in schema.items()}
+
+
+def _repointed_value(key: str, value: Any) -> Any:
+    if key in _DATA:
+        return value
+    if key in _BY_NAME and isinstance(value, dict):
+        return {name: _repointed(each) for name, each in value.items()}
+    return _repoint(value) if key == "$ref" else _repointed(value)
 
 
 def _repoint(reference: Any) -> Any:

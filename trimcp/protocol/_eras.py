@@ -11,6 +11,7 @@ Specification: 2026-07-28, Versioning and Compatibility; 2025-11-25, Lifecycle.
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, get_args
 
 import attrs
@@ -28,6 +29,7 @@ from trimcp.types import (
 from ._codec import (
     CACHE_SCOPE,
     COMPLETE,
+    CONNECTION_META,
     META,
     META_CLIENT_CAPABILITIES,
     META_CLIENT_INFO,
@@ -51,6 +53,9 @@ from ._shapes import read_object
 
 if TYPE_CHECKING:
     from ._shapes import Meta
+
+#: Characters of an unknown revision's name that are repeated.
+_LONGEST_DATE: Final = 100
 
 LOGGING_LEVELS: Final = get_args(LoggingLevel)
 
@@ -115,6 +120,8 @@ class HandshakeEra:
         return {}
 
     def dress(self, result: Wire, exchange: ResultContext) -> Wire:
+        if META in result:
+            result[META] = _without_connection(result[META])
         return result
 
 
@@ -141,8 +148,13 @@ class StatelessEra:
         if own is None:
             result[META] = exchange.stamp
         else:
-            result[META] = msgspec.json.decode(exchange.stamp) | dict(own)
+            result[META] = _without_connection(own) | msgspec.json.decode(exchange.stamp)
         return result
+
+
+def _without_connection(meta: Mapping[str, Any]) -> Wire:
+    """A handler's `_meta`, which may come from another server, without what is the connection's."""
+    return {key: value for key, value in meta.items() if key not in CONNECTION_META}
 
 
 ERAS: Final[dict[Era, EraRules]] = {
@@ -175,6 +187,19 @@ def session_terms(params: Raw | None) -> Terms:
     return Terms(asked, given.client_info, given.capabilities)
 
 
+def unsupported(date: str) -> Rejected:
+    """A revision is not one that is spoken without a handshake (-32022).
+
+    Specification: 2026-07-28, Versioning, Protocol Version Negotiation.
+    """
+    supported = [known.date for known in reversed(STATELESS_REVISIONS)]
+    return Rejected(
+        UNSUPPORTED_PROTOCOL_VERSION,
+        "Unsupported protocol version",
+        {"supported": supported, "requested": date[:_LONGEST_DATE]},
+    )
+
+
 def stateless_terms(meta: Meta) -> Terms:
     """The terms that a request carries itself.
 
@@ -198,12 +223,7 @@ def _parse_terms(date: str, info: bytes | None, capabilities: bytes, level: Any)
     """Parse terms. Raises Rejected."""
     revision = find_revision(date)
     if revision is None or revision.era is not Era.STATELESS:
-        supported = [known.date for known in reversed(STATELESS_REVISIONS)]
-        raise Rejected(
-            UNSUPPORTED_PROTOCOL_VERSION,
-            "Unsupported protocol version",
-            {"supported": supported, "requested": date},
-        )
+        raise unsupported(date)
     if level is not None and level not in LOGGING_LEVELS:
         raise Rejected(INVALID_PARAMS, f"_meta: {level!r} is no log level")
     codec = codec_for(revision)
@@ -222,3 +242,15 @@ def _parse_terms(date: str, info: bytes | None, capabilities: bytes, level: Any)
 #: process, in number and bytes, and outlives the client; refusals are not remembered.
 _REMEMBERED_BYTES: Final = 1024
 _remembered_terms: Final = functools.lru_cache(maxsize=128)(_parse_terms)
+
+
+def with_meta(wire: Wire | None, meta: Wire) -> Wire:
+    """Params with the connection's own members of `_meta` beside those of the caller.
+
+    Raises:
+        TypeError: The caller's `_meta` is no mapping.
+    """
+    given = (wire or {}).get(META) or {}
+    if not isinstance(given, Mapping):
+        raise TypeError(f"{META} is a mapping, not {given!r:.80}")
+    return {**(wire or {}), META: {**given, **meta}}

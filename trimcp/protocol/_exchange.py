@@ -8,27 +8,29 @@ be sent any more, they produce None.
 from __future__ import annotations
 
 import math
+import sys
 from typing import TYPE_CHECKING, Any
 
 import attrs
+import msgspec
+from msgspec import Raw
 
 from trimcp.types import InputRequiredResult
 
 from ._codec import INPUT_REQUIRED, META, RESULT_TYPE, codec_for
 from ._eras import ERAS, Terms, Wire
+from ._fitting import fitting_failure, fitting_notification
 from ._messages import (
     RequestId,
     encode_answer,
     encode_failure,
-    encode_notification,
     join_batch,
 )
+from ._nesting import is_deeper
 from ._states import ExchangeEvent, ExchangeState, next_exchange_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-    from msgspec import Raw
 
 OPEN = ExchangeState.OPEN
 
@@ -70,8 +72,9 @@ class Exchange:
         params: Its params as raw JSON, or None when absent.
         terms: What was agreed for it.
         progress_token: The token under which progress may be reported, or None.
-        stamp: The encoded `_meta` of results.
-        limit: The largest answer, in bytes.
+        stamp: The `_meta` of results that is the connection's own, encoded.
+        limit: The longest message that is sent about it, in bytes.
+        nesting: The deepest nesting of an answer.
         state: Where it is in its life.
         owner: Whatever the driver runs for this exchange.
         failure: The error code that it was answered with, if it was.
@@ -91,7 +94,13 @@ class Exchange:
     owner: Any = None
     failure: int | None = None
     by_handler: bool = False
+    nesting: int = sys.maxsize
     _progress: float | None = None
+
+    @property
+    def size(self) -> int:
+        """The bytes of its params."""
+        return 0 if self.params is None else len(self.params)
 
     @property
     def is_open(self) -> bool:
@@ -107,6 +116,21 @@ class Exchange:
         """A payload in wire form, in the revision of this exchange."""
         return codec_for(self.terms.revision).encode(payload)
 
+    def encode_result(self, result: Any) -> Wire:
+        """Whatever a handler gave as the result, in wire form.
+
+        Raises:
+            EncodeError: It is no result of the method, or the revision cannot say it.
+        """
+        wire = codec_for(self.terms.revision).encode_result(self.method, result)
+        if isinstance(result, InputRequiredResult):
+            wire[RESULT_TYPE] = INPUT_REQUIRED
+        return wire
+
+    def stamp_with(self, members: Mapping[str, Any]) -> None:
+        """Say more in the members of the result's `_meta` that are the connection's own."""
+        self.stamp = Raw(msgspec.json.encode(msgspec.json.decode(self.stamp) | dict(members)))
+
     def answer(self, result: Any) -> bytes | None:
         """The successful answer.
 
@@ -114,24 +138,27 @@ class Exchange:
             result: A payload, or a mapping that is wire form already.
 
         Raises:
-            TooLarge: The result is longer than the limit.
-            TypeError, ValueError: The result cannot be written as JSON. In both cases the
-                exchange stays open, so that it can still fail.
+            TooLarge: The result is longer than the limit, or nested more deeply.
+            EncodeError: It is no result of the method, or the revision cannot say it.
+            TypeError, ValueError: It cannot be written as JSON. In all cases the exchange stays
+                open, so that it can still fail.
         """
         if self.state is not OPEN:
             return self._close(ExchangeEvent.ANSWER, None)
-        wire = dict(result) if isinstance(result, dict) else self.encode(result)
-        if isinstance(result, InputRequiredResult):
-            wire[RESULT_TYPE] = INPUT_REQUIRED
+        wire = dict(result) if isinstance(result, dict) else self.encode_result(result)
         data = encode_answer(self.id, ERAS[self.terms.revision.era].dress(wire, self))
         if len(data) > self.limit:
             raise TooLarge(f"a result of {len(data)} bytes is longer than {self.limit}")
+        if is_deeper(data, self.nesting):
+            raise TooLarge(f"a result is nested deeper than {self.nesting} levels")
         return self._close(ExchangeEvent.ANSWER, data)
 
     def fail(
         self, code: int, message: str, data: Any = None, *, by_handler: bool = False
     ) -> bytes | None:
         """The error answer. Raises TypeError or ValueError as `answer` does.
+
+        One that is longer than the limit loses its data, then the end of its message.
 
         Args:
             code: The error code.
@@ -141,10 +168,20 @@ class Exchange:
         """
         if self.state is not OPEN:
             return self._close(ExchangeEvent.ANSWER, None)
-        answer = encode_failure(self.id, code, message, data, omit_id=True)
+        answer = fitting_failure(self.id, code, message, data, omit_id=True, limit=self.limit)
         self.failure = code
         self.by_handler = by_handler
         return self._close(ExchangeEvent.ANSWER, answer)
+
+    def refuse(self, code: int, message: str) -> bytes | None:
+        """An error in place of an answer that was made but cannot be kept until it is sent.
+
+        None where the answer belongs to a batch.
+        """
+        if self._batch is not None:
+            return None
+        self.failure = code
+        return encode_failure(self.id, code, message, None, omit_id=True)
 
     def cancel(self) -> bytes | None:
         """The peer gave it up. Bytes come out only where this completes a batch."""
@@ -161,6 +198,9 @@ class Exchange:
             method: The notification's method.
             payload: A payload, a wire mapping, or None for none.
             meta: Its `_meta`.
+
+        Raises:
+            LimitExceeded: It is longer than the limit, and has no text that could be cut.
         """
         if self.state is not OPEN:
             return b""
@@ -170,7 +210,12 @@ class Exchange:
             wire = dict(payload) if isinstance(payload, dict) else self.encode(payload)
         if meta:
             wire[META] = dict(meta)
-        return encode_notification(method, wire)
+        return fitting_notification(method, wire, self.limit)
+
+    @property
+    def has_reported(self) -> bool:
+        """Whether any progress was reported."""
+        return self._progress is not None
 
     def advances(self, progress: float) -> bool:
         """Whether progress may be reported now: a token was given and the value increases.

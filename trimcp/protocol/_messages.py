@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any, Final, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
@@ -22,6 +22,11 @@ from trimcp.errors import INVALID_REQUEST, PARSE_ERROR
 from ._nesting import is_deeper
 
 RequestId: TypeAlias = int | str
+
+#: Ids and progress tokens are repeated in every message about a request, so a long one would cost
+#: its length many times. The decoder has a bound of its own for the digits of numbers.
+LONGEST_ID: Final = 1024
+ShortId: TypeAlias = int | Annotated[str, msgspec.Meta(max_length=LONGEST_ID)]
 
 #: Bytes kept of what is no message, to be shown.
 _SHOWN: Final = 200
@@ -86,7 +91,7 @@ class Batch(msgspec.Struct, gc=False):
 
 class _Envelope(msgspec.Struct, gc=False):
     jsonrpc: Literal["2.0"]
-    id: RequestId | UnsetType = UNSET
+    id: ShortId | UnsetType = UNSET
     method: str | UnsetType = UNSET
     params: Raw | UnsetType = UNSET
     result: Raw | UnsetType = UNSET
@@ -179,7 +184,7 @@ def _explain(data: bytes | Raw, flaw: str) -> Message:
     if identity is None and isinstance(value.get("error"), dict):
         # JSON-RPC answers what it could not read with `"id": null`.
         return _failure(None, Raw(_encode_any(value["error"])))
-    if type(identity) not in (int, str):
+    if type(identity) not in (int, str) or len(str(identity)) > LONGEST_ID:
         identity = None
     is_request = "method" in value
     is_answer = not is_request and ("result" in value or "error" in value)

@@ -6,7 +6,8 @@ from ._calls import Listener, ProgressCallback
 from ._chunks import Chunks
 from ._contents import prompt_result, read_result
 from ._conversations import flaw_of_conversation
-from ._frame import Frame, Home, Retried
+from ._formats import has_format
+from ._frame import Frame, Handlers, Home, Retried
 from ._functions import (
     BadArguments,
     Function,
@@ -19,6 +20,8 @@ from ._functions import (
     compile_function,
     compile_message,
     convert,
+    flaw_of_form,
+    has_choice_lists,
     is_async,
     is_generator,
     is_marked,
@@ -26,12 +29,13 @@ from ._functions import (
     takes,
     to_json,
 )
+from ._held import holding
 from ._http import EventStore, HttpRequest, HttpResponse
 from ._hub import Hub, Subscriber
 from ._input_required import InputRequired
 from ._nonces import MemoryNonceStore, MissingNonceStore, NonceStore
 from ._parking import Job, Parking
-from ._peer import Handlers, Peer
+from ._peer import Peer
 from ._schemas import InvalidSchema, SchemaChecker
 from ._seal import Seal
 from ._side import SidePeer
@@ -86,6 +90,10 @@ __all__ = [
     "convert",
     "drain",
     "flaw_of_conversation",
+    "flaw_of_form",
+    "has_choice_lists",
+    "has_format",
+    "holding",
     "in_threads",
     "is_async",
     "is_generator",

@@ -151,7 +151,7 @@ def answer_to(exchange: Exchange, outcome: Any) -> bytes | None:
             raise
         except TooLarge as error:
             logger.warning("%s: %s", exchange.method, error)
-            outcome = ProtocolError(LIMIT_EXCEEDED, str(error))
+            outcome = Failed(ProtocolError(LIMIT_EXCEEDED, str(error)))
         except BaseException as error:
             outcome = Failed(error)
     return exchange.fail(INTERNAL_ERROR, "Internal error")
@@ -162,13 +162,15 @@ def _encoded(exchange: Exchange, outcome: Any) -> bytes | None:
         return exchange.fail(outcome.code, outcome.message, outcome.data)
     if isinstance(outcome, RequestError):
         return exchange.fail(outcome.code, outcome.message, outcome.data, by_handler=True)
-    return exchange.answer(outcome)
+    return exchange.answer(exchange.encode_result(outcome) if exchange.is_open else None)
 
 
 def _judged(exchange: Exchange, outcome: Any) -> Any:
     """The payload or the error that answers a request; what must be logged is logged."""
     if isinstance(outcome, Failed):
         return _judged_failure(exchange, outcome.error)
+    if isinstance(outcome, BaseException):
+        raise TypeError(f"a {type(outcome).__name__} was returned instead of raised")
     if outcome is None and exchange.is_open:
         return ProtocolError(INTERNAL_ERROR, "cancelled by the server")
     return outcome

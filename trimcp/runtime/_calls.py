@@ -3,26 +3,44 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import msgspec
 import trio
 from msgspec import UnsetType
 
-from trimcp.errors import LimitExceeded, RequestError, RequestTimeout
+from trimcp.errors import (
+    LimitExceeded,
+    ProtocolViolation,
+    RequestError,
+    RequestTimeout,
+    received_error,
+)
+from trimcp.protocol import (
+    AnswerUnusable,
+    FailureReceived,
+    ProgressReceived,
+    ResultReceived,
+    SubscriptionReceived,
+    is_deeper,
+)
+
+from ._functions import awaited
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from msgspec import Raw
 
-    from trimcp.protocol import Progress
+    from trimcp.limits import Limits
+    from trimcp.protocol import Event, Progress
 
     from ._chunks import Chunks
 
-__all__ = ["Listener", "Pending", "ProgressCallback", "reason_of"]
+__all__ = ["ON_CALL", "Listener", "Pending", "ProgressCallback", "check_sendable", "reason_of"]
 
-ProgressCallback: TypeAlias = "Callable[[float, float | None, str | None], Awaitable[Any]]"
+#: Called with progress, total and message; awaited if what it returns can be.
+ProgressCallback: TypeAlias = "Callable[[float, float | None, str | None], object]"
 
 #: Takes a notification's method and raw params; must not block.
 Listener: TypeAlias = "Callable[[str, Raw | None], None]"
@@ -93,11 +111,16 @@ class Pending:
     def _take_chunk(self, chunks: Chunks, chunk: Raw | UnsetType) -> None:
         if isinstance(chunk, UnsetType):
             return
+        try:
+            value = msgspec.json.decode(chunk)
+        except (msgspec.DecodeError, RecursionError, ValueError) as error:
+            self.settle(ProtocolViolation(f"a chunk cannot be read: {error}"))
+            return
         if self.paced:
-            self._held.append(msgspec.json.decode(chunk))
+            self._held.append(value)
             return
         try:
-            chunks.send_nowait(msgspec.json.decode(chunk))
+            chunks.send_nowait(value)
         except trio.WouldBlock:
             # The reader may not wait for a consumer, and chunks may not be lost silently.
             self.settle(LimitExceeded("the chunks came faster than they were taken"))
@@ -166,7 +189,7 @@ class Pending:
                 progress, self._progress = self._progress, None
                 if on_progress is not None:
                     began = trio.current_time()
-                    await on_progress(progress.progress, progress.total, progress.message)
+                    await awaited(on_progress(progress.progress, progress.total, progress.message))
                     if self._progress is None:
                         self._extend(trio.current_time() - began)
             elif isinstance(self._outcome, Exception):
@@ -211,6 +234,12 @@ class Pending:
         if self._outcome is None:
             self._news = trio.Event()
 
+    @property
+    def left(self) -> float:
+        """Seconds that remain of those it was given."""
+        remaining = self._remaining if self._pauses else self._deadline - trio.current_time()
+        return max(remaining, 0.0)
+
     # -- the deadline -----------------------------------------------------------------------
 
     def pause(self) -> None:
@@ -238,8 +267,49 @@ class Pending:
             self._waiting.deadline = deadline
 
 
+def check_sendable(data: bytes, limits: Limits) -> None:
+    """Raises LimitExceeded for a request that its reader would surely refuse."""
+    if len(data) > limits.message_bytes:
+        raise LimitExceeded(f"a request of {len(data)} bytes is longer than {limits.message_bytes}")
+    if is_deeper(data, limits.nesting):
+        raise LimitExceeded(f"a request is nested deeper than {limits.nesting} levels")
+
+
 def reason_of(error: BaseException) -> str | None:
     """Why a call is given up, in general words: what the caller's exception says is not theirs."""
     if isinstance(error, RequestTimeout):
         return "no answer within the deadline"
     return None if isinstance(error, RequestError) else "cancelled by the caller"
+
+
+# -- what comes for a call --------------------------------------------------------------------
+
+
+def _on_result(_: object, event: ResultReceived) -> None:
+    event.call.owner.settle(event.result)
+
+
+def _on_failure(_: object, event: FailureReceived) -> None:
+    event.call.owner.settle(received_error(event.code, event.message, event.data))
+
+
+def _on_unusable(_: object, event: AnswerUnusable) -> None:
+    event.call.owner.settle(ProtocolViolation(event.reason))
+
+
+def _on_progress(_: object, event: ProgressReceived) -> None:
+    event.call.owner.report(event.progress)
+
+
+def _on_subscription(_: object, event: SubscriptionReceived) -> None:
+    event.call.owner.hear(event.method, event.params)
+
+
+#: What a peer does with an event that concerns one of its own calls.
+ON_CALL: Final[dict[type[Event], Any]] = {
+    ResultReceived: _on_result,
+    FailureReceived: _on_failure,
+    AnswerUnusable: _on_unusable,
+    ProgressReceived: _on_progress,
+    SubscriptionReceived: _on_subscription,
+}

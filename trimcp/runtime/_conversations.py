@@ -5,7 +5,7 @@ Specification: Sampling, Message Content Constraints.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from trimcp.types import ToolResultContent, ToolUseContent
 
@@ -16,14 +16,22 @@ if TYPE_CHECKING:
 
 __all__ = ["flaw_of_conversation"]
 
+#: Whose messages a block may stand in, where that is not free.
+_ROLES: Final = {ToolUseContent: "assistant", ToolResultContent: "user"}
+
 
 def flaw_of_conversation(messages: Iterable[SamplingMessage]) -> str | None:
     """What is wrong; None if nothing.
 
-    Each use of a tool is answered by the next message, which holds nothing but results.
+    Uses of tools are the assistant's, results are the user's; each use is answered by the next
+    message, which holds nothing but results.
     """
     used: set[str] = set()
     for message in messages:
+        for each in message.content:
+            role = _ROLES.get(type(each), message.role)
+            if role != message.role:
+                return f"a {each.type} block stands in a message of the {role} only"
         results = [each for each in message.content if isinstance(each, ToolResultContent)]
         if results and len(results) < len(message.content):
             return "tool results are mixed with other content"

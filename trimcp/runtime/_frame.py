@@ -11,13 +11,16 @@ import trio
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
+    from msgspec import Raw
+
     from trimcp.protocol import Exchange
+    from trimcp.transports import Budget
 
     from ._peer import Peer
     from ._questions import Questions
     from ._seal import State
 
-__all__ = ["Frame", "Home", "Host", "Retried", "Slots"]
+__all__ = ["Frame", "Handlers", "Home", "Host", "Retried", "Slots"]
 
 
 class Home(Protocol):
@@ -31,6 +34,16 @@ class Home(Protocol):
 
     def start_soon(self, function: Callable[..., Awaitable[Any]], *args: Any) -> None:
         """Start a task there. Raises NotServing where that is not possible any more."""
+
+
+class Handlers(Protocol):
+    """What a role does with what arrives."""
+
+    def handle(self, frame: Frame) -> Awaitable[Any]:
+        """Handle one request; return a payload or raise."""
+
+    def notified(self, peer: Peer, method: str, params: Raw | None) -> None:
+        """A notification that concerns no single exchange. Must not block or raise."""
 
 
 class Host(Protocol):
@@ -65,16 +78,32 @@ _NOTHING: Final = Retried()
 
 
 class Slots:
-    """Counts the handlers of one connection whose tasks have not ended."""
+    """Counts the handlers of one connection whose tasks have not ended, and what it keeps.
 
-    __slots__ = ("taken",)
+    Args:
+        budget: Counts the bytes of what is kept.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_budget", "_kept", "taken")
+
+    def __init__(self, budget: Budget) -> None:
         self.taken = 0
+        self._budget = budget
+        self._kept = 0
 
     def free(self) -> None:
         """One has ended."""
         self.taken -= 1
+
+    def keep(self, frame: Frame) -> None:
+        """What this request has brought is kept for the connection, in the place of another's."""
+        self.drop()
+        self._kept, frame.held = frame.held, 0
+
+    def drop(self) -> None:
+        """Nothing is kept any more."""
+        self._budget.give(self._kept)
+        self._kept = 0
 
 
 class Frame:
@@ -97,6 +126,7 @@ class Frame:
         timer: Bounds the handler's running time, where it is bounded; see `pause`.
         afterword: What is sent after the answer, on transports where a connection is shared.
         at_end: Called once the handler's task has ended, where its round has ended before.
+        held: Bytes that its rounds have brought, which the budget counts until it ends.
     """
 
     __slots__ = (
@@ -108,6 +138,7 @@ class Frame:
         "data",
         "exchange",
         "handler",
+        "held",
         "peer",
         "questions",
         "retry",
@@ -119,6 +150,7 @@ class Frame:
         self.peer = peer
         self.data: Any = peer.data
         self.exchange = exchange
+        self.held = 0
         self.scope = trio.CancelScope()
         self.handler: Frame | None = None
         self.questions: Questions | None = None
@@ -142,6 +174,9 @@ class Frame:
         round_.handler = self
         self.peer = round_.peer
         self.exchange = round_.exchange
+        # Answers are kept until the handler ends, and with them what they came in.
+        self.held += round_.held
+        round_.held = 0
 
     def end_round(self, at_end: Callable[[], None]) -> None:
         """The round is over. If its client was not told how to go on, nobody will.
@@ -155,8 +190,14 @@ class Frame:
             self.handler.cancel("its request was cancelled")
             self.handler.at_end = at_end
 
+    def release(self) -> None:
+        """What it has brought is not held any more."""
+        self.peer.budget.give(self.held)
+        self.held = 0
+
     def end(self) -> None:
         """The handler's own task has ended."""
+        self.release()
         if self._round is not None:
             self._round.handler = None
             self._round = None

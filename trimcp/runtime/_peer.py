@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import math
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
@@ -18,30 +18,23 @@ from trimcp.errors import (
     LIMIT_EXCEEDED,
     SHUTTING_DOWN,
     ConnectionLost,
-    LimitExceeded,
-    ProtocolViolation,
-    received_error,
 )
 from trimcp.protocol import (
-    AnswerUnusable,
     Call,
     Connection,
     ExchangeCancelled,
-    FailureReceived,
     Ignored,
     NotificationReceived,
-    ProgressReceived,
     Reply,
     RequestReceived,
-    ResultReceived,
     SessionEnded,
-    SubscriptionReceived,
 )
-from trimcp.transports import MessageChannel, Oversized
+from trimcp.transports import Budget, MessageChannel, Oversized
 
 from ._boundary import answer_to, captured
-from ._calls import Listener, Pending, ProgressCallback, reason_of
+from ._calls import ON_CALL, Listener, Pending, ProgressCallback, check_sendable, reason_of
 from ._frame import Frame, Slots
+from ._held import NO_ROOM, holding
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -52,22 +45,15 @@ if TYPE_CHECKING:
     from trimcp.protocol import Event, Exchange, Terms
 
     from ._chunks import Chunks
-    from ._frame import Home, Host
+    from ._frame import Handlers, Home, Host
     from ._http import HttpRequest
 
-__all__ = ["Handlers", "Peer"]
+__all__ = ["Peer"]
 
 logger = logging.getLogger("trimcp.connection")
 
-
-class Handlers(Protocol):
-    """What a role does with what arrives."""
-
-    def handle(self, frame: Frame) -> Awaitable[Any]:
-        """Handle one request; return a payload or raise."""
-
-    def notified(self, peer: Peer, method: str, params: Raw | None) -> None:
-        """A notification that concerns no single exchange. Must not block or raise."""
+#: Seconds for the answers of handlers that were cancelled when the grace was over.
+_LAST_WORDS: Final = 0.2
 
 
 class Peer:
@@ -80,6 +66,7 @@ class Peer:
         limits: Bounds.
         eof_grace: Seconds that requests in flight get after the end of input, where the
             channel drains.
+        budget: Counts what is held for the peer together with others; by default alone.
 
     Attributes:
         parked: Handlers whose tasks live here and wait for the client's next round.
@@ -100,9 +87,11 @@ class Peer:
         limits: Limits,
         *,
         eof_grace: float = 5.0,
+        budget: Budget | None = None,
     ) -> None:
         self.connection = connection
         self.channel = channel
+        self.budget = budget or Budget.of(limits)
         self.data: Any = None
         self.parked: set[Frame] = set()
         self.host: Host | None = None
@@ -117,7 +106,7 @@ class Peer:
         self._tasks: trio.Nursery | None = None
         self._reading = trio.CancelScope()
         self._life = trio.CancelScope()
-        self._slots = Slots()
+        self._slots = Slots(self.budget)
         self._errands = 0
         self._unsent = 0
         self._answering = 0
@@ -144,9 +133,14 @@ class Peer:
                         await self._read()
                     self._input_ended()
                 await self.channel.flush()
+            if self._draining and self._life.cancelled_caught:
+                # What was cancelled may have had a last word.
+                with trio.move_on_after(_LAST_WORDS):
+                    await self.channel.flush()
         finally:
-            self._lose("the connection was closed")
+            self.lose("the connection was closed", tell=True)
             self.connection.drop()
+            self._slots.drop()
             self._tasks = None
 
     async def _read(self) -> None:
@@ -165,7 +159,7 @@ class Peer:
         """Nothing more comes: answer what is in flight (stdio), or stop at once."""
         failure = self.channel.failure
         reason = "the peer closed the connection"
-        self._lose(reason if failure is None else f"the connection broke: {failure!r}")
+        self.lose(reason if failure is None else f"the connection broke: {failure!r}")
         self._end_waits(reason)
         if self._tasks is None or self._draining:
             return
@@ -210,11 +204,15 @@ class Peer:
         if self._draining and not self.connection.open_exchanges:
             self._reading.cancel(reason="drained")
 
-    def _lose(self, reason: str) -> None:
-        """No answer can come any more: fail our own calls."""
+    def lose(self, reason: str, *, tell: bool = False) -> None:
+        """No answer can come any more, or is wanted (then the peer is told): fail our calls."""
         if self._lost is None:
             self._lost = reason
         self._has_lost.set()
+        for call in list(self.connection.calls()) if tell else ():
+            if call.owner.sent:
+                self.send_nowait(self.connection.cancel(call, reason))
+            call.owner.settle(self._loss())
         for call in self.connection.lose_calls():
             call.owner.settle(self._loss())
 
@@ -300,6 +298,9 @@ class Peer:
             # does an answer that nobody reads.
             self.send_nowait(exchange.fail(LIMIT_EXCEEDED, f"more than {limit} requests in flight"))
             return
+        if exchange.size > self.budget.room:
+            self.send_nowait(exchange.fail(LIMIT_EXCEEDED, NO_ROOM))
+            return
         frame = self._begin(exchange)
         if self.host is None:
             self._tasks.start_soon(self.answer, frame)
@@ -310,6 +311,8 @@ class Peer:
         """A request begins to be handled; `answer` follows."""
         self._slots.taken += 1
         frame = exchange.owner = Frame(self, exchange)
+        frame.held = exchange.size
+        self.budget.hold(frame.held)
         return frame
 
     async def answer(self, frame: Frame) -> None:
@@ -325,11 +328,17 @@ class Peer:
                 if outcome is not None:
                     self.finish_nowait(answer_to(exchange, outcome))
                 raise passing
-            await self.finish(answer_to(exchange, outcome))
+            if exchange.has_reported:
+                # Some clients forget a call as soon as its answer is in what they have read.
+                await self.channel.part()
+            await self.finish(answer_to(exchange, outcome), exchange)
             if frame.afterword is not None:
                 await self.send(frame.afterword)
         finally:
             frame.end_round(self._slots.free)
+            if exchange.method == "initialize" and self._tasks is not None:
+                self._slots.keep(frame)
+            frame.release()
             self.let_go(exchange)
             # Nobody asks for it any more; the cycle would leave both to the garbage collector.
             exchange.owner = outcome = passing = None
@@ -343,7 +352,7 @@ class Peer:
         if self._tasks is not None:
             self._tasks.start_soon(function, *args)
 
-    async def finish(self, data: bytes | None) -> None:
+    async def finish(self, data: bytes | None, exchange: Exchange) -> None:
         """Send the answer that ended an exchange. A checkpoint only where there is no room."""
         if data is not None:
             try:
@@ -351,7 +360,8 @@ class Peer:
             except trio.WouldBlock:
                 self._unsent += 1
                 try:
-                    await self.send(data)
+                    with holding(self.budget, data, exchange) as answer:
+                        await self.send(answer)
                 finally:
                     self._unsent -= 1
             except (trio.BrokenResourceError, trio.ClosedResourceError):
@@ -380,6 +390,8 @@ class Peer:
     def _on_oversized(self, data: Oversized, about: Call | None = None) -> None:
         limit = self._limits.message_bytes
         flaw = f"a message of {data.size} bytes is longer than the limit of {limit}"
+        if data.has_no_room:
+            flaw = NO_ROOM
         self._dispatch(self.connection.receive_oversized(data.head, flaw, about))
 
     # -- requests to the peer -------------------------------------------------------------
@@ -405,7 +417,7 @@ class Peer:
             RequestTimeout: No answer came in time.
             ConnectionLost: The peer is gone.
             ProtocolViolation: The answer is unusable.
-            LimitExceeded: The request is longer than `Limits.message_bytes`.
+            LimitExceeded: It is longer than `Limits.message_bytes`, or deeper than `nesting`.
         """
         if self._lost is not None:
             raise self._loss()
@@ -419,9 +431,7 @@ class Peer:
         if self._answering:
             pending.pause()
         try:
-            if len(data) > self._limits.message_bytes:
-                limit = self._limits.message_bytes
-                raise LimitExceeded(f"a request of {len(data)} bytes is longer than {limit}")
+            check_sendable(data, self._limits)
             return call, await self._carry(call, data, timeout, on_progress)
         except BaseException as error:
             # Leaving for whatever reason ends the request; after an answer this is a no-op.
@@ -453,21 +463,6 @@ class Peer:
                 for call in self.connection.calls():
                     call.owner.resume()
 
-    def _on_result(self, event: ResultReceived) -> None:
-        event.call.owner.settle(event.result)
-
-    def _on_failure(self, event: FailureReceived) -> None:
-        event.call.owner.settle(received_error(event.code, event.message, event.data))
-
-    def _on_unusable(self, event: AnswerUnusable) -> None:
-        event.call.owner.settle(ProtocolViolation(event.reason))
-
-    def _on_progress(self, event: ProgressReceived) -> None:
-        event.call.owner.report(event.progress)
-
-    def _on_subscription(self, event: SubscriptionReceived) -> None:
-        event.call.owner.hear(event.method, event.params)
-
     # -- the rest -------------------------------------------------------------------------
 
     def _on_notification(self, event: NotificationReceived) -> None:
@@ -487,11 +482,7 @@ _ON: Final[dict[type[Event], Any]] = {
     ExchangeCancelled: Peer._on_cancelled,
     SessionEnded: Peer._on_session_ended,
     NotificationReceived: Peer._on_notification,
-    ResultReceived: Peer._on_result,
-    FailureReceived: Peer._on_failure,
-    AnswerUnusable: Peer._on_unusable,
-    ProgressReceived: Peer._on_progress,
-    SubscriptionReceived: Peer._on_subscription,
+    **ON_CALL,
     Reply: Peer._on_reply,
     Ignored: Peer._on_ignored,
 }

@@ -2,14 +2,21 @@
 
 A schema without `$schema` is 2020-12; drafts 4 to 2019-09 are understood when it names them.
 
+The library that checks lets no other thread run meanwhile, so a thread would not keep the loop
+alive: the work is bounded instead.
+
 Specification: 2026-07-28, Overview, JSON Schema Usage.
 """
 
 from __future__ import annotations
 
+import itertools
+import math
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+
+from ._schema_cost import STEP, Meter, estimate, metered
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,8 +26,31 @@ __all__ = ["InvalidSchema", "SchemaChecker"]
 #: A larger schema is refused: its composition could cost more than it can be worth.
 MAX_SCHEMA_BYTES: Final = 256 * 1024
 
-#: Flaws named in one message.
+#: Flaws named in one message, and characters of one of them and of its path.
 _MAX_FLAWS: Final = 10
+_MAX_TEXT: Final = 1000
+
+#: Schemas that one schema may combine where keywords stand in it for whose sake the library
+#: unfolds them all.
+MAX_UNFOLDED: Final = 10_000
+_UNFOLDED: Final = b'"unevaluated'
+
+#: Schemas that are applied to places of a value in one check, at most, where they can be foreseen.
+#: The library applies some ten million in a second, and nothing else runs meanwhile.
+MAX_WORK: Final = 10_000_000
+
+#: The same where they are counted one by one, which takes ten times as long.
+MAX_STEPS: Final = 50_000
+
+#: The same for a check that collects all flaws: a flaw costs a hundred times as much.
+_WORK_FOR_ALL: Final = 5000
+
+#: A value is taken to have one place for so many bytes.
+_BYTES_OF_A_PLACE: Final = 8
+
+#: Steps of one match of a pattern that looks around or back, and bytes of a compiled pattern.
+_MOST_BACKTRACKS: Final = 10_000
+_PATTERN_BYTES: Final = 1024 * 1024
 
 
 class InvalidSchema(ValueError):
@@ -28,7 +58,7 @@ class InvalidSchema(ValueError):
 
 
 class SchemaChecker:
-    """A compiled schema.
+    """A compiled schema, whose checks are bounded in their work.
 
     A reference to a network address is an error, since following it would let whoever wrote the
     schema choose what this process fetches.
@@ -41,32 +71,99 @@ class SchemaChecker:
     """
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
-        # Loaded here, since most programs never check a foreign schema.
+        try:
+            text = msgspec.json.encode(schema)
+        except (TypeError, RecursionError) as error:
+            raise InvalidSchema(str(error)) from None
+        if len(text) > MAX_SCHEMA_BYTES:
+            raise InvalidSchema(f"a schema of {len(text)} bytes is too large to check")
+        self._schema = dict(schema)
+        foreseen = estimate(self._schema)
+        if _UNFOLDED in text and foreseen.together > MAX_UNFOLDED:
+            raise InvalidSchema(
+                "a schema with unevaluatedProperties or unevaluatedItems combines too many others"
+            )
+        self._work = foreseen.anywhere
+        self._validator = _compile(self._schema)
+        self._meter = Meter()
+        self._metered: Any = None
+
+    def flaws(self, value: Any) -> str | None:
+        """What is wrong with a value, one line a flaw with its JSON path; None if nothing.
+
+        A check that would take too much work is a flaw, too.
+        """
+        try:
+            size = 1 + len(msgspec.json.encode(value)) / _BYTES_OF_A_PLACE
+        except (TypeError, ValueError, RecursionError):
+            size = math.inf
+        work = self._work * size
+        try:
+            if work > MAX_WORK:
+                return self._flaws_metered(value)
+            return None if self._validator.is_valid(value) else self._found(value, work)
+        except (ValueError, RecursionError) as error:
+            return f"$: it cannot be checked: {_first_line(error)}"
+
+    def _flaws_metered(self, value: Any) -> str | None:
+        """The same, where only the check itself can find out how much work it is."""
+        if self._metered is None:
+            self._metered = _compile(metered(self._schema), {STEP: self._meter.keyword})
+        self._meter.left = MAX_STEPS
+        is_valid = self._metered.is_valid(value)
+        if self._meter.left < 0:
+            return (
+                f"$: it cannot be checked in {MAX_STEPS} steps: the schema combines too many others"
+            )
+        return None if is_valid else "$: it does not fit"
+
+    def _found(self, value: Any, work: float) -> str:
+        """The flaws; only one of them, or none by name, where looking for all is much work."""
+        if work <= _WORK_FOR_ALL:
+            found = itertools.islice(self._validator.iter_errors(value), _MAX_FLAWS)
+            return "\n".join(map(_described, found))
+        if self._work > _WORK_FOR_ALL:
+            return "$: it does not fit"
         import jsonschema_rs
 
         try:
-            size = len(msgspec.json.encode(schema))
-            if size > MAX_SCHEMA_BYTES:
-                raise InvalidSchema(f"a schema of {size} bytes is too large to check")
-            self._validator = jsonschema_rs.validator_for(dict(schema), retriever=_deny)
-        except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError) as error:
-            raise InvalidSchema(_first_line(error)) from None
-        except (TypeError, RecursionError) as error:
-            raise InvalidSchema(str(error)) from None
+            self._validator.validate(value)
+        except jsonschema_rs.ValidationError as flaw:
+            return _described(flaw)
+        return "$: it does not fit"
 
-    def flaws(self, value: Any) -> str | None:
-        """What is wrong with a value, one line a flaw with its JSON path; None if nothing."""
-        if self._validator.is_valid(value):
-            return None
-        lines = []
-        for flaw in self._validator.iter_errors(value):
-            path = "$" + "".join(
-                f"[{step}]" if isinstance(step, int) else f".{step}" for step in flaw.instance_path
-            )
-            lines.append(f"{path}: {flaw.message}")
-            if len(lines) == _MAX_FLAWS:
-                break
-        return "\n".join(lines)
+
+def _compile(schema: dict[str, Any], keywords: dict[str, type] | None = None) -> Any:
+    """Raises InvalidSchema."""
+    # Loaded here, since most programs never check a foreign schema.
+    import jsonschema_rs
+
+    try:
+        return jsonschema_rs.validator_for(
+            schema,
+            retriever=_deny,
+            keywords=keywords,
+            pattern_options=jsonschema_rs.FancyRegexOptions(
+                backtrack_limit=_MOST_BACKTRACKS, size_limit=_PATTERN_BYTES
+            ),
+        )
+    except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
+        raise InvalidSchema(_first_line(error)) from None
+    except (TypeError, RecursionError) as error:
+        raise InvalidSchema(str(error)) from None
+
+
+def _described(flaw: Any) -> str:
+    path = "$" + "".join(
+        f"[{step}]" if isinstance(step, int) else f".{step}" for step in flaw.instance_path
+    )
+    return f"{_shortened(path)}: {_shortened(flaw.message)}"
+
+
+def _shortened(text: str) -> str:
+    if len(text) <= _MAX_TEXT:
+        return text
+    return f"{text[: _MAX_TEXT // 2]} … {text[-_MAX_TEXT // 2 :]}"
 
 
 def _deny(uri: str) -> Any:

@@ -30,7 +30,7 @@ class SidePeer(Peer):
     """
 
     def __init__(self, main: Peer, channel: MessageChannel) -> None:
-        super().__init__(main.connection, channel, main._handlers, main._limits)
+        super().__init__(main.connection, channel, main._handlers, main._limits, budget=main.budget)
         self.data = main.data
         self.home, self.host = main.home, main.host
         self.at_drain = main.at_drain

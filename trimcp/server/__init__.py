@@ -4,7 +4,7 @@ from ._accepting import NETWORK_GRACE
 from ._application import Application
 from ._context import Context
 from ._doors import CustomRoute, HttpOptions
-from ._lifespans import combine_lifespans
+from ._lifespans import NEEDS_TRIO, combine_lifespans
 from ._middleware import CallNext
 from ._questions import form_question, roots_question, sampling_question, url_question
 from ._server import Server
@@ -13,6 +13,7 @@ from ._signals import told_of_signals
 from ._statistics import Statistics
 
 __all__ = [
+    "NEEDS_TRIO",
     "NETWORK_GRACE",
     "Application",
     "CallNext",

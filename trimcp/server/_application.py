@@ -13,6 +13,7 @@ It is entered once, whatever the number of doors, and everything in it has ended
 
 from __future__ import annotations
 
+import functools
 import logging
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -23,8 +24,10 @@ from trimcp._groups import unwrapping
 from trimcp.errors import NotServing
 from trimcp.protocol import Connection, ResourceUpdated, Role
 from trimcp.runtime import Hub, Parking, Peer, Seal, ToolThreads, takes
+from trimcp.transports import Budget
 
-from ._lifespans import CLEANUP_SECONDS, entered, grant_cleanup
+from ._hearing import Hearing
+from ._lifespans import CLEANUP_SECONDS, check_trio, entered, grant_cleanup
 from ._notifier import Notifier
 from ._routes import handle
 from ._signals import told_of_signals
@@ -32,11 +35,11 @@ from ._statistics import Statistics
 from ._succession import Succession
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 
     from msgspec import Raw
 
-    from trimcp.protocol import Change
+    from trimcp.protocol import Callers, Change
     from trimcp.runtime import Frame, HttpRequest
     from trimcp.transports import MessageChannel
 
@@ -65,9 +68,13 @@ class Application:
         server: The server.
         explicit: Whether the user opened it, so that doors may join it.
 
+    Raises:
+        NotServing: There is no Trio to serve with.
+
     Attributes:
         value: What the lifespan yielded.
         parking: The handlers that may ask, and those that wait for answers.
+        budget: Counts the bytes that peers make it hold.
         hub: Who hears of changes.
         notifier: Takes changes from wherever they happen.
         threads: The worker threads of synchronous tools.
@@ -76,20 +83,25 @@ class Application:
         parked: Handlers that live here and wait for their client's next request.
         rooms: What the doors keep while it is open.
         is_alone: Whether no other process is behind the same socket.
+        hearing: Notifications of extensions that belong to no session.
     """
 
     def __init__(self, server: Server[Any], *, explicit: bool) -> None:
+        check_trio()
         self.server = server
         self.explicit = explicit
         self.value: Any = None
         self.parking = Parking(Seal(server.state_keys), server.limits, server.nonces)
         self.threads = ToolThreads(server.limits)
-        self.hub = Hub(server.limits)
+        self.budget = Budget.of(server.limits)
+        self.hub = Hub(server.limits, self.budget)
         self.notifier = Notifier(server.bus)
         self.peers: dict[Peer, float] = {}
         self.guests: dict[Guest, float] = {}
         self.parked: set[Frame] = set()
         self.rooms: dict[object, Any] = {}
+        handle = functools.partial(server.methods.hear, self, None)
+        self.hearing = Hearing(handle, server.limits.in_flight, self.budget, self.start_soon)
         self.is_closing = False
         self.is_alone = True
         self._nursery: trio.Nursery | None = None
@@ -98,6 +110,7 @@ class Application:
         self._body = trio.CancelScope()
         self._has_started = self._is_leaving = False
         self._signals = 0
+        self._warned: set[str] = set()
 
     # -- opening and closing --------------------------------------------------------------
 
@@ -298,7 +311,14 @@ class Application:
         if self.is_closing:
             raise NotServing("the server is shutting down")
         connection = Connection(Role.SERVER, server.identity, server.limits)
-        peer = Peer(connection, channel, self, server.limits, eof_grace=server.eof_grace)
+        peer = Peer(
+            connection,
+            channel,
+            self,
+            server.limits,
+            eof_grace=server.eof_grace,
+            budget=self.budget,
+        )
         self.peers[peer] = grace if server.shutdown_grace is None else server.shutdown_grace
         peer.http = http
         Succession(self, peer, id=id)
@@ -312,15 +332,52 @@ class Application:
         """Handle one request."""
         return handle(self, frame)
 
-    def notified(self, peer: Peer, method: str, params: Raw | None) -> None:
-        """A notification that concerns no single exchange."""
-        session: Session[Any] = peer.data
-        if method == "notifications/initialized":
+    def notified(self, peer: Peer | None, method: str, params: Raw | None) -> None:
+        """A notification that concerns no single exchange.
+
+        Args:
+            peer: Who sent it; None over HTTP without a session.
+            method: Its method.
+            params: Its params.
+
+        Raises:
+            NotServing: It belongs to no session, and the application is closing.
+        """
+        session: Session[Any] | None = None if peer is None else peer.data
+        hearing = self.hearing if session is None else session.hearing
+        if session is not None and method == "notifications/initialized":
             session.begin()
         elif self.server.methods.hears(method):
-            session.hear(method, params)
+            hearing.hear(method, params)
         else:
             logger.debug("ignored %s", method)
+
+    def refusal(self, callers: Callers, host: str, origins: Sequence[str]) -> str | None:
+        """Why somebody may not call the server, and what decides that; None if they may.
+
+        The log says it too: at first as a warning, since whoever runs the server may have
+        forgotten to name it; then as information, with the beginning of what was sent.
+
+        Args:
+            callers: Who may.
+            host: The `Host` header.
+            origins: The `Origin` headers.
+        """
+        reason = callers.refusal(host, origins)
+        if reason is None:
+            return None
+        named = callers.refusal(host, []) is None
+        option = "--allowed-origin, allowed_origins" if named else "--allowed-host, allowed_hosts"
+        advice = f"{reason}; what is allowed is said with {option}"
+        if advice not in self._warned:
+            self._warned.add(advice)
+            logger.warning("refused: %s", advice)
+        logger.info("refused: %s", callers.explained(host, origins))
+        return advice
+
+    def _hearings(self) -> list[Hearing]:
+        sessions = [peer.data for peer in self.peers if peer.data is not None]
+        return [self.hearing, *(session.hearing for session in sessions)]
 
     def statistics(self) -> Statistics:
         """Numbers that show what `Limits` bounds."""
@@ -330,9 +387,10 @@ class Application:
             in_flight=sum(peer.connection.open_exchanges for peer in self.peers),
             http_requests=len(self.guests),
             http_sessions=sessions,
+            buffered_bytes=self.budget.used,
             outbox_bytes=sum(peer.channel.outbox.waiting_bytes for peer in self.peers),
             unsent=sum(peer.unsent for peer in self.peers),
-            notifications=sum(peer.data.hearing for peer in self.peers if peer.data is not None),
+            notifications=sum(each.count for each in self._hearings()),
             questions=sum(peer.connection.open_calls for peer in self.peers),
             parked=self.parking.waiting,
             subscribers=len(self.hub),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Generic
 
@@ -118,6 +119,9 @@ class Context(Asking, Generic[LifespanT, SessionT]):
         Args:
             method: Such as `notifications/com.example/moved`.
             params: A JSON object.
+
+        Raises:
+            LimitExceeded: It is longer than `Limits.message_bytes`.
         """
         wire = None if params is None else dict(params)
         await self._frame.peer.send(self._frame.exchange.notify(method, wire))
@@ -183,10 +187,17 @@ class Context(Asking, Generic[LifespanT, SessionT]):
         Args:
             progress: How much is done, in any unit.
             total: How much there is, in the same unit, if known.
-            message: A sentence for people.
+            message: A sentence for people; cut where the whole would be longer than
+                `Limits.message_bytes`.
+
+        Raises:
+            ValueError: One of the numbers is a NaN or an infinity.
 
         Specification: Progress.
         """
+        for number in (progress, total):
+            if number is not None and not math.isfinite(number):
+                raise ValueError(f"progress is told in finite numbers, not {number}")
         exchange = self._frame.exchange
         if not exchange.advances(progress):
             await trio.lowlevel.checkpoint()
@@ -205,7 +216,8 @@ class Context(Asking, Generic[LifespanT, SessionT]):
 
         Args:
             level: How severe it is.
-            data: Any value that JSON can express.
+            data: Any value that JSON can express. Where the whole would be longer than
+                `Limits.message_bytes`, the beginning of its text is sent.
             logger: A name for its origin.
 
         Raises:

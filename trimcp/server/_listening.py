@@ -5,11 +5,12 @@ Specification: 2026-07-28, Subscriptions; to 2025-11-25, Resources (Subscription
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Final
 
 import trio
 
-from trimcp.errors import INVALID_REQUEST, RequestError, ResourceNotFound
+from trimcp.errors import INVALID_REQUEST, LimitExceeded, RequestError, ResourceNotFound
 from trimcp.protocol import META_SUBSCRIPTION_ID, filter_of, kinds_of, method_of, params_of
 from trimcp.types import (
     CancelledNotificationParams,
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from ._session import Session
 
 __all__ = ["listen", "subscribe", "unsubscribe"]
+
+logger = logging.getLogger("trimcp.server")
 
 #: Each resource may be compared with many templates; so many are sought in one go.
 _BETWEEN_CHECKPOINTS: Final = 50
@@ -73,7 +76,12 @@ async def _tell(frame: Frame, subscriber: Subscriber) -> None:
     acknowledged = SubscriptionsAcknowledgedNotificationParams(granted)
     await send(exchange.notify("notifications/subscriptions/acknowledged", acknowledged, meta))
     while (change := await subscriber.next()) is not None:
-        await send(exchange.notify(method_of(change), params_of(change), meta))
+        try:
+            data = exchange.notify(method_of(change), params_of(change), meta)
+        except LimitExceeded as error:
+            logger.warning("a client is not told of a change: %s", error)
+        else:
+            await send(data)
 
 
 def _ended(frame: Frame) -> SubscriptionsListenResult:
@@ -81,7 +89,8 @@ def _ended(frame: Frame) -> SubscriptionsListenResult:
     identity = frame.exchange.id
     cancelled = CancelledNotificationParams(identity, "the server is shutting down")
     frame.afterword = frame.exchange.notify("notifications/cancelled", cancelled)
-    return SubscriptionsListenResult(meta={META_SUBSCRIPTION_ID: identity})
+    frame.exchange.stamp_with({META_SUBSCRIPTION_ID: identity})
+    return SubscriptionsListenResult()
 
 
 async def subscribe(application: Application, frame: Frame) -> EmptyResult:

@@ -17,6 +17,7 @@ __all__ = [
     "checked_keys",
     "checked_lifespan",
     "checked_page_size",
+    "checked_seconds",
 ]
 
 _KEY_BYTES: Final = 16
@@ -36,6 +37,13 @@ def checked_page_size(size: Any) -> int | None:
     if size is None or (type(size) is int and size > 0):
         return size
     raise RegistrationError(f"page_size= is at least 1, or None for all on one page; not {size!r}")
+
+
+def checked_seconds(seconds: Any, label: str) -> Any:
+    """Raises RegistrationError if it is no time that a call may take."""
+    if seconds is None or (type(seconds) in (int, float) and seconds > 0):
+        return seconds
+    raise RegistrationError(f"{label} is a number of seconds above 0, or None; not {seconds!r}")
 
 
 def checked_keys(keys: Any) -> tuple[bytes, ...]:

@@ -21,10 +21,11 @@ from trimcp.runtime import (
 from trimcp.types import Prompt, PromptArgument
 
 from ._context import Context
+from ._described import described, option
 from ._running import call_function, run_askable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from trimcp.runtime import Frame
     from trimcp.types import Icon
@@ -86,8 +87,8 @@ def make_prompt(
     name: str | None,
     title: str | None,
     description: str | None,
-    icons: tuple[Icon, ...] | None,
-    meta: dict[str, Any] | None,
+    icons: Sequence[Icon] | None,
+    meta: Mapping[str, Any] | None,
     replay: bool,
     single_use: bool,
 ) -> RegisteredPrompt:
@@ -103,12 +104,20 @@ def make_prompt(
         )
         for each in compiled.parameters
     ]
-    described = Prompt(
+    label = f"prompt {compiled.name!r}"
+    listed = described(
+        label,
+        Prompt,
         name=compiled.name,
         title=title,
-        description=description or compiled.description,
+        description=compiled.description if description is None else description,
         arguments=arguments or None,
         icons=icons,
         meta=meta,
     )
-    return RegisteredPrompt(described, compiled, replay, single_use)
+    return RegisteredPrompt(
+        listed,
+        compiled,
+        option(label, "replay", replay, bool),
+        option(label, "single_use", single_use, bool),
+    )

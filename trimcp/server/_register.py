@@ -20,8 +20,6 @@ __all__ = ["Named", "Register"]
 KeyT = TypeVar("KeyT", bound="Hashable")
 ItemT = TypeVar("ItemT")
 
-_CURSOR = "after:"
-
 
 class Named(Generic[KeyT, ItemT]):
     """Items by name, which any thread may add and remove while others read.
@@ -67,11 +65,13 @@ class Register(Generic[ItemT]):
 
     Args:
         kind: What the items are, for messages.
+        mark: How its cursors begin; every list has another mark, and knows its own cursors.
         changed: Called when an item was added or removed.
     """
 
-    def __init__(self, kind: str, changed: Callable[[], None]) -> None:
+    def __init__(self, kind: str, mark: str, changed: Callable[[], None]) -> None:
         self._kind = kind
+        self._mark = mark
         self._changed = changed
         self._named: Named[str, tuple[int, ItemT]] = Named()
         self._serials = itertools.count()
@@ -113,21 +113,21 @@ class Register(Generic[ItemT]):
         Raises:
             RequestError: The cursor is not one of ours.
         """
-        after = -1 if cursor is None else _read_cursor(self._kind, cursor)
+        after = -1 if cursor is None else _read_cursor(self._mark, cursor)
         rest = [entry for entry in self._named.items.values() if entry[0] > after]
         shown = rest if size is None else rest[:size]
-        following = _cursor(self._kind, shown[-1][0]) if len(shown) < len(rest) else None
+        following = _cursor(self._mark, shown[-1][0]) if len(shown) < len(rest) else None
         return [item for _, item in shown], following
 
 
-def _cursor(kind: str, serial: int) -> str:
-    return base64.urlsafe_b64encode(f"{kind} {_CURSOR}{serial}".encode()).decode()
+def _cursor(mark: str, serial: int) -> str:
+    return base64.urlsafe_b64encode(f"{mark}{serial}".encode()).decode()
 
 
-def _read_cursor(kind: str, cursor: str) -> int:
+def _read_cursor(mark: str, cursor: str) -> int:
     try:
         text = base64.b64decode(cursor.encode(), altchars=b"-_", validate=True).decode()
-        serial = text.removeprefix(f"{kind} {_CURSOR}")
+        serial = text.removeprefix(mark)
         if serial != text:
             return int(serial)
     except ValueError:

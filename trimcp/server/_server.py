@@ -19,13 +19,19 @@ from trimcp.protocol import (
     callers_of,
 )
 from trimcp.runtime import LocalBus, MemoryNonceStore
-from trimcp.types import Implementation
+from trimcp.types import CacheScope, Implementation
 
 from ._accepting import NETWORK_GRACE, serve_listeners
 from ._application import Application
 from ._context import Context, LifespanT, current_context
+from ._described import described, option
 from ._doors import HttpDoors
-from ._options import checked_extensions, checked_keys, checked_lifespan, checked_page_size
+from ._options import (
+    checked_extensions,
+    checked_keys,
+    checked_lifespan,
+    checked_page_size,
+)
 from ._registration import Registration
 from ._statistics import Statistics
 
@@ -38,7 +44,7 @@ if TYPE_CHECKING:
     from trimcp.http import ASGIApp
     from trimcp.protocol import Change
     from trimcp.runtime import Bus, NonceStore
-    from trimcp.types import CacheScope, Icon
+    from trimcp.types import Icon
 
     from ._session import Session
 
@@ -81,7 +87,8 @@ class Server(Registration, HttpDoors, Generic[LifespanT]):
         list_scope: Whether it may share lists between users (stateless era).
 
     Raises:
-        RegistrationError: `page_size`, `state_keys`, `extensions` or a lifespan cannot be used.
+        RegistrationError: `page_size`, `state_keys`, `extensions` or a lifespan cannot be used, or
+            what would be told to clients cannot be said; the message names it.
     """
 
     def __init__(
@@ -110,14 +117,16 @@ class Server(Registration, HttpDoors, Generic[LifespanT]):
         self._application: Application | None = None
         super().__init__(experimental, checked_extensions(extensions))
         self.custom_routes = {}
-        self.identity = Implementation(
+        self.identity = described(
+            "server",
+            Implementation,
             name=name,
             version=version,
             title=title,
             website_url=website_url,
-            icons=None if icons is None else tuple(icons),
+            icons=icons,
         )
-        self.instructions = instructions
+        self.instructions: str | None = option("server", "instructions", instructions, str)
         self.limits = limits or Limits()
         self.lifespan = checked_lifespan(lifespan, "lifespan=", "the server")
         self.session_lifespan = checked_lifespan(
@@ -129,8 +138,8 @@ class Server(Registration, HttpDoors, Generic[LifespanT]):
         self.shutdown_grace = shutdown_grace
         self.eof_grace = eof_grace
         self.page_size = checked_page_size(page_size)
-        self.list_ttl_ms = list_ttl_ms
-        self.list_scope: CacheScope | None = list_scope
+        self.list_ttl_ms: int | None = option("server", "list_ttl_ms", list_ttl_ms, int)
+        self.list_scope: CacheScope | None = option("server", "list_scope", list_scope, CacheScope)
 
     # -- while serving --------------------------------------------------------------------
 
@@ -288,7 +297,8 @@ class Server(Registration, HttpDoors, Generic[LifespanT]):
             trio.open_nursery() as nursery,
         ):
             await trio.lowlevel.checkpoint()
-            async with transports.open_stdio_channel(self.limits) as channel:
+            opening = transports.open_stdio_channel(self.limits, budget=application.budget)
+            async with opening as channel:
                 nursery.start_soon(self._follow_parent)
                 task_status.started()
                 await application.serve(channel, grace=_STDIO_GRACE)
@@ -355,9 +365,9 @@ class Server(Registration, HttpDoors, Generic[LifespanT]):
                 )
 
     def _open_lines(
-        self, stream: trio.abc.Stream
+        self, stream: trio.abc.Stream, budget: transports.Budget
     ) -> AbstractAsyncContextManager[transports.MessageChannel]:
-        return transports.open_stream_channel(stream, self.limits, peer="socket")
+        return transports.open_stream_channel(stream, self.limits, peer="socket", budget=budget)
 
     async def serve_websocket(
         self,
@@ -405,7 +415,7 @@ class Server(Registration, HttpDoors, Generic[LifespanT]):
                 application,
                 transports.encrypted(listeners, ssl_context),
                 websocket_opener(
-                    self.limits, path, callers_of(names, allowed_hosts, allowed_origins)
+                    application, path, callers_of(names, allowed_hosts, allowed_origins)
                 ),
                 lambda: task_status.started(addresses),
             )
@@ -447,7 +457,9 @@ class Server(Registration, HttpDoors, Generic[LifespanT]):
         """
         async with (
             self.joined(task_status.started) as application,
-            transports.open_stream_channel(stream, self.limits, peer="stream") as channel,
+            transports.open_stream_channel(
+                stream, self.limits, peer="stream", budget=application.budget
+            ) as channel,
         ):
             await trio.lowlevel.checkpoint()
             task_status.started()

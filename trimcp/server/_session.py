@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Generic
@@ -18,15 +19,13 @@ from trimcp.protocol import (
     method_of,
     params_of,
 )
-from trimcp.runtime import contained
 
 from ._context import LifespanT
+from ._hearing import Hearing
 from ._lifespans import CLEANUP_SECONDS, entered, grant_cleanup
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
-
-    from msgspec import Raw
 
     from trimcp.protocol import Terms
     from trimcp.runtime import Peer, Subscriber
@@ -48,6 +47,7 @@ class Session(Generic[LifespanT]):
     Attributes:
         id: What names the session, on HTTP; None elsewhere.
         context: What the server's `session_lifespan` yielded.
+        hearing: Its notifications of extensions.
     """
 
     def __init__(self, application: Application, peer: Peer, *, id: str | None = None) -> None:
@@ -56,9 +56,12 @@ class Session(Generic[LifespanT]):
         self._application = application
         self._peer = peer
         self._subscriber: Subscriber | None = None
-        self._hearing = 0
         self._has_ended = False
         self.start_soon: Callable[..., None] = peer.start_soon
+        server = application.server
+        handle = functools.partial(server.methods.hear, application, self)
+        limit = server.limits.in_flight
+        self.hearing = Hearing(handle, limit, application.budget, self._start_soon)
         peer.data = self
 
     @property
@@ -99,6 +102,7 @@ class Session(Generic[LifespanT]):
 
         Raises:
             RequestError: There was no handshake.
+            LimitExceeded: It is longer than `Limits.message_bytes`.
         """
         connection, terms = self._peer.connection, self._terms
         if terms is None or terms.revision.era is not Era.HANDSHAKE:
@@ -127,6 +131,9 @@ class Session(Generic[LifespanT]):
         finally:
             self.end_subscription()
 
+    def _start_soon(self, function: Callable[..., Any], *args: Any) -> None:
+        self.start_soon(function, *args)
+
     def begin(self) -> None:
         """The handshake is complete: from now on the client hears of changes."""
         if self._subscriber is not None:
@@ -143,30 +150,12 @@ class Session(Generic[LifespanT]):
     async def _tell(self, subscriber: Subscriber) -> None:
         connection = self._peer.connection
         while (change := await subscriber.next()) is not None:
-            await self._peer.send(connection.notify(method_of(change), params_of(change)))
-
-    @property
-    def hearing(self) -> int:
-        """Notifications of extensions that are being handled."""
-        return self._hearing
-
-    def hear(self, method: str, params: Raw | None) -> None:
-        """The client sent a notification of an extension."""
-        limit = self.server.limits.in_flight
-        if self._hearing >= limit:
-            logger.warning("%s dropped: more than %d are being handled", method, limit)
-            return
-        self._hearing += 1
-        self.start_soon(self._hear, method, params)
-
-    async def _hear(self, method: str, params: Raw | None) -> None:
-        hear = self.server.methods.hear
-        try:
-            await contained(
-                f"the handler of {method}", hear, self._application, self, method, params
-            )
-        finally:
-            self._hearing -= 1
+            try:
+                data = connection.notify(method_of(change), params_of(change))
+            except LimitExceeded as error:
+                logger.warning("a client is not told of a change: %s", error)
+            else:
+                await self._peer.send(data)
 
     def subscribe(self, uri: str) -> None:
         """The client wants to hear of this resource. Raises RequestError."""
@@ -186,5 +175,6 @@ class Session(Generic[LifespanT]):
         self._has_ended = True
         if self._subscriber is not None:
             self._peer.at_drain.discard(self._subscriber.close)
+            self._subscriber.close()
             self._application.hub.leave(self._subscriber)
             self._subscriber = None

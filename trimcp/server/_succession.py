@@ -199,6 +199,8 @@ class Succession:
             frame: Frame = args[0]
             frame.data = self._peer.data
             new.stateless.start_soon(function, *args)
+        # What they hold is given back when they have run.
+        new.handshake.waiting += old.handshake.waiting
         if self._nursery is None:
             return
         for answer, frame in old.early:

@@ -24,13 +24,15 @@ from trimcp.runtime import (
     ProtocolError,
     compile_function,
 )
-from trimcp.types import UNSET, CallToolResult, TextContent, Tool
+from trimcp.types import UNSET, CallToolResult, JSONObject, TextContent, Tool
 
 from ._context import Context
+from ._described import described, option
+from ._options import checked_seconds
 from ._running import call_function, run_askable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from trimcp.protocol import Revision, ToolCall
     from trimcp.protocol.http import HeaderParam, Headers
@@ -133,8 +135,8 @@ def make_tool(
     title: str | None,
     description: str | None,
     annotations: ToolAnnotations | None,
-    icons: tuple[Icon, ...] | None,
-    meta: dict[str, Any] | None,
+    icons: Sequence[Icon] | None,
+    meta: Mapping[str, Any] | None,
     input_schema: Mapping[str, Any] | None,
     output_schema: Mapping[str, Any] | None,
     timeout: float | None,
@@ -142,22 +144,38 @@ def make_tool(
     single_use: bool,
 ) -> RegisteredTool:
     """Look at a tool's function. Raises RegistrationError."""
+    label = f"tool {name or getattr(function, '__name__', '')!r}"
+    timeout = option(label, "timeout", timeout, float)
+    input_schema = option(label, "input_schema", input_schema, JSONObject)
+    output_schema = option(label, "output_schema", output_schema, JSONObject)
+    if timeout is not None and timeout < 0:
+        raise RegistrationError(f"{label}: timeout: it cannot be negative")
     compiled = compile_function(
         function, Context, name=name, input_schema=input_schema, output_schema=output_schema
     )
-    if not _NAME.fullmatch(compiled.name):
-        raise RegistrationError(
-            f"tool {compiled.name!r}: a name has 1 to 128 letters, digits, '_', '-' or '.'"
-        )
-    listed = Tool(
+    listed = described(
+        label,
+        Tool,
         name=compiled.name,
         input_schema=compiled.input_schema,
         title=title,
-        description=description or compiled.description,
+        description=compiled.description if description is None else description,
         output_schema=compiled.output_schema,
         annotations=annotations,
         icons=icons,
         meta=meta,
     )
+    if not _NAME.fullmatch(listed.name):
+        raise RegistrationError(
+            f"tool {listed.name!r}: a name has 1 to 128 letters, digits, '_', '-' or '.'"
+        )
+    checked_seconds(timeout, f"tool {compiled.name!r}: timeout=")
     mirrored = header_params(compiled.input_schema)
-    return RegisteredTool(listed, compiled, timeout, replay, single_use, mirrored)
+    return RegisteredTool(
+        listed,
+        compiled,
+        timeout,
+        option(label, "replay", replay, bool),
+        option(label, "single_use", single_use, bool),
+        mirrored,
+    )

@@ -17,6 +17,9 @@ __all__ = ["Served", "StandIn"]
 class Serving(Protocol):
     """A server while it serves."""
 
+    @property
+    def is_closing(self) -> bool: ...
+
     async def serve(self, channel: MessageChannel, *, grace: float) -> None: ...
 
 
@@ -71,6 +74,10 @@ class _Through:
     ) -> None:
         self._serving = serving
         self._through = through
+
+    @property
+    def is_closing(self) -> bool:
+        return self._serving.is_closing
 
     async def serve(self, channel: MessageChannel, *, grace: float) -> None:
         async with self._through(channel) as near:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import re
 import socket
+import ssl
 from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.parse import urljoin, urlsplit
@@ -52,6 +53,9 @@ _REDIRECTS: Final = frozenset({307, 308})
 
 #: Seconds for closing the connection of an answer that was left.
 _CLOSING_SECONDS: Final = 1.0
+
+#: Errors of one chain that are looked at.
+_MOST_CAUSES: Final = 20
 
 #: Bytes kept of a body that is too long.
 _HEAD: Final = 256
@@ -318,6 +322,16 @@ def _keep_alive(stream: Any) -> None:
                 connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
+def _reason(error: BaseException) -> str:
+    """What is said of an error: of TLS if it is about that, else the first words in its chain."""
+    chain: list[BaseException] = [error]
+    while (cause := chain[-1].__cause__ or chain[-1].__context__) and len(chain) < _MOST_CAUSES:
+        chain.append(cause)
+    by_tls = [each for each in chain if isinstance(each, ssl.SSLError)]
+    said = (str(each) for each in (*by_tls, *chain))
+    return next(filter(None, said), type(error).__name__)
+
+
 @contextmanager
 def _translated() -> Iterator[None]:
     """Errors of the HTTP client as ours."""
@@ -328,7 +342,7 @@ def _translated() -> Iterator[None]:
     except httpx2.InvalidURL as error:
         raise ProtocolViolation(f"the server named an unusable URL: {error}") from error
     except httpx2.HTTPError as error:
-        said = str(error) or type(error).__name__
+        said = _reason(error)
         is_unsent = isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout)
         lost = Unreachable if is_unsent else ConnectionLost
         raise lost(f"the HTTP request failed: {said}") from error

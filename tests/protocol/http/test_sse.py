@@ -109,6 +109,17 @@ def test_what_would_end_a_line(text: str) -> None:
         encode_event(b"{}", event=text)
 
 
+def test_a_type_belongs_to_one_event() -> None:
+    """Also where the event itself is not dispatched, since it has no data."""
+    decoder = SSEDecoder(1000)
+    events = decoder.feed(b"event: a\ndata: 1\n\ndata: 2\n\nevent: b\n\ndata: 3\n\n")
+    assert [(each.event, each.data) for each in events] == [
+        ("a", b"1"),
+        ("message", b"2"),
+        ("message", b"3"),
+    ]
+
+
 def test_priming_takes_the_id_and_dispatches_nothing() -> None:
     assert read([encode_event(b"", id="7", retry=500)]) == ([], "7", 500)
     assert read([b"id: 8\n\n"]) == ([], "8", None)

@@ -14,7 +14,7 @@ from ._callables import (
     takes,
 )
 from ._compile import Function, compile_function, is_marked
-from ._forms import Form, compile_form
+from ._forms import Form, compile_form, flaw_of_form, has_choice_lists
 from ._headers import Header
 from ._messages import MessageFunction, compile_message
 from ._pydantic import convert, to_json
@@ -32,6 +32,8 @@ __all__ = [
     "compile_function",
     "compile_message",
     "convert",
+    "flaw_of_form",
+    "has_choice_lists",
     "is_async",
     "is_generator",
     "is_marked",

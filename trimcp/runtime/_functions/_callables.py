@@ -102,12 +102,6 @@ def signature_of(
                 f"{label}: {parameter.name!r} would be an argument; register the method of an "
                 "instance, as in server.tool(instance.method)"
             )
-    for parameter in signature.parameters.values():
-        if parameter.name in _CONTEXTS and parameter.annotation is parameter.empty:
-            raise RegistrationError(
-                f"{label}: the parameter {parameter.name!r} has no annotation; write "
-                f"'{parameter.name}: Context' for the request's context, or the type of an argument"
-            )
     return signature, hints
 
 
@@ -116,6 +110,8 @@ def _check_callable(function: Any, label: str) -> None:
         raise RegistrationError(
             f"{label}: a class method is registered after its class, as in server.tool(Class.name)"
         )
+    if isinstance(function, str):
+        raise RegistrationError(f"{label}: {function!r} is no function; give a name as name=")
     if isinstance(function, type) or not callable(function):
         raise RegistrationError(f"{label}: {function!r} is no function or callable object")
     seen: Any = function
@@ -132,8 +128,13 @@ def _check_callable(function: Any, label: str) -> None:
 
 
 def check_named(parameter: inspect.Parameter, label: str) -> None:
-    """Check that a parameter can be given by its name. Raises RegistrationError."""
+    """Check that a parameter can be given by its name, and what. Raises RegistrationError."""
     where = f"{label}, parameter {parameter.name!r}"
+    if parameter.name in _CONTEXTS and parameter.annotation is parameter.empty:
+        raise RegistrationError(
+            f"{where}: it has no annotation; write '{parameter.name}: Context' for the request's "
+            "context, or the type of an argument"
+        )
     if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
         raise RegistrationError(f"{where}: *args and **kwargs have no JSON Schema")
     if parameter.kind is parameter.POSITIONAL_ONLY:
@@ -180,7 +181,10 @@ def check_opened(function: Any, label: str, given: str) -> None:
         is_manager = hasattr(function, "__aenter__") and hasattr(function, "__aexit__")
     else:
         _check_callable(function, label)
-        is_manager = not (is_generator(function) or is_async(function))
+        # The manager itself is called for, where it was made too early.
+        is_manager = not (
+            is_generator(function) or is_async(function) or hasattr(function, "__aenter__")
+        )
         # `contextlib.contextmanager` makes one that is not asynchronous.
         is_manager = is_manager and not inspect.isgeneratorfunction(_wrapped(function))
     if not is_manager:

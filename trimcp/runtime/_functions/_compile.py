@@ -36,7 +36,9 @@ if TYPE_CHECKING:
 __all__ = ["Function", "compile_function", "is_marked"]
 
 _NO_ARGUMENTS: Final = b"{}"
-_ASYNC_STREAMS: Final = (
+#: Annotations that only a stream has; a wrapper around a generator function has one.
+_STREAMS: Final = (
+    collections.abc.Iterator,
     collections.abc.AsyncIterator,
     collections.abc.AsyncGenerator,
     collections.abc.AsyncIterable,
@@ -141,7 +143,7 @@ def compile_function(
     else:
         schema, binder = _from_schema(label, parameters, dict(input_schema))
     returned = hints.get("return", signature.return_annotation)
-    if is_stream or typing.get_origin(returned) in _ASYNC_STREAMS:
+    if is_stream or typing.get_origin(returned) in _STREAMS:
         returned = final_hint(returned)
     return Function(
         function,
@@ -171,10 +173,10 @@ def _without_context(
     context: str | None = None
     others = []
     for parameter in signature.parameters.values():
+        check_named(parameter, label)
         if not is_marked(hints.get(parameter.name, parameter.annotation), context_type):
             others.append(parameter)
             continue
-        check_named(parameter, label)
         if context is not None:
             raise RegistrationError(
                 f"{label}: {context!r} and {parameter.name!r} both take the context; keep one"
@@ -227,7 +229,6 @@ def _field(
 ) -> tuple[Any, Any]:
     """The annotation and default of one parameter, for pydantic's model."""
     where = f"{label}, parameter {parameter.name!r}"
-    check_named(parameter, label)
     annotation = Any if hint is parameter.empty else hint
     adapter_for(annotation, where)
     default = ... if parameter.default is parameter.empty else parameter.default

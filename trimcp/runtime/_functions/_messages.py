@@ -13,7 +13,7 @@ from trimcp.errors import RegistrationError
 from ._arguments import BadArguments
 from ._callables import check_named, is_async, is_generator, signature_of
 from ._compile import is_marked
-from ._pydantic import adapter_for, explain, to_json
+from ._pydantic import adapter_for, dump, explain, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -58,7 +58,7 @@ class MessageFunction:
         if self._result is None:
             raw = to_json(value)
         else:
-            raw = self._result.dump_json(self._result.validate_python(value), by_alias=True)
+            raw = dump(self._result, self._result.validate_python(value))
         wire = msgspec.json.decode(raw)
         if not isinstance(wire, dict):
             raise TypeError(f"the result of a method is an object, not {type(value).__name__}")

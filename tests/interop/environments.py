@@ -1,0 +1,50 @@
+"""Virtual environments for the Python programs on the other side, where they would clash with ours.
+
+Each file `environments/NAME.txt` pins one of them. An environment is made in `.environments/NAME`
+when it is first wanted, and again when its pins or this Python have changed. Run as a program, this
+makes all of them, so that two runs of the tests do not race.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+HERE = Path(__file__).parent
+PINS = HERE / "environments"
+MADE = HERE / ".environments"
+
+
+def programs_of(name: str) -> Path:
+    """The directory with an environment's `python` and its other programs."""
+    home = MADE / name
+    pins = PINS / f"{name}.txt"
+    wanted = f"{sys.version}\n{pins.read_text()}"
+    stamp = home / "made-for"
+    MADE.mkdir(exist_ok=True)
+    with open(MADE / f"{name}.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not stamp.exists() or stamp.read_text() != wanted:
+            shutil.rmtree(home, ignore_errors=True)
+            make(home, pins)
+            stamp.write_text(wanted)
+    return home / "bin"
+
+
+def make(home: Path, pins: Path) -> None:
+    """Make an environment with what is pinned. Raises CalledProcessError."""
+    hidden = ("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME")
+    env = {key: value for key, value in os.environ.items() if key not in hidden}
+    run = ("-m", "pip", "install", "--quiet", "--no-deps", "--disable-pip-version-check")
+    subprocess.run([sys.executable, "-m", "venv", str(home)], check=True, env=env)
+    subprocess.run([str(home / "bin/python"), *run, "-r", str(pins)], check=True, env=env)
+
+
+if __name__ == "__main__":
+    with ThreadPoolExecutor(2) as workers:
+        list(workers.map(programs_of, sorted(pins.stem for pins in PINS.glob("*.txt"))))

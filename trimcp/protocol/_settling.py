@@ -1,0 +1,63 @@
+"""What a user registers, encoded once, so that no list can fail later."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import attrs
+import msgspec
+
+from ._codec import codec_for, wire_name
+from ._given import EncodeError
+from ._revisions import LATEST, REVISIONS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["settle", "settle_value"]
+
+T = TypeVar("T")
+
+
+def settle(cls: type[T], fields: Mapping[str, Any]) -> T:
+    """A payload that can be said in every revision.
+
+    Args:
+        cls: Its class.
+        fields: Its fields, by our names; mappings stand for payloads. None means absent.
+
+    Returns:
+        A payload of plain values, which nobody else can change.
+
+    Raises:
+        EncodeError: A field cannot be said; the error says which.
+    """
+    wire: dict[str, Any] = {}
+    for revision in REVISIONS:
+        wire = codec_for(revision).encode_as(fields, cls)
+        _check_json(cls, wire)
+    return codec_for(LATEST).decode(msgspec.json.decode(msgspec.json.encode(wire)), cls)
+
+
+def _check_json(cls: type, wire: Mapping[str, Any]) -> None:
+    """Raises EncodeError with the name of the field that JSON cannot express."""
+    names = {wire_name(field.name): field.name for field in attrs.fields(cls)}
+    for key, value in wire.items():
+        try:
+            msgspec.json.decode(msgspec.json.encode(value))
+        except Exception as error:
+            raise EncodeError(f"JSON cannot express it: {error}", f".{names[key]}") from error
+
+
+def settle_value(name: str, value: Any, hint: Any) -> Any:
+    """An option that is one plain value, or None. Raises EncodeError with its name."""
+    if value is None:
+        return None
+    try:
+        plain = codec_for(LATEST).encode_as(value, hint)
+        msgspec.json.encode(plain)
+    except EncodeError as error:
+        raise error.at(f".{name}") from None
+    except Exception as error:
+        raise EncodeError(f"JSON cannot express it: {error}", f".{name}") from None
+    return plain
