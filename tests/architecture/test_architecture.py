@@ -58,6 +58,7 @@ NURSERIES = {
     "runtime._peer.Peer.run": "the requests of the peer",
     "server._application.Application.open": "background tasks",
     "server._signals.told_of_signals": "the signal receiver",
+    "server._succession.LateNursery.opened": "the tasks of one session",
     "server._server.Server.serve_stdio": "the watch on the parent process",
     "server._accepting.serve_listeners": "connections",
     "client._client.Client._connected": "the driver of the connection",

@@ -6,7 +6,9 @@ answered, then exit 0."
 
 from __future__ import annotations
 
+import json
 import shlex
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +19,7 @@ from .harness import (
     HANDSHAKE,
     PATIENCE,
     PROMPT,
+    ROOT,
     STATELESS,
     Dialect,
     command,
@@ -103,3 +106,36 @@ async def test_what_does_not_end_is_cancelled(tmp_path: Path) -> None:
         with trio.fail_after(PROMPT):
             leftover = await program.receive_all()
         assert not any("result" in message for message in leftover), leftover
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "<&- >&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("by", ["itself", "trimcp run"])
+async def test_a_closed_standard_stream_is_said_in_one_sentence(closed: str, by: str) -> None:
+    path = ROOT / "tests/guarantees/programs/plain.py"
+    words = f"-m trimcp run {path}" if by == "trimcp run" else "-m tests.guarantees.programs.plain"
+    with trio.fail_after(PATIENCE):
+        done = await trio.run_process(
+            ["sh", "-c", f"exec {sys.executable} {words} {closed}"],
+            check=False,
+            capture_stdout=True,
+            capture_stderr=True,
+            cwd=ROOT,
+        )
+    assert done.returncode not in (0, None)
+    said = done.stderr.decode().splitlines()
+    assert len(said) == (0 if "2>&-" in closed else 1)
+    assert all("standard" in line and "is closed" in line for line in said)
+    assert done.stdout == b""
+
+
+async def test_a_closed_standard_error_does_no_harm() -> None:
+    """What is printed goes nowhere then, and never on the wire."""
+    asked = line(STATELESS.call("add", "add", {"a": 1, "b": 2}))
+    with trio.fail_after(PATIENCE):
+        done = await trio.run_process(
+            ["sh", "-c", f"exec {sys.executable} -m tests.guarantees.programs.plain 2>&-"],
+            stdin=asked,
+            capture_stdout=True,
+            cwd=ROOT,
+        )
+    assert json.loads(done.stdout)["id"] == "add"

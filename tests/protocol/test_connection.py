@@ -36,6 +36,7 @@ from trimcp.protocol import (
     ResultReceived,
     Revision,
     Role,
+    SessionEnded,
     Terms,
     TooLarge,
 )
@@ -278,12 +279,61 @@ def test_initialize_with_an_unknown_revision(date: str) -> None:
     assert accepted(server(), opening(date)).terms.revision is LATEST_HANDSHAKE
 
 
-def test_initialize_twice() -> None:
+def test_another_initialize_ends_the_session() -> None:
+    """What belongs to it is closed, its ids are free, and the revision is agreed on afresh."""
     connection = in_session(STRUCTURED)
-    error = refused(connection, opening(FIRST.date) | {"id": 5})
-    assert error["code"] == INVALID_REQUEST
+    old = accepted(connection, request(7, "tools/call"))
+    stateless = accepted(connection, request(8, "tools/call", _meta=META))
+    call, _ = connection.call("ping", None)
+    ended, begun = give(connection, opening(FIRST.date) | {"id": 7})
+    assert isinstance(ended, SessionEnded)
+    assert ended.calls == [call]
+    assert isinstance(begun, RequestReceived)
+    assert begun.exchange.terms.revision is FIRST
+    assert not connection.is_initialized
+    assert old.answer({}) is None
+    assert old.notify("notifications/message", {}) == b""
+    assert stateless.answer({}) is not None
+    ignored(connection, {"jsonrpc": "2.0", "id": call.id, "result": {}})
+    assert begun.exchange.answer({}) is not None
+    assert accepted(connection, request(9, "ping")).terms.revision is FIRST
+
+
+@pytest.mark.parametrize(
+    ("spoilt", "code"),
+    [
+        ({"params": {"protocolVersion": 1}}, INVALID_PARAMS),
+        ({"params": []}, INVALID_PARAMS),
+        ({"id": 8}, INVALID_REQUEST),
+    ],
+)
+def test_another_initialize_that_is_refused_ends_nothing(spoilt: dict[str, Any], code: int) -> None:
+    connection = in_session(STRUCTURED)
+    old = accepted(connection, request(7, "tools/call"))
+    accepted(connection, request(8, "tools/call", _meta=META))
+    assert refused(connection, opening(FIRST.date) | {"id": 5} | spoilt)["code"] == code
     assert connection.terms is not None
     assert connection.terms.revision is STRUCTURED
+    assert connection.is_initialized
+    assert old.answer({}) is not None
+
+
+def test_the_first_initialize_ends_nothing() -> None:
+    connection = server()
+    early = accepted(connection, request(1, "ping"))
+    accepted(connection, opening(FIRST.date) | {"id": 2})
+    assert early.answer({}) is not None
+
+
+def test_there_is_room_for_another_initialize() -> None:
+    """However many requests of the session before it are in flight."""
+    connection = in_session(STRUCTURED, in_flight=3)
+    for number in range(3):
+        accepted(connection, request(number, "tools/call"))
+    assert refused(connection, request("x", "ping"))["code"] == LIMIT_EXCEEDED
+    _, begun = give(connection, opening(FIRST.date))
+    assert isinstance(begun, RequestReceived)
+    assert connection.open_exchanges == 1
 
 
 @pytest.mark.parametrize(

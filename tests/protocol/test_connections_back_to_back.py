@@ -44,6 +44,7 @@ from trimcp.protocol import (
     ResultReceived,
     Revision,
     Role,
+    SessionEnded,
     Terms,
     find_revision,
 )
@@ -280,7 +281,13 @@ class BackToBack(RuleBasedStateMachine):
     @precondition(lambda self: not self.ended and self.session)
     @rule()
     def initialize_again(self) -> None:
+        """Another session begins. Its client forgets what it has asked in the one before."""
         assert self.session is not None
+        for asked in self.client.asked.values():
+            is_open = not (asked.given_up or asked.answers)
+            if is_open and asked.call.terms.revision.era is Era.HANDSHAKE:
+                self.client.connection.cancel(asked.call)
+                asked.given_up = True
         params = InitializeRequestParams(self.session.date, ClientCapabilities(), CLIENT)
         call, data = self.client.connection.call("initialize", params)
         self.client.asked[call.id] = Asked(call, self.client)
@@ -403,6 +410,13 @@ class BackToBack(RuleBasedStateMachine):
             assert handled is not None
             assert not handled.done
             handled.cancelled = True
+        elif isinstance(event, SessionEnded):
+            assert side is self.server
+            for handled in side.handled:
+                if not handled.done and handled.exchange.terms.revision.era is Era.HANDSHAKE:
+                    handled.cancelled = True
+            for call in event.calls:
+                side.asked[call.id].lost = True
         else:
             assert isinstance(event, Ignored | NotificationReceived)
 
@@ -423,7 +437,9 @@ class BackToBack(RuleBasedStateMachine):
             lost = side.connection.lose_calls()
             side.connection.drop()
             still_open = [
-                asked.call for asked in side.asked.values() if not (asked.answers or asked.given_up)
+                asked.call
+                for asked in side.asked.values()
+                if not (asked.answers or asked.given_up or asked.lost)
             ]
             assert lost == still_open
             for call in lost:

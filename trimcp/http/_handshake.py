@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 import trio
 
 from trimcp._groups import unwrapping
-from trimcp.protocol import Batch, Notification, Request
+from trimcp.errors import INVALID_REQUEST
+from trimcp.protocol import Batch, Notification, Request, encode_failure
 from trimcp.protocol.http import (
     EVENT_STREAM,
     LAST_EVENT_ID,
@@ -52,6 +53,12 @@ async def take_message(visit: Visit, message: Message | Batch, settings: Setting
         await _initialize(visit, message, settings)
         return
     session = _find(visit)
+    if isinstance(message, Request) and message.method == "initialize":
+        # Elsewhere it ends the session and begins another; here the id names this one.
+        flaw = "the session is already initialized: leave out its id to begin another"
+        refusal = encode_failure(message.id, INVALID_REQUEST, flaw, None, omit_id=False)
+        await visit.response.json(200, refusal)
+        return
     if isinstance(message, Batch) and not (session.revision and session.revision.batches):
         raise Refused(400, "batches are not part of this protocol revision")
     session.enter()

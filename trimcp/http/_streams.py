@@ -90,6 +90,9 @@ class EventStream(Outbox):
         self.waiting_bytes += size
         self._budget.hold(size)
 
+    def part(self) -> None:
+        """Every event is parted from the others anyway."""
+
     def interrupt(self, seconds: float) -> bool:
         if self._reader is None:
             return False

@@ -40,6 +40,7 @@ from ._events import (
     Reply,
     RequestReceived,
     ResultReceived,
+    SessionEnded,
     SubscriptionReceived,
 )
 from ._exchange import Call, Exchange, TooLarge
@@ -131,6 +132,7 @@ __all__ = [
     "ResultReceived",
     "Revision",
     "Role",
+    "SessionEnded",
     "SubscriptionReceived",
     "Terms",
     "TooLarge",

@@ -17,14 +17,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from msgspec import UnsetType
 
 from trimcp.errors import INVALID_PARAMS, INVALID_REQUEST, LIMIT_EXCEEDED
-from trimcp.types import (
-    CancelledNotificationParams,
-    Implementation,
-    InitializeRequestParams,
-)
+from trimcp.types import CancelledNotificationParams, Implementation
 
-from ._codec import META, PROGRESS_TOKEN, DecodeError, codec_for
-from ._eras import ERAS, Rejected, Terms, stamp_of, stateless_terms, with_meta
+from ._codec import META, PROGRESS_TOKEN, codec_for
+from ._eras import ERAS, Rejected, Terms, session_terms, stamp_of, stateless_terms, with_meta
 from ._events import (
     AnswerUnusable,
     Event,
@@ -36,6 +32,7 @@ from ._events import (
     Reply,
     RequestReceived,
     ResultReceived,
+    SessionEnded,
     SubscriptionReceived,
     without_given_up,
 )
@@ -54,13 +51,12 @@ from ._messages import (
     encode_request,
     malformed_from_head,
 )
-from ._revisions import LATEST_HANDSHAKE, Era, find_revision
+from ._revisions import LATEST_HANDSHAKE, Era
 from ._shapes import (
     InvalidShape,
     Meta,
     read_cancelled,
     read_meta,
-    read_object,
     read_progress,
     read_subscription,
 )
@@ -174,19 +170,22 @@ class Connection:
         if self.role is Role.CLIENT and self._is_stateless:
             return [Ignored(f"{request.method}: servers send no requests in this revision")]
         try:
-            if request.id in self._exchanges:
+            meta = read_meta(request.params)
+            renews = self._renews_session(request, meta)
+            open_exchanges = self._outlasting() if renews else self._exchanges
+            if request.id in open_exchanges:
                 raise Rejected(INVALID_REQUEST, f"id {request.id!r} is already in use")
-            if len(self._exchanges) >= self._limits.in_flight:
+            if len(open_exchanges) >= self._limits.in_flight:
                 raise Rejected(
                     LIMIT_EXCEEDED, f"more than {self._limits.in_flight} requests in flight"
                 )
-            meta = read_meta(request.params)
             terms = self._terms_for(request, meta, in_batch=batch is not None)
         except InvalidShape as error:
             flaw = f"invalid params: {error}"
             return self._refuse(request.id, INVALID_PARAMS, flaw, None, batch)
         except Rejected as error:
             return self._refuse(request.id, error.code, error.message, error.data, batch)
+        events = self._end_session() if renews else []
         token = None if isinstance(meta.progress_token, UnsetType) else meta.progress_token
         exchange = Exchange(
             request.id,
@@ -203,7 +202,23 @@ class Connection:
         if batch is not None:
             batch.expect()
         self._exchanges[request.id] = exchange
-        return [RequestReceived(exchange)]
+        return [*events, RequestReceived(exchange)]
+
+    def _renews_session(self, request: Request, meta: Meta) -> bool:
+        """Whether this request, if it is accepted, ends a session and begins another."""
+        has_session = self.role is Role.SERVER and self.session is not SessionState.NEW
+        return has_session and request.method == "initialize" and not meta.is_stateless
+
+    def _outlasting(self) -> dict[int | str, Exchange]:
+        """The requests of the peer that belong to no session."""
+        era = Era.STATELESS
+        return {id: each for id, each in self._exchanges.items() if each.terms.revision.era is era}
+
+    def _end_session(self) -> list[Event]:
+        """Close what belongs to the session: its client has forgotten it, and its ids are free."""
+        for identity in self._exchanges.keys() - self._outlasting().keys():
+            self._exchanges[identity].drop()
+        return [SessionEnded(self.lose_calls())]
 
     def _terms_for(self, request: Request, meta: Meta, *, in_batch: bool) -> Terms:
         """Choose the era of this request and take its terms. Raises Rejected."""
@@ -214,33 +229,15 @@ class Connection:
         if request.method == "initialize" and self.role is Role.SERVER:
             if in_batch:
                 raise Rejected(INVALID_REQUEST, "initialize must not be part of a batch")
-            return self._begin_session(request)
+            self.terms = session_terms(request.params)
+            self.session = next_session_state(self.session, SessionEvent.INITIALIZE)
+            return self.terms
         if self.terms is not None and self.terms.revision.era is Era.HANDSHAKE:
             return self.terms
         if request.method in _BEFORE_SESSION:
             return Terms(LATEST_HANDSHAKE)
         # Neither terms of its own nor a session: `initialize` is missing, or `_meta`.
         return stateless_terms(meta)
-
-    def _begin_session(self, request: Request) -> Terms:
-        """Take the session's terms from `initialize`; the last handshake revision by default."""
-        if self.session is not SessionState.NEW:
-            raise Rejected(INVALID_REQUEST, "the session is already initialized")
-        try:
-            params = codec_for(LATEST_HANDSHAKE).decode(
-                read_object(request.params), InitializeRequestParams
-            )
-        except DecodeError as error:
-            raise Rejected(INVALID_PARAMS, f"invalid params: {error}") from None
-        asked = find_revision(params.protocol_version)
-        known = asked is not None and asked.era is Era.HANDSHAKE
-        self.terms = Terms(
-            asked if known and asked is not None else LATEST_HANDSHAKE,
-            params.client_info,
-            params.capabilities,
-        )
-        self.session = next_session_state(self.session, SessionEvent.INITIALIZE)
-        return self.terms
 
     def _on_notification(self, message: Notification) -> list[Event]:
         try:

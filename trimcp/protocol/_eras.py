@@ -19,7 +19,12 @@ import msgspec
 from msgspec import Raw, UnsetType
 
 from trimcp.errors import INVALID_PARAMS, UNSUPPORTED_PROTOCOL_VERSION
-from trimcp.types import ClientCapabilities, Implementation, LoggingLevel
+from trimcp.types import (
+    ClientCapabilities,
+    Implementation,
+    InitializeRequestParams,
+    LoggingLevel,
+)
 
 from ._codec import (
     CACHE_SCOPE,
@@ -36,7 +41,15 @@ from ._codec import (
     DecodeError,
     codec_for,
 )
-from ._revisions import LATEST, STATELESS_REVISIONS, Era, Revision, find_revision
+from ._revisions import (
+    LATEST,
+    LATEST_HANDSHAKE,
+    STATELESS_REVISIONS,
+    Era,
+    Revision,
+    find_revision,
+)
+from ._shapes import read_object
 
 if TYPE_CHECKING:
     from ._shapes import Meta
@@ -155,6 +168,23 @@ def stamp_of(identity: Implementation) -> Raw:
     """The `_meta` that names the server, encoded once; pictures stand in `server/discover` only."""
     wire = codec_for(LATEST).encode(attrs.evolve(identity, icons=None))
     return Raw(msgspec.json.encode({META_SERVER_INFO: wire}))
+
+
+def session_terms(params: Raw | None) -> Terms:
+    """The terms that `initialize` proposes, in the last handshake revision if theirs is unknown.
+
+    Raises:
+        Rejected: The params are malformed (-32602).
+        InvalidShape: They are no object.
+    """
+    try:
+        given = codec_for(LATEST_HANDSHAKE).decode(read_object(params), InitializeRequestParams)
+    except DecodeError as error:
+        raise Rejected(INVALID_PARAMS, f"invalid params: {error}") from None
+    asked = find_revision(given.protocol_version)
+    if asked is None or asked.era is not Era.HANDSHAKE:
+        asked = LATEST_HANDSHAKE
+    return Terms(asked, given.client_info, given.capabilities)
 
 
 def unsupported(date: str) -> Rejected:

@@ -29,6 +29,16 @@ class ExchangeCancelled(msgspec.Struct, gc=False):
     released: bytes | None = None
 
 
+class SessionEnded(msgspec.Struct, gc=False):
+    """The client has begun another session; the requests of the one before are closed.
+
+    Attributes:
+        calls: Our own requests in it, which get no answer any more.
+    """
+
+    calls: list[Call]
+
+
 class NotificationReceived(msgspec.Struct, gc=False):
     """A notification that concerns no single exchange; `params` is raw JSON or None."""
 
@@ -93,6 +103,7 @@ class Ignored(msgspec.Struct, gc=False):
 Event: TypeAlias = (
     RequestReceived
     | ExchangeCancelled
+    | SessionEnded
     | NotificationReceived
     | ResultReceived
     | FailureReceived

@@ -15,6 +15,8 @@ A *session* exists only in the handshake era and carries the terms that `initial
 
     NEW ──INITIALIZE──▶ INITIALIZING ──INITIALIZED──▶ READY
 
+A further `initialize` ends the session and begins another, so it leads back to INITIALIZING.
+
 Specification: Cancellation, Timing Considerations (all revisions); Lifecycle (to 2025-11-25).
 """
 
@@ -80,9 +82,15 @@ EXCHANGE: Final[dict[ExchangeState, dict[ExchangeEvent, ExchangeState]]] = {
 
 SESSION: Final[dict[SessionState, dict[SessionEvent, SessionState]]] = {
     SessionState.NEW: {SessionEvent.INITIALIZE: SessionState.INITIALIZING},
-    SessionState.INITIALIZING: {SessionEvent.INITIALIZED: SessionState.READY},
-    # A second `notifications/initialized` is harmless; a second `initialize` is refused.
-    SessionState.READY: {SessionEvent.INITIALIZED: SessionState.READY},
+    SessionState.INITIALIZING: {
+        SessionEvent.INITIALIZE: SessionState.INITIALIZING,
+        SessionEvent.INITIALIZED: SessionState.READY,
+    },
+    # A second `notifications/initialized` is harmless.
+    SessionState.READY: {
+        SessionEvent.INITIALIZE: SessionState.INITIALIZING,
+        SessionEvent.INITIALIZED: SessionState.READY,
+    },
 }
 
 

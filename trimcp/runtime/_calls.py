@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import msgspec
 import trio
 from msgspec import UnsetType
 
-from trimcp.errors import LimitExceeded, ProtocolViolation, RequestError, RequestTimeout
-from trimcp.protocol import is_deeper
+from trimcp.errors import (
+    LimitExceeded,
+    ProtocolViolation,
+    RequestError,
+    RequestTimeout,
+    received_error,
+)
+from trimcp.protocol import (
+    AnswerUnusable,
+    FailureReceived,
+    ProgressReceived,
+    ResultReceived,
+    SubscriptionReceived,
+    is_deeper,
+)
 
 from ._functions import awaited
 
@@ -20,11 +33,11 @@ if TYPE_CHECKING:
     from msgspec import Raw
 
     from trimcp.limits import Limits
-    from trimcp.protocol import Progress
+    from trimcp.protocol import Event, Progress
 
     from ._chunks import Chunks
 
-__all__ = ["Listener", "Pending", "ProgressCallback", "check_sendable", "reason_of"]
+__all__ = ["ON_CALL", "Listener", "Pending", "ProgressCallback", "check_sendable", "reason_of"]
 
 #: Called with progress, total and message; awaited if what it returns can be.
 ProgressCallback: TypeAlias = "Callable[[float, float | None, str | None], object]"
@@ -267,3 +280,36 @@ def reason_of(error: BaseException) -> str | None:
     if isinstance(error, RequestTimeout):
         return "no answer within the deadline"
     return None if isinstance(error, RequestError) else "cancelled by the caller"
+
+
+# -- what comes for a call --------------------------------------------------------------------
+
+
+def _on_result(_: object, event: ResultReceived) -> None:
+    event.call.owner.settle(event.result)
+
+
+def _on_failure(_: object, event: FailureReceived) -> None:
+    event.call.owner.settle(received_error(event.code, event.message, event.data))
+
+
+def _on_unusable(_: object, event: AnswerUnusable) -> None:
+    event.call.owner.settle(ProtocolViolation(event.reason))
+
+
+def _on_progress(_: object, event: ProgressReceived) -> None:
+    event.call.owner.report(event.progress)
+
+
+def _on_subscription(_: object, event: SubscriptionReceived) -> None:
+    event.call.owner.hear(event.method, event.params)
+
+
+#: What a peer does with an event that concerns one of its own calls.
+ON_CALL: Final[dict[type[Event], Any]] = {
+    ResultReceived: _on_result,
+    FailureReceived: _on_failure,
+    AnswerUnusable: _on_unusable,
+    ProgressReceived: _on_progress,
+    SubscriptionReceived: _on_subscription,
+}

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from ._questions import Questions
     from ._seal import State
 
-__all__ = ["Frame", "Handlers", "Home", "Retried", "Slots"]
+__all__ = ["Frame", "Handlers", "Home", "Host", "Retried", "Slots"]
 
 
 class Home(Protocol):
@@ -34,6 +34,29 @@ class Home(Protocol):
 
     def start_soon(self, function: Callable[..., Awaitable[Any]], *args: Any) -> None:
         """Start a task there. Raises NotServing where that is not possible any more."""
+
+
+class Handlers(Protocol):
+    """What a role does with what arrives."""
+
+    def handle(self, frame: Frame) -> Awaitable[Any]:
+        """Handle one request; return a payload or raise."""
+
+    def notified(self, peer: Peer, method: str, params: Raw | None) -> None:
+        """A notification that concerns no single exchange. Must not block or raise."""
+
+
+class Host(Protocol):
+    """Where the tasks of a connection's requests live, inside of its own nursery."""
+
+    async def begin(self, nursery: trio.Nursery) -> None:
+        """Open what the first requests need."""
+
+    def attend(self, answer: Callable[[Frame], Awaitable[None]], frame: Frame) -> None:
+        """Start the task of a request. Must not block."""
+
+    def renew(self) -> None:
+        """The client has begun another session. Must not block."""
 
 
 @attrs.frozen
@@ -94,6 +117,7 @@ class Frame:
 
     Attributes:
         peer: The connection of the current round.
+        data: What the connection's role had stored there when the handler began.
         exchange: The current round's.
         scope: Cancels the handler.
         handler: The frame that this round belongs to, where it is not this one.
@@ -111,6 +135,7 @@ class Frame:
         "_round",
         "afterword",
         "at_end",
+        "data",
         "exchange",
         "handler",
         "held",
@@ -123,6 +148,7 @@ class Frame:
 
     def __init__(self, peer: Peer, exchange: Exchange) -> None:
         self.peer = peer
+        self.data: Any = peer.data
         self.exchange = exchange
         self.held = 0
         self.scope = trio.CancelScope()

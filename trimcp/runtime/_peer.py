@@ -18,27 +18,21 @@ from trimcp.errors import (
     LIMIT_EXCEEDED,
     SHUTTING_DOWN,
     ConnectionLost,
-    ProtocolViolation,
-    received_error,
 )
 from trimcp.protocol import (
-    AnswerUnusable,
     Call,
     Connection,
     ExchangeCancelled,
-    FailureReceived,
     Ignored,
     NotificationReceived,
-    ProgressReceived,
     Reply,
     RequestReceived,
-    ResultReceived,
-    SubscriptionReceived,
+    SessionEnded,
 )
 from trimcp.transports import Budget, MessageChannel, Oversized
 
 from ._boundary import answer_to, captured
-from ._calls import Listener, Pending, ProgressCallback, check_sendable, reason_of
+from ._calls import ON_CALL, Listener, Pending, ProgressCallback, check_sendable, reason_of
 from ._frame import Frame, Slots
 from ._held import NO_ROOM, holding
 
@@ -51,7 +45,7 @@ if TYPE_CHECKING:
     from trimcp.protocol import Event, Exchange, Terms
 
     from ._chunks import Chunks
-    from ._frame import Handlers, Home
+    from ._frame import Handlers, Home, Host
     from ._http import HttpRequest
 
 __all__ = ["Peer"]
@@ -76,7 +70,8 @@ class Peer:
 
     Attributes:
         parked: Handlers whose tasks live here and wait for the client's next round.
-        home: Where handlers that may ask live; here, unless somebody says otherwise.
+        host: Where the tasks of requests live; here, unless somebody says otherwise.
+        home: Where handlers that may ask live; the same.
         at_drain: Called once no new requests are taken: ends what would otherwise never end.
         http: The HTTP request that opened it, if one did.
         explain_loss: Makes the error for calls whose answer can no longer come.
@@ -99,6 +94,7 @@ class Peer:
         self.budget = budget or Budget.of(limits)
         self.data: Any = None
         self.parked: set[Frame] = set()
+        self.host: Host | None = None
         self.home: Home = self
         self.at_drain: set[Callable[[], None]] = set()
         self.http: HttpRequest | None = None
@@ -129,6 +125,8 @@ class Peer:
         try:
             with self._life:
                 async with trio.open_nursery() as self._tasks:
+                    if self.host is not None:
+                        await self.host.begin(self._tasks)
                     if at_open is not None:
                         at_open(self)
                     with self._reading:
@@ -172,6 +170,11 @@ class Peer:
             # Nobody reads what a handler may still want to say while it is cleaning up.
             self.connection.drop()
             self._life.cancel(reason=reason)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether whatever still runs is cancelled because the connection ends."""
+        return self._life.cancel_called
 
     @property
     def is_draining(self) -> bool:
@@ -298,7 +301,11 @@ class Peer:
         if exchange.size > self.budget.room:
             self.send_nowait(exchange.fail(LIMIT_EXCEEDED, NO_ROOM))
             return
-        self._tasks.start_soon(self.answer, self._begin(exchange))
+        frame = self._begin(exchange)
+        if self.host is None:
+            self._tasks.start_soon(self.answer, frame)
+        else:
+            self.host.attend(self.answer, frame)
 
     def _begin(self, exchange: Exchange) -> Frame:
         """A request begins to be handled; `answer` follows."""
@@ -311,7 +318,11 @@ class Peer:
     async def answer(self, frame: Frame) -> None:
         """Run the handler and send its outcome. Nothing but Cancelled leaves here."""
         exchange = frame.exchange
+        outcome: Any = None
+        passing: BaseException | None = None
         try:
+            if not exchange.is_open:
+                return
             outcome, passing = await captured(frame.scope, self._handlers.handle, frame)
             if passing is not None:
                 if outcome is not None:
@@ -328,9 +339,13 @@ class Peer:
             if exchange.method == "initialize" and self._tasks is not None:
                 self._slots.keep(frame)
             frame.release()
-            exchange.drop()
+            self.let_go(exchange)
             # Nobody asks for it any more; the cycle would leave both to the garbage collector.
             exchange.owner = outcome = passing = None
+
+    def let_go(self, exchange: Exchange) -> None:
+        """Nothing more is done about an exchange, whether or not it was answered."""
+        exchange.drop()
 
     def start_soon(self, function: Callable[..., Awaitable[Any]], *args: Any) -> None:
         """Start a task in the connection's nursery, while there is one."""
@@ -365,6 +380,12 @@ class Peer:
         # The rest of its batch is answered where the batch came from.
         frame.peer.send_nowait(event.released)
         self.settle()
+
+    def _on_session_ended(self, event: SessionEnded) -> None:
+        for call in event.calls:
+            call.owner.settle(ConnectionLost("the client has begun another session"))
+        if self.host is not None:
+            self.host.renew()
 
     def _on_oversized(self, data: Oversized, about: Call | None = None) -> None:
         limit = self._limits.message_bytes
@@ -442,21 +463,6 @@ class Peer:
                 for call in self.connection.calls():
                     call.owner.resume()
 
-    def _on_result(self, event: ResultReceived) -> None:
-        event.call.owner.settle(event.result)
-
-    def _on_failure(self, event: FailureReceived) -> None:
-        event.call.owner.settle(received_error(event.code, event.message, event.data))
-
-    def _on_unusable(self, event: AnswerUnusable) -> None:
-        event.call.owner.settle(ProtocolViolation(event.reason))
-
-    def _on_progress(self, event: ProgressReceived) -> None:
-        event.call.owner.report(event.progress)
-
-    def _on_subscription(self, event: SubscriptionReceived) -> None:
-        event.call.owner.hear(event.method, event.params)
-
     # -- the rest -------------------------------------------------------------------------
 
     def _on_notification(self, event: NotificationReceived) -> None:
@@ -474,12 +480,9 @@ class Peer:
 _ON: Final[dict[type[Event], Any]] = {
     RequestReceived: Peer._on_request,
     ExchangeCancelled: Peer._on_cancelled,
+    SessionEnded: Peer._on_session_ended,
     NotificationReceived: Peer._on_notification,
-    ResultReceived: Peer._on_result,
-    FailureReceived: Peer._on_failure,
-    AnswerUnusable: Peer._on_unusable,
-    ProgressReceived: Peer._on_progress,
-    SubscriptionReceived: Peer._on_subscription,
+    **ON_CALL,
     Reply: Peer._on_reply,
     Ignored: Peer._on_ignored,
 }

@@ -10,7 +10,7 @@ from trimcp.protocol import RequestReceived
 from ._peer import Peer
 
 if TYPE_CHECKING:
-    from trimcp.protocol import Batch, Message
+    from trimcp.protocol import Batch, Exchange, Message
     from trimcp.transports import MessageChannel
 
     from ._frame import Frame
@@ -32,7 +32,7 @@ class SidePeer(Peer):
     def __init__(self, main: Peer, channel: MessageChannel) -> None:
         super().__init__(main.connection, channel, main._handlers, main._limits, budget=main.budget)
         self.data = main.data
-        self.home = main.home
+        self.home, self.host = main.home, main.host
         self.at_drain = main.at_drain
         self.explain_loss = main.explain_loss
         self._main = main
@@ -58,12 +58,14 @@ class SidePeer(Peer):
         try:
             await super().answer(frame)
         finally:
-            if frame.exchange.is_open:
-                # The connection ends, but whoever posted the request is still there.
-                self.send_nowait(frame.exchange.fail(SHUTTING_DOWN, "the session has ended"))
             self._unanswered -= 1
             if not self._unanswered:
                 self.channel.outbox.close()
+
+    def let_go(self, exchange: Exchange) -> None:
+        if exchange.is_open:
+            # The connection ends, but whoever posted the request is still there.
+            self.send_nowait(exchange.fail(SHUTTING_DOWN, "the session has ended"))
 
     def settle(self) -> None:
         self._main.settle()

@@ -30,9 +30,9 @@ from ._hearing import Hearing
 from ._lifespans import CLEANUP_SECONDS, check_trio, entered, grant_cleanup
 from ._notifier import Notifier
 from ._routes import handle
-from ._session import Session
 from ._signals import told_of_signals
 from ._statistics import Statistics
+from ._succession import Succession
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from trimcp.transports import MessageChannel
 
     from ._server import Server
+    from ._session import Session
 
 __all__ = ["Application"]
 
@@ -320,8 +321,9 @@ class Application:
         )
         self.peers[peer] = grace if server.shutdown_grace is None else server.shutdown_grace
         peer.http = http
+        Succession(self, peer, id=id)
         try:
-            async with Session[Any](self, peer, id=id).opened():
+            with unwrapping():
                 await peer.run(at_open)
         finally:
             del self.peers[peer]

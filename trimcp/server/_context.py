@@ -67,7 +67,7 @@ class Context(Asking, Generic[LifespanT, SessionT]):
     @property
     def session(self) -> Session[LifespanT] | None:
         """The client's connection or handshake session; None for stateless requests over HTTP."""
-        session: Session[LifespanT] | None = self._frame.peer.data
+        session: Session[LifespanT] | None = self._frame.data
         return session
 
     @property

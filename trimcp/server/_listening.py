@@ -110,7 +110,7 @@ async def unsubscribe(application: Application, frame: Frame) -> EmptyResult:
 
 def _session_of(frame: Frame) -> Session:
     """Raises RequestError where there is none: over HTTP, with sessions turned off."""
-    session: Session | None = frame.peer.data
+    session: Session | None = frame.data
     if session is None:
         raise RequestError(INVALID_REQUEST, "without a session nobody can be told of changes")
     return session

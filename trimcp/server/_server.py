@@ -286,10 +286,12 @@ class Server(Registration, HttpDoors, Generic[LifespanT]):
 
         Returns after the end of input (requests in flight get `eof_grace`), after `shutdown`,
         SIGINT or SIGTERM (they get `shutdown_grace`), or when the parent process is gone. While
-        serving, descriptors 0 and 1 are replaced by harmless ones.
+        serving, descriptors 0 and 1 are replaced by harmless ones. Raises SystemExit, with one
+        sentence, where standard input or output is closed.
 
         Specification: Transports, stdio.
         """
+        transports.check_standard_streams()
         async with (
             self.joined(task_status.started) as application,
             trio.open_nursery() as nursery,

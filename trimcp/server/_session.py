@@ -25,8 +25,9 @@ from ._hearing import Hearing
 from ._lifespans import CLEANUP_SECONDS, entered, grant_cleanup
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
 
+    from trimcp.protocol import Terms
     from trimcp.runtime import Peer, Subscriber
     from trimcp.types import ClientCapabilities, Implementation
 
@@ -55,10 +56,12 @@ class Session(Generic[LifespanT]):
         self._application = application
         self._peer = peer
         self._subscriber: Subscriber | None = None
+        self._has_ended = False
+        self.start_soon: Callable[..., None] = peer.start_soon
         server = application.server
         handle = functools.partial(server.methods.hear, application, self)
         limit = server.limits.in_flight
-        self.hearing = Hearing(handle, limit, application.budget, peer.start_soon)
+        self.hearing = Hearing(handle, limit, application.budget, self._start_soon)
         peer.data = self
 
     @property
@@ -75,14 +78,18 @@ class Session(Generic[LifespanT]):
     @property
     def client_info(self) -> Implementation | None:
         """How the client called itself in the handshake; None before it, or without one."""
-        terms = self._peer.connection.terms
+        terms = self._terms
         return None if terms is None else terms.client_info
 
     @property
     def client_capabilities(self) -> ClientCapabilities | None:
         """What the client declared in the handshake; None before it, or without one."""
-        terms = self._peer.connection.terms
+        terms = self._terms
         return None if terms is None else terms.capabilities
+
+    @property
+    def _terms(self) -> Terms | None:
+        return None if self._has_ended else self._peer.connection.terms
 
     async def notify(self, method: str, params: Mapping[str, Any] | None = None) -> None:
         """Send a notification of an extension, at any time.
@@ -97,8 +104,8 @@ class Session(Generic[LifespanT]):
             RequestError: There was no handshake.
             LimitExceeded: It is longer than `Limits.message_bytes`.
         """
-        connection = self._peer.connection
-        if connection.terms is None or connection.terms.revision.era is not Era.HANDSHAKE:
+        connection, terms = self._peer.connection, self._terms
+        if terms is None or terms.revision.era is not Era.HANDSHAKE:
             raise RequestError(INVALID_REQUEST, "without a handshake there is nobody to notify")
         wire = None if params is None else dict(params)
         await self._peer.send(connection.notify(method, wire))
@@ -122,7 +129,10 @@ class Session(Generic[LifespanT]):
             if life.cancelled_caught:
                 logger.error("leaving a session took longer than %g s", CLEANUP_SECONDS)
         finally:
-            self._end_subscription()
+            self.end_subscription()
+
+    def _start_soon(self, function: Callable[..., Any], *args: Any) -> None:
+        self.start_soon(function, *args)
 
     def begin(self) -> None:
         """The handshake is complete: from now on the client hears of changes."""
@@ -135,7 +145,7 @@ class Session(Generic[LifespanT]):
             logger.warning("a session will not hear of changes: %s", error)
             return
         self._peer.at_drain.add(self._subscriber.close)
-        self._peer.start_soon(self._tell, self._subscriber)
+        self.start_soon(self._tell, self._subscriber)
 
     async def _tell(self, subscriber: Subscriber) -> None:
         connection = self._peer.connection
@@ -160,6 +170,11 @@ class Session(Generic[LifespanT]):
         if self._subscriber is not None:
             self._application.hub.remove(self._subscriber, uri)
 
-    def _end_subscription(self) -> None:
+    def end_subscription(self) -> None:
+        """From now on its client hears of no changes, and cannot be spoken to."""
+        self._has_ended = True
         if self._subscriber is not None:
+            self._peer.at_drain.discard(self._subscriber.close)
+            self._subscriber.close()
             self._application.hub.leave(self._subscriber)
+            self._subscriber = None

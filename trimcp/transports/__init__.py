@@ -17,7 +17,7 @@ from ._sockets import (
     open_unix_stream,
     unix_listener,
 )
-from ._stdio import open_stdio_channel
+from ._stdio import check_standard_streams, open_stdio_channel
 
 __all__ = [
     "HEAD_BYTES",
@@ -34,6 +34,7 @@ __all__ = [
     "PartialMessage",
     "Unreachable",
     "addresses_of",
+    "check_standard_streams",
     "check_url",
     "encrypted",
     "listening_on",

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from ._budget import Budget
     from ._channel import MessageChannel
 
-__all__ = ["open_stdio_channel"]
+__all__ = ["check_standard_streams", "open_stdio_channel"]
 
 #: A pipe that is ready to write takes this much without blocking.
 _PIPE_BUF: Final = getattr(select, "PIPE_BUF", 512)
@@ -198,6 +198,23 @@ class ThreadedStream(trio.abc.Stream):
                 rest = rest[os.write(self._write_fd, rest) :]
         except BrokenPipeError as error:
             raise trio.BrokenResourceError from error
+
+
+def check_standard_streams() -> None:
+    """See that there are a standard input and output to serve on.
+
+    Python says so, not the descriptors: what is opened later takes the free numbers.
+
+    Raises:
+        SystemExit: One is closed. A program that is started so has nobody to serve, and ends with
+            one sentence and status 1.
+    """
+    for stream, name in ((sys.__stdin__, "input"), (sys.__stdout__, "output")):
+        if stream is None or stream.closed:
+            raise SystemExit(
+                f"standard {name} is closed: an MCP client starts this program with pipes on both; "
+                "to listen on a socket instead, use another door, such as serve_http()"
+            )
 
 
 @contextmanager

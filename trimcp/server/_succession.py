@@ -1,0 +1,218 @@
+"""The sessions of one connection, one after the other.
+
+::
+
+    connection            its nursery
+    └── session           its lifespan
+        └── stateless     requests that belong to no session, but began in its time
+            └── handshake requests of the session, and what tells its client of changes
+
+`initialize` on a connection that has a session ends that one: what is of the handshake is
+cancelled, and the lifespan is left. Requests of the stateless era go on; they keep the lifespan in
+which they began until they have ended, and the next session does not wait for them.
+"""
+
+from __future__ import annotations
+
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import trio
+
+from trimcp.protocol import Era
+
+from ._session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from trimcp.runtime import Frame, Peer
+
+    from ._application import Application
+
+__all__ = ["Succession"]
+
+Answering: TypeAlias = "Callable[[Frame], Awaitable[None]]"
+Start: TypeAlias = "tuple[Callable[..., Awaitable[Any]], tuple[Any, ...]]"
+
+
+class LateNursery:
+    """A nursery that takes tasks before it is open, and runs them then.
+
+    Once it is closed it takes nothing more. Nothing comes then that must be run: requests are
+    refused by a connection that ends.
+    """
+
+    def __init__(self) -> None:
+        self.waiting: list[Start] = []
+        self._nursery: trio.Nursery | None = None
+        self._is_over = False
+
+    def start_soon(self, function: Callable[..., Awaitable[Any]], *args: Any) -> None:
+        """Start a task, now or when it is open."""
+        if self._nursery is not None:
+            self._nursery.start_soon(function, *args)
+        elif not self._is_over:
+            self.waiting.append((function, args))
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[trio.Nursery]:
+        """Open it; left when its tasks have ended."""
+        try:
+            async with trio.open_nursery() as self._nursery:
+                for function, args in self.waiting:
+                    self._nursery.start_soon(function, *args)
+                self.waiting.clear()
+                yield self._nursery
+        finally:
+            self._nursery = None
+            self._is_over = True
+
+
+class Stay:
+    """One session, with the tasks in its lifespan.
+
+    Args:
+        session: The session.
+        peer: The connection.
+        after: The one before it, whose place it takes.
+
+    Attributes:
+        early: The session's requests that came before it was open.
+        stateless: Where requests that belong to no session live.
+        handshake: Where the session's own tasks live.
+    """
+
+    def __init__(self, session: Session[Any], peer: Peer, after: Stay | None) -> None:
+        self.early: list[tuple[Answering, Frame]] = []
+        self.stateless = LateNursery()
+        self.handshake = LateNursery()
+        self._session = session
+        self._peer = peer
+        self._after = after
+        self._is_begun = False
+        self._opening = trio.CancelScope()
+        self._handshake_scope: trio.CancelScope | None = None
+        self._over = trio.Event()
+        self._vacated = trio.Event()
+
+    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+        """Wait for the one before, then live until `end` or `close`."""
+        try:
+            with self._opening:
+                if self._after is not None:
+                    await self._after.wait_vacated()
+                self._is_begun, self._after = True, None
+                async with AsyncExitStack() as lifespan:
+                    await lifespan.enter_async_context(self._session.opened())
+                    try:
+                        await self._work(task_status)
+                    finally:
+                        if self._peer.is_closed:
+                            # That the connection ends is no error for the lifespan.
+                            await lifespan.aclose()
+        finally:
+            self._vacated.set()
+
+    async def _work(self, task_status: trio.TaskStatus[None]) -> None:
+        async with self.stateless.opened() as outlasting:
+            async with self.handshake.opened() as handshake:
+                self._handshake_scope = handshake.cancel_scope
+                for answer, frame in self.early:
+                    handshake.start_soon(answer, frame)
+                self.early.clear()
+                task_status.started()
+                await self._over.wait()
+            self._session.end_subscription()
+            if outlasting.child_tasks:
+                self._vacated.set()
+
+    async def wait_vacated(self) -> None:
+        """Wait until nothing is left of it, but for requests that belong to no session."""
+        await self._vacated.wait()
+
+    def close(self) -> None:
+        """End when its tasks have ended."""
+        self._over.set()
+
+    def end(self) -> Stay | None:
+        """End now, but for the requests that belong to no session.
+
+        Returns:
+            Whom the next one must wait for.
+        """
+        self._over.set()
+        if self._handshake_scope is not None:
+            self._handshake_scope.cancel(reason="the client has begun another session")
+            return self
+        self._session.end_subscription()
+        self._opening.cancel(reason="the client has begun another session")
+        return self if self._is_begun else self._after
+
+    def attend(self, answer: Answering, frame: Frame) -> None:
+        """Start the task of a request, now or when the session is open."""
+        if frame.exchange.terms.revision.era is Era.STATELESS:
+            self.stateless.start_soon(answer, frame)
+        elif self._handshake_scope is not None:
+            self.handshake.start_soon(answer, frame)
+        else:
+            self.early.append((answer, frame))
+
+
+class Succession:
+    """The sessions of one connection; also the home of its handlers that may ask.
+
+    Args:
+        application: The application.
+        peer: The connection.
+        id: What names its session, if anything does.
+    """
+
+    def __init__(self, application: Application, peer: Peer, *, id: str | None = None) -> None:
+        self.parked = peer.parked
+        self._application = application
+        self._peer = peer
+        self._id = id
+        self._nursery: trio.Nursery | None = None
+        self._current = self._next(None)
+        peer.home = peer.host = self
+
+    def _next(self, after: Stay | None) -> Stay:
+        session = Session[Any](self._application, self._peer, id=self._id)
+        stay = Stay(session, self._peer, after)
+        session.start_soon = stay.handshake.start_soon
+        self._peer.at_drain.add(stay.close)
+        return stay
+
+    async def begin(self, nursery: trio.Nursery) -> None:
+        """Open the first session, in the connection's nursery."""
+        self._nursery = nursery
+        await nursery.start(self._current.run)
+
+    def renew(self) -> None:
+        """The client has begun another session."""
+        old = self._current
+        self._peer.at_drain.discard(old.close)
+        new = self._current = self._next(old.end())
+        for function, args in old.stateless.waiting:
+            # They came before it was open, and are the next one's.
+            frame: Frame = args[0]
+            frame.data = self._peer.data
+            new.stateless.start_soon(function, *args)
+        # What they hold is given back when they have run.
+        new.handshake.waiting += old.handshake.waiting
+        if self._nursery is None:
+            return
+        for answer, frame in old.early:
+            # Given up already, which these tasks notice at once.
+            self._nursery.start_soon(answer, frame)
+        if not self._peer.is_draining:
+            self._nursery.start_soon(new.run)
+
+    def attend(self, answer: Answering, frame: Frame) -> None:
+        """Start the task of a request."""
+        self._current.attend(answer, frame)
+
+    def start_soon(self, function: Callable[..., Awaitable[Any]], *args: Any) -> None:
+        """Start a handler that may outlive its request."""
+        self._current.stateless.start_soon(function, *args)
