@@ -359,7 +359,7 @@ async def test_questions_have_deadlines_of_their_own(autojump_clock: MockClock) 
 
 @pytest.mark.parametrize("revision", ["2025-11-25", STATELESS])
 async def test_the_reason_says_nothing_of_the_caller(revision: str, autojump_clock: object) -> None:
-    """Whatever exception gives up the call, the server hears general words."""
+    """CANC-04: whatever exception gives up the call, the server hears general words."""
     async with facing(revision) as to:
 
         async def fail(*progress: object) -> None:
