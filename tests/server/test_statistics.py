@@ -41,8 +41,10 @@ SHOWN: Final = {
     "http_requests": {"http_requests"},
     "http_sessions": {"http_sessions"},
 }
-#: Bounds of a single message, session or time, of which there is nothing to count.
+#: Bounds of a single message, list, session or time, of which there is nothing to count.
 UNCOUNTED: Final = {
+    "list_bytes",
+    "list_pages",
     "message_bytes",
     "nesting",
     "parked_seconds",
