@@ -116,9 +116,6 @@ class EventStream(Outbox):
     def abandon(self) -> None:
         self.close()
 
-    def part(self) -> None:
-        """Nothing: each message is an event of its own."""
-
     # -- the reader -----------------------------------------------------------------------
 
     @property

@@ -218,13 +218,3 @@ class Frame:
             self._pauses -= 1
             if self._pauses == 0:
                 self.timer.deadline = trio.current_time() + self._remaining
-
-
-class Handlers(Protocol):
-    """What a role does with what arrives."""
-
-    def handle(self, frame: Frame) -> Awaitable[Any]:
-        """Handle one request; return a payload or raise."""
-
-    def notified(self, peer: Peer, method: str, params: Raw | None) -> None:
-        """A notification that concerns no single exchange. Must not block or raise."""
