@@ -943,6 +943,18 @@ def test_oversized_answer_ends_the_call(role: Role, member: bytes) -> None:
     assert event.call is call
 
 
+def test_an_oversized_answer_may_tell_its_id_last() -> None:
+    connection = Connection(Role.CLIENT, CLIENT, Limits())
+    connection.terms = Terms(URLS)
+    call, _ = connection.call("tools/list", None)
+    head, tail = b'{"result":{"text":"aaaa', b'aaaa"},"jsonrpc":"2.0","id":%d}'
+    (event,) = connection.receive_oversized(head, "too long", tail=tail % 99)
+    assert isinstance(event, Ignored)
+    (event,) = connection.receive_oversized(head, "too long", tail=tail % call.id)
+    assert isinstance(event, AnswerUnusable)
+    assert event.call is call
+
+
 def test_answer_over_the_limit() -> None:
     """It is not sent; the exchange stays open, so that it can still fail."""
     connection = server(message_bytes=1000)

@@ -578,6 +578,7 @@ REFUSED: list[tuple[str, Any]] = [
     ("meta", "abc"),
     ("meta", {"a": object()}),
     ("meta", {"a": endless()}),
+    ("meta", {"a": [float("nan")]}),
 ]
 
 

@@ -88,16 +88,17 @@ def test_long_line_costs_no_memory(size: int) -> None:
 
 
 @pytest.mark.parametrize("size", [1, 9, 10_000])
-def test_oversized_keeps_its_head(size: int) -> None:
+def test_oversized_keeps_its_ends(size: int) -> None:
     line = bytes(range(65, 91)) * 400
     (oversized,) = split([line[at : at + size] for at in range(0, len(line), size)], 20)
     assert isinstance(oversized, Oversized)
     assert oversized.head[:21] == line[:21]
     assert line.startswith(oversized.head)
     assert len(oversized.head) <= 256
+    assert oversized.tail == line[-256:]
     _, second = split([line + b"\n" + b"b" * 30], 20)
     assert isinstance(second, Oversized)
-    assert second.head == b"b" * 30
+    assert second.head == second.tail == b"b" * 30
 
 
 # -- over a stream ----------------------------------------------------------------------------

@@ -49,7 +49,7 @@ from ._messages import (
     decode,
     encode_notification,
     encode_request,
-    malformed_from_head,
+    malformed_from_ends,
 )
 from ._revisions import LATEST_HANDSHAKE, Era
 from ._shapes import (
@@ -123,15 +123,18 @@ class Connection:
         self.terms = terms
         self.session = SessionState.READY
 
-    def receive_oversized(self, head: bytes, flaw: str, about: Call | None = None) -> list[Event]:
+    def receive_oversized(
+        self, head: bytes, flaw: str, about: Call | None = None, *, tail: bytes = b""
+    ) -> list[Event]:
         """A message was too long and has been skipped.
 
         Args:
             head: Its first bytes; where they leave no doubt, they tell the id.
             flaw: One sentence.
             about: As for `receive`.
+            tail: Its last bytes, which tell the id of an answer in another order.
         """
-        malformed = malformed_from_head(head, LIMIT_EXCEEDED, flaw)
+        malformed = malformed_from_ends(head, tail, LIMIT_EXCEEDED, flaw)
         return self._on_message(self._addressed(malformed, about), None)
 
     def _addressed(self, message: _AddressedT, about: Call | None) -> _AddressedT:

@@ -232,11 +232,13 @@ _ANSWER_HEAD: Final = re.compile(
 _ANSWER_TAIL: Final = re.compile(rb"(?:,\s*" + _EITHER + rb"\s*){1,2}\}\s*\Z")
 
 
-def malformed_from_head(head: bytes, code: int, flaw: str) -> Malformed:
-    """A message whose end is missing, with the id and kind that its beginning clearly tells."""
+def malformed_from_ends(head: bytes, tail: bytes, code: int, flaw: str) -> Malformed:
+    """A message whose middle is missing, with the id and kind that its ends clearly tell."""
     found = _HEAD.match(head)
     if found is None:
-        return _broken_answer(head, flaw, code) or Malformed(None, code, flaw, head=head[:_SHOWN])
+        return _broken_answer(head + tail, flaw, code) or Malformed(
+            None, code, flaw, head=head[:_SHOWN]
+        )
     is_answer = found[2] in (b"result", b"error")
     return Malformed(_identity(found[1]), code, flaw, is_answer, not is_answer, head[:_SHOWN])
 

@@ -9,6 +9,7 @@ import msgspec
 
 from ._codec import codec_for, wire_name
 from ._given import EncodeError
+from ._messages import refuse_non_finite
 from ._revisions import LATEST, REVISIONS
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def _check_json(cls: type, wire: Mapping[str, Any]) -> None:
     for key, value in wire.items():
         try:
             msgspec.json.decode(msgspec.json.encode(value))
+            refuse_non_finite(value)
         except Exception as error:
             raise EncodeError(f"JSON cannot express it: {error}", f".{names[key]}") from error
 
@@ -56,6 +58,7 @@ def settle_value(name: str, value: Any, hint: Any) -> Any:
     try:
         plain = codec_for(LATEST).encode_as(value, hint)
         msgspec.json.encode(plain)
+        refuse_non_finite(plain)
     except EncodeError as error:
         raise error.at(f".{name}") from None
     except Exception as error:

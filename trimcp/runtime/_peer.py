@@ -392,7 +392,7 @@ class Peer:
         flaw = f"a message of {data.size} bytes is longer than the limit of {limit}"
         if data.has_no_room:
             flaw = NO_ROOM
-        self._dispatch(self.connection.receive_oversized(data.head, flaw, about))
+        self._dispatch(self.connection.receive_oversized(data.head, flaw, about, tail=data.tail))
 
     # -- requests to the peer -------------------------------------------------------------
 

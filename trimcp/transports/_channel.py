@@ -35,11 +35,13 @@ class Oversized:
     Attributes:
         size: How many bytes were skipped.
         head: The first of them, which may say which request it was.
+        tail: The last of them, where some write the id of an answer.
         has_no_room: Whether it was short enough, but other messages left no room for it.
     """
 
     size: int
     head: bytes = attrs.field(default=b"", eq=False, repr=False)
+    tail: bytes = attrs.field(default=b"", eq=False, repr=False)
     has_no_room: bool = False
 
 

@@ -53,7 +53,9 @@ async def open_memory_channels(
 
 
 def _within(limit: int, data: bytes) -> Incoming:
-    return data if len(data) <= limit else Oversized(len(data), data[:HEAD_BYTES])
+    if len(data) <= limit:
+        return data
+    return Oversized(len(data), data[:HEAD_BYTES], data[-HEAD_BYTES:])
 
 
 async def _carry(

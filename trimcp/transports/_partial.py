@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HEAD_BYTES", "PartialMessage"]
 
-#: Bytes kept of a message that is skipped: they may tell which request it was.
+#: Bytes kept of either end of a message that is skipped: they may tell which request it was.
 HEAD_BYTES: Final = 256
 
 
@@ -34,6 +34,7 @@ class PartialMessage:
         self._limit = limit
         self._budget = budget
         self._kept = bytearray()
+        self._tail = b""
         self._taken = 0
         self._is_skipped = False
 
@@ -43,6 +44,8 @@ class PartialMessage:
         if not self._is_skipped and self._takes(len(piece)):
             self._kept += piece
             return
+        before = self._tail if self._is_skipped else bytes(self._kept[-HEAD_BYTES:])
+        self._tail = (before + piece[-HEAD_BYTES:])[-HEAD_BYTES:]
         self._is_skipped = True
         head = bytes(self._kept[:HEAD_BYTES]) + piece[:HEAD_BYTES]
         self._release()
@@ -60,7 +63,8 @@ class PartialMessage:
         is_skipped, self._is_skipped = self._is_skipped, False
         self._release()
         self.size = 0
-        return Oversized(size, kept, has_no_room=size <= self._limit) if is_skipped else kept
+        tail, self._tail = self._tail, b""
+        return Oversized(size, kept, tail, has_no_room=size <= self._limit) if is_skipped else kept
 
     def _release(self) -> None:
         self._kept = bytearray()
@@ -71,4 +75,5 @@ class PartialMessage:
         """Nothing more comes: forget what is there."""
         self._release()
         self.size = 0
+        self._tail = b""
         self._is_skipped = False
