@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from types import TracebackType
+
+__all__ = ["single_leaf", "unwrapping"]
 
 
 def single_leaf(error: BaseException) -> BaseException | None:
@@ -18,19 +19,29 @@ def single_leaf(error: BaseException) -> BaseException | None:
     return error
 
 
-@contextmanager
-def unwrapping() -> Iterator[None]:
-    """Raise the single leaf of a group instead of the group; several stay a group."""
-    try:
-        yield
-    except BaseExceptionGroup as group:
-        leaf = single_leaf(group)
+class unwrapping:
+    """Raise the single leaf of a group instead of the group; several stay a group.
+
+    A class, since a generator's context manager would keep the group in a frame that its leaf
+    came through: a cycle.
+    """
+
+    def __enter__(self) -> None:
+        """Nothing to prepare."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        leaf = single_leaf(error) if isinstance(error, BaseExceptionGroup) else None
         if leaf is None:
-            raise
+            return
         cause, context = leaf.__cause__, leaf.__context__
         try:
             raise leaf
         finally:
             # Raising it here would make the group its context, and a cycle.
             leaf.__cause__, leaf.__context__ = cause, context
-            del leaf, cause, context
+            del leaf, cause, context, error, traceback

@@ -109,6 +109,7 @@ class RequestError(MCPError):
     """
 
     http_status: int | None = None
+    _is_received = False
 
     def __init__(self, code: int, message: str, data: Any = None) -> None:
         super().__init__(code, message, data)
@@ -117,7 +118,11 @@ class RequestError(MCPError):
         self.data = data
 
     def __str__(self) -> str:
-        return f"{self.message} (code {self.code})"
+        try:
+            return f"{self.message} (code {self.code})"
+        except AttributeError:
+            # A subclass whose `__init__` does not call this one.
+            return super().__str__()
 
 
 class MissingCapability(RequestError):
@@ -282,6 +287,12 @@ class AnswerRefused(ToolError):
 
 def received_error(code: int, message: str, data: Any) -> RequestError:
     """The exception for an error answer: of the class that its code stands for."""
+    error = _error_of(code, message, data)
+    error._is_received = True
+    return error
+
+
+def _error_of(code: int, message: str, data: Any) -> RequestError:
     if code == LIMIT_EXCEEDED:
         return LimitExceeded(message, data)
     if code == FORBIDDEN:

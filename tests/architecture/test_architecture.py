@@ -80,8 +80,9 @@ NURSERIES = {
 
 #: Where exceptions of handlers and connections end. Elsewhere they are let through.
 BOUNDARIES = {
-    "runtime._boundary.contained": "one request",
-    "server._session.Session._hear": "one notification of an extension",
+    "runtime._boundary.captured": "whatever a user wrote: handlers, generators, a bus",
+    "runtime._boundary.answer_to": "what they returned, while it is encoded",
+    "runtime._boundary._meant": "what they raised, while it is read",
     "server._accepting._serve_connection": "one connection over a socket",
     "http._guard.GuardedConnection.run": "one connection of an HTTP client",
     "http._guard._run_app": "the ASGI application, for one request",
@@ -374,7 +375,8 @@ def test_who_opens_a_nursery() -> None:
 
 
 def catchers(module: Module) -> set[str]:
-    return {name for name, node in functions(module) if isinstance(node, ast.TryStar)}
+    groups = {name for name, node in functions(module) if isinstance(node, ast.TryStar)}
+    return groups | swallowers(module)
 
 
 def test_where_exceptions_end() -> None:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.counting import bytes_taken
 from trimcp.protocol import Callers, callers_of
 
 LOCAL = callers_of(["127.0.0.1"], None, None)
@@ -108,3 +109,48 @@ def test_nothing_but_a_port_may_follow(name: str, rest: str) -> None:
     assert LOCAL.refusal("localhost", [f"http://{rest}{name}"]) is not None
     if rest.strip(".") and not rest.rstrip(".").endswith(":"):
         assert LOCAL.refusal(f"{name}{rest}", []) is not None
+
+
+# -- whatever a client sends ------------------------------------------------------------------
+
+
+LENGTHS = [256, 2_560, 25_600, 256_000]
+EVERYBODY = callers_of([], ["*"], ["*"])
+
+
+@pytest.mark.parametrize("piece", ["a", "a.", ".", "[", ":", "*.", "é", "a.example"])
+@pytest.mark.parametrize("callers", [LOCAL, EVERYBODY, callers_of([], ["*.example"], None)])
+def test_a_long_name_is_refused_and_nothing_of_it_repeated(callers: Callers, piece: str) -> None:
+    spent = []
+    for length in LENGTHS[1:]:
+        name = (piece * length)[:length]
+        for host, origins in ((name, []), ("localhost", [f"http://{name}"])):
+            with bytes_taken() as taken:
+                refusal = callers.refusal(host, origins)
+                explained = callers.explained(host, origins)
+            assert refusal is not None
+            assert len(refusal) < 60
+            assert explained is not None
+            assert len(explained) < 600
+            spent.append(taken.peak)
+    # Nothing is built from what is too long.
+    assert max(spent) < 10_000, spent
+
+
+def test_the_longest_name() -> None:
+    labels = ".".join(["a" * 9] * 24)
+    name = f"{'b' * (255 - len('.example.org') - len(labels) - 1)}.{labels}.example.org"
+    assert len(name) == 255
+    for allowed in (name, "*.example.org", "*"):
+        callers = callers_of([], [allowed], ["*"])
+        assert callers.refusal(f"{name}:65535", [f"https://{name}:65535"]) is None
+        assert callers.refusal(f"b{name}", []) is not None
+
+
+@given(st.text("a.*-", min_size=1, max_size=12), st.text("a.*-", min_size=1, max_size=12))
+def test_a_wildcard_is_what_stands_below_it(host: str, allowed: str) -> None:
+    name = host.rstrip(".")
+    above = {f"*.{name.split('.', count)[count]}" for count in range(1, name.count(".") + 1)}
+    callers = callers_of([], [f"*.{allowed}"], None)
+    is_below = "*" in callers.hosts or not callers.hosts.isdisjoint({name or None, *above})
+    assert (callers.refusal(host, []) is None) == is_below

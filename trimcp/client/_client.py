@@ -266,7 +266,9 @@ class Client(Verbs):
         try:
             answer = await ask()
         except RequestError as error:
-            if error.code != HEADER_MISMATCH or method != "tools/call":
+            # From a handler, without that status, it would be about something else.
+            is_ours = error.code == HEADER_MISMATCH and error.http_status is not None
+            if not is_ours or method != "tools/call":
                 raise
             # The tool may have changed, and with it the headers that its calls need.
             self._cache.drop(lambda key: key.startswith(b"tools/list\n"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -13,6 +14,7 @@ import trio
 from trimcp import transports
 from trimcp._groups import unwrapping
 from trimcp.limits import Limits
+from trimcp.runtime import contained
 
 from ._answers import Answerer
 from ._client import Client
@@ -416,8 +418,10 @@ async def _memory_way(
 
 
 async def _serve(application: _Application, channel: MessageChannel) -> None:
+    serve = functools.partial(application.serve, channel, grace=_MEMORY_GRACE)
     try:
-        await application.serve(channel, grace=_MEMORY_GRACE)
+        # What happens to the server is not the client's: it loses its connection.
+        await contained("a connection in memory", serve)
     finally:
         # There is no stream whose end would tell the client that the server hung up.
         channel.outbox.close()

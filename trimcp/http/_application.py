@@ -145,8 +145,10 @@ class HttpApplication:
     def _check_caller(self, headers: Headers) -> None:
         """Specification: Streamable HTTP, Security & Endpoint. Raises Refused (403)."""
         origins = [headers["origin"]] if "origin" in headers else []
-        refusal = self._callers.refusal(headers.get("host", ""), origins)
+        host = headers.get("host", "")
+        refusal = self._callers.refusal(host, origins)
         if refusal is not None:
+            logger.info("a request was refused: %s", self._callers.explained(host, origins))
             raise Refused(403, refusal)
 
     def _find(self, path: str, method: str) -> Endpoint:

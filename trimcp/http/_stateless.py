@@ -22,7 +22,7 @@ from trimcp.protocol import (
     find_revision,
 )
 from trimcp.protocol.http import PROTOCOL_VERSION, check_request, encode_event, status_of
-from trimcp.runtime import Frame, Peer
+from trimcp.runtime import Peer
 from trimcp.transports import MessageChannel, Outbox
 
 from ._asgi import GONE
@@ -31,6 +31,7 @@ from ._refusals import Refused
 
 if TYPE_CHECKING:
     from trimcp.protocol import Exchange, Request, Revision
+    from trimcp.runtime import Frame
 
     from ._visits import Visit
 
@@ -131,7 +132,7 @@ class RequestPeer(Peer):
         """Run the handler of the exchange until it has answered or the client is gone."""
         self._exchange = exchange
         visit = self._visit
-        frame = exchange.owner = Frame(self, exchange)
+        frame = self._begin(exchange)
         frame.scope.deadline = visit.deadline
         visit.scope = frame.scope
         at_gone = visit.http.scope.get("extensions", {}).get(GONE)
@@ -178,8 +179,11 @@ class RequestPeer(Peer):
         else:
             await response.json(self._status(), data)
 
+    def finish_nowait(self, data: bytes | None) -> None:
+        """Nothing: a response cannot be written without waiting, and its connection is ending."""
+
     def _status(self) -> int:
         exchange = self._exchange
         if exchange is None or exchange.failure is None or not exchange.terms.revision.mirrors:
             return 200
-        return status_of(exchange.failure)
+        return status_of(exchange.failure, by_handler=exchange.by_handler)

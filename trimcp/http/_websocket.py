@@ -111,8 +111,10 @@ def _default_callers(scope: Scope) -> Callers:
 def _refusal(application: _Application, scope: Scope, callers: Callers) -> tuple[int, str] | None:
     """Why the client is refused, as an HTTP status and a sentence."""
     hosts, origins = _values(scope, b"host"), _values(scope, b"origin")
-    refusal = callers.refusal(hosts[0] if len(hosts) == 1 else "", origins)
+    host = hosts[0] if len(hosts) == 1 else ""
+    refusal = callers.refusal(host, origins)
     if refusal is not None:
+        logger.info("a WebSocket was refused: %s", callers.explained(host, origins))
         return 403, refusal
     if scope.get("subprotocols") and SUBPROTOCOL not in scope["subprotocols"]:
         return 400, f"the only subprotocol is {SUBPROTOCOL!r}"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
 __all__ = ["Callers", "callers_of"]
 
@@ -31,6 +31,16 @@ _AUTHORITY: Final = re.compile(
 )
 
 ANY: Final = "*"
+
+#: No name in the DNS is longer.
+_LONGEST_NAME: Final = 255
+
+#: The longest value looked at: a scheme, a name, a port, and the marks between them.
+_LONGEST_VALUE: Final = _LONGEST_NAME + 64
+
+
+#: Characters of a refused value that are worth a place in a log.
+_SHOWN: Final = 60
 
 
 @attrs.frozen
@@ -50,21 +60,32 @@ class Callers:
     def refusal(self, host: str, origins: Sequence[str]) -> str | None:
         """Why a request may not be served; None if it may.
 
+        Nothing of what the client sent is repeated. Names longer than 255 characters are never
+        allowed, also where all are.
+
         Args:
             host: Its `Host` header.
             origins: Its `Origin` headers. A browser sends one; other programs send none.
         """
         if not self._knows_host(host):
-            return f"the host {host!r} is not allowed"
-        for origin in origins:
-            if not self._knows_origin(origin):
-                return f"the origin {origin!r} is not allowed"
+            return "the name in the Host header is not allowed"
+        if not all(map(self._knows_origin, origins)):
+            return "the page in the Origin header is not allowed"
         return None
 
+    def explained(self, host: str, origins: Sequence[str]) -> str | None:
+        """The same for the server's own log, with the beginning of what was sent."""
+        reason = self.refusal(host, origins)
+        if reason is None:
+            return None
+        return f"{reason} (Host: {_start_of(host)}; Origin: {_start_of(', '.join(origins))})"
+
     def _knows_host(self, host: str) -> bool:
-        return _matches(host, self.hosts)
+        return len(host) <= _LONGEST_VALUE and _matches(host, self.hosts)
 
     def _knows_origin(self, origin: str) -> bool:
+        if len(origin) > _LONGEST_VALUE:
+            return False
         origin = origin.lower()
         scheme, separator, authority = origin.partition("://")
         if ANY in self.origins or (separator and origin in self.origins):
@@ -73,11 +94,25 @@ class Callers:
         return scheme in ("http", "https") and _matches(authority, self.origins)
 
 
+def _start_of(text: str) -> str:
+    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
+
+
 def _matches(authority: str, names: frozenset[str]) -> bool:
     name, port = _name_and_port(authority)
-    labels = name.split(".")
-    above = {f"*.{'.'.join(labels[start:])}" for start in range(1, len(labels))}
-    return ANY in names or (bool(name) and not names.isdisjoint({name, f"{name}:{port}", *above}))
+    if len(name) > _LONGEST_NAME:
+        return False
+    if ANY in names or not name:
+        return ANY in names
+    return name in names or f"{name}:{port}" in names or any(map(names.__contains__, _above(name)))
+
+
+def _above(name: str) -> Iterator[str]:
+    """`*.example.com` and `*.com` for `www.example.com`."""
+    _, dot, rest = name.partition(".")
+    while dot:
+        yield f"*.{rest}"
+        _, dot, rest = rest.partition(".")
 
 
 def callers_of(

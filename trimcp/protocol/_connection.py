@@ -37,6 +37,7 @@ from ._events import (
     RequestReceived,
     ResultReceived,
     SubscriptionReceived,
+    without_given_up,
 )
 from ._exchange import BatchAnswer, Call, Exchange
 from ._messages import (
@@ -260,11 +261,7 @@ class Connection:
         exchange = self._exchanges.get(cancelled.request_id)
         if exchange is None or exchange.method == "initialize":
             return self._on_call_cancelled(cancelled.request_id, cancelled.reason)
-        released = exchange.cancel()
-        events: list[Event] = [ExchangeCancelled(exchange, cancelled.reason)]
-        if released is not None:
-            events.append(Reply(released))
-        return events
+        return [ExchangeCancelled(exchange, cancelled.reason, exchange.cancel())]
 
     def _on_call_cancelled(self, identity: int | str, reason: str | None) -> list[Event]:
         """The answering side gave up one of *our* requests: how a server ends a listen."""
@@ -314,7 +311,7 @@ class Connection:
         released = answer.settle(None)
         if released is not None:
             events.append(Reply(released))
-        return events
+        return without_given_up(events)
 
     def _refuse(
         self,

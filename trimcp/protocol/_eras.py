@@ -158,12 +158,14 @@ def stateless_terms(meta: Meta) -> Terms:
         raise Rejected(INVALID_PARAMS, f"_meta lacks {META_CLIENT_CAPABILITIES}")
     info = None if isinstance(meta.client_info, UnsetType) else bytes(meta.client_info)
     level = None if isinstance(meta.log_level, UnsetType) else meta.log_level
-    return _parse_terms(meta.revision, info, bytes(meta.capabilities), level)
+    capabilities = bytes(meta.capabilities)
+    is_short = len(capabilities) + len(info or b"") <= _REMEMBERED_BYTES
+    parse = _remembered_terms if is_short else _parse_terms
+    return parse(meta.revision, info, capabilities, level)
 
 
-@functools.lru_cache(maxsize=256)
 def _parse_terms(date: str, info: bytes | None, capabilities: bytes, level: Any) -> Terms:
-    """Parse terms; a client sends the same bytes with every request, so they are remembered."""
+    """Parse terms. Raises Rejected."""
     revision = find_revision(date)
     if revision is None or revision.era is not Era.STATELESS:
         supported = [known.date for known in reversed(STATELESS_REVISIONS)]
@@ -184,3 +186,9 @@ def _parse_terms(date: str, info: bytes | None, capabilities: bytes, level: Any)
         )
     except (DecodeError, msgspec.DecodeError, RecursionError) as error:
         raise Rejected(INVALID_PARAMS, f"_meta is malformed: {error}") from None
+
+
+#: A client sends the same bytes with every request. What is remembered is bounded for the whole
+#: process, in number and bytes, and outlives the client; refusals are not remembered.
+_REMEMBERED_BYTES: Final = 1024
+_remembered_terms: Final = functools.lru_cache(maxsize=128)(_parse_terms)

@@ -18,10 +18,15 @@ class RequestReceived(msgspec.Struct, gc=False):
 
 
 class ExchangeCancelled(msgspec.Struct, gc=False):
-    """The peer gave up an exchange that is still being handled: stop."""
+    """The peer gave up an exchange that is still being handled: stop.
+
+    If that completed a batch, `released` are the answers to the rest of it, to be sent to where
+    the batch came from.
+    """
 
     exchange: Exchange
     reason: str | None
+    released: bytes | None = None
 
 
 class NotificationReceived(msgspec.Struct, gc=False):
@@ -93,3 +98,20 @@ Event: TypeAlias = (
     | Reply
     | Ignored
 )
+
+
+def without_given_up(events: list[Event]) -> list[Event]:
+    """The events of a batch without the requests that it gives up itself: nothing begins."""
+    begun = {
+        id(event.exchange)
+        for event in events
+        if isinstance(event, RequestReceived) and not event.exchange.is_open
+    }
+    if not begun:
+        return events
+    return [
+        event
+        for event in events
+        if not isinstance(event, RequestReceived | ExchangeCancelled)
+        or id(event.exchange) not in begun
+    ]

@@ -75,6 +75,7 @@ class Exchange:
         state: Where it is in its life.
         owner: Whatever the driver runs for this exchange.
         failure: The error code that it was answered with, if it was.
+        by_handler: Whether a user's handler chose that code.
     """
 
     id: RequestId
@@ -89,6 +90,7 @@ class Exchange:
     state: ExchangeState = OPEN
     owner: Any = None
     failure: int | None = None
+    by_handler: bool = False
     _progress: float | None = None
 
     @property
@@ -126,12 +128,22 @@ class Exchange:
             raise TooLarge(f"a result of {len(data)} bytes is longer than {self.limit}")
         return self._close(ExchangeEvent.ANSWER, data)
 
-    def fail(self, code: int, message: str, data: Any = None) -> bytes | None:
-        """The error answer. Raises TypeError or ValueError as `answer` does."""
+    def fail(
+        self, code: int, message: str, data: Any = None, *, by_handler: bool = False
+    ) -> bytes | None:
+        """The error answer. Raises TypeError or ValueError as `answer` does.
+
+        Args:
+            code: The error code.
+            message: One sentence.
+            data: Detail, or None for none.
+            by_handler: Whether a user's handler chose the code.
+        """
         if self.state is not OPEN:
             return self._close(ExchangeEvent.ANSWER, None)
         answer = encode_failure(self.id, code, message, data, omit_id=True)
         self.failure = code
+        self.by_handler = by_handler
         return self._close(ExchangeEvent.ANSWER, answer)
 
     def cancel(self) -> bytes | None:

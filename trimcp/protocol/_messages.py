@@ -10,7 +10,6 @@ Specification: Overview, Messages (all revisions).
 
 from __future__ import annotations
 
-import itertools
 import re
 from typing import Any, Final, Literal, TypeAlias
 
@@ -18,6 +17,8 @@ import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from trimcp.errors import INVALID_REQUEST, PARSE_ERROR
+
+from ._nesting import is_deeper
 
 RequestId: TypeAlias = int | str
 
@@ -177,12 +178,6 @@ def _decode_batch(data: bytes) -> Message | Batch:
 
 # -- what the JSON library would not refuse, or only deep inside ------------------------------
 
-#: A string; one that never ends reaches to the end, or each quote in it would be tried anew.
-_STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
-_NOT_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
-#: Brackets as signed bytes: one level down, one level up.
-_STEPS: Final = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")
-
 
 def _unreadable(data: bytes, nesting: int) -> str | None:
     """Say why this is no JSON text of ours: not UTF-8, or nested too deeply."""
@@ -191,15 +186,9 @@ def _unreadable(data: bytes, nesting: int) -> str | None:
             data.decode()
         except UnicodeDecodeError as error:
             return f"parse error: not UTF-8 at byte {error.start}"
-    if data.count(b"[") + data.count(b"{") > nesting and _deeper(data, nesting):
+    if is_deeper(data, nesting):
         return f"parse error: nested deeper than {nesting} levels"
     return None
-
-
-def _deeper(data: bytes, nesting: int) -> bool:
-    """Whether brackets outside strings nest deeper than that, in one pass."""
-    steps = _STRING.sub(b"", data).translate(_STEPS, _NOT_BRACKETS)
-    return max(itertools.accumulate(memoryview(steps).cast("b")), default=0) > nesting
 
 
 _HEAD: Final = re.compile(

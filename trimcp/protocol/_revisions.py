@@ -13,6 +13,7 @@ from typing import Any, Final
 import attrs
 
 from trimcp import types as t
+from trimcp.errors import INTERNAL_ERROR, INVALID_PARAMS
 
 
 class Era(enum.Enum):
@@ -38,6 +39,10 @@ class Method:
     result: Any
 
 
+_RESOURCE_NOT_FOUND: Final = -32002
+_URL_ELICITATION_REQUIRED: Final = -32042
+
+
 @attrs.frozen(eq=False)
 class Revision:
     """What is true of one revision.
@@ -56,6 +61,7 @@ class Revision:
         mirrored_headers: On HTTP headers repeat parts of the body.
         resource_not_found: The error code for an unknown resource.
         url_elicitation_required: The error code that sends the user to a URL, if there is one.
+        reserved_codes: Error codes that only the protocol itself may use, never a handler.
         client_requests: Requests from client to server, by method name.
         server_requests: Requests from server to client, by method name.
         input_requests: Questions that may stand inside an `InputRequiredResult`.
@@ -79,6 +85,7 @@ class Revision:
     mirrored_headers: bool
     resource_not_found: int
     url_elicitation_required: int | None
+    reserved_codes: range
     client_requests: Mapping[str, Method]
     server_requests: Mapping[str, Method]
     input_requests: Mapping[str, Method]
@@ -94,6 +101,18 @@ class Revision:
     def mirrors(self) -> bool:
         """Whether HTTP headers repeat what a request says."""
         return self.era is Era.STATELESS
+
+    def code_of_handler(self, code: int) -> int:
+        """What a handler's error code is in this revision.
+
+        A handler may let through what another server said in another revision. There the code
+        of a missing resource is another one, and others mean nothing here, or something else.
+        """
+        if code == _RESOURCE_NOT_FOUND:
+            return self.resource_not_found
+        if code == _URL_ELICITATION_REQUIRED and code != self.url_elicitation_required:
+            return INTERNAL_ERROR
+        return INTERNAL_ERROR if code in self.reserved_codes else code
 
     def __repr__(self) -> str:
         return f"<Revision {self.date}>"
@@ -311,8 +330,9 @@ def _handshake(
         content_lists=content_lists,
         version_header=version_header,
         mirrored_headers=False,
-        resource_not_found=-32002,
+        resource_not_found=_RESOURCE_NOT_FOUND,
         url_elicitation_required=url_elicitation_required,
+        reserved_codes=range(0),
         client_requests=_HANDSHAKE_REQUESTS,
         server_requests=_by_name([_PING, *questions]),
         input_requests=_by_name([]),
@@ -338,7 +358,7 @@ REVISIONS: Final[tuple[Revision, ...]] = (
         content_lists=True,
         version_header=True,
         parse_error_omits_id=True,
-        url_elicitation_required=-32042,
+        url_elicitation_required=_URL_ELICITATION_REQUIRED,
     ),
     Revision(
         date=_STATELESS,
@@ -350,8 +370,10 @@ REVISIONS: Final[tuple[Revision, ...]] = (
         content_lists=True,
         version_header=True,
         mirrored_headers=True,
-        resource_not_found=-32602,
+        resource_not_found=INVALID_PARAMS,
         url_elicitation_required=None,
+        # Overview, Error Codes: what the specification defines, or may define one day.
+        reserved_codes=range(-32099, -32019),
         client_requests=_STATELESS_REQUESTS,
         server_requests=_by_name([]),
         input_requests=_by_name([_SAMPLE, _LIST_ROOTS, _ELICIT]),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ._questions import Questions
     from ._seal import State
 
-__all__ = ["Frame", "Home", "Retried"]
+__all__ = ["Frame", "Home", "Retried", "Slots"]
 
 
 class Home(Protocol):
@@ -51,6 +51,19 @@ class Retried:
 _NOTHING: Final = Retried()
 
 
+class Slots:
+    """Counts the handlers of one connection whose tasks have not ended."""
+
+    __slots__ = ("taken",)
+
+    def __init__(self) -> None:
+        self.taken = 0
+
+    def free(self) -> None:
+        """One has ended."""
+        self.taken -= 1
+
+
 class Frame:
     """A running handler and the exchange it answers.
 
@@ -69,6 +82,7 @@ class Frame:
         retry: What its first round brought.
         timer: Bounds the handler's running time, where it is bounded; see `pause`.
         afterword: What is sent after the answer, on transports where a connection is shared.
+        at_end: Called once the handler's task has ended, where its round has ended before.
     """
 
     __slots__ = (
@@ -76,6 +90,7 @@ class Frame:
         "_remaining",
         "_round",
         "afterword",
+        "at_end",
         "exchange",
         "handler",
         "peer",
@@ -94,6 +109,7 @@ class Frame:
         self.retry = _NOTHING
         self.timer: trio.CancelScope | None = None
         self.afterword: bytes | None = None
+        self.at_end: Callable[[], None] | None = None
         self._round: Frame | None = None
         self._pauses = 0
         self._remaining = 0.0
@@ -111,10 +127,25 @@ class Frame:
         self.peer = round_.peer
         self.exchange = round_.exchange
 
-    def end_round(self) -> None:
-        """The round is over. If its client was not told how to go on, nobody will."""
-        if self.handler is not None and not self.exchange.is_answered:
+    def end_round(self, at_end: Callable[[], None]) -> None:
+        """The round is over. If its client was not told how to go on, nobody will.
+
+        Args:
+            at_end: Called once nothing of the round runs any more.
+        """
+        if self.handler is None or self.exchange.is_answered:
+            at_end()
+        else:
             self.handler.cancel("its request was cancelled")
+            self.handler.at_end = at_end
+
+    def end(self) -> None:
+        """The handler's own task has ended."""
+        if self._round is not None:
+            self._round.handler = None
+            self._round = None
+        if self.at_end is not None:
+            self.at_end()
 
     def pause(self) -> None:
         """Stop the timer: the handler waits for the client's answer."""

@@ -134,10 +134,15 @@ class Hub:
 
     def add(self, subscriber: Subscriber, uri: str) -> None:
         """Let a subscriber hear of one more resource. Raises LimitExceeded."""
-        if uri not in subscriber.uris and len(subscriber.uris) >= self._limits.subscribed_uris:
-            raise LimitExceeded(f"more than {self._limits.subscribed_uris} subscribed resources")
+        if uri not in subscriber.uris:
+            self.check_uris(len(subscriber.uris) + 1)
         subscriber.uris.add(uri)
         self._by_uri.setdefault(uri, set()).add(subscriber)
+
+    def check_uris(self, number: int) -> None:
+        """Whether one subscriber may ask about so many resources. Raises LimitExceeded if not."""
+        if number > self._limits.subscribed_uris:
+            raise LimitExceeded(f"more than {self._limits.subscribed_uris} subscribed resources")
 
     def remove(self, subscriber: Subscriber, uri: str) -> None:
         """Undo `add`; harmless if there was none."""

@@ -14,6 +14,7 @@ Specification: 2026-07-28, Multi Round-Trip Requests.
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 from typing import TYPE_CHECKING, Any
@@ -31,7 +32,7 @@ from trimcp.errors import (
 from trimcp.protocol import InvalidShape, read_retry, subject_of
 from trimcp.types import InputRequest, InputRequiredResult
 
-from ._boundary import Failed, contained
+from ._boundary import Failed, ProtocolError, captured, log_unheard
 from ._frame import Frame, Retried
 from ._questions import Answers, Delivery, Question, Questions
 from ._seal import InvalidState, State, digest_of
@@ -111,7 +112,7 @@ class Parking:
         return await delivery.take()
 
     def _start(self, round_: Frame, job: Job, retry: Retried) -> Delivery:
-        questions = Questions(round_.peer.home, _recorded(retry))
+        questions = Questions(round_.peer.home, _delivery(round_), _recorded(retry))
         frame = Frame(round_.peer, round_.exchange)
         frame.retry = retry
         frame.questions = questions
@@ -119,22 +120,27 @@ class Parking:
         try:
             questions.home.start_soon(self._live, frame, questions, job)
         except NotServing as error:
-            raise RequestError(SHUTTING_DOWN, str(error)) from None
+            raise ProtocolError(SHUTTING_DOWN, str(error)) from None
         self._frames[questions.id] = frame
         return questions.delivery
 
     async def _live(self, frame: Frame, questions: Questions, job: Job) -> None:
         """The handler's task: from its first round to its last."""
-        outcome: Any = None
+        outcome, passing = None, None
         try:
-            outcome = await contained(frame, job.work)
-            if questions.is_parked and not await _wait_round(frame, questions):
-                outcome = None
+            outcome, passing = await captured(frame.scope, job.work, frame)
+            if passing is not None:
+                raise passing
+            if questions.is_parked:
+                await _wait_round(frame, questions)
         finally:
             questions.home.parked.discard(frame)
             self._frames.pop(questions.id, None)
             self._waiting.pop(questions.id, None)
             questions.delivery.put(outcome)
+            frame.end()
+            # An error and the frames that it came through would keep each other.
+            outcome = passing = None
 
     # -- asking ---------------------------------------------------------------------------
 
@@ -289,7 +295,7 @@ class Parking:
         assert questions is not None
         superseded = RequestError(INVALID_REQUEST, "superseded by a later retry")
         questions.delivery.put(Failed(superseded))
-        questions.delivery = delivery = Delivery()
+        questions.delivery = delivery = _delivery(round_)
         frame.bind(round_)
         if not questions.is_parked:
             # The client sent its retry again, believing the first one lost.
@@ -327,16 +333,14 @@ def _recorded(retry: Retried) -> Answers:
     return answers
 
 
-async def _wait_round(frame: Frame, questions: Questions) -> bool:
-    """The handler has ended between two rounds: keep its outcome for the next one.
+def _delivery(round_: Frame) -> Delivery:
+    return Delivery(functools.partial(log_unheard, round_.exchange))
 
-    Returns:
-        Whether the next round came; otherwise nobody wants the outcome any more.
-    """
+
+async def _wait_round(frame: Frame, questions: Questions) -> None:
+    """The handler has ended between two rounds: keep its outcome until the next one or too late."""
     if frame.scope.cancel_called:
-        return False
+        return
     frame.scope = trio.CancelScope(deadline=questions.deadline)
     with frame.scope:
         await questions.resumed.wait()
-        return True
-    return False

@@ -1,4 +1,4 @@
-"""The driver of one connection: events to tasks, and the one exception boundary.
+"""The driver of one connection: events to tasks.
 
 One task reads; each request of the peer gets a task of its own in the connection's nursery.
 The reader awaits nothing but the next messages, so no handler and no slow reader on the other
@@ -15,14 +15,13 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import trio
 
 from trimcp.errors import (
-    INTERNAL_ERROR,
     LIMIT_EXCEEDED,
-    METHOD_NOT_FOUND,
     SHUTTING_DOWN,
     ConnectionLost,
     LimitExceeded,
     ProtocolViolation,
     RequestError,
+    RequestTimeout,
     received_error,
 )
 from trimcp.protocol import (
@@ -38,14 +37,12 @@ from trimcp.protocol import (
     RequestReceived,
     ResultReceived,
     SubscriptionReceived,
-    TooLarge,
 )
 from trimcp.transports import MessageChannel, Oversized
 
-from ._boundary import Failed, contained
+from ._boundary import answer_to, captured
 from ._calls import Listener, Pending, ProgressCallback
-from ._failures import failure_of
-from ._frame import Frame
+from ._frame import Frame, Slots
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -117,6 +114,7 @@ class Peer:
         self._tasks: trio.Nursery | None = None
         self._reading = trio.CancelScope()
         self._life = trio.CancelScope()
+        self._slots = Slots()
         self._errands = 0
         self._unsent = 0
         self._answering = 0
@@ -287,26 +285,36 @@ class Peer:
             self.send_nowait(exchange.fail(SHUTTING_DOWN, "the server is shutting down"))
             return
         limit = self._limits.in_flight
-        if self.connection.open_exchanges + self._unsent > limit:
-            # An answer that nobody reads takes as much room as a handler.
+        if self._slots.taken >= limit:
+            # A handler that was cancelled and cleans up takes as much room as another, and so
+            # does an answer that nobody reads.
             self.send_nowait(exchange.fail(LIMIT_EXCEEDED, f"more than {limit} requests in flight"))
             return
+        self._tasks.start_soon(self.answer, self._begin(exchange))
+
+    def _begin(self, exchange: Exchange) -> Frame:
+        """A request begins to be handled; `answer` follows."""
+        self._slots.taken += 1
         frame = exchange.owner = Frame(self, exchange)
-        self._tasks.start_soon(self.answer, frame)
+        return frame
 
     async def answer(self, frame: Frame) -> None:
         """Run the handler and send its outcome. Nothing but Cancelled leaves here."""
+        exchange = frame.exchange
         try:
-            outcome = await contained(frame, self._handlers.handle)
-            if isinstance(outcome, Failed):
-                outcome = failure_of(frame.exchange, outcome.error)
-            await self.finish(_close(frame.exchange, outcome))
+            outcome, passing = await captured(frame.scope, self._handlers.handle, frame)
+            if passing is not None:
+                if outcome is not None:
+                    self.finish_nowait(answer_to(exchange, outcome))
+                raise passing
+            await self.finish(answer_to(exchange, outcome))
             if frame.afterword is not None:
                 await self.send(frame.afterword)
         finally:
-            frame.end_round()
+            frame.end_round(self._slots.free)
+            exchange.drop()
             # Nobody asks for it any more; the cycle would leave both to the garbage collector.
-            frame.exchange.owner = None
+            exchange.owner = outcome = passing = None
 
     def start_soon(self, function: Callable[..., Awaitable[Any]], *args: Any) -> None:
         """Start a task in the connection's nursery, while there is one."""
@@ -328,9 +336,17 @@ class Peer:
                 pass
         self.settle()
 
+    def finish_nowait(self, data: bytes | None) -> None:
+        """The same for an answer that may not wait, as its task is being cancelled."""
+        self.send_nowait(data)
+        self.settle()
+
     def _on_cancelled(self, event: ExchangeCancelled) -> None:
         logger.debug("cancelled by the peer: %s", event.reason)
-        event.exchange.owner.cancel(event.reason or "cancelled by the peer")
+        frame: Frame = event.exchange.owner
+        frame.cancel(event.reason or "cancelled by the peer")
+        # The rest of its batch is answered where the batch came from.
+        frame.peer.send_nowait(event.released)
         self.settle()
 
     def _on_oversized(self, data: Oversized, about: Call | None = None) -> None:
@@ -436,34 +452,11 @@ class Peer:
         logger.debug("ignored: %s", event.reason)
 
 
-def _close(exchange: Exchange, outcome: Any) -> bytes | None:
-    """The bytes that answer the exchange, if it may still be answered."""
-    if outcome is None and exchange.is_open:
-        outcome = RequestError(INTERNAL_ERROR, "cancelled by the server")
-    try:
-        if isinstance(outcome, RequestError):
-            return exchange.fail(outcome.code, outcome.message, outcome.data)
-        return exchange.answer(outcome)
-    except TooLarge as error:
-        logger.warning("%s: %s", exchange.method, error)
-        return exchange.fail(LIMIT_EXCEEDED, str(error))
-    except (TypeError, ValueError, RecursionError) as error:
-        # The handler's result, or the data of its error, cannot be written as JSON.
-        failure = failure_of(exchange, error)
-    if isinstance(failure, RequestError):
-        return exchange.fail(failure.code, failure.message)
-    return exchange.answer(failure)
-
-
 def _why(error: BaseException) -> str | None:
-    if isinstance(error, trio.Cancelled):
-        return "cancelled by the caller"
-    return None if isinstance(error, RequestError) else str(error)
-
-
-def method_not_found(method: str) -> RequestError:
-    """The error for a method that this side does not have."""
-    return RequestError(METHOD_NOT_FOUND, f"Method not found: {method}")
+    """Why a call is given up, in general words: what the caller's exception says is not theirs."""
+    if isinstance(error, RequestTimeout):
+        return "no answer within the deadline"
+    return None if isinstance(error, RequestError) else "cancelled by the caller"
 
 
 _ON: Final[dict[type[Event], Any]] = {

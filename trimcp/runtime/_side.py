@@ -35,6 +35,7 @@ class SidePeer(Peer):
         self.at_drain = main.at_drain
         self.explain_loss = main.explain_loss
         self._main = main
+        self._slots = main._slots
         self._tasks = main._tasks
         self._unanswered = 0
 

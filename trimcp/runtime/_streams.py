@@ -16,6 +16,8 @@ import trio
 
 from trimcp._groups import unwrapping
 
+from ._boundary import Failed, captured
+
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 
@@ -44,11 +46,6 @@ class Final(Generic[ValueT]):
     value: ValueT
 
 
-@attrs.frozen
-class _Failed:
-    error: Exception
-
-
 async def drain(
     generator: AsyncGenerator[Any, None], on_chunk: Callable[[Any], Awaitable[None]]
 ) -> Any:
@@ -63,7 +60,7 @@ async def drain(
 
     Raises:
         RuntimeError: It yielded something after its `Final`.
-        Exception: Whatever the generator raises.
+        BaseException: Whatever the generator raises.
     """
     with unwrapping():
         async with trio.open_nursery() as nursery:
@@ -77,14 +74,20 @@ async def drain(
 async def _pump(generator: AsyncGenerator[Any, None], send: trio.MemorySendChannel[Any]) -> None:
     with send:
         async with aclosing(generator):
-            try:
-                async for item in generator:
+            while True:
+                item, passing = await captured(trio.CancelScope(), anext, generator, _END)
+                if passing is not None:
+                    try:
+                        raise passing
+                    finally:
+                        del passing
+                if item is _END:
+                    return
+                try:
                     await send.send(item)
-            except trio.BrokenResourceError:
-                # Nobody listens any more; leaving closes the generator.
-                return
-            except Exception as error:
-                await send.send(_Failed(error))
+                except trio.BrokenResourceError:
+                    # Nobody listens any more; leaving closes the generator.
+                    return
 
 
 async def _consume(
@@ -93,8 +96,12 @@ async def _consume(
     last: Any = None
     final: Final[Any] | None = None
     async for item in receive:
-        if isinstance(item, _Failed):
-            raise item.error
+        if isinstance(item, Failed):
+            try:
+                raise item.error
+            finally:
+                # An error and the frames that it came through would keep each other.
+                del item
         if final is not None:
             raise RuntimeError("a streaming tool yielded something after its Final")
         if isinstance(item, Final):

@@ -5,7 +5,9 @@ Specification: 2026-07-28, Subscriptions; to 2025-11-25, Resources (Subscription
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
+
+import trio
 
 from trimcp.errors import INVALID_REQUEST, RequestError, ResourceNotFound
 from trimcp.protocol import META_SUBSCRIPTION_ID, filter_of, kinds_of, method_of, params_of
@@ -22,6 +24,8 @@ from trimcp.types import (
 from ._params import params_as
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from trimcp.runtime import Frame, Subscriber
 
     from ._application import Application
@@ -29,12 +33,14 @@ if TYPE_CHECKING:
 
 __all__ = ["listen", "subscribe", "unsubscribe"]
 
+#: Each resource may be compared with many templates; so many are sought in one go.
+_BETWEEN_CHECKPOINTS: Final = 50
+
 
 async def listen(application: Application, frame: Frame) -> SubscriptionsListenResult:
     """`subscriptions/listen`: tell of changes until the client or the server has enough."""
     wanted = params_as(frame.exchange, SubscriptionsListenRequestParams).notifications
-    resources = application.server.resources
-    uris = [uri for uri in wanted.resource_subscriptions or () if resources.find(uri) is not None]
+    uris = await _known(application, wanted.resource_subscriptions or ())
     subscriber = application.hub.join(kinds_of(wanted), uris)
     ends = frame.peer.at_drain
     ends.add(subscriber.close)
@@ -44,6 +50,20 @@ async def listen(application: Application, frame: Frame) -> SubscriptionsListenR
         ends.discard(subscriber.close)
         application.hub.leave(subscriber)
     return _ended(frame)
+
+
+async def _known(application: Application, asked: Sequence[str]) -> list[str]:
+    """The resources among those asked about. Raises LimitExceeded before any of them is sought."""
+    distinct = dict.fromkeys(asked)
+    application.hub.check_uris(len(distinct))
+    resources = application.server.resources
+    known: list[str] = []
+    for position, uri in enumerate(distinct):
+        if position % _BETWEEN_CHECKPOINTS == 0:
+            await trio.lowlevel.checkpoint()
+        if resources.find(uri) is not None:
+            known.append(uri)
+    return known
 
 
 async def _tell(frame: Frame, subscriber: Subscriber) -> None:

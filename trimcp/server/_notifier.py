@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import trio
 
+from trimcp.runtime import contained
+
 if TYPE_CHECKING:
     from trimcp.protocol import Change
     from trimcp.runtime import Bus
@@ -47,4 +49,7 @@ class Notifier:
                 await self._news.park()
             change = next(iter(self._announced))
             del self._announced[change]
-            await self._bus.publish(change)
+            # The other changes are told all the same.
+            await contained(
+                f"publishing {change!r} on the bus {self._bus!r}", self._bus.publish, change
+            )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeGuard
 
 import trio
 from msgspec import Raw
@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     from ._application import Application
 
 __all__ = ["call_function", "run_askable"]
+
+#: How often a handler of the handshake era may return questions in one request; clients of the
+#: stateless era, which ask again themselves, have a bound of their own.
+_MOST_ROUNDS: Final = 20
 
 
 async def call_function(
@@ -145,8 +149,8 @@ def _answer(application: Application, frame: Frame, result: Any) -> Any:
 async def _asking_by_requests(
     application: Application, frame: Frame, work: Callable[[Frame], Awaitable[Any]]
 ) -> Any:
-    """Run a handler of the handshake era, again and again while it returns questions."""
-    while True:
+    """Run a handler of the handshake era again while it returns questions, as a client would."""
+    for _ in range(_MOST_ROUNDS):
         result = await work(frame)
         if not _asks(result):
             return result
@@ -156,3 +160,7 @@ async def _asking_by_requests(
                 raise error
             responses[key] = await ask_by_request(application, frame, question)
         frame.retry = Retried(responses, kept=result.state)
+        if not responses:
+            # A handler that only keeps a state may do nothing that waits.
+            await trio.lowlevel.checkpoint()
+    raise RuntimeError(f"it returned InputRequired {_MOST_ROUNDS} times, which is without an end")

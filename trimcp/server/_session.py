@@ -18,6 +18,7 @@ from trimcp.protocol import (
     method_of,
     params_of,
 )
+from trimcp.runtime import contained
 
 from ._context import LifespanT
 from ._lifespans import CLEANUP_SECONDS, entered, grant_cleanup
@@ -152,10 +153,11 @@ class Session(Generic[LifespanT]):
         self._peer.start_soon(self._hear, method, params)
 
     async def _hear(self, method: str, params: Raw | None) -> None:
+        hear = self.server.methods.hear
         try:
-            await self.server.methods.hear(self._application, self, method, params)
-        except* Exception:
-            logger.exception("%s failed", method)
+            await contained(
+                f"the handler of {method}", hear, self._application, self, method, params
+            )
         finally:
             self._hearing -= 1
 

@@ -16,7 +16,14 @@ from msgspec import Raw
 from trimcp.errors import INVALID_PARAMS, RegistrationError, RequestError, ToolError
 from trimcp.protocol import Rejected, codec_for, read_object
 from trimcp.protocol.http import check_arguments, header_params
-from trimcp.runtime import BadArguments, Frame, Function, InputRequired, compile_function
+from trimcp.runtime import (
+    BadArguments,
+    Frame,
+    Function,
+    InputRequired,
+    ProtocolError,
+    compile_function,
+)
 from trimcp.types import UNSET, CallToolResult, TextContent, Tool
 
 from ._context import Context
@@ -79,7 +86,7 @@ class RegisteredTool:
         try:
             check_arguments(headers, read_object(raw), self.mirrored)
         except Rejected as error:
-            raise RequestError(error.code, error.message, error.data) from None
+            raise ProtocolError(error.code, error.message, error.data) from None
 
     async def _run(self, application: Application, shape: ToolCall, frame: Frame) -> Any:
         arguments = shape.arguments if isinstance(shape.arguments, Raw) else None

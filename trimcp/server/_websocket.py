@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING
 
 from trimcp.transports.websocket import SUBPROTOCOL, Refusal, accept_websocket
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 __all__ = ["websocket_opener"]
 
+logger = logging.getLogger("trimcp.server")
+
 
 def websocket_opener(
     limits: Limits, path: str, callers: Callers
@@ -28,6 +31,9 @@ def websocket_opener(
     def judge(upgrade: Upgrade) -> Refusal | None:
         refusal = callers.refusal(upgrade.host, upgrade.origins)
         if refusal is not None:
+            logger.info(
+                "a WebSocket was refused: %s", callers.explained(upgrade.host, upgrade.origins)
+            )
             return Refusal(403, refusal)
         if upgrade.path != path:
             return Refusal(404, f"there is nothing at {upgrade.path!r}")

@@ -2,7 +2,9 @@
 
 The descriptors are shared with whoever launched us, so their flags are left alone: making them
 non-blocking would change the launcher's terminal or pipe too, for good if we are killed.
-Instead we wait until the descriptor is ready and then transfer no more than it surely takes.
+Instead each write says for itself that it must not block, where the system can do that: Linux,
+for pipes and sockets. Elsewhere we wait until the descriptor is ready, and then write no more than
+it surely takes.
 
 While serving, descriptor 0 is the null device and descriptor 1 points at standard error. So a
 `print`, a library that writes to descriptor 1, and every child process stay off the wire.
@@ -12,11 +14,12 @@ Specification: 2026-07-28, stdio.
 
 from __future__ import annotations
 
+import errno
 import os
 import select
 import sys
 from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import trio
 
@@ -32,7 +35,13 @@ if TYPE_CHECKING:
 __all__ = ["open_stdio_channel"]
 
 #: A pipe that is ready to write takes this much without blocking.
-_PIPE_BUF = getattr(select, "PIPE_BUF", 512)
+_PIPE_BUF: Final = getattr(select, "PIPE_BUF", 512)
+
+#: Makes a single write take what there is room for, whatever the descriptor's flags say.
+_NOWAIT: Final[int | None] = getattr(os, "RWF_NOWAIT", None)
+
+#: What a kernel says that does not know it, or not for this kind of file.
+_UNSUPPORTED: Final = frozenset({errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.ENOSYS})
 
 
 class DescriptorStream(trio.abc.Stream):
@@ -46,6 +55,7 @@ class DescriptorStream(trio.abc.Stream):
         self._read_fd = read_fd
         self._write_fd = write_fd
         self._sending = trio.Lock()
+        self._can_skip_waiting = _NOWAIT is not None
 
     async def receive_some(self, max_bytes: int | None = None) -> bytes:
         await self._ready(trio.lowlevel.wait_readable, self._read_fd)
@@ -54,12 +64,37 @@ class DescriptorStream(trio.abc.Stream):
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         async with self._sending:
             rest = memoryview(data)
+            # The first write comes without a wait; the lock was a checkpoint.
+            if self._can_skip_waiting:
+                rest = rest[self._write_at_once(rest) :]
             while rest:
                 await self._ready(trio.lowlevel.wait_writable, self._write_fd)
-                try:
-                    rest = rest[os.write(self._write_fd, rest[:_PIPE_BUF]) :]
-                except BrokenPipeError as error:
-                    raise trio.BrokenResourceError from error
+                rest = rest[self._write_some(rest) :]
+
+    def _write_some(self, data: memoryview) -> int:
+        """Write what a descriptor that is ready surely takes; return how much that was."""
+        if self._can_skip_waiting:
+            return self._write_at_once(data)
+        try:
+            return os.write(self._write_fd, data[:_PIPE_BUF])
+        except BrokenPipeError as error:
+            raise trio.BrokenResourceError from error
+
+    def _write_at_once(self, data: memoryview) -> int:
+        """Write what can be written without blocking, perhaps nothing; return how much."""
+        if self._write_fd < 0:
+            raise trio.ClosedResourceError
+        try:
+            return os.pwritev(self._write_fd, [data], -1, _NOWAIT or 0)
+        except BlockingIOError:
+            return 0
+        except BrokenPipeError as error:
+            raise trio.BrokenResourceError from error
+        except OSError as error:
+            if error.errno not in _UNSUPPORTED:
+                raise
+            self._can_skip_waiting = False
+            return 0
 
     async def wait_send_all_might_not_block(self) -> None:
         await self._ready(trio.lowlevel.wait_writable, self._write_fd)

@@ -309,7 +309,7 @@ async def test_what_is_refused_is_logged_in_a_line(caplog: pytest.LogCaptureFixt
             await raw.send(frame(3, b""))
             await raw.closed()
     assert all(record.levelno < logging.WARNING for record in caplog.records), caplog.text
-    assert "the host 'evil.example' is not allowed" in caplog.text
+    assert "the Host header is not allowed (Host: 'evil.example';" in caplog.text
 
 
 async def test_fragments_and_controls_between_them() -> None:

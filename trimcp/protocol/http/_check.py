@@ -54,11 +54,21 @@ _STATUSES: Final = {
 }
 
 
-def status_of(code: int) -> int:
+#: What only the server itself can say of its endpoint, never a handler.
+_OF_THE_ENDPOINT: Final = frozenset({PARSE_ERROR, METHOD_NOT_FOUND, SHUTTING_DOWN})
+
+
+def status_of(code: int, *, by_handler: bool = False) -> int:
     """The HTTP status of an error answer, as long as no stream has begun (stateless era).
 
     An error that HTTP has no word for is an answer like any other: 200.
+
+    Args:
+        code: The error code.
+        by_handler: Whether a user's handler chose it, perhaps from what another server said.
     """
+    if by_handler and code in _OF_THE_ENDPOINT:
+        return 200
     return _STATUSES.get(code, 200)
 
 
