@@ -32,8 +32,11 @@ if TYPE_CHECKING:
 
 #: What somebody may put where something else belongs.
 ODD: Final = st.sampled_from(
-    [None, True, -1, 5, 7.5, 10**400, math.nan, math.inf, "", "text", "\ud800", b"\xff", (), []]
-    + [{}, {"a": 1}, {1: 2}, [[]], object(), {"a": math.nan}, ["text"], ValueError("no")]
+    [
+        *(None, True, -1, 5, 7.5, 10**400, math.nan, math.inf, "", "text", "\ud800", b"\xff"),
+        *((), [], [[]], ["text"], {}, {"a": 1}, {1: 2}, {"a": math.nan}, object()),
+        ValueError("no"),
+    ]
 )
 
 PROBE: Final = "probe://1"
@@ -169,6 +172,7 @@ def judge(revision: str, method: str, answer: dict[str, Any]) -> None:
 @examples(40)
 @given(data=st.data())
 def test_whatever_a_handler_says(name: str, revision: str, data: st.DataObject) -> None:
+    """BASE-01: one valid answer, and the connection lives."""
     shape, method, params = CASES[name]
     saying = Saying(data.draw(handled(shape)))
 
