@@ -29,7 +29,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
 __all__ = [
     "AnswerRefused",
@@ -195,11 +195,13 @@ class ProcessDied(ConnectionLost):
     Args:
         message: One sentence.
         returncode: Its exit status; negative for a signal, None if unknown.
+        stderr: The last lines that it wrote to standard error.
     """
 
-    def __init__(self, message: str, returncode: int | None) -> None:
+    def __init__(self, message: str, returncode: int | None, stderr: Sequence[str] = ()) -> None:
         super().__init__(message)
         self.returncode = returncode
+        self.stderr = tuple(stderr)
 
 
 class HandshakeFailed(ConnectionLost):
@@ -303,8 +305,8 @@ def _error_of(code: int, message: str, data: Any) -> RequestError:
     return RequestError(code, message, data)
 
 
-class RegistrationError(MCPError, TypeError):
-    """A function cannot become a tool as written; the message names the parameter."""
+class RegistrationError(MCPError, TypeError, ValueError):
+    """Something cannot be registered as written; the message says what, and what to write."""
 
 
 class NotServing(MCPError, RuntimeError):

@@ -31,6 +31,10 @@ class Limits:
             a peer that does not even read the refusals is disconnected.
         outbox_bytes: Bytes waiting for one peer to read them. Handlers that answer or notify
             beyond it wait; one message is always accepted.
+        buffered_bytes: Bytes that all peers of one server together can make it hold: parts of
+            messages, requests in flight, answers that nobody reads yet, URIs subscribed to. An
+            HTTP request for whose body there is no room gets 503, a message on a stream is
+            skipped and answered with an error. Never less than `message_bytes`.
         connections: Connections served at once by one server over sockets; further ones are
             closed at once.
         threads: Worker threads that run synchronous tools, shared by the whole server.
@@ -57,6 +61,8 @@ class Limits:
         session_seconds: How long such a session may be idle.
         replay_bytes: Bytes of events that such a session keeps for a client that resumes a
             stream; at least one event is kept.
+        list_pages: Pages of one list that a client turns.
+        list_bytes: Bytes of one list, all its pages together, that a client reads.
         send_seconds: How long an HTTP client may leave an answer unread before it is
             disconnected.
     """
@@ -65,6 +71,7 @@ class Limits:
     nesting: int = attrs.field(default=200, validator=_positive)
     in_flight: int = attrs.field(default=1000, validator=_positive)
     outbox_bytes: int = attrs.field(default=4 * 1024 * 1024, validator=_positive)
+    buffered_bytes: int = attrs.field(default=256 * 1024 * 1024, validator=_positive)
     connections: int = attrs.field(default=1000, validator=_positive)
     threads: int = attrs.field(default=40, validator=_positive)
     abandoned_threads: int = attrs.field(default=200, validator=_positive)
@@ -81,4 +88,6 @@ class Limits:
     http_sessions: int = attrs.field(default=1000, validator=_positive)
     session_seconds: float = attrs.field(default=1800.0, validator=_positive)
     replay_bytes: int = attrs.field(default=256 * 1024, validator=_positive)
+    list_pages: int = attrs.field(default=1000, validator=_positive)
+    list_bytes: int = attrs.field(default=64 * 1024 * 1024, validator=_positive)
     send_seconds: float = attrs.field(default=60.0, validator=_positive)

@@ -11,14 +11,15 @@ each revision's codec leaves out what that revision does not know. The conventio
   and notifications have no such field: their `_meta` belongs to the connection.
 * Sequences are tuples; any iterable is accepted. JSON Schemas and other open objects are kept
   verbatim, as mappings.
-* Nothing is checked or coerced here. What comes from the wire is checked by the codec.
+* Nothing is checked or coerced here, except that a text in the place of several is refused: it
+  would come apart into its letters. What comes from the wire is checked by the codec.
 
 The deprecated members of the newest revision (logging, sampling, roots) are part of the
 vocabulary. The tasks of 2025-11-25 are not.
 """
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Final, Literal, TypeAlias
 
 import attrs
@@ -94,6 +95,18 @@ ElicitContent: TypeAlias = Mapping[str, str | int | float | bool | list[str]]
 """A filled-in form: every value is a string, a number, a boolean or a list of strings."""
 
 
+def _texts(values: Iterable[str]) -> tuple[str, ...]:
+    if isinstance(values, str):
+        raise TypeError(f"several texts belong here, as in [{values!r}], not one")
+    return tuple(values)
+
+
+def _roles(values: Iterable[Role]) -> tuple[Role, ...]:
+    if isinstance(values, str):
+        raise TypeError(f"several roles belong here, as in [{values!r}], not one")
+    return tuple(values)
+
+
 # -- who is talking, and what they can do -----------------------------------------------------
 
 
@@ -103,7 +116,7 @@ class Icon(Payload):
 
     src: str
     mime_type: str | None = None
-    sizes: tuple[str, ...] | None = attrs.field(default=None, converter=optional(tuple[str, ...]))
+    sizes: tuple[str, ...] | None = attrs.field(default=None, converter=optional(_texts))
     theme: IconTheme | None = None
 
 
@@ -215,7 +228,7 @@ class InitializeResult(Payload):
 class DiscoverResult(Payload):
     """What a stateless server speaks and offers. Spec: Discovery."""
 
-    supported_versions: tuple[str, ...] = attrs.field(converter=tuple[str, ...])
+    supported_versions: tuple[str, ...] = attrs.field(converter=_texts)
     capabilities: ServerCapabilities
     instructions: str | None = None
     ttl_ms: int | None = None
@@ -273,9 +286,7 @@ class Annotations(Payload):
     `last_modified` is an ISO 8601 time, `priority` lies between 0 and 1.
     """
 
-    audience: tuple[Role, ...] | None = attrs.field(
-        default=None, converter=optional(tuple[Role, ...])
-    )
+    audience: tuple[Role, ...] | None = attrs.field(default=None, converter=optional(_roles))
     priority: float | None = None
     last_modified: str | None = None
 
@@ -420,7 +431,7 @@ class SubscriptionFilter(Payload):
     prompts_list_changed: bool | None = None
     resources_list_changed: bool | None = None
     resource_subscriptions: tuple[str, ...] | None = attrs.field(
-        default=None, converter=optional(tuple[str, ...])
+        default=None, converter=optional(_texts)
     )
 
 
@@ -691,7 +702,7 @@ class CompleteRequestParams(Payload):
 class Completion(Payload):
     """Up to 100 suggestions, best first. Spec: Completion."""
 
-    values: tuple[str, ...] = attrs.field(converter=tuple[str, ...])
+    values: tuple[str, ...] = attrs.field(converter=_texts)
     total: int | None = None
     has_more: bool | None = None
 
@@ -807,9 +818,7 @@ class CreateMessageRequestParams(Payload):
     system_prompt: str | None = None
     include_context: IncludeContext | None = None
     temperature: float | None = None
-    stop_sequences: tuple[str, ...] | None = attrs.field(
-        default=None, converter=optional(tuple[str, ...])
-    )
+    stop_sequences: tuple[str, ...] | None = attrs.field(default=None, converter=optional(_texts))
     metadata: JSONObject | None = None
     tools: tuple[Tool, ...] | None = attrs.field(default=None, converter=optional(tuple[Tool, ...]))
     tool_choice: ToolChoice | None = None

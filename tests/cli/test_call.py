@@ -48,7 +48,7 @@ def test_a_command_after_two_dashes(demo: Path) -> None:
 
 def test_a_file_that_does_not_serve_itself(tmp_path: Path) -> None:
     file = tmp_path / "app.py"
-    file.write_text("from trimcp import Server\nserver = Server('one')\n")
+    file.write_text("server = object()\n")
     done = run("call", file, "who")
     assert done.returncode == 1
     assert is_one_line(done.stderr)

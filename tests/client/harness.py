@@ -125,7 +125,9 @@ class Site:
 
 
 @asynccontextmanager
-async def site(script: Callable[[Asked], Awaitable[None]]) -> AsyncIterator[Site]:
+async def site(
+    script: Callable[[Asked], Awaitable[None]], *, within: float = SOON
+) -> AsyncIterator[Site]:
     """Serve a script on the loopback: it is run for each HTTP request."""
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
     port = listeners[0].socket.getsockname()[1]
@@ -145,7 +147,7 @@ async def site(script: Callable[[Asked], Awaitable[None]]) -> AsyncIterator[Site
     async with trio.open_nursery() as nursery:
         nursery.start_soon(trio.serve_listeners, connection, listeners)
         try:
-            with trio.fail_after(SOON):
+            with trio.fail_after(within):
                 yield served
         finally:
             nursery.cancel_scope.cancel()

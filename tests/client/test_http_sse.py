@@ -71,6 +71,44 @@ async def take_and_answer(server: OldServer, asked: Asked) -> None:
     await server.answer(asked, said("done"))
 
 
+async def test_a_relative_endpoint_after_a_redirect() -> None:
+    """It is relative to where the stream came from in the end."""
+
+    async def script(asked: Asked) -> None:
+        if asked.verb == "GET" and asked.path == "/mcp":
+            await asked.plain(307, location="/deep/er/sse")
+        else:
+            await server(asked)
+
+    server = OldServer(take_and_answer, endpoint="messages")
+    async with site(script) as at:
+        async with open_http_client(at.url) as client:
+            await client.call_tool("x")
+        server.closing.set()
+    assert {asked.path for asked in at.of("tools/call")} == {"/deep/er/messages"}
+
+
+async def test_a_stream_of_a_dead_server_is_lost(autojump_clock: MockClock) -> None:
+    """Whoever listens is told, though the connection is still open."""
+
+    async def script(server: OldServer, asked: Asked) -> None:
+        await asked.plain(202)
+        if not dead.is_set():
+            await server.answer(asked, {})
+
+    dead = trio.Event()
+    server = OldServer(script)
+    async with site(server) as at:
+        async with open_http_client(at.url) as client:
+            async with client.listen(resources=["a://b"]) as changes:
+                dead.set()
+                with pytest.raises(ConnectionLost, match="sign of life"):
+                    await anext(changes)
+            with pytest.raises(ConnectionLost):
+                await client.call_tool("x")
+        server.closing.set()
+
+
 @pytest.mark.parametrize("endpoint", ["/messages?s=1", "messages", "http://127.0.0.1:{port}/m"])
 async def test_calls(endpoint: str) -> None:
     server = OldServer(take_and_answer)

@@ -609,7 +609,7 @@ async def test_modern_refusals_are_no_reason_to_fall_back(code: int) -> None:
     assert at.methods == ["server/discover"]
 
 
-@pytest.mark.parametrize("status", [401, 403, 429, 500, 503])
+@pytest.mark.parametrize("status", [401, 403, 407, 429, 503, 504])
 async def test_unwilling_servers_are_not_asked_twice(status: int) -> None:
     async def script(asked: Asked) -> None:
         await asked.plain(status)

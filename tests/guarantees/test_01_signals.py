@@ -144,3 +144,57 @@ async def test_the_shortest_program(number: signal.Signals) -> None:
         # The default grace of stdio is half a second.
         assert (await program.wait_exit(within=0.5 + PROMPT))[0] == 0
         assert await program.stderr.whole() == ""
+
+
+# -- before the server has started, and while it cleans up ------------------------------------
+
+
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
+@pytest.mark.parametrize("door", ["stdio", "tcp", "http", "application"])
+async def test_a_signal_while_the_lifespan_is_entered(door: str, number: signal.Signals) -> None:
+    async with started(command("lifespans", door, "entering")) as program:
+        await program.stderr.wait("at entering")
+        program.signal(number)
+        assert (await program.wait_exit(PROMPT))[0] == 0
+        await program.stderr.wait("lifespan left")
+        assert "Traceback" not in await program.stderr.whole()
+
+
+@pytest.mark.parametrize("door", ["stdio", "tcp"])
+@pytest.mark.parametrize("stage", ["on_startup", "bus"])
+async def test_a_signal_while_the_server_starts(door: str, stage: str) -> None:
+    async with started(command("lifespans", door, stage)) as program:
+        await program.stderr.wait(f"at {stage}")
+        program.signal(signal.SIGTERM)
+        assert (await program.wait_exit(PROMPT))[0] == 0
+        # What was entered is left in peace.
+        await program.stderr.wait("closed", "cleaned up", "lifespan left")
+        assert "Traceback" not in await program.stderr.whole()
+
+
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
+@pytest.mark.parametrize("stage", ["on_shutdown", "leaving"])
+@pytest.mark.parametrize("ended_by", ["the end of input", "a signal"])
+async def test_a_signal_while_the_server_cleans_up(
+    ended_by: str, stage: str, number: signal.Signals
+) -> None:
+    async with started(command("lifespans", "stdio", stage)) as program:
+        await program.stderr.wait("listening None")
+        if ended_by == "a signal":
+            program.signal(number)
+        else:
+            await program.close_stdin()
+        await program.stderr.wait(f"at {stage}")
+        if ended_by != "a signal":
+            # The first one lets it clean up.
+            program.signal(number)
+            program.signal(signal.SIGUSR1)
+            await program.stderr.wait("released")
+        else:
+            # The second one does not.
+            program.signal(number)
+        assert (await program.wait_exit(PROMPT))[0] == 0
+        await program.stderr.wait("lifespan left")
+        said = await program.stderr.whole()
+        assert ("released" in said) == (ended_by != "a signal")
+        assert "Traceback" not in said

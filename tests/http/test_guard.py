@@ -50,6 +50,9 @@ class App:
             await self._flood(send)
             return
         await send({"type": "http.response.start", "status": 200, "headers": []})
+        if path == "/half":
+            await send({"type": "http.response.body", "body": b"open", "more_body": True})
+            raise ValueError("half")
         if path == "/stream":
             await send({"type": "http.response.body", "body": b"open", "more_body": True})
             await self.tick.wait()

@@ -9,6 +9,7 @@ import json
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
+import pytest
 import trio
 import trio.testing
 
@@ -132,6 +133,102 @@ async def test_the_end_of_the_stream_cancels() -> None:
                 await seen.started.wait()
         with trio.fail_after(PATIENCE):
             await seen.ended.wait()
+
+
+async def test_what_is_posted_at_once_is_answered() -> None:
+    entered, go_on = trio.Event(), trio.Event()
+
+    @asynccontextmanager
+    async def slow(session: Any) -> AsyncIterator[None]:
+        entered.set()
+        await go_on.wait()
+        yield
+
+    server, _ = make_server(session_lifespan=slow)
+    async with served(server) as web, trio.open_nursery() as nursery:
+        announced = trio.Event()
+
+        async def talk() -> None:
+            async with stream(web) as (opened, path):
+                announced.set()
+                assert (await post(web, path, INITIALIZE)).status == 202
+                assert b"protocolVersion" in (await opened.event()).data
+
+        nursery.start_soon(talk)
+        with trio.fail_after(PATIENCE):
+            await entered.wait()
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        # Where to post is told once somebody takes it.
+        assert not announced.is_set()
+        go_on.set()
+
+
+async def test_a_session_that_cannot_begin_is_an_error_and_announces_nothing() -> None:
+    @asynccontextmanager
+    async def broken(session: Any) -> AsyncIterator[None]:
+        raise ValueError("secret")
+        yield
+
+    server, _ = make_server(session_lifespan=broken)
+    async with served(server) as web:
+        reply = await web.send("GET", "/sse", accept="text/event-stream")
+        assert reply.status == 500
+        assert b"secret" not in reply.body
+        assert b"endpoint" not in reply.body
+
+
+async def test_a_client_that_leaves_while_its_session_opens_leaves_nothing_behind() -> None:
+    entered, left = trio.Event(), trio.Event()
+
+    @asynccontextmanager
+    async def endless(session: Any) -> AsyncIterator[None]:
+        entered.set()
+        try:
+            await trio.sleep_forever()
+            yield
+        finally:
+            left.set()
+
+    server, _ = make_server(session_lifespan=endless)
+    async with served(server) as web:
+        client = await web.connect()
+        await client.send_all(f"GET /sse HTTP/1.1\r\nhost: 127.0.0.1:{web.port}\r\n\r\n".encode())
+        with trio.fail_after(PATIENCE):
+            await entered.wait()
+            await trio.aclose_forcefully(client)
+            await left.wait()
+
+
+@pytest.mark.parametrize("root", ["/tools", "/tools/", "/a b/c", "/messages", "/sse"])
+async def test_behind_a_proxy_that_strips_a_prefix(root: str) -> None:
+    server, _ = make_server()
+    async with served(server, root_path=root) as web, stream(web) as (opened, told):
+        prefix = root.rstrip("/").replace(" ", "%20")
+        assert told.startswith(f"{prefix}/messages?session_id=")
+        # As the proxy passes it on, and as it was sent.
+        for path in (told.removeprefix(prefix), told):
+            assert (await post(web, path, {"no": "message"})).status == 202
+            assert (await opened.message())["error"]["code"] == -32600
+
+
+async def test_the_prefix_of_whoever_mounts_the_application_is_told() -> None:
+    server, _ = make_server()
+    inner = server.sse_app()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await inner({**scope, "root_path": "/below"}, receive, send)
+
+    async with (
+        served(server, app=app) as web,
+        web.open("GET", "/below/sse", accept="text/event-stream") as opened,
+    ):
+        assert (await opened.event()).data.startswith(b"/below/messages?")
+
+
+async def test_a_root_path_is_a_path() -> None:
+    server, _ = make_server()
+    with pytest.raises(ValueError, match="root_path"):
+        await server.serve_http("127.0.0.1", 0, root_path="tools")
 
 
 async def test_shutdown_ends_the_stream() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
@@ -18,6 +19,8 @@ import trio
 import trustme
 
 from trimcp import NotServing, Server
+from trimcp.http._workers import Supervisor
+from trimcp.runtime import MissingNonceStore
 
 from .harness import PATIENCE, Web, call, served
 
@@ -140,6 +143,7 @@ async def test_clients_without_sessions() -> None:
 PROGRAM = """
 import os
 import sys
+import time
 import trio
 from trimcp import Context, Server
 from pydantic import BaseModel
@@ -147,7 +151,7 @@ from pydantic import BaseModel
 class Confirm(BaseModel):
     ok: bool
 
-server = Server("workers", shutdown_grace=5)
+server = Server("workers", shutdown_grace=float(os.environ.get("GRACE", "5")))
 
 def say(text):
     # At once, or the lines of two processes would run into each other.
@@ -170,6 +174,11 @@ async def nap(seconds: float) -> str:
     say("napping")
     await trio.sleep(seconds)
     return "woken"
+
+@server.tool
+async def block() -> None:
+    say(f"blocking {os.getpid()}")
+    time.sleep(3600)
 
 @server.tool(replay=True)
 async def ask(ctx: Context) -> str:
@@ -213,10 +222,16 @@ class Program:
 
 
 @asynccontextmanager
-async def program(path: Path) -> AsyncIterator[tuple[Program, Web]]:
+async def program(path: Path, *, grace: float = 5) -> AsyncIterator[tuple[Program, Web]]:
     (path / "program.py").write_text(PROGRAM)
     command = [sys.executable, str(path / "program.py")]
-    start = functools.partial(trio.run_process, command, check=False, stderr=subprocess.PIPE)
+    start = functools.partial(
+        trio.run_process,
+        command,
+        check=False,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "GRACE": str(grace)},
+    )
     async with trio.open_nursery() as nursery:
         running = Program(await nursery.start(start))
         try:
@@ -281,6 +296,159 @@ async def test_workers_do_not_outlive_a_supervisor_that_is_killed(tmp_path: Path
         running.process.kill()
         await running.hear(b"left")
         await running.hear(b"left")
+
+
+async def blocked(running: Program, web: Web, nursery: trio.Nursery) -> int:
+    """Block the loop of one worker; the process id."""
+
+    async def call_it() -> None:
+        with contextlib.suppress(trio.BrokenResourceError, h11.RemoteProtocolError):
+            await web.post(call("block"))
+
+    nursery.start_soon(call_it)
+    return int((await running.hear(b"blocking")).split()[1])
+
+
+async def test_a_worker_whose_loop_is_blocked_is_killed_after_the_grace(tmp_path: Path) -> None:
+    async with program(tmp_path, grace=0.5) as (running, web), trio.open_nursery() as nursery:
+        before = await pids(web)
+        pid = await blocked(running, web, nursery)
+        running.process.send_signal(signal.SIGTERM)
+        [other] = before - {pid}
+        assert str(other).encode() in await running.hear(b"left")
+        await running.hear(f"worker {pid} does not end: killed".encode())
+        with trio.fail_after(PATIENCE):
+            assert await running.process.wait() == 0
+        assert not [each for each in before if is_alive(each)]
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_worker_that_is_stopped_is_killed_after_the_grace(tmp_path: Path) -> None:
+    async with program(tmp_path, grace=0.5) as (running, web):
+        pid, other = await pids(web)
+        os.kill(pid, signal.SIGSTOP)
+        running.process.send_signal(signal.SIGTERM)
+        await running.hear(f"worker {pid} does not end: killed".encode())
+        with trio.fail_after(PATIENCE):
+            assert await running.process.wait() == 0
+        assert not is_alive(pid)
+        assert not is_alive(other)
+
+
+async def test_a_second_signal_kills_a_worker_whose_loop_is_blocked(tmp_path: Path) -> None:
+    async with program(tmp_path, grace=3600) as (running, web), trio.open_nursery() as nursery:
+        await pids(web)
+        pid = await blocked(running, web, nursery)
+        running.process.send_signal(signal.SIGTERM)
+        # The other one ends in good order.
+        await running.hear(b"left")
+        running.process.send_signal(signal.SIGTERM)
+        await running.hear(f"worker {pid} does not end: killed".encode())
+        with trio.fail_after(PATIENCE):
+            assert await running.process.wait() == 0
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_second_signal_lets_workers_that_can_clean_up(tmp_path: Path) -> None:
+    async with program(tmp_path, grace=3600) as (running, web), trio.open_nursery() as nursery:
+        await pids(web)
+
+        async def nap() -> None:
+            with contextlib.suppress(trio.BrokenResourceError, h11.RemoteProtocolError):
+                await web.post(call("nap", {"seconds": 3600}))
+
+        nursery.start_soon(nap)
+        await running.hear(b"napping")
+        running.process.send_signal(signal.SIGTERM)
+        await running.hear(b"left")
+        running.process.send_signal(signal.SIGTERM)
+        await running.hear(b"left")
+        with trio.fail_after(PATIENCE):
+            assert await running.process.wait() == 0
+        assert b"killed" not in running.said
+        nursery.cancel_scope.cancel()
+
+
+async def test_a_signal_while_a_worker_is_being_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whenever it comes: no worker is left over."""
+    sleeper = "import time; time.sleep(3600)"
+    monkeypatch.setattr(sys, "orig_argv", [sys.executable, "-c", sleeper])
+    spawn = trio.lowlevel.open_process
+    spawned: list[trio.Process] = []
+    supervisor = Supervisor("here", 3, 0.1)
+
+    async def slow(*given: Any, **options: Any) -> trio.Process:
+        supervisor.on_signal("SIGTERM")
+        with trio.CancelScope(shield=True, relative_deadline=PATIENCE):
+            spawned.append(await spawn(*given, **options))
+        return spawned[-1]
+
+    monkeypatch.setattr(trio.lowlevel, "open_process", slow)
+    with trio.fail_after(PATIENCE):
+        await supervisor.run([])
+    [process] = spawned
+    assert process.returncode == -signal.SIGTERM
+
+
+@pytest.mark.parametrize("kind", ["http_app", "sse_app", "asgi_app", "option"])
+async def test_workers_and_sessions_are_refused_at_the_start(kind: str) -> None:
+    server = make_server()
+    given = {"sessions": True} if kind == "option" else {"app": getattr(server, kind)()}
+    with pytest.raises(ValueError, match=r"sessions=False"):
+        await server.serve_http("127.0.0.1", 0, workers=2, **given)
+
+
+@pytest.mark.parametrize("kind", ["tool", "prompt", "resource", "template"])
+async def test_workers_need_a_store_for_what_is_accepted_once(kind: str) -> None:
+    server = make_server()
+
+    async def once(name: str = "") -> str:
+        return name
+
+    async def fixed() -> str:
+        return ""
+
+    register: Any = {
+        "tool": server.tool(single_use=True),
+        "prompt": server.prompt(single_use=True),
+        "resource": server.resource("a://b", single_use=True),
+        "template": server.resource("a://{name}", single_use=True),
+    }[kind]
+    register(fixed if kind == "resource" else once)
+    with pytest.raises(ValueError, match=r"nonces"):
+        await server.serve_http("127.0.0.1", 0, workers=2)
+
+
+async def test_without_a_shared_store_nothing_is_accepted() -> None:
+    """What is registered later, once the workers run, cannot be refused at the start."""
+    assert not await MissingNonceStore().use("nonce", 60)
+
+
+async def test_an_application_in_a_framework_has_no_sessions_in_workers(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    server = make_server()
+    inner = server.asgi_app()
+
+    async def framework(scope: Any, receive: Any, send: Any) -> None:
+        await inner(scope, receive, send)
+
+    async with served(server, app=framework) as web:
+        assert server.running is not None
+        server.running.is_alone = False
+        hello = {"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {}}
+        assert (await web.post(hello)).status == 500
+        assert (await web.send("GET", "/sse", accept="text/event-stream")).status == 500
+        assert (await web.post(call("add", {"a": 1, "b": 2}))).status == 200
+    assert "sessions=False" in caplog.text
+
+
+async def test_without_sessions_there_is_no_http_sse() -> None:
+    server = make_server()
+    async with served(server, sessions=False) as web:
+        assert (await web.send("GET", "/sse", accept="text/event-stream")).status == 404
+    with pytest.raises(ValueError, match="sessions"):
+        server.sse_app(sessions=False)
 
 
 async def test_a_question_can_be_answered_by_another_worker(tmp_path: Path) -> None:

@@ -367,6 +367,56 @@ async def test_a_stream_is_resumed_while_the_call_goes_on() -> None:
             assert text_of(answer) == "went on"
 
 
+async def test_an_idle_stream_can_be_resumed_where_nothing_was_missed() -> None:
+    server, _ = make_server(limits=Limits(replay_bytes=2000))
+    async with served(server) as web:
+        client = await join(web)
+        async with client.open_get() as idle:
+            server.tool(another)
+            await idle.message()
+            last = idle.last_id
+        for _ in range(20):
+            async with client.open_post(tool("steps", token="t")) as opened:
+                await opened.messages()
+        async with client.open_get(last_event_id=last) as resumed:
+            server.remove_tool("another")
+            assert (await resumed.message())["method"] == "notifications/tools/list_changed"
+
+
+async def test_a_call_s_idle_stream_can_be_resumed_where_nothing_was_missed() -> None:
+    server, seen = make_server(limits=Limits(replay_bytes=2000))
+    async with served(server) as web:
+        client = await join(web)
+        async with client.open_post(tool("wait", token="t")) as opened:
+            await opened.message()
+        for _ in range(20):
+            async with client.open_post(tool("steps", token="t", id=2)) as other:
+                await other.messages()
+        async with client.open_get(last_event_id=opened.last_id) as resumed:
+            seen.go_on.set()
+            assert text_of((await resumed.messages())[-1]) == "went on"
+
+
+async def test_what_was_missed_is_told_once() -> None:
+    server, _ = make_server()
+    async with served(server) as web:
+        client = await join(web)
+        async with client.open_get() as opened:
+            server.tool(another)
+            first = await opened.message()
+            start = opened.last_id
+            server.remove_tool("another")
+            assert await opened.message() == first
+        for _ in range(3):
+            async with client.open_get(last_event_id=start) as resumed:
+                assert await resumed.message() == first
+                server.tool(another)
+                assert await resumed.message() == first
+                start = resumed.last_id
+                server.remove_tool("another")
+                assert await resumed.message() == first
+
+
 async def test_events_are_kept_within_bounds() -> None:
     server, _ = make_server(limits=Limits(replay_bytes=200))
     async with served(server) as web:
@@ -541,6 +591,155 @@ async def test_the_number_of_sessions_is_bounded() -> None:
             refused = await web.post(initialize())
             assert refused.status == 503
             assert refused.headers["retry-after"]
+
+
+class Lifespans:
+    """Counts the sessions that live; entering and leaving one wait until they may go on."""
+
+    def __init__(self, limit: int) -> None:
+        self.living = self.most = self.entered = 0
+        self.may_enter, self.may_leave = trio.Event(), trio.Event()
+        self.has_entered = trio.Event()
+        self.server: Server[Any] = Server(
+            "web", limits=Limits(http_sessions=limit), session_lifespan=self._lifespan
+        )
+
+    @asynccontextmanager
+    async def _lifespan(self, session: Any) -> AsyncIterator[None]:
+        self.living += 1
+        self.entered += 1
+        self.most = max(self.most, self.living)
+        self.has_entered.set()
+        try:
+            await self.may_enter.wait()
+            yield
+            await self.may_leave.wait()
+        finally:
+            self.living -= 1
+
+
+async def test_sessions_that_are_being_opened_count_as_well() -> None:
+    lifespans = Lifespans(3)
+    lifespans.may_leave.set()
+    statuses: collections.Counter[int] = collections.Counter()
+    async with served(lifespans.server) as web, trio.open_nursery() as nursery:
+
+        async def begin() -> None:
+            statuses[(await web.post(initialize())).status] += 1
+
+        for _ in range(12):
+            nursery.start_soon(begin)
+        with trio.fail_after(PATIENCE):
+            while statuses[503] < 9:
+                await trio.testing.wait_all_tasks_blocked(0.05)
+        assert lifespans.entered == 3
+        lifespans.may_enter.set()
+    assert statuses == {503: 9, 200: 3}
+    assert lifespans.most == 3
+
+
+async def test_a_new_session_waits_for_the_end_of_the_one_whose_place_it_takes() -> None:
+    lifespans = Lifespans(3)
+    lifespans.may_enter.set()
+    async with served(lifespans.server) as web:
+        for _ in range(3):
+            await join(web)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(join, web)
+            await trio.testing.wait_all_tasks_blocked(0.05)
+            assert (lifespans.entered, lifespans.living) == (3, 3)
+            lifespans.may_leave.set()
+        for _ in range(8):
+            await join(web)
+        assert lifespans.entered == 12
+        assert lifespans.most == 3
+
+
+async def test_a_session_that_was_deleted_gives_its_place_back() -> None:
+    lifespans = Lifespans(1)
+    lifespans.may_enter.set()
+    async with served(lifespans.server) as web:
+        client = await join(web)
+        async with client.open_get(), trio.open_nursery() as nursery:
+            assert (await web.post(initialize())).status == 503
+            assert (await client.delete()).status == 204
+            nursery.start_soon(join, web)
+            await trio.testing.wait_all_tasks_blocked(0.05)
+            lifespans.may_leave.set()
+    assert (lifespans.entered, lifespans.most) == (2, 1)
+
+
+async def test_who_leaves_while_a_session_opens_gives_its_place_back() -> None:
+    lifespans = Lifespans(1)
+    async with served(lifespans.server) as web:
+        body = json.dumps(initialize()).encode()
+        head = {**web.headers(content_type="application/json"), "content-length": str(len(body))}
+        lines = [f"{name}: {value}" for name, value in head.items()]
+        client = await web.connect()
+        await client.send_all("\r\n".join(["POST /mcp HTTP/1.1", *lines, "", ""]).encode() + body)
+        with trio.fail_after(PATIENCE):
+            await lifespans.has_entered.wait()
+            await trio.aclose_forcefully(client)
+            while lifespans.living:
+                await trio.testing.wait_all_tasks_blocked(0.05)
+        lifespans.may_enter.set()
+        lifespans.may_leave.set()
+        await join(web)
+
+
+@pytest.mark.parametrize("token", [None, "t"])
+async def test_deleting_a_session_cancels_its_calls_and_answers_them(token: str | None) -> None:
+    server, seen = make_server()
+    async with served(server) as web:
+        client = await join(web)
+        replies: list[Any] = []
+        async with trio.open_nursery() as nursery:
+
+            async def ask() -> None:
+                async with client.open_post(tool("wait", token=token)) as opened:
+                    if opened.headers["content-type"] == "application/json":
+                        replies.append(json.loads(await opened.body()))
+                    else:
+                        replies.extend(await opened.messages())
+
+            nursery.start_soon(ask)
+            with trio.fail_after(PATIENCE):
+                await seen.started.wait()
+            assert (await client.delete()).status == 204
+        *_, answer = replies
+        assert (answer["id"], answer["error"]["code"]) == (1, -31002)
+        assert seen.ended.is_set()
+
+
+async def test_deleting_a_session_answers_a_whole_batch() -> None:
+    server, seen = make_server()
+    async with served(server) as web:
+        client = await join(web, "2025-03-26")
+        replies: list[Reply] = []
+        async with trio.open_nursery() as nursery:
+
+            async def ask() -> None:
+                batch = [tool("add", {"a": 1, "b": 1}, id=1), tool("wait", id=2)]
+                replies.append(await client.post(batch))
+
+            nursery.start_soon(ask)
+            with trio.fail_after(PATIENCE):
+                await seen.started.wait()
+            await client.delete()
+        first, second = sorted(replies[0].message, key=lambda answer: int(answer["id"]))
+        assert text_of(first) == "2"
+        assert second["error"]["code"] == -31002
+
+
+async def test_a_call_that_outlasts_the_grace_is_answered() -> None:
+    server, _ = make_server()
+    async with served(server) as web:
+        client = await join(web)
+        async with client.open_post(tool("wait", token="t")) as opened:
+            await opened.message()
+            server.shutdown(grace=0)
+            [answer] = await opened.messages()
+            assert answer["error"]["code"] == -31002
 
 
 async def test_shutdown_ends_sessions_and_lets_work_finish() -> None:

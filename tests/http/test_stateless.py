@@ -14,9 +14,11 @@ import trio
 import trio.testing
 from pydantic import BaseModel
 
-from trimcp import Context, Final, Header, Limits, Server
+from trimcp import Context, Final, Header, Limits, Server, Session
 
-from .harness import PATIENCE, call, mirrored, request, served
+from .harness import META, PATIENCE, call, mirrored, request, served
+
+UNKNOWN = {"mcp_protocol_version": "v999"}
 
 
 class Confirm(BaseModel):
@@ -167,10 +169,73 @@ async def test_a_connection_is_used_again() -> None:
             assert data.startswith(b"HTTP/1.1 200")
 
 
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
+async def test_a_byte_order_mark_is_ignored_and_never_sent(mark: bytes) -> None:
+    server, _ = make_server()
+    async with served(server) as web:
+        message = call("add", {"a": 1, "b": 2})
+        reply = await web.post(mark + json.dumps(message).encode(), **mirrored_as_options(message))
+        assert reply.body.startswith(b"{")
+        assert text_of(reply.message) == "3"
+        twice = await web.post(b"\xef\xbb\xbf" * 2 + b"{}")
+        assert (twice.status, twice.code) == (400, -32700)
+
+
+def mirrored_as_options(message: Any) -> dict[str, str]:
+    return {name.replace("-", "_"): value for name, value in mirrored(message).items()}
+
+
+@pytest.mark.parametrize("number", ["1e400", "-1e400", "1" * 5000])
+@pytest.mark.parametrize("place", ["arguments", "params"])
+async def test_numbers_beyond_all_bounds(
+    number: str, place: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Answered as on any other transport, with the id; nothing of it is the server's failure."""
+    server, _ = make_server()
+    async with served(server) as web:
+        for message in (
+            call("add", {"a": "N"} if place == "arguments" else {"a": 1, "b": 2}),
+            request("resources/read", {"uri": "text://one"}),
+            request("prompts/get", {"name": "none"}),
+            request("tools/list"),
+            request("subscriptions/listen", {"notifications": {}}),
+        ):
+            if '"N"' not in json.dumps(message):
+                message["params"]["other"] = "N"
+            body = json.dumps(message).replace('"N"', number).encode()
+            reply = await web.post(body, **mirrored_as_options(message))
+            assert reply.status in (200, 400)
+            assert reply.message["id"] == 1
+    assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    ("accept", "status"),
+    [
+        ("application/json, text/event-stream", 200),
+        ("application/json;q=0, text/event-stream", 406),
+        ("application/json, text/event-stream;q=0.0", 406),
+        ("*/*;q=0.1", 200),
+    ],
+)
+async def test_a_weight_of_zero_accepts_nothing(accept: str, status: int) -> None:
+    server, _ = make_server()
+    async with served(server) as web:
+        assert (await web.post(request("tools/list"), accept=accept)).status == status
+
+
 @pytest.mark.parametrize(
     ("message", "headers", "status", "code"),
     [
         (b"{", {}, 400, -32700),
+        ({"jsonrpc": "2.0", "id": 1, "method": "tools/list"}, UNKNOWN, 400, -32022),
+        (
+            {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {"_meta": 5}},
+            UNKNOWN,
+            400,
+            -32022,
+        ),
+        (b'{"jsonrpc":"2.0","method":"notifications/initialized"}', UNKNOWN, 400, -32022),
         (b'{"jsonrpc":"2.0","id":1}', {}, 400, -32600),
         (b"[]", {"mcp_protocol_version": "2026-07-28"}, 400, -32600),
         (request("tools/nope"), {}, 404, -32601),
@@ -232,6 +297,52 @@ async def test_a_notification_is_accepted() -> None:
     async with served(server) as web:
         reply = await web.post(note, mcp_protocol_version="2026-07-28")
         assert (reply.status, reply.body) == (202, b"")
+
+
+async def test_a_notification_of_an_extension_is_handled() -> None:
+    """Also where it belongs to no session, in either era."""
+    server, _ = make_server()
+    heard: list[tuple[float, object]] = []
+
+    @server.notification("notifications/com.example/moved")
+    async def moved(params: dict[str, float], session: Session[Any]) -> None:
+        if params["x"] < 0:
+            raise SystemExit(3)
+        heard.append((params["x"], session))
+
+    def note(x: Any) -> dict[str, Any]:
+        params = {"x": x, "_meta": META}
+        method = "notifications/com.example/moved"
+        return {"jsonrpc": "2.0", "method": method, "params": params}
+
+    async with served(server, sessions=False) as web:
+        for x in (1, -1, "text", 2):
+            assert (await web.post(note(x))).status == 202
+        old = json.dumps(note(3)).encode()
+        assert (await web.post(old, mcp_protocol_version="2025-11-25")).status == 202
+        other = {"jsonrpc": "2.0", "method": "notifications/com.example/other"}
+        assert (await web.post(other, mcp_protocol_version="2026-07-28")).status == 202
+        await trio.testing.wait_all_tasks_blocked()
+        assert sorted(heard) == [(1, None), (2, None), (3, None)]
+        assert server.statistics().notifications == 0
+
+
+async def test_notifications_without_a_session_are_bounded() -> None:
+    server, seen = make_server(limits=Limits(in_flight=2))
+    began = []
+
+    @server.notification("notifications/com.example/slow")
+    async def slow() -> None:
+        began.append(1)
+        await seen.go_on.wait()
+
+    async with served(server) as web:
+        for _ in range(5):
+            note = {"jsonrpc": "2.0", "method": "notifications/com.example/slow"}
+            assert (await web.post(note, mcp_protocol_version="2026-07-28")).status == 202
+        await trio.testing.wait_all_tasks_blocked()
+        assert (len(began), server.statistics().notifications) == (2, 2)
+        seen.go_on.set()
 
 
 async def test_a_response_is_not() -> None:

@@ -24,6 +24,7 @@ from tests.raw_websocket import (
     upgrade,
 )
 from trimcp import HandshakeFailed, Limits, Server, open_websocket_client
+from trimcp.http import websocket_endpoint
 from trimcp.testing import stateless
 
 if TYPE_CHECKING:
@@ -290,6 +291,25 @@ async def test_an_asgi_server_that_can_only_close() -> None:
 
     scope = {"type": "websocket", "path": "/other", "headers": [], "subprotocols": []}
     await Server("asgi").websocket_app()(scope, receive, send)
+    assert said == [{"type": "websocket.close"}]
+
+
+@pytest.mark.parametrize("others", [[b"localhost"], [b"evil.example"], []])
+async def test_one_host_is_wanted(others: list[bytes]) -> None:
+    """Also where the ASGI server lets requests with two through."""
+    said: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "websocket.connect"}
+
+    async def send(event: dict[str, Any]) -> None:
+        said.append(event)
+
+    server: Server[Any] = Server("asgi")
+    headers = [(b"host", name) for name in others and [b"localhost", *others]]
+    scope = {"type": "websocket", "path": "/ws", "headers": headers, "subprotocols": []}
+    async with server.application(signals=False) as application:
+        await websocket_endpoint(application, scope, receive, send)
     assert said == [{"type": "websocket.close"}]
 
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import base64
 import json
+import subprocess
+import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -285,3 +287,16 @@ async def test_server_that_cannot_start(home: Path) -> None:
         async with opened(home / "nowhere"):
             pass
     assert caught.value.returncode == 1
+
+
+def test_the_command_line_hands_over_its_roots(home: Path) -> None:
+    """The server asks when it likes; the first call is not refused all the same."""
+    words = ["call", "--output", "text", "--root", str(home), "list_directory", f"path={home}"]
+    done = subprocess.run(
+        [sys.executable, "-m", "trimcp", *words, "--", str(NODE), str(FILESYSTEM)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "[FILE] a.txt\n", "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import enum
 import functools
 import json
@@ -328,6 +329,86 @@ def test_docstrings(function: Callable[..., Any]) -> None:
     assert described == {"a": "The first, on two lines.", "b": "The second."}
 
 
+def google_with_more(a: int) -> None:
+    """Does it.
+
+    Args:
+        a: The first.
+
+            Of two paragraphs.
+
+    Returns:
+        Nothing.
+
+    It is slow, so do not
+    call it twice.
+
+    Note:
+        Careful: no section.
+
+    Args:
+    """
+
+
+def numpy_with_more(a: int) -> None:
+    """Does it.
+
+    Parameters
+    ----------
+    a : int
+        The first.
+
+    Returns
+    -------
+    None
+
+    Notes
+    -----
+    It is slow.
+    """
+
+
+def sphinx_with_more(a: int) -> None:
+    """Does it.
+
+    :param a: The first,
+        on two lines.
+    :raises ValueError: sometimes
+    :returns: nothing
+
+    It is slow.
+
+    :note: it is
+    """
+
+
+def only_arguments(a: int) -> None:
+    """
+    Args:
+        a: The first.
+    """
+
+
+@pytest.mark.parametrize(
+    ("function", "description"),
+    [
+        (
+            google_with_more,
+            "Does it.\n\nIt is slow, so do not\ncall it twice.\n\n"
+            "Note:\n    Careful: no section.\n\nArgs:",
+        ),
+        (numpy_with_more, "Does it.\n\nNotes\n-----\nIt is slow."),
+        (sphinx_with_more, "Does it.\n\nIt is slow."),
+        (only_arguments, None),
+    ],
+)
+def test_prose_after_the_arguments_is_kept(
+    function: Callable[..., Any], description: str | None
+) -> None:
+    assert compiled(function).description == description
+    assert properties(function)["a"]["description"].startswith("The first")
+
+
 def test_prose_stays_as_it_is() -> None:
     def tool() -> None:
         """Reads: whatever.
@@ -460,6 +541,32 @@ def test_text_is_read_as_the_parameters_type() -> None:
     assert bound == {"a": 5, "b": "5", "c": [1, 2], "d": True}
     with pytest.raises(BadArguments, match=r"\$\.a"):
         compiled(tool).bind_text({"a": "x", "b": "", "c": "[]"})
+
+
+class Strict(BaseModel):
+    model_config = pydantic.ConfigDict(strict=True)
+    day: datetime.date
+    size: int
+
+
+@pytest.mark.parametrize(
+    ("given", "flaw"),
+    [
+        ('{"day": "2024-02-29"}', r"\$\.a\.size: Field required"),
+        ('{"day": "2024-02-29", "size": "x"}', r"\$\.a\.size: .*integer"),
+        ("[1]", r"\$\.a: .*(object|dictionary)"),
+        ("text", r"\$\.a: .*(object|dictionary)"),
+    ],
+)
+def test_text_for_a_model_is_told_which_field_is_wrong(given: str, flaw: str) -> None:
+    def tool(a: Strict, b: int = 0) -> None: ...
+
+    function = compiled(tool)
+    with pytest.raises(BadArguments, match=flaw) as caught:
+        function.bind_text({"a": given})
+    assert len(str(caught.value).splitlines()) == 1
+    bound = function.bind_text({"a": '{"day": "2024-02-29", "size": 1}', "b": "2"})
+    assert bound == {"a": Strict(day=datetime.date(2024, 2, 29), size=1), "b": 2}
 
 
 # -- refused at registration ------------------------------------------------------------------

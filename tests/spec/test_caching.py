@@ -314,3 +314,72 @@ async def test_a_consistent_snapshot(autojump_clock: MockClock) -> None:
         to.client.clear_cache()
         asked = await asks(to, {"prompts": []}, to.client.list_prompts)
         assert "cursor" not in asked["params"]
+
+
+CHANGES = {
+    "tools/list": ("tools/list_changed", "list_tools_page", {"tools": []}),
+    "prompts/list": ("prompts/list_changed", "list_prompts_page", {"prompts": []}),
+    "resources/list": ("resources/list_changed", "list_resources_page", {"resources": []}),
+    "resources/templates/list": (
+        *("resources/list_changed", "list_resource_templates_page"),
+        {"resourceTemplates": []},
+    ),
+    "resources/read": ("resources/updated", "read_resource", note()),
+}
+
+
+@pytest.mark.parametrize("method", CHANGES)
+async def test_every_change_makes_its_results_stale(method: str, autojump_clock: MockClock) -> None:
+    """CACHE-05: and no others."""
+    changed, verb, answer = CHANGES[method]
+    args = ["note://one"] if method == "resources/read" else []
+    async with facing(STATELESS) as to:
+        for other, (_, other_verb, other_answer) in CHANGES.items():
+            other_args = ["note://one"] if other == "resources/read" else []
+            fresh = {"resultType": "complete", **other_answer, **FRESH}
+            await asks(to, fresh, getattr(to.client, other_verb), *other_args)
+        await to.line.send(notification(f"notifications/{changed}", {"uri": "note://one"}))
+        await trio.testing.wait_all_tasks_blocked()
+        for other, (other_changed, other_verb, _) in CHANGES.items():
+            other_args = ["note://one"] if other == "resources/read" else []
+            if other_changed != changed:
+                assert await is_kept(getattr(to.client, other_verb), *other_args)
+        await asks(to, {"resultType": "complete", **answer}, getattr(to.client, verb), *args)
+
+
+@pytest.mark.parametrize("method", CHANGES)
+async def test_an_answer_that_was_overtaken_is_not_kept(
+    method: str, autojump_clock: MockClock
+) -> None:
+    """CACHE-05: it may have been written before the change that was told while it was awaited."""
+    changed, verb, answer = CHANGES[method]
+    args = ["note://one"] if method == "resources/read" else []
+    fresh = {"resultType": "complete", **answer, **FRESH}
+    async with facing(STATELESS) as to:
+        call = to.start(getattr(to.client, verb), *args)
+        asked = await to.line.receive()
+        await to.line.send(notification(f"notifications/{changed}", {"uri": "note://one"}))
+        await to.line.send(result(asked, fresh))
+        await call.get()
+        await asks(to, fresh, getattr(to.client, verb), *args)
+        assert await is_kept(getattr(to.client, verb), *args)
+
+
+async def test_other_changes_do_not_overtake(autojump_clock: MockClock) -> None:
+    async with facing(STATELESS) as to:
+        call = to.start(to.client.read_resource, "note://one")
+        asked = await to.line.receive()
+        await to.line.send(notification("notifications/tools/list_changed"))
+        await to.line.send(result(asked, note(**FRESH)))
+        await call.get()
+        assert await is_kept(to.client.read_resource, "note://one")
+
+
+async def test_clearing_the_cache_concerns_what_is_on_its_way(autojump_clock: MockClock) -> None:
+    async with facing(STATELESS) as to:
+        call = to.start(to.client.read_resource, "note://one")
+        asked = await to.line.receive()
+        to.client.clear_cache()
+        await to.line.send(result(asked, note(**FRESH)))
+        await call.get()
+        await asks(to, note(**FRESH), to.client.read_resource, "note://one")

@@ -141,6 +141,35 @@ async def test_forms_are_flat(revision: str, autojump_clock: MockClock) -> None:
         assert '"name":"Ada"' in text_of(done)
 
 
+class Chosen(pydantic.BaseModel):
+    tags: list[Literal["a", "b"]]
+
+
+@eliciting
+async def test_lists_of_choices_where_the_revision_has_them(
+    revision: str, autojump_clock: MockClock
+) -> None:
+    """ELIC-05: never asked of a client of 2025-06-18; its call gets an error that says why."""
+    server = Server[Any]("asking")
+
+    @server.tool
+    async def choose(ctx: Context) -> str:
+        return ",".join((await ctx.elicit("Which?", Chosen)).tags)
+
+    async with talking(server, revision, CAN) as script:
+        if revision == "2025-06-18":
+            refused = await script.do("tools/call", {"name": "choose", "arguments": {}})
+            assert "has no lists of choices" in refused["error"]["message"]
+            return
+        to, params = await question(script, "choose")
+        assert params["requestedSchema"]["properties"]["tags"] == {
+            "type": "array",
+            "items": {"type": "string", "enum": ["a", "b"]},
+        }
+        done = await answer(script, to, {"action": "accept", "content": {"tags": ["b", "a"]}})
+        assert text_of(done) == "b,a"
+
+
 class Inner(pydantic.BaseModel):
     x: int
 

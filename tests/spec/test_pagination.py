@@ -5,17 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import trio
 
-from trimcp import ProtocolViolation, RequestError, Server
-from trimcp.client import _verbs
+from trimcp import LimitExceeded, Limits, RequestError, RequestTimeout, Server
 
 from .harness import (
+    HANDSHAKE,
+    STATELESS,
     Message,
     both_eras,
     code_of,
     error,
     every_revision,
     facing,
+    request,
     result,
     talking,
 )
@@ -169,14 +172,69 @@ async def test_a_cursor_may_come_twice(revision: str, autojump_clock: MockClock)
 
 
 @both_eras
-async def test_a_list_without_an_end(
-    revision: str, monkeypatch: pytest.MonkeyPatch, autojump_clock: MockClock
-) -> None:
+async def test_a_list_without_an_end(revision: str, autojump_clock: MockClock) -> None:
     """TIME-04: is given up, since each page alone is in time."""
-    monkeypatch.setattr(_verbs, "MAX_PAGES", 5)
-    async with facing(revision) as to:
+    async with facing(revision, limits=Limits(list_pages=5)) as to:
         call = to.start(to.client.list_prompts)
         for _ in range(5):
             listed = {"prompts": [], "nextCursor": "more"}
             await to.line.send(result(await to.line.receive(), listed))
-        await call.fails(ProtocolViolation)
+        failure = await call.fails(LimitExceeded)
+        assert "list_pages" in str(failure)
+
+
+@both_eras
+async def test_a_list_of_endless_size(revision: str, autojump_clock: MockClock) -> None:
+    async with facing(revision, limits=Limits(list_bytes=10_000)) as to:
+        call = to.start(to.client.list_prompts)
+        for number in range(4):
+            prompts = [{"name": f"{number}", "description": "x" * 3000}]
+            listed = {"prompts": prompts, "nextCursor": f"{number}"}
+            await to.line.send(result(await to.line.receive(), listed))
+        failure = await call.fails(LimitExceeded)
+        assert "list_bytes" in str(failure)
+
+
+@both_eras
+async def test_a_whole_list_has_one_deadline(revision: str, autojump_clock: MockClock) -> None:
+    """However prompt each page is."""
+    async with facing(revision, timeout=10) as to:
+        began = trio.current_time()
+        call = to.start(to.client.list_prompts)
+        for number in range(4):
+            asked = await to.line.receive()
+            await trio.sleep(3)
+            await to.line.send(result(asked, {"prompts": [], "nextCursor": f"{number}"}))
+        await call.fails(RequestTimeout)
+        assert trio.current_time() - began == pytest.approx(12, abs=0.1)
+
+
+async def test_pages_that_are_kept_have_an_end(autojump_clock: MockClock) -> None:
+    """A cursor that leads to itself, with a long time to live, costs one request."""
+    async with facing(STATELESS, limits=Limits(list_pages=50)) as to:
+        call = to.start(to.client.list_prompts)
+        kept = {"ttlMs": 60_000, "cacheScope": "public"}
+        for _ in range(2):
+            listed = {"prompts": [], "nextCursor": "x", **kept}
+            await to.line.send(result(await to.line.receive(), listed))
+        await call.fails(LimitExceeded)
+
+
+async def test_answering_a_question_does_not_count(autojump_clock: MockClock) -> None:
+    """Neither while a page is awaited nor between two of them."""
+
+    async def think(form: Any) -> Any:
+        await trio.sleep(100)
+        return {}
+
+    async with facing(HANDSHAKE[-1], timeout=10, elicitation=think) as to:
+        call = to.start(to.client.list_prompts)
+        asked = await to.line.receive()
+        form = {"message": "?", "requestedSchema": {"type": "object", "properties": {}}}
+        await to.line.send(request("q", "elicitation/create", form))
+        await trio.sleep(50)
+        await to.line.send(result(asked, {"prompts": [{"name": "a"}], "nextCursor": "1"}))
+        asked = await to.line.receive()
+        assert (await to.line.receive())["id"] == "q"
+        await to.line.send(result(asked, {"prompts": [{"name": "b"}]}))
+        assert [each.name for each in await call.get()] == ["a", "b"]

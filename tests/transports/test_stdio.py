@@ -122,7 +122,9 @@ async def test_a_reader_that_does_not_read_blocks_nobody(
         async with stream, trio.open_nursery() as nursery:
             nursery.start_soon(stream.send_all, LONG)
             # Comes back although the write is stuck: this task goes on.
-            await trio.testing.wait_all_tasks_blocked(0.05)
+            while not sizes:
+                await trio.testing.wait_all_tasks_blocked(0.01)
+            await trio.testing.wait_all_tasks_blocked(0.001)
             assert 0 < sum(sizes) < len(LONG)
             nursery.cancel_scope.cancel()
 

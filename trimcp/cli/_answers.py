@@ -6,14 +6,16 @@ Specification: Elicitation; Sampling; Roots.
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
+
+from trimcp.protocol import Era, find_revision
 
 from ._connecting import connected
 from ._fields import CONSENT, NOTHING, fields_of
 from ._questions import Questioner
-from ._terminal import printable
+from ._screen import printable
 from ._values import read_json
 
 if TYPE_CHECKING:
@@ -47,11 +49,52 @@ async def connected_to_answer(options: Answering, terminal: Terminal) -> AsyncIt
         answers["elicitation"] = prepared.fill_in
     if options.sample is not None:
         answers["sampling"] = prepared.sample
+    roots = GivenRoots(options.roots)
     if options.roots:
-        answers["roots"] = options.roots
+        answers["roots"] = roots.tell
     async with connected(options, answers) as client:
+        if options.roots and _asks_by_itself(client):
+            await roots.wait_taken()
         yield client
         prepared.name_unused()
+
+
+def _asks_by_itself(client: Client) -> bool:
+    """Whether the server may ask at any time: in the stateless era it asks when it is called."""
+    revision = find_revision(client.revision)
+    return revision is not None and revision.era is Era.HANDSHAKE
+
+
+#: Seconds that a server has to ask for the roots before it is called without having them.
+_UNTIL_ASKED: Final = 1.0
+
+#: Seconds for a server to look at the roots that it got; nothing tells when it has.
+_UNTIL_TAKEN: Final = 0.2
+
+
+class GivenRoots:
+    """The roots of the command line, and whether the server knows them.
+
+    Many servers ask for the roots when they like, soon after the handshake, and refuse until then
+    what is only allowed below a root. A command would be over before.
+    """
+
+    def __init__(self, roots: Sequence[str]) -> None:
+        self._roots = roots
+        self._asked = trio.Event()
+
+    async def tell(self) -> Sequence[str]:
+        """Answer the server."""
+        await trio.lowlevel.checkpoint()
+        self._asked.set()
+        return self._roots
+
+    async def wait_taken(self) -> None:
+        """Wait until the server has asked and had time to look at the answer, or does not ask."""
+        with trio.move_on_after(_UNTIL_ASKED):
+            await self._asked.wait()
+        if self._asked.is_set():
+            await trio.sleep(_UNTIL_TAKEN)
 
 
 class Prepared:

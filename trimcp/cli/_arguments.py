@@ -15,7 +15,7 @@ Except for `run`, the command that starts the server may stand at the end instea
     trimcp call    [options] TOOL [KEY=VALUE | KEY:=JSON]… -- COMMAND [ARGUMENT…]
 
 The first bare `--` ends the command's own words: everything after it is that command. Options may
-stand anywhere before it; `trimcp COMMAND --help` names them.
+stand anywhere before it, and `-v` before the command too; `trimcp COMMAND --help` names them.
 """
 
 from __future__ import annotations
@@ -72,6 +72,10 @@ def _running(found: argparse.Namespace, command: list[str] | None) -> Running:
         raise ValueError("give one FILE or FILE:OBJECT")
     if found.reload and not (found.http or found.tcp or found.unix or found.ws):
         raise ValueError("--reload needs an address: on standard input the client would be lost")
+    if found.root_path and not found.http:
+        raise ValueError("--root-path is for --http: only there is a path that a proxy strips")
+    if found.root_path and not found.root_path.startswith("/"):
+        raise ValueError("--root-path begins with a slash, such as /tools")
     again = tuple(word for word in found.given if word != "--reload")
     return Running(
         file=found.words[0],
@@ -79,8 +83,9 @@ def _running(found: argparse.Namespace, command: list[str] | None) -> Running:
         unix=found.unix,
         http=found.http,
         ws=found.ws,
+        root_path=found.root_path,
         reload=again if found.reload else None,
-        verbosity=found.verbosity,
+        verbosity=found.verbosity + found.verbosity_before,
     )
 
 
@@ -174,7 +179,8 @@ def _refuse_more(words: list[str], rule: str) -> None:
 
 
 def _common(found: argparse.Namespace) -> dict[str, Any]:
-    return _named(found, "timeout", "revision", "output", "verbosity")
+    verbosity = found.verbosity + found.verbosity_before
+    return {**_named(found, "timeout", "revision", "output"), "verbosity": verbosity}
 
 
 def _answering(found: argparse.Namespace) -> dict[str, Any]:

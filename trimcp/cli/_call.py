@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
@@ -13,8 +13,9 @@ from ._listing import find, tools
 from ._logging import log_as_tool
 from ._output import chosen_output, encoded, write, write_json
 from ._results import as_text, failure_text
+from ._schemas import describe, properties
 from ._terminal import Terminal
-from ._values import describe, read_json, read_value
+from ._values import read_json, read_value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,18 +68,24 @@ def _arguments(tool: Tool, options: Calling) -> dict[str, Any]:
     _refuse_unknown(tool, [*options.json, *(each.key for each in options.arguments)])
     given = {each.key: _read(each, schema) for each in options.arguments}
     arguments = {**options.json, **given}
-    missing = [name for name in schema.get("required", ()) if name not in arguments]
+    missing = [name for name, _, needed in properties(schema) if needed and name not in arguments]
     if missing:
         raise CommandError(f"missing: {', '.join(missing)}; {_takes(tool)}")
     return arguments
 
 
+#: With one of these in its schema, a tool may take arguments that stand elsewhere than in
+#: `properties`.
+_OPEN: Final = ("additionalProperties", "patternProperties", "$ref", "allOf", "anyOf", "oneOf")
+
+
 def _refuse_unknown(tool: Tool, names: list[str]) -> None:
     schema = tool.input_schema
-    if schema.get("additionalProperties") or "properties" not in schema:
+    known = {name for name, *_ in properties(schema)}
+    if "properties" not in schema or any(schema.get(word) for word in _OPEN):
         # The tool takes what it does not name.
         return
-    unknown = [name for name in names if name not in schema["properties"]]
+    unknown = [name for name in names if name not in known]
     if unknown:
         raise CommandError(f"unknown: {', '.join(unknown)}; {_takes(tool)}")
 
@@ -87,7 +94,7 @@ def _read(argument: Argument, schema: Mapping[str, Any]) -> Any:
     try:
         if argument.is_json:
             return read_json(argument.text)
-        expected = schema.get("properties", {}).get(argument.key)
+        expected = {name: each for name, each, _ in properties(schema)}.get(argument.key)
         return read_value(argument.text, expected, schema)
     except ValueError as error:
         raise CommandError(f"argument {argument.key}: {error}") from None
@@ -96,9 +103,8 @@ def _read(argument: Argument, schema: Mapping[str, Any]) -> Any:
 def _takes(tool: Tool) -> str:
     """The arguments of a tool, for somebody who got them wrong."""
     schema = tool.input_schema
-    required = schema.get("required", ())
     named = [
-        f"{name} ({describe(each, schema)}{', required' if name in required else ''})"
-        for name, each in schema.get("properties", {}).items()
+        f"{name} ({describe(each, schema)}{', required' if is_required else ''})"
+        for name, each, is_required in properties(schema)
     ]
     return f"{tool.name} takes {', '.join(named) or 'no arguments'}"

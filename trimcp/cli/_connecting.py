@@ -1,9 +1,7 @@
-"""From a TARGET to a client."""
+"""From a command's options to a client."""
 
 from __future__ import annotations
 
-import os
-import sys
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
@@ -11,8 +9,9 @@ from trimcp.client import client_for
 from trimcp.errors import MCPError, ProcessDied
 
 from ._errors import CommandError, UsageError, explain, reason
-from ._loading import split_object
-from ._peer_logs import log_options
+from ._interrupts import Interrupts
+from ._peer_logs import ask_for_logs, log_options
+from ._targets import reachable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -41,22 +40,28 @@ async def connected(
         UsageError: The target or the revision cannot be understood.
         CommandError: The server cannot be started or reached.
         MCPError: It did not answer as it must.
+        KeyboardInterrupt: Ctrl-C; what was done with the client is cancelled.
     """
     try:
-        client = client_for(_reachable(options.target), **_client_options(options, answers or {}))
+        client = client_for(reachable(options.target), **_client_options(options, answers or {}))
     except ValueError as error:
         raise UsageError(str(error)) from error
-    async with AsyncExitStack() as stack:
-        try:
-            await stack.enter_async_context(client.opened())
-        except ProcessDied as error:
-            raise _with_hint(error, options.target) from error
-        except OSError as error:
-            # A deadline's error is an OSError too.
-            if isinstance(error, MCPError):
-                raise
-            raise CommandError(f"cannot reach {_name(options.target)}: {reason(error)}") from error
-        yield client
+    interrupts = Interrupts(client.kill_server)
+    with interrupts.watched():
+        async with AsyncExitStack() as stack:
+            try:
+                await stack.enter_async_context(client.opened())
+            except ProcessDied as error:
+                raise _with_hint(error, options.target) from error
+            except OSError as error:
+                # A deadline's error is an OSError too.
+                if isinstance(error, MCPError):
+                    raise
+                name = _name(options.target)
+                raise CommandError(f"cannot reach {name}: {reason(error)}") from error
+            with interrupts.working():
+                await ask_for_logs(client, options.verbosity)
+                yield client
 
 
 def _client_options(options: Connecting, answers: ClientOptions) -> ClientOptions:
@@ -67,27 +72,6 @@ def _client_options(options: Connecting, answers: ClientOptions) -> ClientOption
         "timeout": options.timeout,
         "probe_timeout": min(_PROBE_SECONDS, options.timeout),
     }
-
-
-def _reachable(target: str | list[str]) -> str | list[str]:
-    """The target as the client understands it."""
-    if isinstance(target, list) or "://" in target or target.startswith("unix:"):
-        return target
-    file, name = split_object(target)
-    if not os.path.isfile(file):
-        raise _not_there(file)
-    if name is not None:
-        return [sys.executable, "-m", "trimcp", "run", target]
-    return [sys.executable, file]
-
-
-def _not_there(target: str) -> Exception:
-    if target.endswith(".py"):
-        return CommandError(f"no such file: {target}")
-    return UsageError(
-        f"cannot tell how to reach {target!r}: give FILE.py, FILE.py:OBJECT, http://HOST/PATH, "
-        "ws://HOST:PORT/PATH, tcp://HOST:PORT or unix:PATH, or the server's command after --"
-    )
 
 
 def _with_hint(error: ProcessDied, target: str | list[str]) -> Exception:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["CommandError", "UsageError", "explain", "reason"]
+__all__ = ["INTERRUPTED", "CommandError", "UsageError", "explain", "reason"]
+
+#: What a shell reports of a program that SIGINT ended.
+INTERRUPTED: Final = 130
+
+#: Characters of one message; a server may send one of any length.
+_LONGEST: Final = 4_000
 
 
 class CommandError(Exception):
@@ -37,13 +43,16 @@ def _leaves(error: BaseException) -> Iterator[BaseException]:
 
 
 def _one_line(error: BaseException) -> str:
-    from trimcp.errors import MCPError
+    from trimcp.errors import MCPError, ProcessDied
 
-    from ._terminal import printable
+    from ._screen import printable
+    from ._stderr import telling_line
 
     lines = str(error).splitlines() or [""]
-    # Of what a dead server wrote, the last line is the one that says why it died.
-    text = lines[0] if len(lines) == 1 else f"{lines[0]} {lines[-1].strip()}"
-    if text and isinstance(error, CommandError | MCPError | OSError):
-        return printable(text)
-    return printable(f"{type(error).__name__}: {text}".removesuffix(": "))
+    if isinstance(error, ProcessDied):
+        text = f"{lines[0]} {telling_line(error.stderr)}".rstrip()
+    else:
+        text = lines[0] if len(lines) == 1 else f"{lines[0]} {lines[-1].strip()}"
+    if not (text and isinstance(error, CommandError | MCPError | OSError)):
+        text = f"{type(error).__name__}: {text}".removesuffix(": ")
+    return printable(text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…")

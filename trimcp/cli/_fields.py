@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from ._terminal import printable
-from ._values import choices, describe, kinds, read_value, resolve
+from ._schemas import choices, describe, kinds, properties, resolve
+from ._screen import printable
+from ._values import read_value
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -53,7 +54,7 @@ class Field:
         from trimcp.runtime import InvalidSchema, SchemaChecker
 
         try:
-            flaws = SchemaChecker(self._schema).flaws(value)
+            flaws = SchemaChecker(dict(self._schema)).flaws(value)
         except InvalidSchema:
             # The whole form is checked once more, and its flaws are then the server's.
             return value
@@ -103,8 +104,6 @@ CONSENT: Final = Field("agreed", {"type": "boolean"}, {}, True)
 
 def fields_of(form: Mapping[str, Any]) -> list[Field]:
     """The fields of a form's schema."""
-    required = form.get("required", ())
     return [
-        Field(name, schema, form, name in required)
-        for name, schema in form.get("properties", {}).items()
+        Field(name, schema, form, is_required) for name, schema, is_required in properties(form)
     ]

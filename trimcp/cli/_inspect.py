@@ -10,8 +10,9 @@ from ._connecting import connected
 from ._listing import listing
 from ._logging import log_as_tool
 from ._output import chosen_output, encoded, write, write_json
+from ._screen import printable
 from ._table import table
-from ._terminal import output_width, printable
+from ._terminal import output_width
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -87,8 +88,14 @@ def _capabilities(declared: Mapping[str, Any]) -> str:
     return ", ".join(
         f"{printable(name)} ({', '.join(map(printable, parts))})" if parts else printable(name)
         for name, detail in declared.items()
-        for parts in [[part for part, value in detail.items() if value is not False]]
+        for parts in [_parts(detail)]
     )
+
+
+def _parts(detail: Any) -> list[str]:
+    if not isinstance(detail, dict):
+        return []
+    return [part for part, value in detail.items() if value is not False]
 
 
 def _counted(items: Sequence[Any]) -> str:

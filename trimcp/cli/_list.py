@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -11,9 +10,10 @@ from ._connecting import connected
 from ._listing import listing
 from ._logging import log_as_tool
 from ._output import chosen_output, encoded, write, write_json
+from ._schemas import brief, describe, properties, resolve
+from ._screen import printable
 from ._table import table
-from ._terminal import output_width, printable
-from ._values import describe, resolve
+from ._terminal import output_width
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -118,11 +118,10 @@ def _arguments(tool: Tool) -> str:
 
 def _describe_arguments(schema: Mapping[str, Any]) -> Iterator[str]:
     """Each argument with a mark if it is required, its type, and its default."""
-    required = schema.get("required", ())
-    for name, each in schema.get("properties", {}).items():
-        mark = "*" if name in required else ""
+    for name, each, is_required in properties(schema):
+        mark = "*" if is_required else ""
         default = resolve(each, schema).get("default")
-        standard = "" if default is None else f" = {json.dumps(default, ensure_ascii=False)}"
+        standard = "" if default is None else f" = {brief(default)}"
         yield f"{name}{mark}: {describe(each, schema)}{standard}"
 
 

@@ -13,7 +13,8 @@ from ._connecting import connected
 from ._errors import CommandError
 from ._logging import log_as_tool
 from ._output import chosen_output, write
-from ._terminal import Terminal, printable
+from ._screen import printable
+from ._terminal import Terminal
 
 if TYPE_CHECKING:
     from trimcp.client import Changes

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from trimcp._groups import unwrapping
 
 from ._arguments import parse
-from ._errors import UsageError, explain
+from ._errors import INTERRUPTED, CommandError, UsageError, explain
 from ._options import Calling, Inspecting, Listening, Listing, Prompting, Reading, Running
 
 if TYPE_CHECKING:
@@ -21,8 +21,7 @@ __all__ = ["main"]
 
 FAILED: Final = 1
 WRONG_USAGE: Final = 2
-#: What a shell reports of a program that SIGINT or SIGPIPE ended.
-INTERRUPTED: Final = 130
+#: What a shell reports of a program that SIGPIPE ended.
 NOBODY_READS: Final = 141
 
 
@@ -34,15 +33,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     Returns:
         The exit status: 0; 1 if something failed; 2 if the command was written wrongly; 130
-        after Ctrl-C.
+        after Ctrl-C; 141 if nobody reads the output.
 
     Raises:
         SystemExit: Help was asked for, or the command was written wrongly.
     """
     options = parse(sys.argv[1:] if arguments is None else list(arguments))
+    if isinstance(options, Running):
+        return _attempt(options)
+    from ._screen import screened
+    from ._streams import open_missing
+
+    # What the server says is not to be obeyed by a terminal.
+    with open_missing() as missing, screened():
+        return _attempt(options, has_output="stdout" not in missing)
+
+
+def _attempt(options: Options, *, has_output: bool = True) -> int:
+    """Perform the command; its status, whatever happens."""
     try:
+        if not has_output:
+            raise CommandError(
+                "standard output is closed: send it to /dev/null if the result is not wanted"
+            )
         with unwrapping():
-            return _perform(options)
+            status = _perform(options)
+            if sys.stdout is not None:
+                sys.stdout.flush()
+            return status
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
@@ -90,16 +108,27 @@ def _perform(options: Options) -> int:
 
 
 def _report(error: Exception, options: Options) -> int:
-    if options.verbosity:
-        import traceback
+    try:
+        if options.verbosity:
+            import traceback
 
-        traceback.print_exception(error)
-    sys.stderr.write(f"trimcp: {explain(error)}\n")
+            traceback.print_exception(error)
+        if sys.stderr is not None:
+            sys.stderr.write(f"trimcp: {explain(error)}\n")
+    except OSError:
+        # Nobody reads that either.
+        pass
+    _abandon_output()
     return WRONG_USAGE if isinstance(error, UsageError) else FAILED
 
 
 def _abandon_output() -> None:
     """Send what is still buffered nowhere, or the interpreter would complain at its end."""
-    null = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(null, sys.stdout.fileno())
-    os.close(null)
+    if sys.stdout is None:
+        return
+    try:
+        sys.stdout.flush()
+    except OSError:
+        null = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(null, sys.stdout.fileno())
+        os.close(null)

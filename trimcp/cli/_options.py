@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import attrs
 
 __all__ = [
+    "RELOADED",
     "Address",
     "Answering",
     "Argument",
@@ -22,6 +23,9 @@ __all__ = [
     "Running",
 ]
 
+#: The variable of the environment by which `run --reload` tells a process what it is to serve on.
+RELOADED: Final = "TRIMCP_RELOAD"
+
 Output: TypeAlias = Literal["text", "json", "raw"]
 Address: TypeAlias = tuple[str, int]
 
@@ -36,6 +40,7 @@ class Running:
         unix: The socket to make, or None.
         http: Where to listen for HTTP, or None.
         ws: Where to listen for WebSockets, or None. Without any: standard input and output.
+        root_path: The prefix that a proxy in front of `http` strips, or "".
         reload: The words of the same command without `--reload`, to be run again whenever a
             Python file changes; None without that option.
         verbosity: How many `-v` were given.
@@ -46,6 +51,7 @@ class Running:
     unix: str | None
     http: Address | None = None
     ws: Address | None = None
+    root_path: str = ""
     reload: tuple[str, ...] | None = None
     verbosity: int
 

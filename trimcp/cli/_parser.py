@@ -59,6 +59,8 @@ def make_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
+    # A name of its own: the command's parser begins to count anew.
+    _add_verbosity(parser, "verbosity_before")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     _add_run(commands)
     _add_list(commands)
@@ -97,7 +99,7 @@ def _add_run(commands: Any) -> None:
         help="serve the Server in a Python file",
         usage="trimcp run [--stdio | --http HOST:PORT | --ws HOST:PORT | --tcp HOST:PORT | "
         "--unix PATH] "
-        "[--reload] [-v] FILE[:OBJECT]",
+        "[--root-path PATH] [--reload] [-v] FILE[:OBJECT]",
         description="Serve the Server in a Python file, until the end of input, SIGINT or SIGTERM.",
         epilog="Without OBJECT, the only Server among the file's global names is served. The file "
         "is loaded like a module: its `if __name__ == '__main__'` part does not run.",
@@ -123,6 +125,12 @@ def _add_run(commands: Any) -> None:
         type=_address,
         metavar="HOST:PORT",
         help="listen for WebSockets at the path /ws, without authentication",
+    )
+    parser.add_argument(
+        "--root-path",
+        default="",
+        metavar="PATH",
+        help="with --http: the prefix, such as /tools, that a proxy strips from the path",
     )
     parser.add_argument(
         "--reload",
@@ -239,15 +247,19 @@ def _add(commands: Any, name: str, **texts: str) -> argparse.ArgumentParser:
         **texts,
     )
     parser.add_argument("words", nargs="*", help=argparse.SUPPRESS)
+    _add_verbosity(parser, "verbosity")
+    parser.set_defaults(parser=parser)
+    return parser
+
+
+def _add_verbosity(parser: argparse.ArgumentParser, destination: str) -> None:
     parser.add_argument(
         "-v",
-        dest="verbosity",
+        dest=destination,
         action="count",
         default=0,
         help="log to standard error, what the server logs too; twice for every detail",
     )
-    parser.set_defaults(parser=parser)
-    return parser
 
 
 # -- options ----------------------------------------------------------------------------------

@@ -8,15 +8,20 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Final
 
-from ._terminal import printable
+from trimcp.errors import NotOffered, RequestError, RequestTimeout
+
+from ._screen import printable
 
 if TYPE_CHECKING:
-    from trimcp.client import ClientOptions
+    from trimcp.client import Client, ClientOptions
     from trimcp.types import LoggingMessageNotificationParams
 
-__all__ = ["log_options"]
+__all__ = ["ask_for_logs", "log_options"]
 
 logger = logging.getLogger("trimcp.peer")
+
+#: Seconds that a server gets to answer what level its log is to have.
+_PATIENCE: Final = 5.0
 
 _LEVELS: Final = {
     "debug": logging.DEBUG,
@@ -31,7 +36,19 @@ def log_options(verbosity: int) -> ClientOptions:
     """The options of a client that logs as much as was asked for with `-v`."""
     if not verbosity:
         return {}
-    return {"logging": _log, "log_level": "info" if verbosity == 1 else "debug"}
+    return {"logging": _log}
+
+
+async def ask_for_logs(client: Client, verbosity: int) -> None:
+    """Let the server send as much as was asked for; if it refuses, the command goes on."""
+    if not verbosity:
+        return
+    try:
+        await client.set_log_level("info" if verbosity == 1 else "debug", timeout=_PATIENCE)
+    except NotOffered:
+        logger.debug("the server has no log for its client")
+    except (RequestError, RequestTimeout) as error:
+        logger.warning("the server does not take a level for its log: %s", error)
 
 
 async def _log(message: LoggingMessageNotificationParams) -> None:

@@ -13,7 +13,7 @@ from trimcp.errors import RequestError
 
 from ._fields import CONSENT, NOTHING, fields_of
 from ._results import describe, speech
-from ._terminal import printable
+from ._screen import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

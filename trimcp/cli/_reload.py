@@ -1,4 +1,10 @@
-"""`trimcp run --reload`: serve in a child process, and in a new one whenever a file changes."""
+"""`trimcp run --reload`: serve in a child process, and in a new one whenever a file changes.
+
+::
+
+    watch        holds the listening sockets, hears of signals and of changed files
+    └── child    `trimcp run`, which serves on these sockets; ends when the watch is gone
+"""
 
 from __future__ import annotations
 
@@ -6,53 +12,156 @@ import os
 import signal
 import subprocess
 import sys
-from contextlib import aclosing
+from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
+from trimcp.transports import open_tcp_listeners, unix_listener
+
+from ._errors import CommandError, reason
+from ._handing import start
+
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+
+    from ._options import Address
 
 __all__ = ["run_reloading"]
 
 #: Seconds for requests in flight, and for the cleaning up, before a child is killed.
 _GRACE: Final = 15.0
 
+#: The same after a second signal, which ends the requests at once.
+_HURRY: Final = 3.0
+
 #: How long the watch may take to notice that it is not wanted any more.
 _WATCH_MS: Final = 200
 
 
-def run_reloading(file: str, command: Sequence[str]) -> int:
+def run_reloading(file: str, command: Sequence[str], where: Address | str) -> int:
     """Serve until a signal comes.
 
     Args:
         file: The server's file: Python files in and below its directory are watched.
         command: Serves it, in a process of its own.
+        where: The host and port to listen on, or the path of a Unix socket.
+
+    Raises:
+        CommandError: The address cannot be bound.
     """
-    return trio.run(_reload, Path(file).resolve().parent, list(command))
+    return trio.run(_reload, Path(file).resolve().parent, list(command), where)
 
 
-async def _reload(directory: Path, command: list[str]) -> int:
+async def _reload(directory: Path, command: list[str], where: Address | str) -> int:
     # The children are in a session of their own: the terminal's signals reach this process only,
     # which ends them in good order.
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(_serve_again_and_again, directory, command)
-            await anext(aiter(signals))
-            nursery.cancel_scope.cancel(reason="a signal came")
+        async with AsyncExitStack() as stack:
+            listeners = await _listeners(where, stack)
+            async with trio.open_nursery() as nursery:
+                child = _Child(command, listeners)
+                nursery.start_soon(_end_at_signals, signals, child)
+                await child.serve(directory)
+                nursery.cancel_scope.cancel(reason="the last child has ended")
     return 0
 
 
-async def _serve_again_and_again(directory: Path, command: list[str]) -> None:
-    _say(f"watching {directory}")
-    async with aclosing(_changes(directory)) as changes:
-        while True:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(_serve, command)
-                _say(f"{_names(await anext(changes))} changed: starting again")
-                nursery.cancel_scope.cancel(reason="a file changed")
+async def _listeners(where: Address | str, stack: AsyncExitStack) -> list[trio.SocketListener]:
+    """Bind the sockets; they are closed with the stack. Raises CommandError."""
+    try:
+        if isinstance(where, str):
+            return [stack.enter_context(unix_listener(where))]
+        listeners = await open_tcp_listeners(*where)
+    except OSError as error:
+        name = where if isinstance(where, str) else ":".join(map(str, where))
+        raise CommandError(f"cannot serve {name}: {reason(error)}") from error
+    for listener in listeners:
+        await stack.enter_async_context(listener)
+    return listeners
+
+
+async def _end_at_signals(signals: AsyncIterator[int], child: _Child) -> None:
+    """The first signal ends the child in good order, the second one at once."""
+    await anext(signals)
+    child.stop()
+    await anext(signals)
+    await child.hurry()
+
+
+class _Child:
+    """The process that serves: one after the other.
+
+    Args:
+        command: What is started.
+        listeners: What it serves on.
+    """
+
+    def __init__(self, command: list[str], listeners: Sequence[trio.SocketListener]) -> None:
+        self._command = command
+        self._listeners = listeners
+        self._scope = trio.CancelScope()
+        self._process: trio.Process | None = None
+
+    def stop(self) -> None:
+        """Serve no more: `serve` returns once the child has ended. Who connects now is refused."""
+        for listener in self._listeners:
+            listener.socket.close()
+        self._scope.cancel(reason="a signal came")
+
+    async def hurry(self) -> None:
+        """Do not wait any longer for the requests of the child, and kill it if it hangs."""
+        process = self._process
+        if process is not None:
+            process.terminate()
+            with trio.move_on_after(_HURRY):
+                await process.wait()
+            process.kill()
+
+    async def serve(self, directory: Path) -> None:
+        """Serve, and again after each change in a directory, until stopped."""
+        _say(f"watching {directory}")
+        with self._scope:
+            async with aclosing(_changes(directory)) as changes:
+                while True:
+                    async with trio.open_nursery() as nursery:
+                        nursery.start_soon(self._serve_once)
+                        _say(f"{_names(await anext(changes))} changed: starting again")
+                        nursery.cancel_scope.cancel(reason="a file changed")
+
+    async def _serve_once(self) -> None:
+        """One child, until it ends or is not wanted any more."""
+        process = await start(
+            self._command, self._listeners, stdin=subprocess.DEVNULL, start_new_session=True
+        )
+        self._process = process
+        try:
+            await process.wait()
+        finally:
+            # The sockets are kept, so whoever connects meanwhile waits for the next child.
+            with trio.CancelScope(shield=True, relative_deadline=_GRACE + _HURRY):
+                await _end(process)
+            self._process = None
+        _say(f"the server ended with status {process.returncode}; waiting for a change")
+        async with trio.open_nursery() as nursery:
+            for listener in self._listeners:
+                nursery.start_soon(_refuse, listener)
+
+
+async def _end(process: trio.Process) -> None:
+    if process.returncode is None:
+        process.terminate()
+        with trio.move_on_after(_GRACE):
+            await process.wait()
+        process.kill()
+    await process.wait()
+
+
+async def _refuse(listener: trio.SocketListener) -> None:
+    """Let nobody wait for a server that is not there."""
+    while True:
+        await trio.aclose_forcefully(await listener.accept())
 
 
 def _changes(directory: Path) -> AsyncGenerator[set[tuple[Any, str]], None]:
@@ -66,26 +175,6 @@ def _changes(directory: Path) -> AsyncGenerator[set[tuple[Any, str]], None]:
 
 def _names(changes: set[tuple[Any, str]]) -> str:
     return ", ".join(sorted({os.path.relpath(path) for _, path in changes}))
-
-
-async def _serve(command: list[str]) -> None:
-    """One child, until it ends or is not wanted any more."""
-    done = await trio.run_process(
-        command,
-        check=False,
-        stdin=subprocess.DEVNULL,
-        deliver_cancel=_end,
-        start_new_session=True,
-    )
-    _say(f"the server ended with status {done.returncode}; waiting for a change")
-
-
-async def _end(process: trio.Process) -> None:
-    process.terminate()
-    with trio.move_on_after(_GRACE):
-        await process.wait()
-    if process.returncode is None:
-        process.kill()
 
 
 def _say(text: str) -> None:

@@ -17,7 +17,7 @@ from trimcp.types import (
     TextContent,
 )
 
-from ._terminal import printable
+from ._screen import printable
 
 if TYPE_CHECKING:
     from trimcp.types import TextResourceContents

@@ -11,12 +11,14 @@ import trio
 from ._errors import CommandError, reason
 from ._loading import load_server, split_object
 from ._logging import log_as_server
+from ._options import RELOADED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from trimcp.server import Server
 
+    from ._handing import HandedOn
     from ._options import Address, Running
 
 __all__ = ["run"]
@@ -29,21 +31,42 @@ def run(options: Running) -> int:
         CommandError: There is no server, or it cannot be served.
     """
     if options.reload is not None:
-        return _run_reloading(options.file, options.reload)
+        return _run_reloading(options, options.reload)
+    given = _handed_on() if RELOADED in os.environ else None
     server = load_server(options.file)
     log_as_server(options.verbosity)
-    trio.run(_serve, server, options)
+    if given is None:
+        trio.run(_serve, server, options)
+    else:
+        trio.run(_serve_handed_on, server, options, given)
     return 0
 
 
-def _run_reloading(file: str, words: Sequence[str]) -> int:
+def _handed_on() -> HandedOn:
+    from ._handing import handed_on
+
+    return handed_on()
+
+
+def _run_reloading(options: Running, words: Sequence[str]) -> int:
     """Serve in one process after the other."""
     from ._reload import run_reloading
 
-    path, _ = split_object(file)
+    path, _ = split_object(options.file)
     if not os.path.isfile(path):
         raise CommandError(f"no such file: {path}")
-    return run_reloading(path, [sys.executable, "-m", "trimcp", *words])
+    where = options.tcp or options.http or options.ws or options.unix
+    assert where is not None
+    return run_reloading(path, [sys.executable, "-m", "trimcp", *words], where)
+
+
+async def _serve_handed_on(server: Server[Any], options: Running, given: HandedOn) -> None:
+    """Serve for the process that watches the files, on its sockets."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(given.follow_parent, server, nursery.cancel_scope)
+        with given.used():
+            await _serve(server, options)
+        nursery.cancel_scope.cancel(reason="the server has ended")
 
 
 async def _serve(server: Server[Any], options: Running) -> None:
@@ -52,11 +75,11 @@ async def _serve(server: Server[Any], options: Running) -> None:
     elif options.unix is not None:
         await _serve_unix(server, options.unix)
     elif options.http is not None:
-        await _serve_http(server, options.http)
+        await _serve_http(server, options.http, options.root_path)
     elif options.ws is not None:
         await _serve_websocket(server, options.ws)
     else:
-        if sys.stdin.isatty():
+        if sys.stdin is not None and sys.stdin.isatty():
             _say("serving on standard input and output; Ctrl-D or Ctrl-C ends it")
         await server.serve_stdio()
 
@@ -77,10 +100,10 @@ async def _serve_unix(server: Server[Any], path: str) -> None:
         raise status.explain(error, _unix_name(path)) from error
 
 
-async def _serve_http(server: Server[Any], address: Address) -> None:
+async def _serve_http(server: Server[Any], address: Address, root_path: str) -> None:
     status = _Listening(_endpoint)
     try:
-        await server.serve_http(*address, task_status=status)
+        await server.serve_http(*address, root_path=root_path, task_status=status)
     except OSError as error:
         raise status.explain(error, _endpoint(f"http://{_authority(address)}")) from error
 
@@ -131,5 +154,7 @@ def _authority(address: Address) -> str:
 
 
 def _say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()
+    # Whoever runs a server in the background may have closed it.
+    if sys.stderr is not None:
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import textwrap
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Final
+
+from ._width import ljust, width_of, wrap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -14,6 +15,9 @@ __all__ = ["table"]
 _GAP: Final = "  "
 _NARROWEST: Final = 8
 
+#: So many characters of a cell are shown.
+_LONGEST: Final = 10_000
+
 
 def table(rows: Sequence[Sequence[str]], width: int) -> str:
     """Rows of cells as columns; cells may have several lines, and long lines are wrapped.
@@ -22,12 +26,20 @@ def table(rows: Sequence[Sequence[str]], width: int) -> str:
         rows: The rows, the headings first, all of the same length.
         width: The columns of the terminal.
     """
-    widths = _fit([max(map(_widest, column)) for column in zip(*rows, strict=True)], width)
-    return "\n".join(line for row in rows for line in _lines(row, widths))
+    lines = [[_lines_of(cell) for cell in row] for row in rows]
+    widest = [max(map(_widest, column)) for column in zip(*lines, strict=True)]
+    widths = _fit([min(each, width) for each in widest], width)
+    return "\n".join(line for row in lines for line in _as_lines(row, widths))
 
 
-def _widest(cell: str) -> int:
-    return max(map(len, cell.splitlines()), default=0)
+def _lines_of(cell: str) -> list[str]:
+    if len(cell) > _LONGEST:
+        cell = f"{cell[:_LONGEST]}… ({len(cell):,} characters)"
+    return cell.splitlines()
+
+
+def _widest(cell: list[str]) -> int:
+    return max(map(width_of, cell), default=0)
 
 
 def _fit(widths: list[int], width: int) -> list[int]:
@@ -38,16 +50,10 @@ def _fit(widths: list[int], width: int) -> list[int]:
     return widths
 
 
-def _lines(row: Sequence[str], widths: list[int]) -> Iterator[str]:
-    cells = [_wrap(cell, width) for cell, width in zip(row, widths, strict=True)]
+def _as_lines(row: Sequence[list[str]], widths: list[int]) -> Iterator[str]:
+    cells = [
+        [piece for line in cell for piece in wrap(line, width)] or [""]
+        for cell, width in zip(row, widths, strict=True)
+    ]
     for pieces in zip_longest(*cells, fillvalue=""):
-        yield _GAP.join(map(str.ljust, pieces, widths)).rstrip()
-
-
-def _wrap(cell: str, width: int) -> list[str]:
-    """A cell's lines; the rest of a long one is indented."""
-    return [
-        piece
-        for line in cell.splitlines()
-        for piece in textwrap.wrap(line, width, subsequent_indent="  ")
-    ] or [""]
+        yield _GAP.join(map(ljust, pieces, widths)).rstrip()

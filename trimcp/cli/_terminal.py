@@ -13,20 +13,21 @@ from typing import TYPE_CHECKING, Final
 
 import trio
 
+from ._screen import control, printable
+from ._width import clip, ljust, width_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from trimcp.runtime import ProgressCallback
 
-__all__ = ["Terminal", "output_width", "printable", "progress_line"]
+__all__ = ["Terminal", "output_width", "progress_line"]
 
 _BAR: Final = 20
 _MARK: Final = 3
 
-
-def printable(text: str) -> str:
-    """A server's words on one line, with nothing in them that a terminal would obey."""
-    return "".join(each if each.isprintable() else " " for each in text)
+#: Characters of a progress message that are looked at; no terminal has that many columns.
+_MOST_WORDS: Final = 1_000
 
 
 def output_width() -> int:
@@ -36,16 +37,26 @@ def output_width() -> int:
 
 def progress_line(progress: float, total: float | None, message: str | None, width: int) -> str:
     """One line that says how far something is, no wider than given."""
-    if total:
-        share = min(max(progress / total, 0), 1)
+    done, all_of_it = _finite(progress), _finite(total or 0)
+    if all_of_it:
+        share = min(max(done / all_of_it, 0), 1)
         bar = ("#" * round(share * _BAR)).ljust(_BAR, ".")
-        numbers = f"{share:4.0%}  {progress:,.10g}/{total:,.10g}"
+        numbers = f"{share:4.0%}  {done:,.10g}/{all_of_it:,.10g}"
     else:
         # Nobody knows how long it takes: the mark only shows that it goes on.
-        place = int(progress) % (_BAR - _MARK + 1)
+        place = int(done) % (_BAR - _MARK + 1)
         bar = ("." * place + "#" * _MARK).ljust(_BAR, ".")
-        numbers = f"{progress:,.10g}"
-    return printable(f"[{bar}] {numbers}  {message or ''}").rstrip()[:width]
+        numbers = f"{done:,.10g}"
+    words = printable((message or "")[:_MOST_WORDS])
+    return clip(f"[{bar}] {numbers}  {words}".rstrip(), width)
+
+
+def _finite(number: float) -> float:
+    """The number, or the largest one; an integer may be too large for the others."""
+    try:
+        return min(max(float(number), -sys.float_info.max), sys.float_info.max)
+    except OverflowError:
+        return sys.float_info.max if number > 0 else -sys.float_info.max
 
 
 class Terminal:
@@ -88,12 +99,14 @@ class Terminal:
         """Remove the bar."""
         if self._bar:
             self._draw("")
-            _write("\r")
+            control("\r")
+            sys.stderr.flush()
 
     def _draw(self, line: str) -> None:
         # Ctrl-C may end the writing; what is known to be drawn can then still be removed.
         before, self._bar = self._bar, line
-        _write("\r" + line.ljust(len(before)))
+        control("\r")
+        _write(ljust(line, width_of(before)))
 
     # -- questions ------------------------------------------------------------------------
 

@@ -19,8 +19,14 @@ import trio
 
 from trimcp._groups import unwrapping
 from trimcp.errors import INVALID_PARAMS, ProtocolViolation, RequestError
-from trimcp.protocol import DecodeError, InvalidShape, codec_for, read_object
-from trimcp.runtime import InvalidSchema, SchemaChecker, flaw_of_conversation, method_not_found
+from trimcp.protocol import DecodeError, InvalidShape, check_extensions, read_object, reader_for
+from trimcp.runtime import (
+    InvalidSchema,
+    SchemaChecker,
+    awaited,
+    flaw_of_conversation,
+    method_not_found,
+)
 from trimcp.types import (
     ClientCapabilities,
     CreateMessageRequestParams,
@@ -46,22 +52,23 @@ __all__ = ["Answerer", "ElicitationCallback", "Roots", "SamplingCallback", "UrlC
 
 #: Asked with the form; returns the content, an `ElicitResult`, or None for "declined".
 ElicitationCallback: TypeAlias = Callable[
-    [ElicitRequestFormParams], Awaitable[Mapping[str, Any] | ElicitResult | None]
+    [ElicitRequestFormParams],
+    Awaitable[Mapping[str, Any] | ElicitResult | None] | Mapping[str, Any] | ElicitResult | None,
 ]
 
 #: Asked before the user is sent to a URL; returns whether they agreed, or an `ElicitResult`.
-UrlCallback: TypeAlias = Callable[[ElicitRequestURLParams], Awaitable[bool | ElicitResult]]
+UrlCallback: TypeAlias = Callable[
+    [ElicitRequestURLParams], Awaitable[bool | ElicitResult] | bool | ElicitResult
+]
 
 #: Asked for a model's answer; returns it, or just its text.
 SamplingCallback: TypeAlias = Callable[
-    [CreateMessageRequestParams], Awaitable[CreateMessageResult | str]
+    [CreateMessageRequestParams], Awaitable[CreateMessageResult | str] | CreateMessageResult | str
 ]
 
 #: The roots, or a function that gives them: paths, URIs or `Root`s.
-Roots: TypeAlias = (
-    Sequence[str | os.PathLike[str] | Root]
-    | Callable[[], Awaitable[Sequence[str | os.PathLike[str] | Root]]]
-)
+_RootList: TypeAlias = Sequence[str | os.PathLike[str] | Root]
+Roots: TypeAlias = _RootList | Callable[[], Awaitable[_RootList] | _RootList]
 
 
 @attrs.frozen(kw_only=True)
@@ -84,7 +91,9 @@ class Answerer:
     sampling_tools: bool = False
     roots: Roots | None = None
     experimental: Mapping[str, Any] | None = None
-    extensions: Mapping[str, Any] | None = None
+    extensions: Mapping[str, Any] | None = attrs.field(
+        default=None, validator=lambda _self, _field, value: check_extensions(value)
+    )
 
     @property
     def capabilities(self) -> ClientCapabilities:
@@ -116,7 +125,7 @@ class Answerer:
         try:
             params: Any = read_object(exchange.params)
             if method.params is not None:
-                params = codec_for(exchange.terms.revision).decode(params, method.params)
+                params = reader_for(exchange.terms.revision).decode(params, method.params)
         except (InvalidShape, DecodeError) as error:
             raise RequestError(INVALID_PARAMS, f"invalid params: {error}") from None
         return await self._answer(exchange.method, params)
@@ -153,14 +162,14 @@ class Answerer:
         if isinstance(params, ElicitRequestFormParams) and self.elicitation is not None:
             return await _answer_form(self.elicitation, params)
         if isinstance(params, ElicitRequestURLParams) and self.url is not None:
-            agreed = await self.url(params)
+            agreed = await awaited(self.url(params))
             if isinstance(agreed, ElicitResult):
                 return agreed
             return ElicitResult("accept" if agreed else "decline")
         if isinstance(params, CreateMessageRequestParams) and self.sampling is not None:
             return await self._sample(self.sampling, params)
         if method == "roots/list" and self.roots is not None:
-            found = await self.roots() if callable(self.roots) else self.roots
+            found = await awaited(self.roots()) if callable(self.roots) else self.roots
             return ListRootsResult([_root(each) for each in found])
         if method == "elicitation/create" and (self.elicitation or self.url) is not None:
             raise RequestError(INVALID_PARAMS, "this client has not declared that mode")
@@ -172,7 +181,7 @@ class Answerer:
             raise RequestError(INVALID_PARAMS, "this client cannot sample with tools")
         if (flaw := flaw_of_conversation(params.messages)) is not None:
             raise RequestError(INVALID_PARAMS, flaw)
-        answer = await sample(params)
+        answer = await awaited(sample(params))
         if isinstance(answer, CreateMessageResult):
             return answer
         return CreateMessageResult("assistant", (TextContent(answer),), model="unknown")
@@ -185,7 +194,7 @@ async def _answer_form(ask: ElicitationCallback, params: ElicitRequestFormParams
         RequestError: The form cannot be checked.
         ValueError: The callback's content does not fit the form.
     """
-    answer = await ask(params)
+    answer = await awaited(ask(params))
     if answer is None:
         return ElicitResult("decline")
     if isinstance(answer, ElicitResult):

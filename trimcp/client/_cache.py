@@ -9,13 +9,15 @@ Specification: 2026-07-28, Caching.
 from __future__ import annotations
 
 import collections
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
+import attrs
 import msgspec
 import trio
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 __all__ = ["ResponseCache", "key_of"]
 
@@ -25,34 +27,72 @@ MAX_ENTRIES: Final = 256
 #: Results that are larger than this, in bytes, are not worth keeping.
 MAX_BYTES: Final = 1024 * 1024
 
+#: Milliseconds, some thirty years; what says more means no more.
+_LONGEST_MS: Final = 10**12
+
+
+@attrs.frozen
+class Kept:
+    """A result.
+
+    Attributes:
+        result: What it is.
+        size: Its bytes on the wire.
+        until: When it is not fresh any more, in Trio's time.
+    """
+
+    result: Any
+    size: int
+    until: float
+
+
+class Asking:
+    """A request on its way, whose result may have become stale before it came."""
+
+    def __init__(self, key: bytes) -> None:
+        self.key = key
+        self.is_stale = False
+
 
 class ResponseCache:
     """Fresh results by method and parameters."""
 
     def __init__(self) -> None:
-        self._entries: collections.OrderedDict[bytes, tuple[float, Any]] = collections.OrderedDict()
+        self._entries: collections.OrderedDict[bytes, Kept] = collections.OrderedDict()
+        self._asking: set[Asking] = set()
 
     def __len__(self) -> int:
         return len(self._entries)
 
-    def find(self, key: bytes) -> Any | None:
+    def find(self, key: bytes) -> Kept | None:
         """A result that is still fresh, or None."""
         entry = self._entries.get(key)
         if entry is None:
             return None
-        if entry[0] <= trio.current_time():
+        if entry.until <= trio.current_time():
             del self._entries[key]
             return None
         self._entries.move_to_end(key)
-        return entry[1]
+        return entry
 
-    def keep(self, key: bytes, size: int, result: Any) -> None:
+    @contextmanager
+    def asking(self, key: bytes) -> Iterator[Asking]:
+        """For the duration of a request: what is dropped meanwhile is not kept afterwards."""
+        asking = Asking(key)
+        self._asking.add(asking)
+        try:
+            yield asking
+        finally:
+            self._asking.remove(asking)
+
+    def keep(self, asking: Asking, size: int, result: Any) -> None:
         """Keep a result for as long as it says, if it says so at all."""
         ttl_ms = result.ttl_ms
-        if not ttl_ms or ttl_ms < 0 or size > MAX_BYTES:
+        if not ttl_ms or ttl_ms < 0 or size + len(asking.key) > MAX_BYTES or asking.is_stale:
             return
-        self._entries[key] = (trio.current_time() + ttl_ms / 1000, result)
-        self._entries.move_to_end(key)
+        until = trio.current_time() + min(ttl_ms, _LONGEST_MS) / 1000
+        self._entries[asking.key] = Kept(result, size, until)
+        self._entries.move_to_end(asking.key)
         while len(self._entries) > MAX_ENTRIES:
             self._entries.popitem(last=False)
 
@@ -60,6 +100,9 @@ class ResponseCache:
         """Forget the results whose keys are chosen; all by default."""
         for key in [key for key in self._entries if which(key)]:
             del self._entries[key]
+        # An answer that is on its way may have been written before what makes it stale.
+        for asking in self._asking:
+            asking.is_stale = asking.is_stale or which(asking.key)
 
 
 def key_of(method: str, params: Any) -> bytes:

@@ -3,40 +3,59 @@
 from __future__ import annotations
 
 import logging
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 import attrs
 import trio
 
 from trimcp._groups import unwrapping
-from trimcp.errors import HEADER_MISMATCH, MCPError, ProtocolViolation, RequestError
-from trimcp.protocol import DecodeError, InvalidShape, codec_for, read_object
+from trimcp.errors import (
+    HEADER_MISMATCH,
+    MCPError,
+    ProcessDied,
+    ProtocolViolation,
+    RequestError,
+)
+from trimcp.protocol import DecodeError, InvalidShape, codec_for, read_object, reader_for
 from trimcp.types import (
     Implementation,
     InputRequiredResult,
     LoggingMessageNotificationParams,
+    PaginatedRequestParams,
     SubscriptionFilter,
 )
 
-from ._cache import ResponseCache, key_of
+from ._cache import Kept, ResponseCache, key_of
+from ._checks import check_callback, check_seconds
 from ._connect import connect
+from ._garbage import Garbage
 from ._inbox import Inbox
 from ._listening import Listening
-from ._negotiation import Agreement, Offer, decode_result, initialize, known_revision
+from ._negotiation import (
+    Agreement,
+    Offer,
+    decode_result,
+    handshake_only,
+    initialize,
+    read_result,
+    revisions_of,
+)
 from ._offered import check_offered
+from ._pages import Pauses, whole_list
+from ._repeating import reached
 from ._streamable import StreamablePeer
 from ._verbs import Verbs
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable
     from contextlib import AbstractAsyncContextManager
 
     from msgspec import Raw
 
     from trimcp.limits import Limits
-    from trimcp.protocol import Call, Terms
+    from trimcp.protocol import Call, Revision, Terms
     from trimcp.runtime import Chunks, Frame, Peer, ProgressCallback
     from trimcp.transports import ChildProcess, HTTPLink, MessageChannel
     from trimcp.types import ListToolsResult, LoggingLevel, ServerCapabilities
@@ -48,15 +67,27 @@ __all__ = ["Client", "LogCallback", "Way"]
 
 logger = logging.getLogger("trimcp.client")
 
-Way: TypeAlias = (
-    "AbstractAsyncContextManager[tuple[MessageChannel | HTTPLink, ChildProcess | None]]"
-)
+_Link: TypeAlias = "tuple[MessageChannel | HTTPLink, ChildProcess | None]"
 
-#: Awaited with each log message of the server, one after another.
-LogCallback: TypeAlias = "Callable[[LoggingMessageNotificationParams], Awaitable[Any]]"
+#: Opens the way to a server; may be used again when it has been left.
+Way: TypeAlias = "Callable[[], AbstractAsyncContextManager[_Link]]"
+
+#: Called with each log message of the server, one after another; may be async.
+LogCallback: TypeAlias = "Callable[[LoggingMessageNotificationParams], object]"
+
+ItemT = TypeVar("ItemT")
 
 #: Seconds for what still waits to be written when a client is left.
 _FLUSH_SECONDS: Final = 1.0
+
+
+@attrs.frozen
+class _Answered:
+    """A result, the bytes that it took on the wire, and the rounds."""
+
+    result: Any
+    size: int
+    rounds: int
 
 
 class Client(Verbs):
@@ -81,18 +112,20 @@ class Client(Verbs):
         self._way = way
         self._limits = limits
         self._answerer = answerer
-        self._pinned = None if revision is None else known_revision(revision)
+        self._revisions = revisions_of(revision)
         self._timeout = timeout
         self._max_rounds = max_rounds
         identity = Implementation(name=name, version=version)
         self._offer = Offer(identity, answerer.capabilities, probe_timeout, timeout)
         self._cache = ResponseCache()
+        self._pauses = Pauses()
         self._inbox = Inbox()
         self._listening = Listening(self)
-        self._callbacks: dict[str, Callable[[Any], Awaitable[Any]]] = {}
+        self._callbacks: dict[str, Callable[[Any], object]] = {}
         self._on_log = logging
         self._log_level = log_level
         self._closing = trio.Event()
+        self._child: ChildProcess | None = None
         self._peer: Peer
         self._agreement: Agreement
 
@@ -102,19 +135,43 @@ class Client(Verbs):
     async def opened(self) -> AsyncIterator[Client]:
         """Connect, find the era, and disconnect at the end. Used once."""
         with unwrapping():
-            async with self._way as (link, child), trio.open_nursery() as nursery:
+            async with AsyncExitStack() as stack:
+                await self._connect(stack)
+                yield self
+
+    async def _connect(self, stack: AsyncExitStack) -> None:
+        """Enter a connection; a server that does not survive the probe is started again."""
+        older = handshake_only(self._revisions)
+        try:
+            await stack.enter_async_context(self._connected(self._revisions))
+        except ProcessDied as error:
+            if older in ((), self._revisions):
+                raise
+            # Some servers of the handshake era end on a method that they do not know.
+            logger.info("%s: starting it again, with initialize", error)
+            await stack.enter_async_context(self._connected(older))
+
+    @asynccontextmanager
+    async def _connected(self, revisions: tuple[Revision, ...]) -> AsyncIterator[None]:
+        """A connection in one of these revisions."""
+        self._garbage = Garbage()
+        with unwrapping():
+            async with self._way() as (link, child), trio.open_nursery() as nursery:
+                self._child = child
                 nursery.start_soon(self._inbox.run)
                 self._peer, self._agreement = await connect(
-                    nursery, link, child, self, self._offer, self._pinned, self._limits
+                    nursery, link, child, self, self._offer, revisions, self._limits, self._garbage
                 )
                 try:
                     if isinstance(self._peer, StreamablePeer) and not self._is_stateless:
                         self._peer.renew = self._renew
-                        await self._peer.listen()
+                        self._peer.standing.on_gap = self._listening.miss
+                        await self._peer.standing.open()
                     await self._ask_for_logs()
-                    yield self
+                    yield
                 finally:
-                    # A call that was just given up has a cancellation waiting to be written.
+                    # Calls that are given up have cancellations waiting to be written.
+                    self._peer.lose("the client was closed", tell=True)
                     with trio.CancelScope(shield=True, relative_deadline=_FLUSH_SECONDS):
                         await self._peer.flush()
                     nursery.cancel_scope.cancel(reason="the client was closed")
@@ -123,8 +180,8 @@ class Client(Verbs):
         """Begin another HTTP session, as the one that the server has forgotten was begun."""
         assert isinstance(self._peer, StreamablePeer)
         revision = self._agreement.terms.revision
-        self._agreement = await initialize(self._peer, self._offer, revision)
-        await self._peer.listen()
+        self._agreement = await initialize(self._peer, self._offer, (revision,), self._garbage)
+        await self._peer.standing.open()
         try:
             await self._ask_for_logs()
             await self._listening.subscribe_again()
@@ -148,6 +205,15 @@ class Client(Verbs):
     def close(self) -> None:
         """End `run()`. Harmless when repeated."""
         self._closing.set()
+
+    def kill_server(self) -> None:
+        """Kill the server's process group, if this client has started it.
+
+        For whoever will not wait until the server ends by itself; leaving the client does not
+        have to wait then. May be called by a signal handler.
+        """
+        if self._child is not None:
+            self._child.kill()
 
     # -- what it found --------------------------------------------------------------------
 
@@ -191,8 +257,7 @@ class Client(Verbs):
         progress: ProgressCallback | None = None,
         chunks: Chunks | None = None,
     ) -> Any:
-        result, _ = await self._ask_sized(method, params, timeout, progress, chunks)
-        return result
+        return (await self._ask_sized(method, params, timeout, progress, chunks)).result
 
     async def _ask_sized(
         self,
@@ -201,17 +266,18 @@ class Client(Verbs):
         timeout: float | None,
         progress: ProgressCallback | None = None,
         chunks: Chunks | None = None,
-    ) -> tuple[Any, int]:
-        """One request with all its rounds; the result, and its size unless there were rounds."""
+    ) -> _Answered:
+        """One request with all its rounds."""
         size = 0
+        seconds = timeout
         for round_number in range(self._max_rounds):
-            call, raw = await self._request(method, params, timeout, progress, chunks)
-            if round_number == 0:
-                size = len(bytes(raw))
+            call, raw = await self._request(method, params, seconds, progress, chunks)
+            seconds = call.owner.left
+            size += len(bytes(raw))
             expected = call.terms.revision.client_requests[method].result
-            result = decode_result(call, _object(method, raw), expected)
+            result = decode_result(call, raw, expected)
             if not isinstance(result, InputRequiredResult):
-                return result, 0 if round_number else size
+                return _Answered(result, size, round_number + 1)
             responses = await self._answerer.answer_all(result, call.terms.revision)
             params = attrs.evolve(
                 params, input_responses=responses, request_state=result.request_state
@@ -219,31 +285,52 @@ class Client(Verbs):
         raise ProtocolViolation(f"the server asked more than {self._max_rounds} times")
 
     async def _ask_cached(self, method: str, params: Any, *, timeout: float | None) -> Any:
+        return (await self._ask_kept(method, params, timeout)).result
+
+    async def _ask_kept(self, method: str, params: Any, timeout: float | None) -> _Answered | Kept:
+        """A result that is still fresh, or that of a request."""
         revision = self._agreement.terms.revision
         if method not in revision.cacheable:
-            return await self._ask(method, params, timeout=timeout)
+            return await self._ask_sized(method, params, timeout)
         key = key_of(method, codec_for(revision).encode(params))
         kept = self._cache.find(key)
         if kept is not None:
             await trio.lowlevel.checkpoint()
             return kept
         try:
-            result, size = await self._ask_sized(method, params, timeout)
+            with self._cache.asking(key) as asking:
+                answered = await self._ask_sized(method, params, timeout)
+                if answered.rounds == 1:
+                    # What took questions and answers is never kept (Caching).
+                    self._cache.keep(asking, answered.size, answered.result)
         except RequestError:
             if getattr(params, "cursor", None) is not None:
                 # Pages that lead to a cursor which is no longer good are not good either.
                 self._cache.drop(lambda key: key.startswith(method.encode() + b"\n"))
             raise
-        if size:
-            # What took questions and answers is never kept (Caching).
-            self._cache.keep(key, size, result)
-        return result
+        return answered
+
+    async def _list(
+        self, method: str, items_of: Callable[[Any], tuple[ItemT, ...]], timeout: float | None
+    ) -> list[ItemT]:
+        async def page(cursor: str | None, seconds: float) -> tuple[Any, int]:
+            found = await self._ask_kept(method, PaginatedRequestParams(cursor), seconds)
+            return found.result, found.size
+
+        return await whole_list(
+            method,
+            page,
+            items_of,
+            limits=self._limits,
+            timeout=self._timeout if timeout is None else timeout,
+            pauses=self._pauses,
+        )
 
     async def _ask_raw(
         self, method: str, params: dict[str, Any] | None, timeout: float | None
     ) -> dict[str, Any]:
-        _, raw = await self._request(method, params, timeout)
-        return _object(method, raw)
+        call, raw = await self._request(method, params, timeout)
+        return read_result(call, raw)
 
     async def _request(
         self,
@@ -255,28 +342,29 @@ class Client(Verbs):
     ) -> tuple[Call, Raw]:
         check_offered(method, self.capabilities, self._agreement.terms.revision)
         seconds = self._timeout if timeout is None else timeout
-        ask = partial(
-            self._peer.request,
-            method,
-            params,
-            timeout=seconds,
-            on_progress=progress,
-            chunks=chunks,
-        )
+        check_seconds("timeout=", seconds)
+        check_callback("progress=", progress)
+        began = trio.current_time()
+
+        def left() -> float:
+            return max(began + seconds - trio.current_time(), 0.0)
+
+        reach = partial(reached, self._peer, self._known, method, params)
         try:
-            answer = await ask()
+            call, raw = await reach(seconds, progress, chunks)
         except RequestError as error:
-            # From a handler, without that status, it would be about something else.
-            is_ours = error.code == HEADER_MISMATCH and error.http_status is not None
-            if not is_ours or method != "tools/call":
+            # Only the HTTP layer itself speaks with a status. A handler's error of this code
+            # must not run a tool twice.
+            is_mismatch = error.code == HEADER_MISMATCH and error.http_status == 400
+            if not is_mismatch or method != "tools/call":
                 raise
             # The tool may have changed, and with it the headers that its calls need.
             self._cache.drop(lambda key: key.startswith(b"tools/list\n"))
-            await self.list_tools(timeout=timeout)
-            answer = await ask()
-        # Log messages that arrived before the answer are delivered before it.
-        await self._inbox.wait_caught_up()
-        return answer
+            await self.list_tools(timeout=left())
+            call, raw = await reach(left(), progress, chunks)
+        # Log messages that arrived before the answer are delivered before it, if there is time.
+        await self._inbox.wait_caught_up(call.owner.left)
+        return call, raw
 
     def _screen(self, result: ListToolsResult) -> ListToolsResult:
         mirrors = self._agreement.terms.revision.mirrored_headers
@@ -339,8 +427,8 @@ class Client(Verbs):
 
     # -- what the server sends by itself ----------------------------------------------------
 
-    def on_notification(self, method: str, callback: Callable[[Any], Awaitable[Any]]) -> None:
-        """Await a callback with the params of each notification of this method.
+    def on_notification(self, method: str, callback: Callable[[Any], object]) -> None:
+        """Call a function, async or not, with the params of each notification of this method.
 
         Callbacks run one after another, in the order of arrival; when too many wait, the newest
         notifications are dropped and counted in `dropped_notifications`. An exception of a
@@ -350,6 +438,7 @@ class Client(Verbs):
             method: Such as `notifications/tools/list_changed`, or one of an extension.
             callback: Gets the params as they stand on the wire.
         """
+        check_callback("the callback", callback, is_optional=False)
         self._callbacks[method] = callback
 
     async def notify(self, method: str, params: dict[str, Any] | None = None) -> None:
@@ -368,7 +457,7 @@ class Client(Verbs):
 
     async def handle(self, frame: Frame) -> Any:
         """Handle one request of the server (handshake era)."""
-        with frame.peer.answering():
+        with self._pauses.pause(), frame.peer.answering():
             return await self._answerer.handle(frame)
 
     def notified(self, peer: Peer, method: str, params: Raw | None) -> None:
@@ -377,7 +466,7 @@ class Client(Verbs):
             wire = read_object(params)
             terms = peer.connection.terms
             if method == "notifications/message" and self._on_log is not None and terms is not None:
-                said = codec_for(terms.revision).decode(wire, LoggingMessageNotificationParams)
+                said = reader_for(terms.revision).decode(wire, LoggingMessageNotificationParams)
                 self._inbox.put(self._on_log, said)
         except (InvalidShape, DecodeError) as error:
             logger.debug("malformed %s: %s", method, error)
@@ -401,10 +490,3 @@ _CHANGED: Final = {
     "notifications/resources/list_changed": (b"resources/list\n", b"resources/templates/list\n"),
     "notifications/resources/updated": (b"resources/read\n",),
 }
-
-
-def _object(method: str, raw: Raw) -> dict[str, Any]:
-    try:
-        return read_object(raw)
-    except InvalidShape as error:
-        raise ProtocolViolation(f"the result of {method} is malformed: {error}") from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from typing import TYPE_CHECKING, Final
 
@@ -13,11 +14,11 @@ from trimcp.errors import (
     ProtocolViolation,
     RequestError,
 )
-from trimcp.protocol import Connection, Era, Role
+from trimcp.protocol import Connection, Role
 from trimcp.runtime import Peer
 from trimcp.transports import HTTPLink
 
-from ._negotiation import STATELESS_ERRORS, Agreement, Offer, agree, initialize
+from ._negotiation import STATELESS_ERRORS, Agreement, Offer, agree, handshake_only, initialize
 from ._sse import SSEPeer
 from ._streamable import StreamablePeer
 
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
     from trimcp.protocol import Revision
     from trimcp.runtime import Handlers
     from trimcp.transports import ChildProcess, MessageChannel
+
+    from ._garbage import Garbage
 
 __all__ = ["connect"]
 
@@ -46,8 +49,9 @@ async def connect(
     child: ChildProcess | None,
     handlers: Handlers,
     offer: Offer,
-    pinned: Revision | None,
+    revisions: tuple[Revision, ...],
     limits: Limits,
+    garbage: Garbage,
 ) -> tuple[Peer, Agreement]:
     """Start the driver of a connection and find out what the server speaks.
 
@@ -57,8 +61,9 @@ async def connect(
         child: The server's process, if it is ours.
         handlers: The client.
         offer: What it brings.
-        pinned: The only revision to use.
+        revisions: Those that may be used, the oldest first.
         limits: Bounds.
+        garbage: Gets what the server writes that is no message.
 
     Raises:
         NoCommonRevision: There is no revision that both speak.
@@ -71,19 +76,20 @@ async def connect(
         peer = StreamablePeer(connection, link, handlers, limits, patience=offer.timeout)
     else:
         peer = Peer(connection, link, handlers, limits)
-        peer.explain_loss = lambda reason: _loss(reason, child)
+        peer.at_garbage = garbage.take
+        peer.explain_loss = functools.partial(_loss, child, garbage)
     nursery.start_soon(peer.run)
     try:
-        agreement = await agree(peer, offer, pinned)
+        agreement = await agree(peer, offer, revisions, garbage)
     except (HTTPStatusError, RequestError) as error:
-        is_stateless = pinned is not None and pinned.era is Era.STATELESS
-        if not isinstance(link, HTTPLink) or is_stateless or not _may_be_sse(error):
+        older = handshake_only(revisions)
+        if not isinstance(link, HTTPLink) or not older or not _may_be_sse(error):
             raise
         peer.close()
         peer = SSEPeer(connection, link, handlers, limits, patience=offer.timeout)
         nursery.start_soon(peer.run)
         await _begin_sse(peer, offer, error)
-        agreement = await initialize(peer, offer, pinned)
+        agreement = await initialize(peer, offer, older, garbage)
     connection.terms = agreement.terms
     return peer, agreement
 
@@ -105,12 +111,13 @@ async def _begin_sse(peer: SSEPeer, offer: Offer, refusal: HTTPStatusError | Req
         raise refusal from None
 
 
-def _loss(reason: str, child: ChildProcess | None) -> ConnectionLost:
+def _loss(child: ChildProcess | None, garbage: Garbage, reason: str) -> ConnectionLost:
     """The error for a connection that is gone; a child's end is named as such."""
+    wrote = f"; it wrote what is no message of the protocol: {garbage}" if garbage else ""
     if child is None:
-        return ConnectionLost(reason)
+        return ConnectionLost(reason + wrote)
     status = child.returncode
     ended = "closed its output" if status is None else f"ended with status {status}"
     tail = "".join(f"\n  {line}" for line in child.stderr_tail[-5:])
     said = f"; it last wrote to standard error:{tail}" if tail else ""
-    return ProcessDied(f"the server process {ended}{said}", status)
+    return ProcessDied(f"the server process {ended}{wrote}{said}", status, child.stderr_tail)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import logging
+import math
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 import trio
 
-from trimcp.errors import HTTPStatusError, MCPError, RequestError
+from trimcp.errors import ConnectionLost, HTTPStatusError, MCPError, RequestError, RequestTimeout
 from trimcp.protocol import FailureReceived
 from trimcp.runtime import Peer
 from trimcp.transports import MessageChannel, Outbox, Oversized
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from trimcp.limits import Limits
-    from trimcp.protocol import Call, Connection
+    from trimcp.protocol import Call, Connection, Exchange
     from trimcp.protocol.http import ServerSentEvent
     from trimcp.runtime import Handlers
     from trimcp.transports import HTTPAnswer, HTTPLink, Incoming
@@ -25,6 +29,10 @@ logger = logging.getLogger("trimcp.client")
 
 #: Characters of an unexpected body that are shown.
 _EXCERPT: Final = 200
+
+#: Seconds for the rest of an answer in which nobody is interested: if it comes that soon, its
+#: connection can be used again.
+_REST_SECONDS: Final = 0.1
 
 
 class HTTPPeer(Peer):
@@ -55,41 +63,121 @@ class HTTPPeer(Peer):
         self._link = link
         self._patience = patience
         self._all_sent = trio.lowlevel.ParkingLot()
+        self._places = trio.Semaphore(limits.in_flight)
+        self._probing = trio.Lock()
+        self._found_silent = -math.inf
 
     def _headers(self) -> dict[str, str]:
         """What goes with every message."""
         return {}
 
+    # -- messages without an answer ---------------------------------------------------------
+
     async def send(self, data: bytes | None) -> None:
         """Send what has no answer, and wait until the server has taken it, or has not."""
-        if not data:
+        if data:
+            await self._deliver(data)
+        else:
             await trio.lowlevel.checkpoint()
-            return
+
+    async def _deliver(self, data: bytes) -> int | None:
+        """Send what has no answer; the HTTP status, or None if there was none."""
         try:
             with trio.fail_after(self._patience):
                 async with self._link.post(data, self._headers()) as answer:
-                    body = await answer.read()
+                    body = await _rest_of(answer)
                     if not answer.is_success:
-                        raise status_error(answer, body)
+                        logger.debug("a message was not taken: %r", status_error(answer, body))
+                    return answer.status
         except (MCPError, trio.TooSlowError) as error:
             logger.debug("a message was not taken: %r", error)
+            return None
 
     def send_nowait(self, data: bytes | None) -> None:
         if data:
             self._send_later(data)
 
-    async def finish(self, data: bytes | None) -> None:
-        await self.send(data)
+    async def finish(self, data: bytes | None, exchange: Exchange) -> None:
+        if data:
+            await self._deliver(data)
 
     async def _errand(self, data: bytes) -> None:
         try:
-            await super()._errand(data)
+            await self._deliver(data)
         finally:
+            self._errands -= 1
             self._all_sent.unpark_all()
 
     async def flush(self) -> None:
         while self._errands:
             await self._all_sent.park()
+
+    # -- requests ---------------------------------------------------------------------------
+
+    @asynccontextmanager
+    async def _slot(self, call: Call) -> AsyncIterator[None]:
+        """Room for one more call; `Limits.in_flight` of them are sent at once.
+
+        Two kinds need no room, or others would wait for them in vain: subscriptions, which never
+        end, and calls that are made in order to answer a question of the server.
+        """
+        if self._answering or call.owner.is_listening:
+            yield
+            return
+        try:
+            self._places.acquire_nowait()
+        except trio.WouldBlock:
+            await self._places.acquire()
+        try:
+            yield
+        finally:
+            self._places.release()
+
+    @property
+    def heartbeat_seconds(self) -> float:
+        """`Limits.heartbeat_seconds`."""
+        return self._limits.heartbeat_seconds
+
+    # -- silence ----------------------------------------------------------------------------
+
+    async def wait_silent(self, method: str) -> None:
+        """Return when the server seems to be gone, though nothing has told so.
+
+        That is: it has sent nothing at all for `Limits.heartbeat_seconds`, and does not answer
+        a request within as long again.
+
+        Args:
+            method: The request.
+        """
+        seconds = self._limits.heartbeat_seconds
+        if math.isinf(seconds):
+            await trio.sleep_forever()
+        while True:
+            await trio.sleep_until(max(self._link.heard + seconds, trio.current_time()))
+            since = trio.current_time()
+            async with self._probing:
+                # One request is enough for all who wait.
+                if self._found_silent >= since or not await self._is_alive(method, seconds):
+                    return
+
+    async def _is_alive(self, method: str, seconds: float) -> bool:
+        if self._link.heard + seconds > trio.current_time():
+            return True
+        try:
+            await self.request(method, None, timeout=seconds)
+        except (ConnectionLost, RequestTimeout) as error:
+            logger.debug("the server gives no sign of life: %s", error)
+            self._found_silent = trio.current_time()
+            return False
+        except MCPError as error:
+            logger.debug("the server lives, and answers: %s", error)
+        self._link.note_life()
+        return True
+
+    def break_off(self, reason: str) -> None:
+        """The server seems to be gone: end what is open for what it says by itself."""
+
+    # -- what arrives -----------------------------------------------------------------------
 
     def _receive(self, message: Incoming, about: Call | None = None) -> None:
         """Take a message; `about` is the call that it came in answer to, if to any."""
@@ -112,6 +200,15 @@ class HTTPPeer(Peer):
         if not isinstance(call.owner.outcome, RequestError):
             raise status_error(answer, body)
         call.owner.outcome.http_status = answer.status
+
+
+async def _rest_of(answer: HTTPAnswer) -> Incoming:
+    """The body of an answer whose head says enough; empty if it does not come at once."""
+    body: Incoming = b""
+    if not answer.is_stream:
+        with trio.move_on_after(_REST_SECONDS):
+            body = await answer.read()
+    return body
 
 
 def message_of(event: ServerSentEvent) -> Incoming:

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import collections
+import contextvars
 from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
+from trimcp.runtime import awaited
+
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
 __all__ = ["Inbox"]
 
 #: Notifications that may wait for a slow callback; the newest are dropped and counted.
 MAX_WAITING: Final = 1000
+
+
+#: The callback in which the current task was started, if in any: a new object for each run.
+_within: contextvars.ContextVar[object] = contextvars.ContextVar("_within", default=None)
 
 
 class Inbox:
@@ -24,17 +31,15 @@ class Inbox:
     """
 
     def __init__(self) -> None:
-        self._waiting: collections.deque[tuple[Callable[[Any], Awaitable[Any]], Any]] = (
-            collections.deque()
-        )
+        self._waiting: collections.deque[tuple[Callable[[Any], object], Any]] = collections.deque()
         self._accepted = 0
         self._done = 0
         self._news = trio.lowlevel.ParkingLot()
         self._progress = trio.lowlevel.ParkingLot()
-        self._task: trio.lowlevel.Task | None = None
+        self._running: object = None
         self.dropped = 0
 
-    def put(self, callback: Callable[[Any], Awaitable[Any]], argument: Any) -> None:
+    def put(self, callback: Callable[[Any], object], argument: Any) -> None:
         """A notification arrived."""
         if len(self._waiting) >= MAX_WAITING:
             self.dropped += 1
@@ -45,23 +50,29 @@ class Inbox:
 
     async def run(self) -> None:
         """Deliver for ever. An exception of a callback leaves, and ends the client."""
-        self._task = trio.lowlevel.current_task()
         while True:
             while not self._waiting:
                 await self._news.park()
             callback, argument = self._waiting.popleft()
-            await callback(argument)
+            self._running = object()
+            _within.set(self._running)
+            await awaited(callback(argument))
+            self._running = None
             self._done += 1
             self._progress.unpark_all()
 
-    async def wait_caught_up(self) -> None:
+    async def wait_caught_up(self, seconds: float) -> None:
         """Wait until the callbacks are done with what has arrived so far.
 
-        A checkpoint only if there is something to wait for. Within a callback it returns at
-        once, or the callback would wait for itself.
+        A checkpoint only if there is something to wait for. Within a callback, and in tasks that
+        it has started, it returns at once, or the callback would wait for itself.
+
+        Args:
+            seconds: The longest wait.
         """
         target = self._accepted
-        if trio.lowlevel.current_task() is self._task:
+        if self._done >= target or (self._running and _within.get() is self._running):
             return
-        while self._done < target:
-            await self._progress.park()
+        with trio.move_on_after(seconds):
+            while self._done < target:
+                await self._progress.park()

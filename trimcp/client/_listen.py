@@ -16,10 +16,10 @@ from trimcp.protocol import (
     InvalidShape,
     ResourceUpdated,
     change_of,
-    codec_for,
     filter_of,
     kinds_of,
     read_object,
+    reader_for,
 )
 from trimcp.types import SubscriptionsAcknowledgedNotificationParams
 
@@ -45,6 +45,10 @@ class Changes:
     server ends the subscription gracefully, and raises `ConnectionLost` when the connection is
     lost; after either, `client.listen` may be called again (on a new client, where the
     connection was all there was).
+
+    Over HTTP a subscription whose stream breaks is asked for again. What has changed meanwhile
+    nobody tells, so everything that was asked about counts as changed then. `ConnectionLost` is
+    raised when the server stays away.
 
     Attributes:
         dropped: Changes that were forgotten since too many waited to be taken.
@@ -104,6 +108,13 @@ class Changes:
             change.uri.startswith(uri.rstrip("/") + "/") for uri in self._uris
         )
 
+    def miss(self) -> None:
+        """Something may have changed that nobody tells of: all that was asked about, then."""
+        for kind in self._kinds & kinds_of(self.granted):
+            self.put(kind())  # type: ignore[call-arg]  # a list has no URI
+        for uri in self.granted.resource_subscriptions or ():
+            self.put(ResourceUpdated(uri))
+
     def hear(self, revision: Revision, method: str, params: Raw | None) -> None:
         """A notification of the subscription arrived."""
         try:
@@ -116,8 +127,11 @@ class Changes:
             logger.debug("malformed %s: %s", method, error)
 
     def _acknowledge(self, revision: Revision, wire: dict[str, Any]) -> None:
-        params = codec_for(revision).decode(wire, SubscriptionsAcknowledgedNotificationParams)
+        params = reader_for(revision).decode(wire, SubscriptionsAcknowledgedNotificationParams)
+        is_again = self._granted is not None
         self.grant(params.notifications)
+        if is_again:
+            self.miss()
 
     def grant(self, granted: SubscriptionFilter) -> None:
         """The server agreed to tell of these changes."""
@@ -133,6 +147,11 @@ class Changes:
             self._is_over = True
             self._error = error
         self._news.unpark_all()
+
+    @property
+    def is_acknowledged(self) -> bool:
+        """Whether the server has agreed, at some time."""
+        return self._granted is not None
 
     async def wait_acknowledged(self) -> None:
         """Wait until the server has agreed. Raises what the subscription failed with."""

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
-from trimcp.errors import MCPError, RequestTimeout
+from trimcp.errors import ConnectionLost, HTTPStatusError, MCPError, RequestTimeout
 from trimcp.protocol import (
     PromptsListChanged,
     ResourcesListChanged,
-    ResourceUpdated,
     ToolsListChanged,
     change_of,
     filter_of,
@@ -27,10 +26,12 @@ from trimcp.types import (
     UnsubscribeRequestParams,
 )
 
+from ._http import HTTPPeer
 from ._listen import Changes
+from ._reconnection import Reconnection, is_temporary
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from trimcp.protocol import Change
     from trimcp.runtime import Peer
@@ -41,6 +42,8 @@ if TYPE_CHECKING:
 __all__ = ["Listening"]
 
 logger = logging.getLogger("trimcp.client")
+
+_ACKNOWLEDGED: Final = "notifications/subscriptions/acknowledged"
 
 #: Seconds for taking back subscriptions when a listener is left.
 _LEAVE_SECONDS: Final = 1.0
@@ -62,6 +65,11 @@ class Listening:
             for changes in self._listeners:
                 changes.put(change)
 
+    def miss(self) -> None:
+        """What a handshake session told may have been lost: everything may have changed."""
+        for changes in self._listeners:
+            changes.miss()
+
     # -- stateless era --------------------------------------------------------------------
 
     @asynccontextmanager
@@ -70,30 +78,17 @@ class Listening:
     ) -> AsyncIterator[Changes]:
         """Keep a `subscriptions/listen` request open; leaving cancels it."""
         changes = Changes(wanted)
+        subscription = Subscription(self._client, peer, wanted, changes)
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(self._request, peer, wanted, changes)
+            nursery.start_soon(subscription.keep)
+            if isinstance(peer, HTTPPeer):
+                nursery.start_soon(_watch, peer, "server/discover", subscription.break_off)
             with trio.move_on_after(timeout) as waiting:
                 await changes.wait_acknowledged()
             if waiting.cancelled_caught:
                 raise RequestTimeout("the subscription was not acknowledged within the deadline")
             yield changes
             nursery.cancel_scope.cancel(reason="the subscription was left")
-
-    async def _request(self, peer: Peer, wanted: SubscriptionFilter, changes: Changes) -> None:
-        terms = peer.connection.terms
-        assert terms is not None
-
-        def hear(method: str, params: Any) -> None:
-            changes.hear(terms.revision, method, params)
-            self._client.notified(peer, method, params)
-
-        params = SubscriptionsListenRequestParams(wanted)
-        try:
-            await peer.request("subscriptions/listen", params, timeout=math.inf, listener=hear)
-        except MCPError as error:
-            changes.end(error)
-        else:
-            changes.end()
 
     # -- handshake era --------------------------------------------------------------------
 
@@ -108,6 +103,8 @@ class Listening:
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_end_with, peer, changes)
+                if isinstance(peer, HTTPPeer):
+                    nursery.start_soon(_watch, peer, "ping", peer.break_off)
                 for uri in wanted.resource_subscriptions or ():
                     await self._subscribe(uri, timeout)
                     subscribed.append(uri)
@@ -133,14 +130,13 @@ class Listening:
     async def subscribe_again(self) -> None:
         """The session is another one: what was subscribed in the old one is not any more.
 
-        What changed in between nobody tells, so every subscribed resource counts as changed.
+        What changed in between nobody tells, so all that is listened for counts as changed.
         """
         for uri in list(self._subscribed):
             await self._client._ask(
                 "resources/subscribe", SubscribeRequestParams(uri), timeout=None
             )
-            for changes in self._listeners:
-                changes.put(ResourceUpdated(uri))
+        self.miss()
 
     async def _unsubscribe(self, uri: str) -> None:
         async with self._subscribing:
@@ -155,6 +151,75 @@ class Listening:
                 logger.debug("%s is not unsubscribed: %s", uri, error)
 
 
+class Subscription:
+    """A `subscriptions/listen` request, made again where its stream can break alone (HTTP).
+
+    Specification: 2026-07-28, Patterns ("if the underlying channel is lost, the client re-issues
+    the request").
+    """
+
+    def __init__(
+        self, client: Client, peer: Peer, wanted: SubscriptionFilter, changes: Changes
+    ) -> None:
+        self._client = client
+        self._peer = peer
+        self._wanted = wanted
+        self._changes = changes
+        self._going_on = Reconnection()
+        self._attempt = trio.CancelScope()
+
+    def break_off(self, reason: str) -> None:
+        """The server seems to be gone: what is open is as good as broken."""
+        self._attempt.cancel(reason=reason)
+
+    async def keep(self) -> None:
+        """Hear until the server ends the subscription, refuses it, or stays away."""
+        while (error := await self._request()) is not None:
+            if not self._may_come_back(error):
+                self._changes.end(error)
+                return
+            logger.info("the subscription is asked for again: %s", error)
+            await self._going_on.wait()
+        self._changes.end()
+
+    async def _request(self) -> MCPError | None:
+        """Ask once; the error that ended it, or None if it was ended gracefully."""
+        params = SubscriptionsListenRequestParams(self._wanted)
+        try:
+            with trio.CancelScope() as self._attempt:
+                await self._peer.request(
+                    "subscriptions/listen", params, timeout=math.inf, listener=self._hear
+                )
+                return None
+        except MCPError as error:
+            return error
+        finally:
+            self._going_on.ended()
+        return ConnectionLost("the server gives no sign of life")
+
+    def _hear(self, method: str, params: Any) -> None:
+        terms = self._peer.connection.terms
+        assert terms is not None
+        if method == _ACKNOWLEDGED:
+            self._going_on.opened()
+            if self._changes.is_acknowledged:
+                self._client.clear_cache()
+        else:
+            self._going_on.brought()
+        self._changes.hear(terms.revision, method, params)
+        self._client.notified(self._peer, method, params)
+
+    def _may_come_back(self, error: MCPError) -> bool:
+        if not isinstance(self._peer, HTTPPeer) or not self._changes.is_acknowledged:
+            return False
+        if isinstance(error, HTTPStatusError):
+            self._going_on.defer(error)
+            is_passing = is_temporary(error.status)
+        else:
+            is_passing = isinstance(error, ConnectionLost)
+        return is_passing and not self._going_on.is_hopeless
+
+
 def _declared(wanted: SubscriptionFilter, offered: ServerCapabilities) -> SubscriptionFilter:
     """What a server of the handshake era tells of: among lists, those that it declares."""
     declared: dict[type[Change], Any] = {
@@ -164,6 +229,15 @@ def _declared(wanted: SubscriptionFilter, offered: ServerCapabilities) -> Subscr
     }
     kinds = [kind for kind in kinds_of(wanted) if getattr(declared[kind], "list_changed", None)]
     return filter_of(kinds, wanted.resource_subscriptions or ())
+
+
+async def _watch(peer: HTTPPeer, method: str, break_off: Callable[[str], None]) -> None:
+    """Break off what is heard on when the server seems to be gone; it is asked with `method`."""
+    while True:
+        await peer.wait_silent(method)
+        break_off("the server gives no sign of life")
+        # Whoever comes back now gets some time for it.
+        await trio.sleep(peer.heartbeat_seconds)
 
 
 async def _end_with(peer: Peer, changes: Changes) -> None:

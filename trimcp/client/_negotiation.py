@@ -6,13 +6,17 @@ Specification: 2026-07-28, stdio (Backward Compatibility) and Versioning; 2025-1
 from __future__ import annotations
 
 import logging
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
+import trio
 
 from trimcp.errors import (
     UNSUPPORTED_PROTOCOL_VERSION,
+    ConnectionLost,
     HTTPStatusError,
+    MCPError,
     NoCommonRevision,
     ProtocolViolation,
     RequestError,
@@ -21,19 +25,17 @@ from trimcp.errors import (
 from trimcp.protocol import (
     COMPLETE,
     HANDSHAKE_REVISIONS,
-    LATEST,
     META_PREFIX,
     RESULT_TYPE,
     REVISIONS,
-    STATELESS_REVISIONS,
     DecodeError,
     Era,
     InvalidShape,
     Revision,
     Terms,
-    codec_for,
     find_revision,
     read_object,
+    reader_for,
 )
 from trimcp.types import (
     ClientCapabilities,
@@ -45,8 +47,14 @@ from trimcp.types import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from msgspec import Raw
+
     from trimcp.protocol import Call
     from trimcp.runtime import Peer
+
+    from ._garbage import Garbage
 
 __all__ = [
     "STATELESS_ERRORS",
@@ -54,8 +62,10 @@ __all__ = [
     "Offer",
     "agree",
     "decode_result",
+    "handshake_only",
     "initialize",
-    "known_revision",
+    "read_result",
+    "revisions_of",
 ]
 
 logger = logging.getLogger("trimcp.client")
@@ -63,8 +73,18 @@ logger = logging.getLogger("trimcp.client")
 #: Errors that only a server of the stateless era sends: there is nothing to fall back to.
 STATELESS_ERRORS: Final = frozenset({-32020, -32021, UNSUPPORTED_PROTOCOL_VERSION})
 
-#: HTTP statuses that say nothing about what a server speaks, but that it will not speak now.
+#: Revisions, and characters of each, that an error names.
+_SHOWN: Final = 50
+
+#: What `revision=` says for "whichever of the handshake era".
+_ANY_HANDSHAKE: Final = "handshake"
+
+#: Statuses of the client's fault that say nothing about what a server speaks, but that it will
+#: not speak now.
 _UNWILLING: Final = frozenset({401, 403, 407, 408, 421, 425, 426, 429, 451})
+
+#: Statuses of the server's fault with which older servers answer what they do not know.
+_CONFUSED: Final = frozenset({500, 501, 502})
 
 
 @attrs.frozen
@@ -97,78 +117,155 @@ class Offer:
         return Terms(revision, self.identity, self.capabilities)
 
 
-def known_revision(date: str) -> Revision:
-    """The revision of that name. Raises ValueError."""
-    revision = find_revision(date)
+def revisions_of(choice: str | None) -> tuple[Revision, ...]:
+    """The revisions that a client may use, the oldest first.
+
+    Args:
+        choice: A revision's date, `"handshake"` for all that begin with a handshake, or None for
+            all.
+
+    Raises:
+        ValueError: There is no such revision.
+    """
+    if choice is None:
+        return REVISIONS
+    if choice == _ANY_HANDSHAKE:
+        return HANDSHAKE_REVISIONS
+    revision = find_revision(choice)
     if revision is None:
         known = ", ".join(each.date for each in REVISIONS)
-        raise ValueError(f"unknown protocol revision {date!r}; known are {known}")
-    return revision
+        raise ValueError(
+            f'unknown protocol revision {choice!r}; known are {known}, and "{_ANY_HANDSHAKE}" for '
+            "the newest with a handshake that both sides speak"
+        )
+    return (revision,)
 
 
-async def agree(peer: Peer, offer: Offer, pinned: Revision | None) -> Agreement:
-    """Find the newest revision that both sides speak, or use the pinned one.
+def handshake_only(revisions: tuple[Revision, ...]) -> tuple[Revision, ...]:
+    """Those that begin with a handshake."""
+    return tuple(each for each in revisions if each.era is Era.HANDSHAKE)
+
+
+async def agree(
+    peer: Peer, offer: Offer, revisions: tuple[Revision, ...], garbage: Garbage
+) -> Agreement:
+    """Find the newest revision that both sides speak.
+
+    Args:
+        peer: The way to the server.
+        offer: What the client brings.
+        revisions: Those that may be used, the oldest first.
+        garbage: What the server writes that is no message.
 
     Raises:
         NoCommonRevision: There is none.
         RequestError, RequestTimeout, ConnectionLost, HTTPStatusError, ProtocolViolation: The
             server did not answer as it must.
     """
-    if pinned is not None and pinned.era is Era.HANDSHAKE:
-        return await initialize(peer, offer, pinned)
+    older = handshake_only(revisions)
+    if older == revisions:
+        return await initialize(peer, offer, older, garbage)
     try:
-        return await _discover(peer, offer, pinned or LATEST)
-    except RequestTimeout:
-        if pinned is not None:
+        return await _discover(peer, offer, revisions[len(older) :], garbage)
+    except MCPError as error:
+        if not older or not _may_be_older(error):
             raise
-        logger.debug("server/discover was not answered: trying initialize")
-    except NoCommonRevision as error:
-        if pinned is not None or not _has_handshake(error.supported):
-            raise
-        logger.debug("%s: trying initialize", error)
-    except (RequestError, HTTPStatusError) as error:
-        if pinned is not None or not _may_be_older(error):
-            raise
-        # Whatever else an older server says to a method it does not know.
-        logger.debug("server/discover was refused (%s): trying initialize", error)
-    return await initialize(peer, offer)
+        logger.debug("server/discover was not answered as it must (%s): trying initialize", error)
+    return await initialize(peer, offer, older, garbage)
 
 
-def _has_handshake(supported: tuple[str, ...]) -> bool:
-    return any(revision.date in supported for revision in HANDSHAKE_REVISIONS)
+def _may_be_older(error: MCPError) -> bool:
+    """Whether a server that answers `server/discover` so may be one of the handshake era.
+
+    Older servers answer what they do not know in every way there is, so all that counts is what
+    speaks against it: an error that only the stateless era has, and whatever says that this
+    server cannot be spoken to now.
+    """
+    match error:
+        case NoCommonRevision():
+            return any(revision.date in error.supported for revision in HANDSHAKE_REVISIONS)
+        case HTTPStatusError():
+            return _may_be_status_of_older(error.status)
+        case RequestError():
+            status = error.http_status
+            is_modern = error.code in STATELESS_ERRORS
+            return not is_modern and (status is None or _may_be_status_of_older(status))
+        case ConnectionLost():
+            # A stream of events that ended in good order and had no answer in it.
+            return isinstance(error.__cause__, EOFError)
+        case _:
+            return isinstance(error, RequestTimeout | ProtocolViolation)
 
 
-def _may_be_older(error: RequestError | HTTPStatusError) -> bool:
-    """Whether a server that answers so may be one of the handshake era."""
-    if isinstance(error, HTTPStatusError):
-        return 400 <= error.status < 500 and error.status not in _UNWILLING
-    return error.code not in STATELESS_ERRORS and error.http_status not in _UNWILLING
+def _may_be_status_of_older(status: int) -> bool:
+    return status in _CONFUSED or (400 <= status < 500 and status not in _UNWILLING)
 
 
 async def _discover(
-    peer: Peer, offer: Offer, revision: Revision, *, again: bool = False
+    peer: Peer,
+    offer: Offer,
+    revisions: tuple[Revision, ...],
+    garbage: Garbage,
+    *,
+    again: bool = False,
 ) -> Agreement:
+    """Ask what the server is, in the newest of these revisions of the stateless era."""
+    revision = revisions[-1]
     terms = offer.terms(revision)
     try:
-        call, raw = await peer.request(
-            "server/discover", None, terms=terms, timeout=offer.probe_timeout
-        )
+        with _impatient(offer, offer.probe_timeout, garbage):
+            call, raw = await peer.request(
+                "server/discover", None, terms=terms, timeout=offer.probe_timeout
+            )
     except RequestError as error:
         if error.code != UNSUPPORTED_PROTOCOL_VERSION:
             raise
         supported = _supported(error.data)
         # A server that names the refused revision among those it speaks is asked once more.
-        other = revision
+        others = revisions
         if again or revision.date not in supported:
-            other = _newest_common(supported, than=revision)
-        return await _discover(peer, offer, other, again=True)
-    wire = read_object(raw)
-    result = decode_result(call, wire, DiscoverResult)
+            others = _common(supported, revisions[:-1])
+        return await _discover(peer, offer, others, garbage, again=True)
+    result = decode_result(call, raw, DiscoverResult)
     if revision.date not in result.supported_versions:
-        revision = _newest_common(result.supported_versions)
+        revision = _common(result.supported_versions, revisions)[-1]
         terms = offer.terms(revision)
-    info = (wire.get("_meta") or {}).get(META_PREFIX + "serverInfo")
+    info = (result.meta or {}).get(META_PREFIX + "serverInfo")
     return Agreement(terms, _identity(info, revision), result.capabilities, result.instructions)
+
+
+@contextmanager
+def _impatient(offer: Offer, timeout: float, garbage: Garbage) -> Iterator[None]:
+    """Wait less long for a server that writes what is no message: it may be no server at all.
+
+    Args:
+        offer: What the client brings.
+        timeout: Seconds for which a silent one is waited for.
+        garbage: What it writes that is no message.
+
+    Raises:
+        ProtocolViolation: It wrote such a thing, and no answer; the error quotes it.
+    """
+    with trio.CancelScope() as scope:
+
+        def hurry() -> None:
+            scope.deadline = trio.current_time() + min(timeout, offer.probe_timeout / 2)
+
+        garbage.at_first = hurry
+        if garbage:
+            hurry()
+        try:
+            yield
+            return
+        except RequestTimeout:
+            if not garbage:
+                raise
+        finally:
+            garbage.at_first = None
+    raise ProtocolViolation(
+        f"the server wrote what is no message of the protocol, and no answer: {garbage}; "
+        "if it only needs longer to start, give it a longer probe_timeout"
+    )
 
 
 def _supported(data: Any) -> tuple[str, ...]:
@@ -178,52 +275,61 @@ def _supported(data: Any) -> tuple[str, ...]:
     return tuple(each for each in listed if isinstance(each, str))
 
 
-def _newest_common(supported: tuple[str, ...], *, than: Revision | None = None) -> Revision:
-    """The newest stateless revision that both speak, other than the one just refused."""
-    for revision in reversed(STATELESS_REVISIONS):
-        if revision.date in supported and revision is not than:
-            return revision
-    raise NoCommonRevision(
-        f"the server speaks {', '.join(supported) or 'no revision it names'}", supported
-    )
+def _common(supported: tuple[str, ...], revisions: tuple[Revision, ...]) -> tuple[Revision, ...]:
+    """Those of the revisions that the server speaks. Raises NoCommonRevision if there is none."""
+    common = tuple(each for each in revisions if each.date in supported)
+    if not common:
+        raise _nothing_common(supported)
+    return common
+
+
+def _nothing_common(supported: tuple[str, ...]) -> NoCommonRevision:
+    spoken = ", ".join(f"{each:.{_SHOWN}}" for each in supported[:_SHOWN])
+    return NoCommonRevision(f"the server speaks {spoken or 'no revision it names'}", supported)
 
 
 def _identity(wire: Any, revision: Revision) -> Implementation | None:
     """How the server calls itself: for display only, so a flaw in it is no error."""
     try:
-        return None if wire is None else codec_for(revision).decode(wire, Implementation)
+        return None if wire is None else reader_for(revision).decode(wire, Implementation)
     except DecodeError as error:
         logger.debug("the server's name is malformed: %s", error)
         return None
 
 
-async def initialize(peer: Peer, offer: Offer, pinned: Revision | None = None) -> Agreement:
-    """Offer the newest revision of the handshake era; the server may choose another of them.
+async def initialize(
+    peer: Peer, offer: Offer, accepted: tuple[Revision, ...], garbage: Garbage
+) -> Agreement:
+    """Offer the newest of these revisions; the server may choose another of them.
+
+    Args:
+        peer: The way to the server.
+        offer: What the client brings.
+        accepted: Revisions of the handshake era, the oldest first.
+        garbage: What the server writes that is no message.
 
     Raises:
-        NoCommonRevision: The server speaks none of them, or not the pinned one.
+        NoCommonRevision: The server speaks none of them.
         RequestError, RequestTimeout, ConnectionLost, HTTPStatusError, ProtocolViolation: The
             server did not answer as it must.
     """
-    accepted = HANDSHAKE_REVISIONS if pinned is None else (pinned,)
     revision = accepted[-1]
     params = InitializeRequestParams(revision.date, offer.capabilities, offer.identity)
     try:
-        call, raw = await peer.request(
-            "initialize", params, terms=offer.terms(revision), timeout=offer.timeout
-        )
+        with _impatient(offer, offer.timeout, garbage):
+            call, raw = await peer.request(
+                "initialize", params, terms=offer.terms(revision), timeout=offer.timeout
+            )
     except RequestError as error:
         # Whatever the code: 2025-11-25 has -32602 for this, 2026-07-28 has -32022.
         if supported := _supported(error.data):
-            raise NoCommonRevision(
-                f"the server speaks {', '.join(supported)}", supported
-            ) from error
+            raise _nothing_common(supported) from error
         raise
-    result = decode_result(call, read_object(raw), InitializeResult)
+    result = decode_result(call, raw, InitializeResult)
     agreed = find_revision(result.protocol_version)
     if agreed is None or agreed not in accepted:
         raise NoCommonRevision(
-            f"the server answered with the revision {result.protocol_version!r}",
+            f"the server answered with the revision {result.protocol_version[:_SHOWN]!r}",
             (result.protocol_version,),
         )
     terms = offer.terms(agreed)
@@ -232,19 +338,28 @@ async def initialize(peer: Peer, offer: Offer, pinned: Revision | None = None) -
     return Agreement(terms, result.server_info, result.capabilities, result.instructions)
 
 
-def decode_result(call: Call, wire: dict[str, Any], cls: Any) -> Any:
+def read_result(call: Call, raw: Raw) -> dict[str, Any]:
+    """A result in wire form. Raises ProtocolViolation if it is no object."""
+    try:
+        return read_object(raw)
+    except InvalidShape as error:
+        raise ProtocolViolation(f"the result of {call.method} is malformed: {error}") from None
+
+
+def decode_result(call: Call, raw: Raw, cls: Any) -> Any:
     """A result as a payload.
 
     Raises:
         ProtocolViolation: It is not what the method's result must be.
     """
+    wire = read_result(call, raw)
     revision = call.terms.revision
-    kind = wire.get(RESULT_TYPE, COMPLETE)
+    kind = COMPLETE if wire.get(RESULT_TYPE) is None else wire[RESULT_TYPE]
     # Where there may be questions instead, the codec tells the two types apart.
     is_plain = revision.era is Era.STATELESS and call.method not in revision.multi_round
     if is_plain and kind != COMPLETE:
         raise ProtocolViolation(f"the result of {call.method} has the type {kind!r}")
     try:
-        return codec_for(revision).decode(wire, cls)
-    except (DecodeError, InvalidShape) as error:
+        return reader_for(revision).decode(wire, cls)
+    except DecodeError as error:
         raise ProtocolViolation(f"the result of {call.method} is malformed: {error}") from None

@@ -6,7 +6,8 @@ import functools
 import os
 import sys
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypedDict, Unpack
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, Unpack
 from urllib.parse import urlsplit
 
 import trio
@@ -17,18 +18,21 @@ from trimcp.limits import Limits
 from trimcp.runtime import contained
 
 from ._answers import Answerer
+from ._checks import check_seconds
 from ._client import Client
+from ._options import (
+    DEFAULT_TIMEOUT,
+    ClientOptions,
+    check_options,
+    checked_command,
+    checked_file,
+)
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from trimcp.transports import ChildProcess, HTTPClient, HTTPLink, MessageChannel
-    from trimcp.types import LoggingLevel
-
-    from ._answers import ElicitationCallback, Roots, SamplingCallback, UrlCallback
-    from ._client import LogCallback
-
 __all__ = [
     "ClientOptions",
     "client_for",
@@ -42,54 +46,11 @@ __all__ = [
     "open_websocket_client",
 ]
 
-#: Seconds to wait for an answer.
-DEFAULT_TIMEOUT: Final = 60.0
+#: Seconds for the last messages of a client that was cancelled, such as its cancellations.
+_FAREWELL: Final = 1.0
 
 #: The network's grace for requests of an in-process server.
 _MEMORY_GRACE = 5.0
-
-
-class ClientOptions(TypedDict, total=False):
-    """What every way to open a client accepts.
-
-    Attributes:
-        elicitation: Answers form questions: gets the form, returns the content (defaults are
-            filled in, and the whole is checked), or None to decline. What has no callback the
-            client declares it cannot do.
-        url_elicitation: Agrees that the user is sent to a URL; returns True or False.
-        sampling: Gives a model's answer, or just its text.
-        sampling_tools: Whether `sampling` understands tools. Default False.
-        roots: The client's roots (paths, URIs, `Root`s), or an async function that gives them.
-        logging: Awaited with each log message of the server.
-        log_level: How severe a log message must be for the server to send it.
-        revision: Pins the protocol revision, such as `"2025-11-25"`.
-        timeout: Seconds to wait for an answer, unless a call says otherwise. Default 60.
-        probe_timeout: Seconds after which a server that does not answer `server/discover` is
-            taken for one of the handshake era. Default 10.
-        max_rounds: Rounds of questions that one call may take (stateless era). Default 20.
-        experimental: Capabilities outside of the specification, by name.
-        extensions: Extensions of the protocol that it understands (stateless era).
-        name: How the client calls itself.
-        version: Its version.
-        limits: Bounds of everything that grows.
-    """
-
-    elicitation: ElicitationCallback | None
-    url_elicitation: UrlCallback | None
-    sampling: SamplingCallback | None
-    sampling_tools: bool
-    roots: Roots | None
-    logging: LogCallback | None
-    log_level: LoggingLevel | None
-    max_rounds: int
-    revision: str | None
-    timeout: float
-    probe_timeout: float
-    experimental: Mapping[str, Any] | None
-    extensions: Mapping[str, Any] | None
-    name: str
-    version: str
-    limits: Limits
 
 
 class _Application(Protocol):
@@ -109,9 +70,7 @@ Target: TypeAlias = "_Server | str | os.PathLike[str] | Sequence[str]"
 
 
 def _client(way: Any, options: ClientOptions) -> Client:
-    unknown = options.keys() - ClientOptions.__annotations__.keys()
-    if unknown:
-        raise TypeError(f"unknown options: {', '.join(sorted(unknown))}")
+    check_options(options)
     return Client(
         way,
         options.get("limits") or Limits(),
@@ -143,28 +102,31 @@ def client_for(target: Target, **options: Unpack[ClientOptions]) -> Client:
         options: See `ClientOptions`.
 
     Raises:
-        ValueError: The target or an option cannot be understood.
+        TypeError, ValueError: The target or an option cannot be understood.
+        FileNotFoundError: There is no such Python file.
     """
     limits = options.get("limits") or Limits()
     if isinstance(target, str | os.PathLike):
         return _client(_way_of_text(os.fspath(target), limits, options), options)
     if isinstance(target, list | tuple):
-        return _client(_process_way(list(target), limits), options)
-    return _client(_memory_way(target, limits), options)  # type: ignore[arg-type]
+        return _client(partial(_process_way, checked_command(target), limits), options)
+    if isinstance(target, type) or not hasattr(target, "joined"):
+        raise TypeError(f"a client is opened to a server, a text or a list, not to {target!r:.100}")
+    return _client(partial(_memory_way, target, limits), options)  # type: ignore[arg-type]
 
 
 def _way_of_text(target: str, limits: Limits, options: ClientOptions) -> Any:
-    if target.endswith(".py"):
-        return _process_way([sys.executable, target], limits)
     parts = urlsplit(target)
     if parts.scheme in ("http", "https"):
-        return _http_way(transports.check_url(target), limits)
+        return partial(_http_way, transports.check_url(target), limits)
     if parts.scheme in ("ws", "wss"):
         return _websocket_way(target, limits, options)
     if parts.scheme == "tcp" and parts.hostname and parts.port is not None:
-        return _tcp_way(parts.hostname, parts.port, limits)
+        return partial(_tcp_way, parts.hostname, parts.port, limits)
     if parts.scheme == "unix" and (parts.netloc + parts.path):
-        return _unix_way(parts.netloc + parts.path, limits)
+        return partial(_unix_way, parts.netloc + parts.path, limits)
+    if target.endswith(".py") and "://" not in target:
+        return partial(_process_way, [sys.executable, checked_file(target)], limits)
     raise ValueError(
         f"cannot tell how to reach {target!r}: give a Python file, http://HOST/PATH, "
         "https://HOST/PATH, ws://HOST:PORT/PATH, tcp://HOST:PORT, unix:PATH, or a list with a "
@@ -183,7 +145,7 @@ async def open_client(target: Target, **options: Unpack[ClientOptions]) -> Async
         options: See `ClientOptions`.
 
     Raises:
-        ValueError: The target or an option cannot be understood.
+        TypeError, ValueError: The target or an option cannot be understood.
         OSError: The server cannot be started or reached.
         NoCommonRevision: Client and server share no protocol revision.
         RequestError, RequestTimeout, ConnectionLost, HTTPStatusError, ProtocolViolation: The
@@ -199,7 +161,7 @@ async def open_memory_client(
 ) -> AsyncIterator[Client]:
     """Connect to a `Server` in this process, without any IO: for tests, above all."""
     limits = options.get("limits") or Limits()
-    async with _client(_memory_way(server, limits), options).opened() as client:
+    async with _client(partial(_memory_way, server, limits), options).opened() as client:
         yield client
 
 
@@ -222,17 +184,21 @@ async def open_stdio_client(
         command: The program and its arguments.
         env: Added to this process's environment.
         cwd: Where the child starts.
-        grace: Seconds between the steps of leaving.
+        grace: Seconds between the steps of leaving; after SIGTERM at least one, and only one if
+            the client was cancelled.
         on_stderr: Called with each line of the child's standard error; by default they go to
             the log `trimcp.process`.
         options: See `ClientOptions`.
 
     Raises:
+        TypeError, ValueError: That is no command, or an option is wrong.
         OSError: The program cannot be started.
         ProcessDied: It ended before it answered.
     """
+    argv = checked_command(command)
+    check_seconds("grace=", grace)
     limits = options.get("limits") or Limits()
-    way = _process_way(list(command), limits, env=env, cwd=cwd, grace=grace, on_stderr=on_stderr)
+    way = partial(_process_way, argv, limits, env=env, cwd=cwd, grace=grace, on_stderr=on_stderr)
     async with _client(way, options).opened() as client:
         yield client
 
@@ -265,7 +231,7 @@ async def open_http_client(
         NoCommonRevision, RequestError, RequestTimeout, ProtocolViolation: As for `open_client`.
     """
     limits = options.get("limits") or Limits()
-    way = _http_way(transports.check_url(url), limits, headers=headers, client=http_client)
+    way = partial(_http_way, transports.check_url(url), limits, headers=headers, client=http_client)
     async with _client(way, options).opened() as client:
         yield client
 
@@ -276,7 +242,7 @@ async def open_tcp_client(
 ) -> AsyncIterator[Client]:
     """Connect to a server on `serve_tcp`. Raises OSError if it cannot be reached."""
     limits = options.get("limits") or Limits()
-    async with _client(_tcp_way(host, port, limits), options).opened() as client:
+    async with _client(partial(_tcp_way, host, port, limits), options).opened() as client:
         yield client
 
 
@@ -286,7 +252,7 @@ async def open_unix_client(
 ) -> AsyncIterator[Client]:
     """Connect to a server on `serve_unix`. Raises OSError if it cannot be reached."""
     limits = options.get("limits") or Limits()
-    async with _client(_unix_way(path, limits), options).opened() as client:
+    async with _client(partial(_unix_way, path, limits), options).opened() as client:
         yield client
 
 
@@ -323,7 +289,7 @@ async def open_stream_client(
 ) -> AsyncIterator[Client]:
     """Connect over any Trio stream, which is closed at the end."""
     limits = options.get("limits") or Limits()
-    async with _client(_stream_way(stream, limits, "stream"), options).opened() as client:
+    async with _client(partial(_stream_way, stream, limits, "stream"), options).opened() as client:
         yield client
 
 
@@ -334,7 +300,9 @@ async def open_stream_client(
 async def _stream_way(
     stream: trio.abc.Stream, limits: Limits, peer: str
 ) -> AsyncIterator[tuple[MessageChannel, None]]:
-    async with transports.open_stream_channel(stream, limits, peer=peer) as channel:
+    async with transports.open_stream_channel(
+        stream, limits, peer=peer, farewell=_FAREWELL
+    ) as channel:
         yield channel, None
 
 
@@ -388,7 +356,7 @@ def _websocket_way(
         ) as channel:
             yield channel, None
 
-    return way()
+    return way
 
 
 @asynccontextmanager

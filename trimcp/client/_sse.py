@@ -57,7 +57,7 @@ class SSEPeer(HTTPPeer):
                 while events := await answer.take():
                     for event in events:
                         if event.event == _ENDPOINT and not self._decided.is_set():
-                            self._link.turn_to(event.data.decode(errors="replace"))
+                            self._link.turn_to(event.data.decode(errors="replace"), answer.url)
                             self._decided.set()
                         else:
                             self._receive(message_of(event))
@@ -69,6 +69,10 @@ class SSEPeer(HTTPPeer):
                 self._refusal = error
         finally:
             self._decided.set()
+
+    def break_off(self, reason: str) -> None:
+        self.channel.failure = TimeoutError(reason)
+        self._reading.cancel(reason=reason)
 
     async def _carry(
         self, call: Call, data: bytes, timeout: float, on_progress: ProgressCallback | None
@@ -85,7 +89,7 @@ class SSEPeer(HTTPPeer):
     async def _post(self, call: Call, data: bytes) -> None:
         """Send a request; only an error is an outcome, since the answer comes elsewhere."""
         try:
-            async with self._link.post(data, self._headers()) as answer:
+            async with self._slot(call), self._link.post(data, self._headers()) as answer:
                 if answer.is_success:
                     await answer.read()
                 else:

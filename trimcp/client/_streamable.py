@@ -12,18 +12,27 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import re
 from typing import TYPE_CHECKING, Any, Final
 
-import attrs
 import trio
 
 from trimcp._groups import unwrapping
-from trimcp.errors import ConnectionLost, HTTPStatusError, MCPError, ProtocolViolation, RequestError
+from trimcp.errors import (
+    METHOD_NOT_FOUND,
+    ConnectionLost,
+    HTTPStatusError,
+    MCPError,
+    ProtocolViolation,
+    RequestError,
+)
 from trimcp.protocol import Era
-from trimcp.protocol.http import JSON, LAST_EVENT_ID, PROTOCOL_VERSION, SESSION_ID
+from trimcp.protocol.http import JSON, PROTOCOL_VERSION, SESSION_ID
 
 from ._http import HTTPPeer, message_of, status_error
 from ._mirror import HeaderMirror
+from ._reconnection import Reconnection, is_temporary
+from ._standing import StandingStream
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -38,51 +47,8 @@ __all__ = ["StreamablePeer"]
 
 logger = logging.getLogger("trimcp.client")
 
-#: Seconds before a stream is asked for again, unless the server says how many.
-_RECONNECT_SECONDS: Final = 1.0
-
-#: Seconds for the answer to the request for the session's own stream.
-_STREAM_SECONDS: Final = 1.0
-
-#: Attempts in a row that bring nothing, after which an answer is given up.
-_MOST_ATTEMPTS: Final = 5
-
-#: What such attempts add to the delay is doubled up to here.
-_LONGEST_BACKOFF: Final = 60.0
-
-
-@attrs.define
-class Cursor:
-    """Where a stream of events has been read to.
-
-    Attributes:
-        last_id: The id to go on from; empty if the server gave none.
-        delay: Seconds to wait before asking again.
-        barren: Attempts in a row that brought nothing.
-    """
-
-    last_id: str = ""
-    delay: float = _RECONNECT_SECONDS
-    barren: int = 0
-
-    def note(self, answer: HTTPAnswer) -> None:
-        """Remember how far an answer has been read."""
-        if answer.events.last_id != self.last_id and answer.events.last_id:
-            self.last_id = answer.events.last_id
-            self.barren = 0
-        if answer.events.retry is not None:
-            self.delay = answer.events.retry / 1000
-
-    async def wait(self) -> None:
-        """Wait before asking again; longer, the more attempts have brought nothing."""
-        backoff = _RECONNECT_SECONDS * (2 ** min(self.barren, 10) - 1)
-        await trio.sleep(self.delay + min(backoff, _LONGEST_BACKOFF))
-        self.barren += 1
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """What asks the server to go on from here."""
-        return {LAST_EVENT_ID: self.last_id} if self.last_id else {}
+#: What the id of a session may hold (2025-11-25, Session Management).
+_SESSION_ID: Final = re.compile(r"[\x21-\x7e]+")
 
 
 class StreamablePeer(HTTPPeer):
@@ -91,14 +57,17 @@ class StreamablePeer(HTTPPeer):
     Attributes:
         mirror: Makes the headers of requests.
         renew: Begins another session when the server has forgotten this one.
+        standing: The stream on which the server of a session speaks by itself.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.mirror = HeaderMirror()
         self.renew: Callable[[], Awaitable[None]] | None = None
+        self.standing = StandingStream(
+            self._link, self._headers, self._receive, self._renew, self.start_soon
+        )
         self._session_id: str | None = None
-        self._listening = trio.CancelScope()
         self._renewing = trio.Lock()
 
     async def _read(self) -> None:
@@ -113,9 +82,7 @@ class StreamablePeer(HTTPPeer):
         Raises:
             HTTPStatusError: The server answered with a status and no message.
         """
-        if self._renewing.locked() and not self._is_renewing:
-            async with self._renewing:
-                pass  # between two sessions there is none that a request could be sent in
+        await self._wait_for_session()
         session_id = self._session_id
         try:
             return await super().request(method, params, **options)
@@ -123,8 +90,36 @@ class StreamablePeer(HTTPPeer):
             status = error.status if isinstance(error, HTTPStatusError) else error.http_status
             if status != 404 or session_id is None or self._is_renewing:
                 raise
+            refusal = error
         await self._renew(session_id)
+        if isinstance(refusal, RequestError) and refusal.code == METHOD_NOT_FOUND:
+            # It may be a handler's own word, and what has run must not run again.
+            raise refusal
         return await super().request(method, params, **options)
+
+    async def send(self, data: bytes | None) -> None:
+        """As `HTTPPeer.send`; once more, if the server has forgotten the session meanwhile."""
+        await self._wait_for_session()
+        session_id = self._session_id
+        await super().send(data)
+        if session_id not in (None, self._session_id):
+            await super().send(data)
+
+    async def _deliver(self, data: bytes) -> int | None:
+        session_id = self._session_id
+        status = await super()._deliver(data)
+        if status == 404 and session_id is not None and not self._is_renewing:
+            try:
+                await self._renew(session_id)
+            except MCPError as error:
+                logger.warning("the session is gone, and another cannot be begun: %s", error)
+        return status
+
+    async def _wait_for_session(self) -> None:
+        """Between two sessions there is none in which anything could be sent."""
+        if self._renewing.locked() and not self._is_renewing:
+            async with self._renewing:
+                pass
 
     @property
     def _is_renewing(self) -> bool:
@@ -138,7 +133,6 @@ class StreamablePeer(HTTPPeer):
                 return
             logger.warning("the server has forgotten the session: beginning another one")
             self._session_id = None
-            self._listening.cancel(reason="the session is gone")
             try:
                 await self.renew()
             except BaseException:
@@ -179,10 +173,10 @@ class StreamablePeer(HTTPPeer):
 
     async def _converse(self, call: Call, data: bytes, headers: dict[str, str]) -> None:
         """Send a request and read until it is answered; an error is an outcome, too."""
-        cursor = Cursor()
+        cursor = Reconnection()
         try:
             try:
-                async with self._link.post(data, headers) as answer:
+                async with self._slot(call), self._link.post(data, headers) as answer:
                     await self._take(call, answer, cursor)
             except ConnectionLost:
                 if not self._may_resume(call, cursor):
@@ -192,13 +186,13 @@ class StreamablePeer(HTTPPeer):
         except MCPError as error:
             call.owner.settle(error)
 
-    async def _take(self, call: Call, answer: HTTPAnswer, cursor: Cursor) -> None:
+    async def _take(self, call: Call, answer: HTTPAnswer, cursor: Reconnection) -> None:
         """Pass on what came in answer to a request, up to its answer."""
         if not answer.is_success:
             await self._refused(call, answer)
             return
         if call.method == "initialize":
-            self._session_id = answer.headers.get(SESSION_ID)
+            self._take_session_id(answer)
         if answer.is_stream:
             await self._follow(call, answer, cursor)
         elif answer.media_type == JSON:
@@ -209,86 +203,72 @@ class StreamablePeer(HTTPPeer):
             said = answer.media_type or "no content"
             raise ProtocolViolation(f"the server answered with HTTP {answer.status} and {said}")
 
-    async def _follow(self, call: Call, answer: HTTPAnswer, cursor: Cursor) -> None:
+    async def _follow(self, call: Call, answer: HTTPAnswer, cursor: Reconnection) -> None:
         """Read events until the call is answered or the stream ends."""
+        cursor.opened()
         try:
             while call.is_open and (events := await answer.take()):
-                cursor.barren = 0
+                cursor.brought()
                 for event in events:
                     self._receive(message_of(event), call)
                     await call.owner.deliver()
         finally:
-            cursor.note(answer)
+            cursor.ended(answer)
 
-    def _may_resume(self, call: Call, cursor: Cursor) -> bool:
-        return bool(cursor.last_id) and call.terms.revision.era is Era.HANDSHAKE
+    def _may_resume(self, call: Call, cursor: Reconnection) -> bool:
+        return bool(cursor.headers) and call.terms.revision.era is Era.HANDSHAKE
 
-    async def _resume(self, call: Call, cursor: Cursor) -> None:
+    async def _resume(self, call: Call, cursor: Reconnection) -> None:
         """Go on where the stream of an answer has ended, if the server offers that.
 
         Raises:
             ConnectionLost: It does not, or it brings nothing.
         """
-        if not self._may_resume(call, cursor) or cursor.barren >= _MOST_ATTEMPTS:
+        if not self._may_resume(call, cursor) or cursor.is_hopeless:
             raise ConnectionLost("the stream ended before the answer") from EOFError()
         await cursor.wait()
+        session_id = self._session_id
         try:
             async with self._link.get(self._headers() | cursor.headers) as answer:
-                if not answer.is_stream:
-                    raise status_error(answer, await answer.read())
-                await self._follow(call, answer, cursor)
-        except HTTPStatusError as error:
-            raise ConnectionLost("the stream of the answer cannot be resumed") from error
+                if answer.is_stream:
+                    await self._follow(call, answer, cursor)
+                    return
+                refusal = status_error(answer, await answer.read())
         except ConnectionLost as error:
             logger.debug("resuming: %s", error)
+            return
+        if is_temporary(refusal.status):
+            cursor.defer(refusal)
+            return
+        if refusal.status == 404 and session_id is not None:
+            await self._renew(session_id)
+        raise ConnectionLost("the stream of the answer cannot be resumed") from refusal
 
     # -- the session ------------------------------------------------------------------------
 
-    async def listen(self) -> None:
-        """Open the session's own stream, if the server offers one, and keep it open.
+    def _take_session_id(self, answer: HTTPAnswer) -> None:
+        """Remember the id of the session that an answer begins, if it has one.
 
-        Returns once the server has answered, so that it may ask and tell from now on; but one
-        that answers only when it has something to say is not waited for.
+        Raises:
+            ProtocolViolation: It cannot be sent back.
         """
-        self._listening = trio.CancelScope()
-        answered = trio.Event()
-        self.start_soon(self._listen, self._listening, answered)
-        with trio.move_on_after(_STREAM_SECONDS):
-            await answered.wait()
+        found = answer.headers.get(SESSION_ID) or None
+        if found is not None and not _SESSION_ID.fullmatch(found):
+            raise ProtocolViolation(
+                f"the server's session id holds more than visible ASCII: {found[:100]!a}"
+            )
+        self._session_id = found
 
-    async def _listen(self, scope: trio.CancelScope, answered: trio.Event) -> None:
-        cursor = Cursor()
-        with scope:
-            while await self._listen_once(cursor, answered):
-                answered.set()
-                await cursor.wait()
-        answered.set()
+    def break_off(self, reason: str) -> None:
+        self.standing.break_off()
 
-    async def _listen_once(self, cursor: Cursor, answered: trio.Event) -> bool:
-        """Read the session's stream to its end; whether it is worth asking for again."""
-        try:
-            async with self._link.get(self._headers() | cursor.headers) as answer:
-                if not answer.is_stream:
-                    logger.debug("the server offers no stream: HTTP status %d", answer.status)
-                    return False
-                answered.set()
-                try:
-                    while events := await answer.take():
-                        cursor.barren = 0
-                        for event in events:
-                            self._receive(message_of(event))
-                finally:
-                    cursor.note(answer)
-        except ConnectionLost as error:
-            logger.debug("the session's stream: %s", error)
-        except ProtocolViolation as error:
-            logger.warning("the session's stream: %s", error)
-            return False
-        return True
+    async def wait_lost(self) -> ConnectionLost:
+        """Wait until the server cannot be heard any more, or not soon."""
+        return await self.standing.wait_deaf()
 
     async def flush(self) -> None:
         """Wait until everything has been sent, and give the session back."""
-        self._listening.cancel(reason="the client was closed")
+        self.standing.close()
         await super().flush()
         if self._session_id is None:
             return

@@ -5,17 +5,16 @@ from __future__ import annotations
 import math
 from abc import abstractmethod
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import attrs
 import trio
 
 from trimcp._groups import unwrapping
-from trimcp.errors import INVALID_PARAMS, ProtocolViolation, RequestError
+from trimcp.errors import ProtocolViolation
 from trimcp.protocol import LOGGING_LEVELS, Era
-from trimcp.runtime import Chunks, InvalidSchema, SchemaChecker, convert
+from trimcp.runtime import Chunks, convert
 from trimcp.types import (
-    UNSET,
     CallToolRequestParams,
     CallToolResult,
     CompleteRequestParams,
@@ -41,10 +40,11 @@ from trimcp.types import (
     Tool,
 )
 
+from ._known import KnownTools
 from ._stream import ToolStream
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+    from collections.abc import AsyncIterator, Callable, Mapping
 
     from trimcp.runtime import ProgressCallback
     from trimcp.types import LoggingLevel
@@ -54,9 +54,6 @@ if TYPE_CHECKING:
 __all__ = ["Verbs"]
 
 ResultT = TypeVar("ResultT")
-
-#: More pages than any list has.
-MAX_PAGES: Final = 10_000
 
 
 class Verbs:
@@ -74,8 +71,7 @@ class Verbs:
     _agreement: Agreement
 
     def __init__(self) -> None:
-        self._output_schemas: dict[str, Mapping[str, Any] | None] = {}
-        self._checkers: dict[str, SchemaChecker] = {}
+        self._known = KnownTools()
 
     @property
     def _is_stateless(self) -> bool:
@@ -97,6 +93,16 @@ class Verbs:
     async def _ask_cached(self, method: str, params: Any, *, timeout: float | None) -> Any:
         """The same, or a result that is still fresh."""
 
+    @abstractmethod
+    async def _list(
+        self, method: str, items_of: Callable[[Any], tuple[ResultT, ...]], timeout: float | None
+    ) -> list[ResultT]:
+        """All items of a list, page by page."""
+
+    async def _page(self, method: str, cursor: str | None, timeout: float | None) -> Any:
+        """One page of a list."""
+        return await self._ask_cached(method, PaginatedRequestParams(cursor), timeout=timeout)
+
     def _screen(self, result: ListToolsResult) -> ListToolsResult:
         """A page without the tools that may not be used."""
         return result
@@ -106,17 +112,15 @@ class Verbs:
     async def list_tools(self, *, timeout: float | None = None) -> list[Tool]:
         """All tools, page by page.
 
+        This and the other lists are bounded by `Limits.list_pages` and `Limits.list_bytes`
+        (`LimitExceeded`).
+
         Args:
-            timeout: Seconds for each page.
+            timeout: Seconds for the whole list.
 
         Specification: Tools, Listing Tools.
         """
-
-        async def page(cursor: str | None) -> tuple[tuple[Tool, ...], str | None]:
-            result = await self.list_tools_page(cursor, timeout=timeout)
-            return result.tools, result.next_cursor
-
-        return await _all_pages("tools/list", page)
+        return await self._list("tools/list", lambda page: self._learn(page).tools, timeout)
 
     async def list_tools_page(
         self, cursor: str | None = None, *, timeout: float | None = None
@@ -126,13 +130,12 @@ class Verbs:
         Over HTTP, in the stateless era, tools whose definition is invalid are left out, with a
         warning in the log `trimcp.client`.
         """
-        params = PaginatedRequestParams(cursor)
-        found: ListToolsResult = await self._ask_cached("tools/list", params, timeout=timeout)
-        result = self._screen(found)
-        for tool in result.tools:
-            self._output_schemas[tool.name] = tool.output_schema
-            self._checkers.pop(tool.name, None)
-        return result
+        return self._learn(await self._page("tools/list", cursor, timeout))
+
+    def _learn(self, page: ListToolsResult) -> ListToolsResult:
+        page = self._screen(page)
+        self._known.learn(page.tools)
+        return page
 
     async def call_tool(
         self,
@@ -173,7 +176,7 @@ class Verbs:
         result: CallToolResult = await self._ask(
             "tools/call", params, timeout=timeout, progress=progress, chunks=chunks
         )
-        self._check_output(name, result)
+        self._known.check(name, result)
         return result
 
     @asynccontextmanager
@@ -223,65 +226,33 @@ class Verbs:
                     chunks.leave()
                 nursery.cancel_scope.cancel(reason="the stream was left")
 
-    def _check_output(self, name: str, result: CallToolResult) -> None:
-        schema = self._output_schemas.get(name)
-        if schema is None or result.is_error:
-            return
-        if result.structured_content is UNSET:
-            raise ProtocolViolation(f"tool {name!r} promises structured content and gave none")
-        flaws = self._checker(name, schema).flaws(result.structured_content)
-        if flaws is not None:
-            raise ProtocolViolation(f"tool {name!r}: its result does not fit its schema:\n{flaws}")
-
-    def _checker(self, name: str, schema: Mapping[str, Any]) -> SchemaChecker:
-        checker = self._checkers.get(name)
-        if checker is None:
-            try:
-                checker = self._checkers[name] = SchemaChecker(schema)
-            except InvalidSchema as error:
-                # Treating it as satisfied would be wrong.
-                raise ProtocolViolation(f"tool {name!r}: its output schema: {error}") from None
-        return checker
-
     # -- resources ------------------------------------------------------------------------
 
     async def list_resources(self, *, timeout: float | None = None) -> list[Resource]:
         """All resources, page by page. Specification: Resources, Listing Resources."""
-
-        async def page(cursor: str | None) -> tuple[tuple[Resource, ...], str | None]:
-            result = await self.list_resources_page(cursor, timeout=timeout)
-            return result.resources, result.next_cursor
-
-        return await _all_pages("resources/list", page)
+        return await self._list("resources/list", lambda page: page.resources, timeout)
 
     async def list_resources_page(
         self, cursor: str | None = None, *, timeout: float | None = None
     ) -> ListResourcesResult:
         """One page of resources."""
-        params = PaginatedRequestParams(cursor)
-        result: ListResourcesResult = await self._ask_cached(
-            "resources/list", params, timeout=timeout
-        )
+        result: ListResourcesResult = await self._page("resources/list", cursor, timeout)
         return result
 
     async def list_resource_templates(
         self, *, timeout: float | None = None
     ) -> list[ResourceTemplate]:
         """All templates, page by page. Specification: Resources, Resource Templates."""
-
-        async def page(cursor: str | None) -> tuple[tuple[ResourceTemplate, ...], str | None]:
-            result = await self.list_resource_templates_page(cursor, timeout=timeout)
-            return result.resource_templates, result.next_cursor
-
-        return await _all_pages("resources/templates/list", page)
+        return await self._list(
+            "resources/templates/list", lambda page: page.resource_templates, timeout
+        )
 
     async def list_resource_templates_page(
         self, cursor: str | None = None, *, timeout: float | None = None
     ) -> ListResourceTemplatesResult:
         """One page of templates."""
-        params = PaginatedRequestParams(cursor)
-        result: ListResourceTemplatesResult = await self._ask_cached(
-            "resources/templates/list", params, timeout=timeout
+        result: ListResourceTemplatesResult = await self._page(
+            "resources/templates/list", cursor, timeout
         )
         return result
 
@@ -302,19 +273,13 @@ class Verbs:
 
     async def list_prompts(self, *, timeout: float | None = None) -> list[Prompt]:
         """All prompts, page by page. Specification: Prompts, Listing Prompts."""
-
-        async def page(cursor: str | None) -> tuple[tuple[Prompt, ...], str | None]:
-            result = await self.list_prompts_page(cursor, timeout=timeout)
-            return result.prompts, result.next_cursor
-
-        return await _all_pages("prompts/list", page)
+        return await self._list("prompts/list", lambda page: page.prompts, timeout)
 
     async def list_prompts_page(
         self, cursor: str | None = None, *, timeout: float | None = None
     ) -> ListPromptsResult:
         """One page of prompts."""
-        params = PaginatedRequestParams(cursor)
-        result: ListPromptsResult = await self._ask_cached("prompts/list", params, timeout=timeout)
+        result: ListPromptsResult = await self._page("prompts/list", cursor, timeout)
         return result
 
     async def get_prompt(
@@ -443,32 +408,3 @@ class Verbs:
         self, method: str, params: dict[str, Any] | None, timeout: float | None
     ) -> dict[str, Any]:
         """One request, its result in wire form."""
-
-
-async def _all_pages(
-    method: str,
-    page: Callable[[str | None], Awaitable[tuple[tuple[ResultT, ...], str | None]]],
-) -> list[ResultT]:
-    """Turn pages to the end; begin again, once, if a cursor becomes invalid on the way.
-
-    A cursor is opaque, so one that comes twice may well lead somewhere else.
-
-    Raises:
-        ProtocolViolation: There is no end.
-    """
-    items: list[ResultT] = []
-    cursor: str | None = None
-    again = True
-    for _ in range(MAX_PAGES):
-        try:
-            found, cursor = await page(cursor)
-        except RequestError as error:
-            if cursor is None or error.code != INVALID_PARAMS or not again:
-                raise
-            again = False
-            items, cursor = [], None
-            continue
-        items += found
-        if cursor is None:
-            return items
-    raise ProtocolViolation(f"{method} has more than {MAX_PAGES} pages")

@@ -3,6 +3,7 @@
 from ._asgi import ASGIApp
 from ._making import make_asgi_app, make_http_app, make_sse_app
 from ._serving import Hosting, serve, supervise
+from ._sharing import check_sharing
 from ._websocket import WebSocketApp, websocket_endpoint
 from ._workers import assignment_for
 
@@ -11,6 +12,7 @@ __all__ = [
     "Hosting",
     "WebSocketApp",
     "assignment_for",
+    "check_sharing",
     "make_asgi_app",
     "make_http_app",
     "make_sse_app",

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+import trio
+
 from trimcp.errors import NotServing
 from trimcp.protocol.http import SESSION_ID, fold_headers
 from trimcp.runtime import HttpRequest
 from trimcp.server import NETWORK_GRACE
 
-from ._asgi import ENDINGS
+from ._asgi import ENDINGS, path_in, tell_without_trio
 from ._bodies import RequestBody
 from ._lifespan import run_lifespan
 from ._refusals import Refused
@@ -57,6 +59,9 @@ class HttpApplication:
         endpoints: By path.
         settings: What the user chose.
         websocket_path: Where WebSockets are served, if anywhere.
+
+    Attributes:
+        keeps_sessions: Whether a client's next request must come to the same process.
     """
 
     def __init__(
@@ -70,12 +75,15 @@ class HttpApplication:
         self._server = server
         self._endpoints = dict(endpoints)
         self._websocket_path = websocket_path
+        self.keeps_sessions = settings.sessions
         self._callers = settings.callers
         self._readers = settings.readers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The ASGI callable."""
-        if scope["type"] == "lifespan":
+        if not trio.lowlevel.in_trio_run():
+            await tell_without_trio(scope, receive, send)
+        elif scope["type"] == "lifespan":
             await run_lifespan(self._server, receive, send)
         elif scope["type"] == "http":
             await self._contained(scope, receive, send)
@@ -106,10 +114,12 @@ class HttpApplication:
             await _refuse(response, body, Refused(503, str(error)))
         except Refused as refused:
             await _refuse(response, body, refused)
+        finally:
+            body.release()
 
     async def _visit(self, http: HttpRequest, body: RequestBody, response: Response) -> None:
         """Find out what is wanted and answer it. Raises Refused, NotServing."""
-        path = _path_of(http.scope)
+        path = path_in(http.scope)
         if path == _HEALTH:
             await self._tell_health(http, response)
             return
@@ -184,7 +194,7 @@ class HttpApplication:
         await response.whole(200 if is_well else 503, body, plain)
 
     async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if _path_of(scope) != self._websocket_path:
+        if path_in(scope) != self._websocket_path:
             await refuse_websocket(scope, receive, send, 404, "there is nothing here")
             return
         try:
@@ -193,13 +203,6 @@ class HttpApplication:
             await refuse_websocket(scope, receive, send, refused.status, refused.message)
             return
         await websocket_endpoint(application, scope, receive, send, callers=self._callers)
-
-
-def _path_of(scope: Mapping[str, Any]) -> str:
-    """The path below the place where the application is mounted."""
-    path: str = scope["path"]
-    root: str = scope.get("root_path", "")
-    return path[len(root) :] if root and path.startswith(root) else path
 
 
 async def _refuse(response: Response, body: RequestBody, refused: Refused) -> None:

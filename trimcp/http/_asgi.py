@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, MutableMapping
+import logging
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any, Final, TypeAlias
 
 import trio
 
-__all__ = ["ENDINGS", "GONE", "ASGIApp", "Farewell", "Receive", "Scope", "Send"]
+from trimcp.server import NEEDS_TRIO
+
+__all__ = [
+    "ENDINGS",
+    "GONE",
+    "ASGIApp",
+    "Farewell",
+    "Receive",
+    "Scope",
+    "Send",
+    "path_in",
+    "root_of",
+    "tell_without_trio",
+]
+
+logger = logging.getLogger("trimcp.http")
 
 Scope: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -18,8 +34,45 @@ ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 #: that the client is gone.
 GONE: Final = "trimcp.gone"
 
+_INTERNAL_ERROR: Final = 1011
+
 #: What ends a task and is never anybody's error.
 ENDINGS: Final = (trio.Cancelled, KeyboardInterrupt, GeneratorExit)
+
+
+def root_of(scope: Mapping[str, Any]) -> str:
+    """The path under which clients see the application; empty where that is the root."""
+    root: str = scope.get("root_path", "")
+    return root.rstrip("/")
+
+
+def path_in(scope: Mapping[str, Any]) -> str:
+    """The path of a request below the place where the application is.
+
+    ASGI has the whole path in the scope, but behind a proxy that strips the prefix it is the rest
+    already.
+    """
+    path: str = scope["path"]
+    rest = path.removeprefix(root_of(scope))
+    return rest if rest.startswith("/") else path
+
+
+async def tell_without_trio(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answer where the ASGI server runs another event loop than Trio, in ASGI's own words.
+
+    At startup the server shows the reason and ends; without lifespan events each request is
+    answered with 500 and the reason is logged.
+    """
+    await receive()
+    if scope["type"] == "lifespan":
+        await send({"type": "lifespan.startup.failed", "message": NEEDS_TRIO})
+        return
+    logger.error(NEEDS_TRIO)
+    if scope["type"] == "websocket":
+        await send({"type": "websocket.close", "code": _INTERNAL_ERROR})
+        return
+    await send({"type": "http.response.start", "status": 500, "headers": []})
+    await send({"type": "http.response.body"})
 
 
 class Farewell:

@@ -1,22 +1,20 @@
 """hypercorn's connection, contained.
 
-hypercorn 0.18 lets an exception of one connection end the whole server, and an answer that
-nobody reads keep it alive for ever. Here a connection's failure ends that connection, every send
-has a deadline, a request that its application did not read to the end blocks nobody, and
-cleartext HTTP/2 is off (over TLS it is negotiated).
+hypercorn 0.18 lets an exception of one connection end the whole server, an answer that nobody
+reads keep it alive for ever, and its idle timer get lost with the request that should have started
+it. Here a connection's failure ends that connection, every send has a deadline, and a connection
+on which no request is open has one too.
 
-This stands on hypercorn's inner classes, so its version is pinned; `tests/http/test_guard.py`
-says with which requests it is tested.
+This stands on hypercorn's inner classes, so its version is pinned; `tests/http/test_guard.py` and
+`tests/http/test_connections.py` say what is tested.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 from typing import TYPE_CHECKING, Any, Final
 
-import h11
-import hypercorn.protocol
-import hypercorn.protocol.h11
 import hypercorn.trio.task_group
 import hypercorn.trio.tcp_server
 import trio
@@ -25,6 +23,8 @@ from hypercorn.typing import ConnectionState
 from hypercorn.utils import parse_socket_addr
 
 from ._asgi import ENDINGS, GONE, Farewell
+from ._guard_http1 import GuardedHTTP1
+from ._guard_http2 import GuardedHTTP2
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -38,9 +38,10 @@ __all__ = ["GuardedConnection"]
 
 logger = logging.getLogger("trimcp.http")
 
-#: Seconds for closing a connection in good order.
+#: Seconds for closing a connection in good order, and bytes that are read and forgotten meanwhile:
+#: closed at once, whoever is still sending would not get to see why.
 _CLOSE_SECONDS: Final = 2.0
-
+_LINGER_BYTES: Final = 4 * 1024 * 1024
 
 #: The events that say that the client is gone.
 _FAREWELLS: Final = ("http.disconnect", "websocket.disconnect")
@@ -48,6 +49,10 @@ _FAREWELLS: Final = ("http.disconnect", "websocket.disconnect")
 
 class GuardedConnection(hypercorn.trio.tcp_server.TCPServer):
     """One connection of a client.
+
+    It is idle while none of its requests is open. Its reader has a deadline then, and ends at
+    once when the server is shut down. Everything else that ends a connection ends its reader too,
+    and the connection's own task closes it.
 
     Args:
         app: The wrapped ASGI application.
@@ -67,9 +72,14 @@ class GuardedConnection(hypercorn.trio.tcp_server.TCPServer):
         send_seconds: float,
     ) -> None:
         super().__init__(app, config, context, {}, stream)
+        self.protocol: GuardedHTTP1 | GuardedHTTP2  # type: ignore[assignment]
         self._send_seconds = send_seconds
         self._sending: trio.CancelScope | None = None
         self._given_up = False
+        self._is_idle = True
+        self._lingers = False
+        #: Where the client is waited for: its handshake, then its requests.
+        self._waiting = trio.CancelScope()
 
     async def run(self) -> None:
         """Serve the connection to its end. Nothing but Cancelled leaves here."""
@@ -91,35 +101,62 @@ class GuardedConnection(hypercorn.trio.tcp_server.TCPServer):
         """The protocol that was agreed on; None if the handshake failed."""
         if not isinstance(self.stream, trio.SSLStream):
             return "http/1.1"
+        self._waiting.deadline = trio.current_time() + self.config.ssl_handshake_timeout
         try:
-            with trio.fail_after(self.config.ssl_handshake_timeout):
+            with self._waiting:
                 await self.stream.do_handshake()
-        except (trio.BrokenResourceError, trio.TooSlowError):
-            return None
-        return self.stream.selected_alpn_protocol() or "http/1.1"
+                return self.stream.selected_alpn_protocol() or "http/1.1"
+        except trio.BrokenResourceError:
+            pass
+        return None
 
     async def _serve(self, alpn: str) -> None:
         is_secure = isinstance(self.stream, trio.SSLStream)
         socket = (self.stream.transport_stream if is_secure else self.stream).socket
-        async with _Applications() as self._task_group:
-            self.protocol = _Protocol(
+        self._waiting = trio.CancelScope()
+        applications = _Applications(self._tell_idle, self._invite_body)
+        async with applications:
+            given = (
                 self.app,
                 self.config,
                 self.context,
-                self._task_group,
+                applications,
                 ConnectionState({}),
                 is_secure,
                 parse_socket_addr(socket.family, socket.getpeername()),
                 parse_socket_addr(socket.family, socket.getsockname()),
                 self.protocol_send,
-                alpn,
+            )
+            self.protocol = (
+                GuardedHTTP2(*given, send_seconds=self._send_seconds)
+                if alpn == "h2"
+                else GuardedHTTP1(*given)
             )
             await self.protocol.initiate()
-            await self.idle_task.restart(self._task_group, self._idle_timeout)
-            await self._read_data()
+            self._tell_idle(is_idle=True)
+            with self._waiting:
+                await self._read_data()
             self.give_up()
-            # It would keep what is left of the connection until its time is over.
-            await self.idle_task.stop()
+            await self.protocol.handle(Closed())
+            applications.end_helpers()
+            await self._close()
+
+    # -- idleness -----------------------------------------------------------------------------
+
+    def _tell_idle(self, *, is_idle: bool) -> None:
+        """Whether no request is open; decides how long the next one is waited for."""
+        self._is_idle = is_idle
+        if not is_idle:
+            self._waiting.deadline = math.inf
+        elif self.context.terminated.is_set():
+            self._waiting.cancel(reason="the server is shutting down")
+        else:
+            self._waiting.deadline = trio.current_time() + self.config.keep_alive_timeout
+
+    def drain(self) -> None:
+        """No more requests are wanted: end now if none is open, or else with the last of them."""
+        if self._is_idle:
+            self._waiting.cancel(reason="the server is shutting down")
 
     def give_up(self) -> None:
         """The client is gone, or its time is: nothing that waits to be sent is wanted any more."""
@@ -127,46 +164,65 @@ class GuardedConnection(hypercorn.trio.tcp_server.TCPServer):
         if self._sending is not None:
             self._sending.cancel(reason="nobody reads the answer any more")
 
+    async def _invite_body(self) -> None:
+        """The application wants the body of its request."""
+        if isinstance(self.protocol, GuardedHTTP1):
+            await self.protocol.say_continue()
+
+    # -- sending and closing ------------------------------------------------------------------
+
     async def protocol_send(self, event: Event) -> None:
-        if not isinstance(event, RawData):
-            await super().protocol_send(event)
-            return
-        async with self.send_lock:
-            is_sent = await self._send(event.data)
-        if not is_sent:
-            await trio.aclose_forcefully(self.stream)
-            await self.protocol.handle(Closed())
+        if isinstance(event, RawData):
+            if not await self._send(event.data):
+                self._given_up = True
+                self._waiting.cancel(reason="the answer cannot be sent")
+                await self.protocol.handle(Closed())
+        elif isinstance(event, Closed):
+            self._lingers = not self.context.terminated.is_set()
+            self._waiting.cancel(reason="the protocol has ended")
 
     async def _send(self, data: bytes) -> bool:
         """Whether it was sent whole.
 
-        Half a frame would break the connection for the other answers on it, so the task that
-        sends it cannot be cancelled; the deadline and `give_up` end it.
+        Half a frame would break the connection for the other answers on it, and so would a frame
+        that is left out: the task that sends it cannot be cancelled. The deadline and `give_up`
+        end it.
         """
         if self._given_up:
             return False
         try:
             with trio.CancelScope(shield=True, relative_deadline=self._send_seconds) as scope:
-                self._sending = scope
-                await self.stream.send_all(data)
+                async with self.send_lock:
+                    if self._given_up:
+                        return False
+                    self._sending = scope
+                    try:
+                        await self.stream.send_all(data)
+                    finally:
+                        self._sending = None
                 return True
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             return False
-        finally:
-            self._sending = None
         if not self._given_up:
             logger.warning("a client read nothing for %g s: disconnected", self._send_seconds)
         return False
 
     async def _close(self) -> None:
         with trio.move_on_after(_CLOSE_SECONDS):
+            if self._lingers and not isinstance(self.stream, trio.SSLStream):
+                await self._linger()
             await super()._close()
         await trio.aclose_forcefully(self.stream)
 
-    async def _initiate_server_close(self) -> None:
-        with trio.move_on_after(_CLOSE_SECONDS):
-            await self.protocol.handle(Closed())
-        await self._close()
+    async def _linger(self) -> None:
+        """Say that nothing more is sent, and forget what still comes."""
+        size = 0
+        try:
+            await self.stream.send_eof()
+            while size < _LINGER_BYTES and (piece := await self.stream.receive_some()):
+                size += len(piece)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            return
 
 
 class ClientGone(OSError):
@@ -174,51 +230,114 @@ class ClientGone(OSError):
 
 
 class _Applications(hypercorn.trio.task_group.TaskGroup):
-    """The runs of the ASGI application for one connection.
+    """The runs of the ASGI application for one connection, and hypercorn's own tasks for it.
 
-    The connection's reader never waits for an application that has ended, nor with the news
-    that the client is gone for one that does not read. Sending to a client that is gone fails,
-    as ASGI wants it, instead of doing nothing for ever.
+    Args:
+        tell_idle: Told when the first request opens, and when the last one has ended.
+        invite_body: Called before an application waits for what its client sends.
     """
+
+    def __init__(
+        self, tell_idle: Callable[..., None], invite_body: Callable[[], Awaitable[None]]
+    ) -> None:
+        super().__init__()
+        self.invite_body = invite_body
+        self._tell_idle = tell_idle
+        self._open: set[_Run] = set()
+        self._helpers: set[trio.CancelScope] = set()
+
+    def spawn(self, func: Callable[..., Awaitable[None]], *args: Any) -> None:
+        """Start a task that ends with the connection at the latest."""
+        assert self._nursery is not None
+        self._nursery.start_soon(self._help, func, *args)
+
+    async def _help(self, func: Callable[..., Awaitable[None]], *args: Any) -> None:
+        with trio.CancelScope() as scope:
+            self._helpers.add(scope)
+            try:
+                await func(*args)
+            finally:
+                self._helpers.discard(scope)
+
+    def end_helpers(self) -> None:
+        """The connection has ended."""
+        for scope in self._helpers:
+            scope.cancel(reason="the connection has ended")
 
     async def spawn_app(
         self, app: Any, config: Config, scope: Any, send: Callable[[Any], Awaitable[None]]
     ) -> Callable[[Any], Awaitable[None]]:
-        feed, events = trio.open_memory_channel[Any](config.max_app_queue_size)
-        farewell = scope["extensions"][GONE] = Farewell()
+        assert self._nursery is not None
+        run = _Run(self, send, config.max_app_queue_size)
+        scope["extensions"][GONE] = run.farewell
+        self._open.add(run)
+        self._tell_idle(is_idle=False)
+        self._nursery.start_soon(run.serve, app, scope)
+        return run.put
 
-        async def put(event: Any) -> None:
-            if event["type"] in _FAREWELLS:
-                feed.close()
-                farewell.tell(event)
-                return
+    def close(self, run: _Run) -> None:
+        """A request has ended: its answer is complete, or nobody wants it; harmless if told."""
+        if run in self._open:
+            self._open.discard(run)
+            if not self._open:
+                self._tell_idle(is_idle=True)
+
+
+class _Run:
+    """One run of the ASGI application.
+
+    The connection's reader never waits for an application that has ended, nor with the news
+    that the client is gone for one that does not read. Sending to a client that is gone fails,
+    as ASGI wants it, instead of doing nothing for ever.
+
+    Args:
+        owner: The runs of the connection.
+        send: hypercorn's way to the client.
+        size: How many events may wait for the application.
+    """
+
+    def __init__(
+        self, owner: _Applications, send: Callable[[Any], Awaitable[None]], size: int
+    ) -> None:
+        self.farewell = Farewell()
+        self._owner = owner
+        self._send = send
+        self._feed, self._events = trio.open_memory_channel[Any](size)
+
+    async def put(self, event: Any) -> None:
+        """Pass on an event to the application."""
+        if event["type"] in _FAREWELLS:
+            self._feed.close()
+            self.farewell.tell(event)
+            self._owner.close(self)
+            return
+        try:
+            await self._feed.send(event)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            return
+
+    async def serve(self, app: Any, scope: Any) -> None:
+        """Run the application; its failure is that request's."""
+        with self._events:
             try:
-                await feed.send(event)
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
-                return
+                await _run_app(app, scope, self._receive, self._guarded_send)
+            finally:
+                # Completes the answer: 500 if there was none.
+                await self._send(None)
+        self._owner.close(self)
 
-        async def receive() -> Any:
-            try:
-                return await events.receive()
-            except trio.EndOfChannel:
-                await trio.lowlevel.checkpoint()
-                return farewell.event
+    async def _receive(self) -> Any:
+        await self._owner.invite_body()
+        try:
+            return await self._events.receive()
+        except trio.EndOfChannel:
+            await trio.lowlevel.checkpoint()
+            return self.farewell.event
 
-        async def guarded_send(event: Any) -> None:
-            if farewell.event is not None:
-                raise ClientGone("the client is gone, or the answer is complete")
-            await send(event)
-
-        async def run() -> None:
-            with events:
-                try:
-                    await _run_app(app, scope, receive, guarded_send)
-                finally:
-                    # Completes the answer: 500 if there was none.
-                    await send(None)
-
-        self.spawn(run)
-        return put
+    async def _guarded_send(self, event: Any) -> None:
+        if self.farewell.event is not None:
+            raise ClientGone("the client is gone, or the answer is complete")
+        await self._send(event)
 
 
 async def _run_app(app: Any, scope: Any, receive: Any, send: Any) -> None:
@@ -232,41 +351,3 @@ async def _run_app(app: Any, scope: Any, receive: Any, send: Any) -> None:
     except* BaseException as failure:
         # Also what is no `Exception`: SystemExit would end the process.
         logger.error("the ASGI application failed", exc_info=failure)
-
-
-class _Protocol(hypercorn.protocol.ProtocolWrapper):
-    """HTTP/1.1, or HTTP/2 where TLS has agreed on it."""
-
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        if isinstance(self.protocol, hypercorn.protocol.h11.H11Protocol):
-            self.protocol = _OnlyHTTP1(*args[:-1])
-
-
-class _OnlyHTTP1(hypercorn.protocol.h11.H11Protocol):
-    """HTTP/1.1 without the ways from it to cleartext HTTP/2.
-
-    The head of an answer whose length is known waits for its body, so that both go out in one
-    piece.
-    """
-
-    _head = b""
-
-    async def _send_h11_event(self, event: Any) -> None:
-        try:
-            data = self.connection.send(event)
-        except h11.LocalProtocolError:
-            if self.connection.their_state != h11.ERROR:
-                raise
-            return
-        if isinstance(event, h11.Response) and b"content-length" in dict(event.headers):
-            self._head = data or b""
-            return
-        data = self._head + (data or b"")
-        self._head = b""
-        if data:
-            await self.send(RawData(data))
-
-    async def _check_protocol(self, event: Any) -> None:
-        if event.http_version != b"1.1" and event.http_version != b"1.0":
-            raise trio.BrokenResourceError("cleartext HTTP/2 is not spoken here")

@@ -10,20 +10,24 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trimcp.protocol import Batch, Request
+from trimcp._groups import unwrapping
+from trimcp.protocol import Batch, Notification, Request
 from trimcp.protocol.http import (
     EVENT_STREAM,
     LAST_EVENT_ID,
     SESSION_ID,
+    encode_comment,
     encode_event,
 )
 
 from ._refusals import Refused
 from ._sessions import sessions_of
-from ._stateless import answer_alone, revision_of
+from ._stateless import answer_alone, revision_of, take_notification
 from ._visits import check_accept
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from trimcp.protocol import Message
 
     from ._sessions import HttpSession
@@ -62,15 +66,17 @@ async def _take_alone(visit: Visit, message: Message | Batch, settings: Settings
         await answer_alone(visit, message, keepalive=settings.keepalive)
     elif isinstance(message, Batch):
         raise Refused(400, "batches need a session, and there are none here")
+    elif isinstance(message, Notification):
+        await take_notification(visit, message)
     else:
         await visit.response.whole(202)
 
 
 async def _initialize(visit: Visit, message: Request, settings: Settings) -> None:
     sessions = sessions_of(visit.application)
-    session = await sessions.open(settings)
-    session.enter()
+    session = sessions.admit(settings)
     try:
+        await _while_there(visit, session.wait_open)
         await _converse(visit, session, message, settings)
     finally:
         session.leave()
@@ -96,15 +102,19 @@ async def _converse(
     """Pass a message on, and answer with what is said about it."""
     side, stream = session.open_way(visit)
     with stream.reading() as reader:
+        # From now on the params are held by the requests, and not the body around them.
+        visit.release_body()
         is_at_work = side.take(message)
         if not is_at_work and stream.is_empty:
             await visit.response.whole(202)
             return
         if not is_at_work and not _asks(message):
-            [(_, refusal)] = await stream.take_events(reader)
-            await visit.response.json(400, refusal)
+            events = await stream.take_events(reader)
+            with stream.releasing(events):
+                await visit.response.json(400, events[0][1])
             return
-        await _respond(visit, _Telling(visit, session, stream, reader, settings.keepalive))
+        telling = _Telling(visit, session, stream, reader, settings.keepalive)
+        await _while_there(visit, telling.run)
 
 
 def _asks(message: Message | Batch) -> bool:
@@ -137,7 +147,7 @@ async def open_stream(visit: Visit, settings: Settings) -> None:
         with stream.reading(missed) as reader:
             telling = _Telling(visit, session, stream, reader, settings.keepalive)
             await telling.open()
-            await _respond(visit, telling)
+            await _while_there(visit, telling.run)
     finally:
         session.leave()
 
@@ -149,17 +159,28 @@ async def delete_session(visit: Visit) -> None:
     await visit.response.whole(204)
 
 
-async def _respond(visit: Visit, telling: _Telling) -> None:
-    """Tell what there is to tell, until the client is gone. That cancels nothing."""
-    async with trio.open_nursery() as nursery:
+async def _while_there(visit: Visit, work: Callable[[], Awaitable[None]]) -> None:
+    """Do some work of a response until the client is gone.
 
-        async def watch() -> None:
-            await visit.wait_gone()
-            nursery.cancel_scope.cancel(reason="the client went away")
+    That ends the response, and nothing that a handler does.
 
-        nursery.start_soon(watch)
-        await telling.run()
-        nursery.cancel_scope.cancel(reason="all has been said")
+    Raises:
+        ConnectionError: The client went away.
+    """
+    is_done = False
+    with unwrapping():
+        async with trio.open_nursery() as nursery:
+
+            async def watch() -> None:
+                await visit.wait_gone()
+                nursery.cancel_scope.cancel(reason="the client went away")
+
+            nursery.start_soon(watch)
+            await work()
+            is_done = True
+            nursery.cancel_scope.cancel(reason="done")
+    if not is_done:
+        raise ConnectionResetError("the client went away")
 
 
 class _Telling:
@@ -194,7 +215,8 @@ class _Telling:
             elif not events:
                 break
             elif self._is_whole_answer(events):
-                await self._answer(events[0][1])
+                with self._stream.releasing(events):
+                    await self._answer(events[0][1])
                 return
             else:
                 await self._tell(events)
@@ -213,13 +235,12 @@ class _Telling:
             self._response.headers[SESSION_ID] = self._session.id
 
     async def _tell(self, events: list[tuple[str | None, bytes]]) -> None:
-        try:
-            await self.open()
-            # Kept before it is sent: what was under way when the client went can be asked for.
-            kept = [(self._stream.keep(data) if id is None else id, data) for id, data in events]
-            await self._response.write(b"".join(encode_event(data, id=id) for id, data in kept))
-        finally:
-            self._stream.release_events(events)
+        opening = self._opening()
+        # Kept before it is sent: what was under way when the client went can be asked for.
+        kept = [(self._stream.keep(data) if id is None else id, data) for id, data in events]
+        told = b"".join(encode_event(data, id=id) for id, data in kept)
+        with self._stream.releasing(events):
+            await self._response.write(opening + told)
 
     async def _stay_awake(self) -> None:
         if self._response.is_stream:
@@ -228,17 +249,21 @@ class _Telling:
             await self.open()
 
     async def open(self, retry: float | None = None) -> None:
-        """Begin the stream of events, with a place to come back to where the revision has that."""
+        """Begin the stream of events, if it has not begun."""
+        opening = self._opening(retry)
+        if opening:
+            await self._response.write(opening)
+
+    def _opening(self, retry: float | None = None) -> bytes:
+        """How the stream begins: with a place to come back to, where the revision has that."""
         if self._response.has_begun:
-            return
+            return b""
         self._name_session()
         revision = self._session.revision
         if revision is None or not revision.polling:
-            await self._response.comment()
-            return
+            return encode_comment()
         milliseconds = None if retry is None else math.ceil(retry * 1000)
-        id = self._stream.keep(b"")
-        await self._response.event(b"", id=id, retry=milliseconds)
+        return encode_event(b"", id=self._stream.keep(b""), retry=milliseconds)
 
     async def _end(self) -> None:
         pause = self._stream.pause

@@ -38,9 +38,10 @@ __all__ = ["config_for", "host"]
 logger = logging.getLogger("trimcp.http")
 
 
-def config_for(limits: Limits) -> Config:
-    """hypercorn's settings, from our limits."""
+def config_for(limits: Limits, root_path: str = "") -> Config:
+    """hypercorn's settings, from our limits and the prefix under which clients see the server."""
     config = Config()
+    config.root_path = root_path
     config.errorlog = logger
     config.accesslog = None
     config.include_server_header = False
@@ -105,6 +106,8 @@ async def host(
                     serve, encrypted(listeners, tls), handler_nursery=serving
                 )
             await context.terminated.set()
+            for connection in connections:
+                connection.drain()
         watching.cancel_scope.cancel(reason="all connections have ended")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import secrets
 from typing import TYPE_CHECKING, Final
+from urllib.parse import quote
 
 import attrs
 import trio
@@ -18,16 +19,23 @@ from trimcp.protocol.http import EVENT_STREAM, encode_event
 from trimcp.server import NETWORK_GRACE
 from trimcp.transports import Incoming, MessageChannel, Outbox, write_out
 
+from ._asgi import root_of
 from ._refusals import Refused
+from ._sessions import check_alone
 from ._visits import check_accept, check_content
 
 if TYPE_CHECKING:
+    from trimcp.runtime import Peer
+
     from ._settings import Settings
     from ._visits import Visit
 
 __all__ = ["MessagesEndpoint", "StreamEndpoint"]
 
 _PARAMETER: Final = "session_id"
+
+#: What stays as it is in the path of a URL; also the sign of what is encoded already.
+_KEPT_IN_PATHS: Final = "/:@!$&'()*+,;=~-._%"
 
 
 @attrs.frozen
@@ -63,36 +71,51 @@ class StreamEndpoint:
     async def serve(self, visit: Visit) -> None:
         """Serve one client for as long as its stream is open. Raises Refused."""
         check_accept(visit.headers, EVENT_STREAM)
+        check_alone(visit.application)
         room = _room_of(visit)
         id = secrets.token_urlsafe(32)
         feed, incoming = trio.open_memory_channel[list[Incoming]](1)
-        outbox = Outbox(visit.limits.outbox_bytes)
+        outbox = Outbox(visit.limits.outbox_bytes, visit.application.budget)
         channel = MessageChannel(incoming, outbox, "HTTP+SSE client")
-        path = f"{visit.http.scope.get('root_path', '')}{self._messages_path}?{_PARAMETER}={id}"
-        await visit.response.write(encode_event(path.encode(), event="endpoint"))
+        opened = trio.Event()
+
+        def begin(_: Peer) -> None:
+            room.feeds[id] = feed
+            opened.set()
+
+        async def write() -> None:
+            # Not before its messages are taken: a client may post at once.
+            await opened.wait()
+            await visit.response.write(encode_event(self._endpoint(visit, id), event="endpoint"))
+            await write_out(channel, deliver)
 
         async def deliver(batch: list[bytes]) -> None:
             events = [encode_event(data, event="message") for data in batch]
             await visit.response.write(b"".join(events))
 
-        room.feeds[id] = feed
         try:
             with unwrapping():
                 async with trio.open_nursery() as nursery:
-                    nursery.start_soon(self._watch, visit, feed)
-                    nursery.start_soon(write_out, channel, deliver)
+
+                    async def watch() -> None:
+                        await visit.wait_gone(self._settings.keepalive)
+                        nursery.cancel_scope.cancel(reason="the client went away")
+
+                    nursery.start_soon(watch)
+                    nursery.start_soon(write)
                     await visit.application.serve(
-                        channel, grace=NETWORK_GRACE, id=id, http=visit.http
+                        channel, grace=NETWORK_GRACE, id=id, http=visit.http, at_open=begin
                     )
                     nursery.cancel_scope.cancel(reason="the connection has ended")
         finally:
-            del room.feeds[id]
+            room.feeds.pop(id, None)
             feed.close()
         await visit.response.end()
 
-    async def _watch(self, visit: Visit, feed: trio.MemorySendChannel[list[Incoming]]) -> None:
-        await visit.wait_gone(self._settings.keepalive)
-        feed.close()
+    def _endpoint(self, visit: Visit, id: str) -> bytes:
+        """Where to post, as the client sees it."""
+        root = quote(root_of(visit.http.scope), safe=_KEPT_IN_PATHS)
+        return f"{root}{self._messages_path}?{_PARAMETER}={id}".encode()
 
 
 class MessagesEndpoint:
@@ -107,7 +130,7 @@ class MessagesEndpoint:
         feed = _room_of(visit).feeds.get(named[0]) if len(named) == 1 else None
         if feed is None:
             raise Refused(404, "there is no such stream: open a new one")
-        body = await visit.body()
+        body = await visit.json()
         try:
             await feed.send([body])
         except (trio.BrokenResourceError, trio.ClosedResourceError):

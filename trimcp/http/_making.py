@@ -33,6 +33,8 @@ def make_http_app(server: Server[Any], path: str, options: Mapping[str, Any]) ->
 def make_sse_app(server: Server[Any], options: Mapping[str, Any]) -> HttpApplication:
     """See `Server.sse_app`."""
     settings = Settings(**options)
+    if not settings.sessions:
+        raise ValueError("HTTP+SSE is nothing but sessions: http_app() can do without")
     return HttpApplication(server, _legacy(settings), settings)
 
 
@@ -47,7 +49,9 @@ def make_asgi_app(
         listening: Names that are the server's own.
     """
     settings = Settings(**options, listening=listening)
-    endpoints: dict[str, Endpoint] = {_MCP: StreamableEndpoint(settings), **_legacy(settings)}
+    endpoints: dict[str, Endpoint] = {_MCP: StreamableEndpoint(settings)}
+    if settings.sessions:
+        endpoints |= _legacy(settings)
     return HttpApplication(server, endpoints, settings, websocket_path=_WEBSOCKET)
 
 

@@ -6,15 +6,40 @@ Specification: 2025-11-25, Streamable HTTP, Resumability and Redelivery.
 from __future__ import annotations
 
 from collections import deque
+from typing import Final
+
+import attrs
 
 __all__ = ["MemoryEventStore"]
+
+#: What an event takes in memory beside its data, in bytes.
+_OVERHEAD: Final = 128
+
+
+@attrs.define
+class _Place:
+    """What is known of one stream.
+
+    Attributes:
+        kept: How many of its events are kept.
+        forgotten: The number of its latest event that is not kept any more; 0 for none.
+        is_open: Whether more may be said on it.
+    """
+
+    kept: int = 0
+    forgotten: int = 0
+    is_open: bool = True
 
 
 class MemoryEventStore:
     """Keeps the latest events in memory.
 
+    Of a stream that is open, or has kept events, the latest forgotten event is known by its
+    number: whoever saw it last has missed nothing but what is kept.
+
     Args:
-        limit: Bytes of data to keep; the latest event is always kept.
+        limit: Bytes to keep, with what each event takes beside its data; the latest event is
+            always kept.
     """
 
     def __init__(self, limit: int) -> None:
@@ -23,34 +48,44 @@ class MemoryEventStore:
         self._events: deque[tuple[int, str, bytes]] | tuple[()] = ()
         self._number = 0
         self._size = 0
-        #: The last event of each stream that is not kept any more.
-        self._forgotten: dict[str, int] = {}
+        self._places: dict[str, _Place] = {}
 
     def append(self, stream: str, data: bytes) -> str:
         events = self._events = self._events or deque()
         self._number += 1
         events.append((self._number, stream, data))
-        # An empty event costs something too.
-        self._size += len(data) + 1
+        self._places.setdefault(stream, _Place()).kept += 1
+        self._size += len(data) + _OVERHEAD
         while self._size > self._limit and len(events) > 1:
             self._forget(events)
         return f"{stream}-{self._number}"
 
     def _forget(self, events: deque[tuple[int, str, bytes]]) -> None:
         number, stream, data = events.popleft()
-        self._size -= len(data) + 1
-        self._forgotten[stream] = number
-        if len(self._forgotten) > len(events) + 1:
-            kept = {name for _, name, _ in events}
-            self._forgotten = {name: last for name, last in self._forgotten.items() if name in kept}
+        self._size -= len(data) + _OVERHEAD
+        place = self._places[stream]
+        place.kept -= 1
+        place.forgotten = number
+        self._drop_if_over(stream)
+
+    def end(self, stream: str) -> None:
+        if stream in self._places:
+            self._places[stream].is_open = False
+            self._drop_if_over(stream)
+
+    def _drop_if_over(self, stream: str) -> None:
+        place = self._places[stream]
+        if not place.is_open and not place.kept:
+            del self._places[stream]
 
     def after(self, id: str) -> tuple[str, list[tuple[str, bytes]]] | None:
         stream, _, digits = id.rpartition("-")
-        if not (digits.isascii() and digits.isdigit() and len(digits) < 20):
+        place = self._places.get(stream)
+        if place is None or not (digits.isascii() and digits.isdigit() and len(digits) < 20):
             return None
         number = int(digits)
         is_known = any((each, name) == (number, stream) for each, name, _ in self._events)
-        if not is_known and self._forgotten.get(stream) != number:
+        if not is_known and (not number or place.forgotten != number):
             return None
         later = [
             (f"{name}-{each}", data)

@@ -22,6 +22,9 @@ _STREAM_HEADERS: Final = {
     "x-accel-buffering": "no",
 }
 
+#: Statuses of answers that end with their head (RFC 9110, 8.6).
+_WITHOUT_CONTENT: Final = (204, 304)
+
 
 class Response:
     """One answer: a whole body, or a stream of events that opens with the first of them.
@@ -67,7 +70,10 @@ class Response:
             headers: Further headers.
             more: Whether the request is not to be forgotten yet; `end` follows then.
         """
-        given = {"content-length": str(len(body)), **(headers or {})}
+        given = {**(headers or {}), "content-length": str(len(body))}
+        if status in _WITHOUT_CONTENT:
+            body = b""
+            del given["content-length"]
         self.has_begun = True
         self.has_ended = not more
         await self._begin(status, given)

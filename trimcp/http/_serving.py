@@ -11,9 +11,10 @@ import attrs
 import trio
 
 from trimcp._groups import unwrapping
+from trimcp.server import told_of_signals
 from trimcp.transports import open_tcp_listeners, unix_listener
 
-from ._hosting import host
+from ._hosting import config_for, host
 from ._workers import Assignment, Supervisor
 
 if TYPE_CHECKING:
@@ -41,8 +42,14 @@ class Hosting:
     keyfile: str | os.PathLike[str] | None = None
     tls: ssl.SSLContext | None = None
     http2: bool = True
+    root_path: str = ""
 
     def __attrs_post_init__(self) -> None:
+        if self.root_path and not self.root_path.startswith("/"):
+            raise ValueError(
+                f"root_path is the path that a proxy strips, such as '/tools', not "
+                f"{self.root_path!r}"
+            )
         if self.tls is not None and self.certfile is not None:
             raise ValueError("give a certificate or a TLS configuration, not both")
         if self.keyfile is not None and self.certfile is None:
@@ -99,24 +106,31 @@ async def serve(
         def started() -> None:
             task_status.started(hosting.urls(listeners))
             if assignment is not None:
-                assignment.say_ready()
+                assignment.say_serving()
 
         limits, accepting = application.server.limits, application.accepting
-        await host(app, listeners, limits, accepting=accepting, started=started, tls=tls)
+        config = config_for(limits, hosting.root_path)
+        await host(
+            app, listeners, limits, accepting=accepting, started=started, tls=tls, config=config
+        )
 
     if assignment is None:
         with _bound(hosting, await _tcp_listeners(hosting)) as listeners:
             await serve_on(listeners)
         return
-    async with trio.open_nursery() as nursery:
+    application.is_alone = False
+    try:
+        async with trio.open_nursery() as nursery:
 
-        async def follow() -> None:
-            await assignment.wait_end()
-            application.shutdown(None)
+            async def follow() -> None:
+                await assignment.wait_end()
+                application.shutdown(None)
 
-        nursery.start_soon(follow)
-        await serve_on(assignment.open_listeners())
-        nursery.cancel_scope.cancel(reason="all connections have ended")
+            nursery.start_soon(follow)
+            await serve_on(assignment.open_listeners())
+            nursery.cancel_scope.cancel(reason="all connections have ended")
+    finally:
+        assignment.say_leaving()
 
 
 async def supervise(
@@ -135,15 +149,16 @@ async def supervise(
         ChildProcessError: A worker ended before it served for the first time.
     """
     hosting.tls_context()  # refused here rather than in each worker
-    with _bound(hosting, await _tcp_listeners(hosting)) as listeners:
-        urls = hosting.urls(listeners)
-        supervisor = Supervisor(hosting.label, listeners, workers, grace)
-        with unwrapping():
-            async with trio.open_nursery() as nursery:
-                await nursery.start(supervisor.run)
-                task_status.started(urls)
-        for listener in listeners:
-            listener.socket.close()
+    supervisor = Supervisor(hosting.label, workers, grace)
+    with unwrapping():
+        async with told_of_signals(supervisor.on_signal):
+            with _bound(hosting, await _tcp_listeners(hosting)) as listeners:
+                urls = hosting.urls(listeners)
+                async with trio.open_nursery() as nursery:
+                    await nursery.start(supervisor.run, listeners)
+                    task_status.started(urls)
+                for listener in listeners:
+                    listener.socket.close()
 
 
 async def _tcp_listeners(hosting: Hosting) -> list[trio.SocketListener]:

@@ -6,6 +6,9 @@
     └── session          a connection whose messages come in many POSTs
         └── exchange     goes on when the POST that brought it is cut off
 
+A session takes its place from the moment in which somebody asks for it until its task has ended,
+so that those which are being opened or left count as well.
+
 Specification: 2025-11-25, Streamable HTTP, Session Management.
 """
 
@@ -18,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
+from trimcp.errors import NotServing
 from trimcp.runtime import Peer, SidePeer
 from trimcp.server import NETWORK_GRACE
 from trimcp.transports import Incoming, MessageChannel
@@ -34,7 +38,7 @@ if TYPE_CHECKING:
     from ._settings import Settings
     from ._visits import Visit
 
-__all__ = ["HttpSession", "Sessions", "sessions_of"]
+__all__ = ["HttpSession", "Sessions", "check_alone", "sessions_of"]
 
 logger = logging.getLogger("trimcp.http")
 
@@ -46,7 +50,7 @@ _, _NEVER_ANYTHING = _KEPT_OPEN = trio.open_memory_channel[list[Incoming]](0)
 
 
 class HttpSession:
-    """One session.
+    """One session. It begins with a visitor, whose `initialize` opens it.
 
     Args:
         id: What names it; whoever knows it is the client.
@@ -65,37 +69,57 @@ class HttpSession:
         self._store = (
             MemoryEventStore(self._limits.replay_bytes) if make_store is None else make_store(id)
         )
+        # A store need not have it.
+        self._end_in_store = getattr(self._store, "end", None)
         self.standing = self._new_stream(_STANDING, is_standing=True)
         self.streams = {_STANDING: self.standing}
         self._channel = MessageChannel(_NEVER_ANYTHING, self.standing, "HTTP session")
         self._channel.written.set()
         self._peer: Peer | None = None
+        self._life = trio.CancelScope()
         self._opened = trio.Event()
+        self._ended = trio.Event()
         self._named = 0
-        self._visitors = 0
+        self._visitors = 1
         self._last_seen = trio.current_time()
 
     def _new_stream(self, name: str, *, is_standing: bool) -> EventStream:
         limit = self._limits.replay_bytes if is_standing else self._limits.outbox_bytes
         return EventStream(
-            name, self._store, limit, is_standing=is_standing, at_end=self._forget_stream
+            name,
+            self._store,
+            limit,
+            is_standing=is_standing,
+            at_end=self._forget_stream,
+            budget=self._application.budget,
         )
 
     def _forget_stream(self, stream: EventStream) -> None:
-        self.streams.pop(stream.name, None)
+        if self.streams.pop(stream.name, None) is not None and self._end_in_store is not None:
+            self._end_in_store(stream.name)
 
-    async def run(self) -> None:
-        """Serve the session to its end. Nothing but Cancelled leaves here."""
+    async def run(self, predecessor: HttpSession | None = None) -> None:
+        """Serve the session to its end. Nothing but Cancelled leaves here.
+
+        Args:
+            predecessor: The session whose place this one takes, once that has ended.
+        """
         try:
-            await self._application.serve(
-                self._channel, grace=NETWORK_GRACE, id=self.id, at_open=self._begin
-            )
+            with self._life:
+                if predecessor is not None:
+                    await predecessor.wait_ended()
+                await self._application.serve(
+                    self._channel, grace=NETWORK_GRACE, id=self.id, at_open=self._begin
+                )
         except* ENDINGS:
             raise
+        except* NotServing:
+            logger.debug("an HTTP session came too late")
         except* BaseException as failure:
             logger.error("an HTTP session crashed", exc_info=failure)
         finally:
             self._opened.set()
+            self._ended.set()
             for stream in list(self.streams.values()):
                 stream.close()
 
@@ -109,9 +133,15 @@ class HttpSession:
         if self._peer is None:
             raise Refused(500, "the session could not be opened")
 
+    async def wait_ended(self) -> None:
+        """Wait until nothing of it is left."""
+        await self._ended.wait()
+
     def close(self) -> None:
-        """End it, with whatever runs in it."""
-        if self._peer is not None:
+        """End it, with whatever runs in it, also while it is being opened."""
+        if self._peer is None:
+            self._life.cancel(reason="the session was ended")
+        else:
             self._peer.close()
 
     @property
@@ -128,11 +158,11 @@ class HttpSession:
     # -- its client -----------------------------------------------------------------------
 
     def enter(self) -> None:
-        """A request of the client is being served."""
+        """Another request of the client is being served."""
         self._visitors += 1
 
     def leave(self) -> None:
-        """It is not any more."""
+        """One of them is not any more."""
         self._visitors -= 1
         self._last_seen = trio.current_time()
 
@@ -184,27 +214,33 @@ class Sessions:
         self._application = application
         self._limits = application.server.limits
         self._by_id: dict[str, HttpSession] = {}
+        #: Those that take a place, the oldest first; also those that cannot be found any more.
+        self._alive: dict[HttpSession, None] = {}
         application.start_soon(self._sweep)
 
-    async def open(self, settings: Settings) -> HttpSession:
-        """A new session. Raises Refused."""
+    def admit(self, settings: Settings) -> HttpSession:
+        """A new session, with the caller as its visitor; it is open after `wait_open`.
+
+        Raises:
+            Refused: The server is shutting down, or there are too many sessions (503).
+        """
+        check_alone(self._application)
         if self._application.is_closing:
             raise Refused(503, "the server is shutting down")
-        if len(self._by_id) >= self._limits.http_sessions:
-            self._make_room()
+        predecessor = self._make_room()
         session = HttpSession(secrets.token_urlsafe(32), self._application, settings)
-        # Before it is open: those that come meanwhile must see that it takes its place.
         self._by_id[session.id] = session
+        self._alive[session] = None
         # Not `nursery.start`: that would keep this request's task as long as the session.
-        self._application.start_soon(self._run, session)
-        await session.wait_open()
+        self._application.start_soon(self._run, session, predecessor)
         return session
 
-    async def _run(self, session: HttpSession) -> None:
+    async def _run(self, session: HttpSession, predecessor: HttpSession | None) -> None:
         try:
-            await session.run()
+            await session.run(predecessor)
         finally:
             self._by_id.pop(session.id, None)
+            self._alive.pop(session, None)
 
     def find(self, id: str) -> HttpSession:
         """The session of this name. Raises Refused (404)."""
@@ -218,12 +254,23 @@ class Sessions:
         self._by_id.pop(session.id, None)
         session.close()
 
-    def _make_room(self) -> None:
-        oldest = min(self._by_id.values(), key=lambda session: session.idle_since)
-        if oldest.idle_since == math.inf:
-            raise Refused(503, "too many sessions", headers={"retry-after": "10"})
-        logger.warning("more than %d sessions: an idle one ends", self._limits.http_sessions)
-        self.end(oldest)
+    def _make_room(self) -> HttpSession | None:
+        """The session whose place a new one gets when it has ended; None if there is a free one.
+
+        Raises:
+            Refused: All are busy (503).
+        """
+        if len(self._alive) < self._limits.http_sessions:
+            return None
+        leaving = next((each for each in self._alive if each.id not in self._by_id), None)
+        if leaving is None:
+            leaving = min(self._by_id.values(), key=lambda session: session.idle_since)
+            if leaving.idle_since == math.inf:
+                raise Refused(503, "too many sessions", headers={"retry-after": "10"})
+            logger.warning("more than %d sessions: an idle one ends", self._limits.http_sessions)
+            self.end(leaving)
+        del self._alive[leaving]
+        return leaving
 
     async def _sweep(self) -> None:
         """End the sessions that have been idle for too long."""
@@ -235,6 +282,16 @@ class Sessions:
                 if session.idle_since <= horizon:
                     logger.info("an idle session ends")
                     self.end(session)
+
+
+def check_alone(application: Application) -> None:
+    """See that what this process remembers is of use. Raises Refused (500)."""
+    if not application.is_alone:
+        logger.error(
+            "sessions cannot be had with several workers: make the application that is served "
+            "with sessions=False"
+        )
+        raise Refused(500, "there can be no sessions here")
 
 
 def sessions_of(application: Application) -> Sessions:

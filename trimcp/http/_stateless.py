@@ -12,7 +12,6 @@ import trio
 from trimcp.protocol import (
     ASSUMED,
     Connection,
-    Era,
     Rejected,
     Reply,
     RequestReceived,
@@ -21,8 +20,14 @@ from trimcp.protocol import (
     encode_failure,
     find_revision,
 )
-from trimcp.protocol.http import PROTOCOL_VERSION, check_request, encode_event, status_of
-from trimcp.runtime import Peer
+from trimcp.protocol.http import (
+    PROTOCOL_VERSION,
+    check_request,
+    check_version,
+    encode_event,
+    status_of,
+)
+from trimcp.runtime import Peer, holding
 from trimcp.transports import MessageChannel, Outbox
 
 from ._asgi import GONE
@@ -30,12 +35,12 @@ from ._keepalive import watch_sleep
 from ._refusals import Refused
 
 if TYPE_CHECKING:
-    from trimcp.protocol import Exchange, Request, Revision
+    from trimcp.protocol import Exchange, Notification, Request, Revision
     from trimcp.runtime import Frame
 
     from ._visits import Visit
 
-__all__ = ["answer_alone", "answer_request", "revision_of"]
+__all__ = ["answer_alone", "answer_request", "revision_of", "take_notification"]
 
 
 def _no_channel() -> MessageChannel:
@@ -83,15 +88,19 @@ async def answer_alone(visit: Visit, request: Request, *, keepalive: float) -> N
     await _answer_on(visit, connection, request, keepalive)
 
 
+async def take_notification(visit: Visit, notification: Notification) -> None:
+    """Accept a notification that belongs to no session; one of an extension is handled."""
+    visit.application.notified(None, notification.method, notification.params)
+    await visit.response.whole(202)
+
+
 def revision_of(visit: Visit) -> Revision | None:
     """What the version header of a handshake-era request says. Raises Refused (400)."""
-    version = visit.headers.get(PROTOCOL_VERSION)
-    if version is None:
-        return None
-    revision = find_revision(version)
-    if revision is None or revision.era is not Era.HANDSHAKE:
-        raise Refused(400, f"this is not spoken here: protocol version {version!r}")
-    return revision
+    try:
+        check_version(visit.headers)
+    except Rejected as error:
+        raise Refused(400, error.message, code=error.code, data=error.data) from None
+    return find_revision(visit.headers.get(PROTOCOL_VERSION, ""))
 
 
 async def _answer_on(
@@ -121,8 +130,11 @@ class RequestPeer(Peer):
     """
 
     def __init__(self, visit: Visit, connection: Connection) -> None:
-        super().__init__(connection, _NO_CHANNEL, visit.application, visit.limits)
-        self.home = visit.application
+        application = visit.application
+        super().__init__(
+            connection, _NO_CHANNEL, application, visit.limits, budget=application.budget
+        )
+        self.home = application
         self.http = visit.http
         self.at_drain = visit.at_drain
         self._visit = visit
@@ -132,6 +144,8 @@ class RequestPeer(Peer):
         """Run the handler of the exchange until it has answered or the client is gone."""
         self._exchange = exchange
         visit = self._visit
+        # From now on the params are held, and not the body around them.
+        visit.release_body()
         frame = self._begin(exchange)
         frame.scope.deadline = visit.deadline
         visit.scope = frame.scope
@@ -170,14 +184,15 @@ class RequestPeer(Peer):
         else:
             await trio.lowlevel.checkpoint()
 
-    async def finish(self, data: bytes | None) -> None:
+    async def finish(self, data: bytes | None, exchange: Exchange) -> None:
         response = self._visit.response
         if data is None:
             return
-        if response.is_stream:
-            await response.write(encode_event(data), more=False)
-        else:
-            await response.json(self._status(), data)
+        with holding(self.budget, data, exchange) as answer:
+            if response.is_stream:
+                await response.write(encode_event(answer), more=False)
+            else:
+                await response.json(self._status(), answer)
 
     def finish_nowait(self, data: bytes | None) -> None:
         """Nothing: a response cannot be written without waiting, and its connection is ending."""

@@ -25,7 +25,7 @@ from trimcp.protocol.http import (
 
 from ._handshake import delete_session, open_stream, take_message
 from ._refusals import Refused
-from ._stateless import answer_request
+from ._stateless import answer_request, take_notification
 from ._visits import check_accept, check_content
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ class StreamableEndpoint:
     async def _post(self, visit: Visit) -> None:
         check_content(visit.headers)
         check_accept(visit.headers, JSON, EVENT_STREAM)
-        message = decode(await visit.body(), nesting=visit.limits.nesting)
+        message = decode(await visit.json(), nesting=visit.limits.nesting)
         if isinstance(message, Malformed):
             await visit.response.json(400, _malformed(message))
         elif isinstance(message, Request) and is_stateless(visit.headers, message):
@@ -78,7 +78,7 @@ async def _take_stateless(visit: Visit, message: Message | Batch) -> None:
     """What is no request, in the era where nothing but requests means anything."""
     if not isinstance(message, Notification):
         raise Refused(400, "only a request or a notification may be posted")
-    await visit.response.whole(202)
+    await take_notification(visit, message)
 
 
 def _says_stateless(visit: Visit) -> bool:

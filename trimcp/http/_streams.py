@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trimcp.transports import Outbox
+from trimcp.transports import Budget, Outbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,6 +31,7 @@ class EventStream(Outbox):
         is_standing: Whether it is the session's own stream. What nobody reads waits here then,
             the oldest dropped beyond `limit`, instead of in the store.
         at_end: Called when all has been said and nobody reads it any more.
+        budget: Counts what waits together with what waits for other peers.
 
     Attributes:
         is_closed: Whether nothing more will be said.
@@ -46,11 +47,13 @@ class EventStream(Outbox):
         *,
         is_standing: bool,
         at_end: Callable[[EventStream], None],
+        budget: Budget | None = None,
     ) -> None:
         self.name = name
         self.is_closed = False
         self.pause: float | None = None
         self.waiting_bytes = 0
+        self._budget = budget or Budget()
         self._store = store
         self._limit = limit
         self._is_standing = is_standing
@@ -66,18 +69,26 @@ class EventStream(Outbox):
     def _put(self, data: bytes) -> None:
         if self.is_closed:
             raise trio.ClosedResourceError
-        is_full = self.waiting_bytes > 0 and self.waiting_bytes + len(data) > self._limit
         if self._reader is None and not self._is_standing:
-            self._store.append(self.name, data)
+            self.keep(data)
             return
-        if is_full and self._reader is not None:
+        if self._is_full(data) and self._reader is not None:
             raise trio.WouldBlock
-        while is_full and self._pending:
-            self.waiting_bytes -= len(self._pending.pop(0)[1])
-            is_full = self.waiting_bytes + len(data) > self._limit
+        while self._is_full(data) and self._pending:
+            self._count(-len(self._pending.pop(0)[1]))
         self._pending.append((None, data))
-        self.waiting_bytes += len(data)
+        self._count(len(data))
         self._news.unpark_all()
+
+    def _is_full(self, data: bytes) -> bool:
+        if not self.waiting_bytes:
+            return False
+        return self.waiting_bytes + len(data) > self._limit or len(data) > self._budget.room
+
+    def _count(self, size: int) -> None:
+        """So many more bytes wait, or fewer."""
+        self.waiting_bytes += size
+        self._budget.hold(size)
 
     def interrupt(self, seconds: float) -> bool:
         if self._reader is None:
@@ -91,7 +102,13 @@ class EventStream(Outbox):
         self._room.unpark_all()
         self._news.unpark_all()
         if self._reader is None:
-            self._at_end(self)
+            self._end()
+
+    def _end(self) -> None:
+        """All has been said, and nobody reads it any more."""
+        self._count(-sum(len(data) for _, data in self._pending))
+        self._pending.clear()
+        self._at_end(self)
 
     def abandon(self) -> None:
         self.close()
@@ -115,9 +132,10 @@ class EventStream(Outbox):
         """
         reader = self._reader = object()
         self._news.unpark_all()
+        self._drop_replayed()
         if replayed:
             self._pending[:0] = replayed
-            self.waiting_bytes += sum(len(data) for _, data in replayed)
+            self._count(sum(len(data) for _, data in replayed))
         try:
             yield reader
         finally:
@@ -127,15 +145,22 @@ class EventStream(Outbox):
     def _leave(self) -> None:
         self._reader = None
         self.pause = None
+        self._drop_replayed()
         if not self._is_standing:
-            for id, data in self._pending:
-                if id is None:
-                    self._store.append(self.name, data)
+            for _, data in self._pending:
+                self.keep(data)
+                self._count(-len(data))
             self._pending.clear()
-            self.waiting_bytes = 0
         self._room.unpark_all()
         if self.is_closed:
-            self._at_end(self)
+            self._end()
+
+    def _drop_replayed(self) -> None:
+        """What waits for its second telling is kept already: whoever wants it asks for it."""
+        replayed = sum(len(data) for id, data in self._pending if id is not None)
+        if replayed:
+            self._pending = [each for each in self._pending if each[0] is None]
+            self._count(-replayed)
 
     def supersede(self) -> None:
         """Tell the reader to stop."""
@@ -159,10 +184,14 @@ class EventStream(Outbox):
         events, self._pending = self._pending, []
         return events
 
-    def release_events(self, events: list[tuple[str | None, bytes]]) -> None:
-        """These have been sent."""
-        self.waiting_bytes -= sum(len(data) for _, data in events)
-        self._room.unpark_all()
+    @contextmanager
+    def releasing(self, events: list[tuple[str | None, bytes]]) -> Iterator[None]:
+        """Send these; afterwards they wait no longer, whether they could be sent or not."""
+        try:
+            yield
+        finally:
+            self._count(-sum(len(data) for _, data in events))
+            self._room.unpark_all()
 
     def keep(self, data: bytes) -> str:
         """Keep an event so that it can be asked for again; return its id."""

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import codecs
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import trio
 
-from trimcp.protocol.http import JSON, Headers, media_type
+from trimcp.protocol.http import JSON, Headers, accepts, media_type
 
 from ._refusals import Refused
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, MutableMapping
+    from collections.abc import Callable
 
     from trimcp.limits import Limits
     from trimcp.runtime import HttpRequest
@@ -76,22 +77,37 @@ class Visit:
 
     async def body(self) -> bytes:
         """The whole body. Raises Refused, ConnectionError."""
-        return await self._body.read(self.headers, self.limits)
+        return await self._body.read(self.headers, self.limits, self.application.budget)
+
+    def release_body(self) -> None:
+        """The body is not held any more, or counted otherwise."""
+        self._body.release()
+
+    async def json(self) -> bytes:
+        """The whole body, which is to be JSON. Raises Refused, ConnectionError.
+
+        A byte order mark before it is ignored (RFC 8259, 8.1).
+        """
+        return (await self.body()).removeprefix(codecs.BOM_UTF8)
 
     async def wait_gone(self, keepalive: float = math.inf) -> None:
-        """Wait until the client is gone; meanwhile send it signs of life.
+        """Wait until the client is gone before its answer is complete; send it signs of life.
+
+        Servers say in the same words that the answer is complete. That is not told: whoever is
+        still ending the answer must not be cancelled in it.
 
         Args:
             keepalive: Seconds of silence after which a comment is sent, which opens the stream.
         """
-        while True:
-            event: MutableMapping[str, Any] | None = None
+        is_gone = False
+        while not is_gone:
             with trio.move_on_after(keepalive):
-                event = await self._body.receive()
-            if event is None:
+                await self._body.wait_gone()
+                is_gone = True
+            if not is_gone:
                 await self.response.comment()
-            elif event["type"] == "http.disconnect":
-                return
+        if self.response.has_ended:
+            await trio.sleep_forever()
 
 
 def check_content(headers: Headers) -> None:
@@ -106,9 +122,5 @@ def check_content(headers: Headers) -> None:
 def check_accept(headers: Headers, *wanted: str) -> None:
     """The client must take each of these media types. Raises Refused (406)."""
     accept = headers.get("accept")
-    if accept is None:
-        return
-    ranges = {media_type(each) for each in accept.split(",")}
-    for each in wanted:
-        if not ranges & {each, f"{each.partition('/')[0]}/*", "*/*"}:
-            raise Refused(406, f"the client must accept {' and '.join(wanted)}")
+    if accept is not None and not all(accepts(accept, each) for each in wanted):
+        raise Refused(406, f"the client must accept {' and '.join(wanted)}")

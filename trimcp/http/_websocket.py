@@ -24,12 +24,15 @@ from trimcp.runtime import HttpRequest
 from trimcp.server import NETWORK_GRACE
 from trimcp.transports import Incoming, MessageChannel, Outbox, Oversized, write_out
 
+from ._asgi import path_in, tell_without_trio
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from trimcp.limits import Limits
     from trimcp.protocol import Callers
     from trimcp.server import Server
+    from trimcp.transports import Budget
 
     from ._asgi import Receive, Scope, Send
 
@@ -60,6 +63,8 @@ class _Application(Protocol):
     def server(self) -> Any: ...
     @property
     def is_closing(self) -> bool: ...
+    @property
+    def budget(self) -> Budget: ...
     @property
     def peers(self) -> Any: ...
     async def serve(
@@ -96,7 +101,8 @@ async def websocket_endpoint(
     asked = bool(scope.get("subprotocols"))
     await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL if asked else None})
     try:
-        async with _open_channel(application.server.limits, receive, send) as channel:
+        limits = application.server.limits
+        async with _open_channel(limits, receive, send, application.budget) as channel:
             http = HttpRequest(fold_headers(scope["headers"]), scope)
             await application.serve(channel, grace=NETWORK_GRACE, http=http)
     except NotServing:
@@ -176,7 +182,9 @@ class WebSocketApp:
         self._application: _Application | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "lifespan":
+        if not trio.lowlevel.in_trio_run():
+            await tell_without_trio(scope, receive, send)
+        elif scope["type"] == "lifespan":
             await self._live(receive, send)
         elif scope["type"] == "websocket":
             await self._serve(scope, receive, send)
@@ -187,8 +195,7 @@ class WebSocketApp:
             await send({"type": "http.response.body"})
 
     def _is_ours(self, scope: Scope) -> bool:
-        path: str = scope["path"]
-        return path.removeprefix(scope.get("root_path", "")) == self._path
+        return path_in(scope) == self._path
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not self._is_ours(scope):
@@ -223,11 +230,11 @@ class WebSocketApp:
 
 @asynccontextmanager
 async def _open_channel(
-    limits: Limits, receive: Receive, send: Send
+    limits: Limits, receive: Receive, send: Send, budget: Budget | None = None
 ) -> AsyncIterator[MessageChannel]:
     """The message channel of an accepted WebSocket, which is closed at the end."""
     feed, incoming = trio.open_memory_channel[list[Incoming]](1)
-    channel = MessageChannel(incoming, Outbox(limits.outbox_bytes), "websocket")
+    channel = MessageChannel(incoming, Outbox(limits.outbox_bytes, budget), "websocket")
     is_gone = trio.Event()
 
     async def read_in() -> None:

@@ -10,6 +10,8 @@ with the same command line, that finds an assignment in its environment when it 
     └── worker    its own application, lifespan and connections; drains when told to end
 
 Signals from a terminal reach the supervisor alone. A worker whose supervisor is gone drains too.
+A worker says when it serves and when it has begun to clean up. One that has not begun although the
+grace is over can do nothing any more, such as one whose loop is blocked: it is killed.
 """
 
 from __future__ import annotations
@@ -21,7 +23,6 @@ import secrets
 import signal
 import socket
 import sys
-import threading
 from typing import TYPE_CHECKING, Final
 
 import attrs
@@ -48,6 +49,13 @@ _STEADY_SECONDS: Final = 10.0
 #: Seconds that a worker gets for its lifespans, after its requests.
 _CLEANUP_SECONDS: Final = 12.0
 
+#: Seconds that a worker gets to notice what it is told: beyond the grace, or after a second signal.
+_NOTICE_SECONDS: Final = 1.0
+
+#: What a worker says, and how.
+_SERVING: Final = b"s"
+_LEAVING: Final = b"l"
+
 
 @attrs.frozen
 class Assignment:
@@ -56,13 +64,13 @@ class Assignment:
     Attributes:
         label: Which call of `serve_http` it is for.
         sockets: Descriptors of the listening sockets.
-        ready: Where to say that it serves.
+        said: Where to say that it serves, and that it cleans up.
         key: A key for what clients carry between requests, the same in all workers.
     """
 
     label: str
     sockets: tuple[int, ...]
-    ready: int
+    said: int
     key: bytes
 
     def open_listeners(self) -> list[trio.SocketListener]:
@@ -72,10 +80,19 @@ class Assignment:
             for descriptor in self.sockets
         ]
 
-    def say_ready(self) -> None:
+    def say_serving(self) -> None:
         """Tell the supervisor that connections are accepted."""
-        os.write(self.ready, b"\n")
-        os.close(self.ready)
+        self._say(_SERVING)
+
+    def say_leaving(self) -> None:
+        """Tell the supervisor that all requests have ended."""
+        self._say(_LEAVING)
+
+    def _say(self, mark: bytes) -> None:
+        try:
+            os.write(self.said, mark)
+        except BrokenPipeError:
+            logger.debug("the supervisor is gone")
 
     async def wait_end(self) -> None:
         """Wait until the supervisor is gone."""
@@ -94,9 +111,36 @@ def assignment_for(label: str) -> Assignment | None:
     sockets = tuple(given["sockets"])
     # Nothing of this is for the processes that a worker may start.
     del os.environ[_VARIABLE]
-    for descriptor in (*sockets, given["ready"]):
+    for descriptor in (*sockets, given["said"]):
         os.set_inheritable(descriptor, False)
-    return Assignment(label, sockets, given["ready"], bytes.fromhex(given["key"]))
+    return Assignment(label, sockets, given["said"], bytes.fromhex(given["key"]))
+
+
+class _Worker:
+    """A process that serves.
+
+    Args:
+        process: The process.
+        heard: What it says.
+    """
+
+    def __init__(self, process: trio.Process, heard: trio.lowlevel.FdStream) -> None:
+        self.process = process
+        self.heard = heard
+
+    async def says(self, mark: bytes) -> bool:
+        """Whether it comes to say this, rather than to its end."""
+        while said := await self.heard.receive_some(1):
+            if said == mark:
+                return True
+        return False
+
+    async def wait_end(self, seconds: float) -> None:
+        """Wait until it has ended, or has not begun to clean up in time."""
+        with trio.move_on_after(seconds) as begins:
+            await self.says(_LEAVING)
+        if not begins.cancelled_caught:
+            await self.process.wait()
 
 
 class Supervisor:
@@ -104,98 +148,103 @@ class Supervisor:
 
     Args:
         label: Which call of `serve_http` they are for.
-        listeners: The bound sockets.
         count: How many there should be.
         grace: Seconds that their requests get at shutdown.
     """
 
-    def __init__(
-        self, label: str, listeners: Sequence[trio.SocketListener], count: int, grace: float
-    ) -> None:
+    def __init__(self, label: str, count: int, grace: float) -> None:
         self._label = label
-        self._listeners = listeners
+        self._listeners: Sequence[trio.SocketListener] = ()
         self._count = count
         self._grace = grace
         self._key = secrets.token_bytes(32)
-        self._processes: set[trio.Process] = set()
-        self._ending = trio.Event()
+        self._workers: set[_Worker] = set()
+        self._signals = 0
+        self._running = trio.CancelScope()
+        self._ending = trio.CancelScope(shield=True)
 
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
+    async def run(
+        self,
+        listeners: Sequence[trio.SocketListener],
+        *,
+        task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
+    ) -> None:
         """Run until told to end by a signal, by a worker that ends in good order, or cancelled.
 
         Args:
-            task_status: Told once all workers serve.
+            listeners: The bound sockets.
+            task_status: Told once all workers serve, or are to end before.
 
         Raises:
             ChildProcessError: A worker ended before it served for the first time.
         """
+        self._listeners = listeners
+        is_told = False
         try:
-            async with trio.open_nursery() as nursery:
-                if threading.current_thread() is threading.main_thread():
-                    await nursery.start(self._pass_signals_on)
-                async with trio.open_nursery() as workers:
+            with self._running:
+                async with trio.open_nursery() as nursery:
                     for _ in range(self._count):
-                        await workers.start(self._keep_one_running)
+                        await nursery.start(self._keep_one_running)
                     task_status.started()
-                nursery.cancel_scope.cancel(reason="all workers have ended")
+                    is_told = True
         finally:
             await self._end_all()
-
-    async def _pass_signals_on(self, *, task_status: trio.TaskStatus[None]) -> None:
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
+        if not is_told:
             task_status.started()
-            async for number in received:
-                logger.info("%s: %d workers end", signal.Signals(number).name, self._count)
-                # A second signal is passed on too, and ends them at once.
-                self._tell_to_end()
 
-    def _tell_to_end(self) -> None:
-        self._ending.set()
-        for process in self._processes:
-            process.terminate()
+    def on_signal(self, name: str) -> None:
+        """The first signal lets the workers end in good order, a second one at once."""
+        self._signals += 1
+        if self._signals == 1:
+            logger.info("%s: %d workers end", name, self._count)
+            self._running.cancel(reason=name)
+        else:
+            logger.warning("%s again: the workers end at once", name)
+            # Another signal than the first: two of a kind that come together are one.
+            self._tell_to_end(signal.SIGINT)
+            seconds = _NOTICE_SECONDS if self._signals == 2 else 0
+            deadline = trio.current_time() + seconds
+            self._ending.deadline = min(self._ending.deadline, deadline)
+
+    def _tell_to_end(self, number: signal.Signals = signal.SIGTERM) -> None:
+        for worker in self._workers:
+            worker.process.send_signal(number)
 
     async def _keep_one_running(self, *, task_status: trio.TaskStatus[None]) -> None:
         pause = _FIRST_PAUSE
         is_first = True
-        while not self._ending.is_set():
-            process, ready = await self._start()
+        while True:
+            worker = await self._start()
             began = trio.current_time()
-            self._processes.add(process)
-            try:
-                is_ready = await _says_ready(ready)
-                if is_ready and is_first:
-                    is_first = False
-                    task_status.started()
-                code = await process.wait()
-            finally:
-                if process.returncode is not None:
-                    self._processes.discard(process)
-            if self._ending.is_set():
-                break
+            if await worker.says(_SERVING) and is_first:
+                is_first = False
+                task_status.started()
+            code = await worker.process.wait()
+            self._workers.discard(worker)
+            worker.heard.close()
             if is_first:
                 raise ChildProcessError(f"a worker ended before it served, with status {code}")
             if code == 0:
                 logger.info("a worker has shut down: the others do too")
-                self._tell_to_end()
-                break
+                self._running.cancel(reason="a worker has shut down")
+                return
             if trio.current_time() - began > _STEADY_SECONDS:
                 pause = _FIRST_PAUSE
-            logger.error("worker %d ended with status %d: another follows", process.pid, code)
-            with trio.move_on_after(pause):
-                await self._ending.wait()
+            logger.error(
+                "worker %d ended with status %d: another follows", worker.process.pid, code
+            )
+            await trio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
-        if is_first:
-            task_status.started()
 
-    async def _start(self) -> tuple[trio.Process, int]:
-        """A new worker, and where it says that it serves."""
-        ready, said = os.pipe()
+    async def _start(self) -> _Worker:
+        """A new worker. It is one of ours from the moment in which it exists."""
+        heard, said = os.pipe()
         try:
             sockets = [listener.socket.fileno() for listener in self._listeners]
             given = {
                 "label": self._label,
                 "sockets": sockets,
-                "ready": said,
+                "said": said,
                 "key": self._key.hex(),
             }
             process = await trio.lowlevel.open_process(
@@ -205,27 +254,29 @@ class Supervisor:
                 start_new_session=True,
             )
         except BaseException:
-            os.close(ready)
+            os.close(heard)
             raise
         finally:
             os.close(said)
-        return process, ready
+        worker = _Worker(process, trio.lowlevel.FdStream(heard))
+        self._workers.add(worker)
+        return worker
 
     async def _end_all(self) -> None:
         """Whatever has happened, no worker outlives its supervisor."""
         self._tell_to_end()
-        seconds = self._grace + _CLEANUP_SECONDS
-        with trio.CancelScope(shield=True, relative_deadline=seconds) as scope:
-            for process in list(self._processes):
-                await process.wait()
-        if scope.cancelled_caught:
-            logger.error("workers do not end: killed")
-        for process in self._processes:
-            process.kill()
-        self._processes.clear()
-
-
-async def _says_ready(descriptor: int) -> bool:
-    """Whether a worker came to serve, rather than to its end."""
-    async with trio.lowlevel.FdStream(descriptor) as stream:
-        return bool(await stream.receive_some(1))
+        seconds = self._grace + _NOTICE_SECONDS
+        deadline = trio.current_time() + seconds + _CLEANUP_SECONDS
+        self._ending.deadline = min(self._ending.deadline, deadline)
+        with self._ending:
+            async with trio.open_nursery() as nursery:
+                for worker in self._workers:
+                    nursery.start_soon(worker.wait_end, seconds)
+        for worker in self._workers:
+            if worker.process.returncode is None:
+                logger.error("worker %d does not end: killed", worker.process.pid)
+                worker.process.kill()
+            worker.heard.close()
+        with trio.CancelScope(shield=True, relative_deadline=_NOTICE_SECONDS):
+            for worker in self._workers:
+                await worker.process.wait()

@@ -23,6 +23,7 @@ from ._codec import (
     RESULT_TYPE,
     DecodeError,
     codec_for,
+    reader_for,
 )
 from ._connection import Connection, Role
 from ._eras import LOGGING_LEVELS, Rejected, Terms
@@ -40,6 +41,7 @@ from ._events import (
     SubscriptionReceived,
 )
 from ._exchange import Call, Exchange, TooLarge
+from ._extensions import check_extensions
 from ._messages import (
     Answer,
     Batch,
@@ -50,6 +52,7 @@ from ._messages import (
     Request,
     decode,
     encode_failure,
+    refuse_non_finite,
 )
 from ._revisions import (
     ASSUMED,
@@ -127,6 +130,7 @@ __all__ = [
     "ToolsListChanged",
     "callers_of",
     "change_of",
+    "check_extensions",
     "codec_for",
     "decode",
     "encode_failure",
@@ -139,5 +143,7 @@ __all__ = [
     "read_object",
     "read_retry",
     "read_traceparent",
+    "reader_for",
+    "refuse_non_finite",
     "subject_of",
 ]

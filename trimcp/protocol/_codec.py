@@ -3,24 +3,28 @@
 The only place, with the HTTP binding, that knows the wire's camelCase keys. Encoding leaves out
 what is absent and what the revision does not know, and says the rest with what the revision has
 (see `_degrade`). Decoding is strict about types, ignores unknown fields, and refuses null for an
-optional field: absent is not null.
+optional field: absent is not null. Only the codecs that clients read with forgive that, and a few
+things more (see `_forgiving`).
 
-The work is done by one cattrs converter per revision, built in `_converters`.
+The work is done by one cattrs converter per revision and kind of reader, built in `_converters`.
 """
 
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any, TypeVar, overload
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, overload
 
 import attrs
 from cattrs import BaseValidationError
 
 from . import _degrade as degrade
-from ._converters import EncodeError, converter_for
+from ._converters import converter_for
+from ._given import EncodeError, exact, give_object
 from ._names import (
     CACHE_SCOPE,
     COMPLETE,
+    CONNECTION_META,
     INPUT_REQUIRED,
     META,
     META_CHUNK,
@@ -36,16 +40,17 @@ from ._names import (
     TTL_MS,
     wire_name,
 )
-from ._strict import Mismatch, problems
+from ._strict import Mismatch, is_union, problems
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from ._revisions import Revision
 
 __all__ = [
     "CACHE_SCOPE",
     "COMPLETE",
+    "CONNECTION_META",
     "INPUT_REQUIRED",
     "META",
     "META_CHUNK",
@@ -63,6 +68,7 @@ __all__ = [
     "DecodeError",
     "EncodeError",
     "codec_for",
+    "reader_for",
     "wire_name",
 ]
 
@@ -89,12 +95,14 @@ class DecodeError(ValueError):
 
 
 class Codec:
-    """Encodes and decodes the payloads of one revision. Use `codec_for`."""
+    """Encodes and decodes the payloads of one revision. Use `codec_for`, or `reader_for`."""
 
-    def __init__(self, revision: Revision) -> None:
+    def __init__(self, revision: Revision, *, forgiving: bool = False) -> None:
         self.revision = revision
-        self._converter = converter_for(revision)
+        self._converter = converter_for(revision, forgiving=forgiving)
         self._encoders: dict[type, Callable[[Any], Any]] = {}
+        methods = (*revision.client_requests.values(), *revision.server_requests.values())
+        self._results = {method.name: method.result for method in methods}
         self._decoders: dict[Any, Callable[[Any, Any], Any]] = {}
 
     def encode(self, value: Any) -> dict[str, Any]:
@@ -107,13 +115,61 @@ class Codec:
         """
         encoder = self._encoders.get(value.__class__)
         if encoder is None:
-            encoder = self._encoders[value.__class__] = self._encoder(value.__class__)
-        return encoder(value)  # type: ignore[no-any-return]
+            encoder = self._encoders[value.__class__] = exact(self._encoder(value.__class__))
+        try:
+            return encoder(value)  # type: ignore[no-any-return]
+        except EncodeError:
+            # Once more, to say where the flaw is.
+            self._encoder(value.__class__)(value)
+            raise
 
     def _encoder(self, cls: type) -> Callable[[Any], Any]:
         if not attrs.has(cls):
             raise EncodeError(f"{cls.__name__} is no payload class")
         return self._converter.get_unstructure_hook(cls)
+
+    def encode_as(self, value: Any, cls: Any) -> Any:
+        """The same for whatever stands for a value of this type.
+
+        Args:
+            value: A payload, or a mapping with the names of the wire or of our fields.
+            cls: A payload class, a union of them, or the type of a field.
+
+        Raises:
+            EncodeError: It is nothing of the kind.
+        """
+        return self._converter.get_unstructure_hook(cls)(value)
+
+    def encode_result(self, method: str, result: Any) -> dict[str, Any]:
+        """Turn the result of a method into its wire dictionary.
+
+        Args:
+            method: The method that was asked for.
+            result: A payload of the class that the method gives, or a mapping that is wire form
+                already; for a method that the revision does not have, any payload or mapping.
+
+        Raises:
+            EncodeError: It is no result of that method, or the revision cannot say it.
+        """
+        expected = self._results.get(method)
+        if expected is None:
+            return give_object(result) if isinstance(result, Mapping) else self.encode(result)
+        if result.__class__ in members_of(expected):
+            return self.encode(result)
+        if isinstance(result, Mapping):
+            return self._wire_result(dict(result), expected)
+        return self.encode_as(result, expected)  # type: ignore[no-any-return]
+
+    def _wire_result(self, wire: dict[str, Any], expected: Any) -> dict[str, Any]:
+        """A mapping as it is, where it is a result; else what it stands for."""
+        if wire.get(RESULT_TYPE, COMPLETE) not in (COMPLETE, INPUT_REQUIRED):
+            # An extension's kind of result: not ours to judge.
+            return wire
+        try:
+            self.decode(wire, expected)
+        except DecodeError:
+            return self.encode_as(wire, members_of(expected)[0])  # type: ignore[no-any-return]
+        return wire
 
     def structured(self, value: Any, output_schema: Mapping[str, Any] | None) -> Any:
         """Fit a tool's structured value to its output schema as this revision shows it.
@@ -158,6 +214,18 @@ def _decode_error(error: Exception, path: str) -> DecodeError:
 
 
 @functools.cache
+def members_of(cls: Any) -> tuple[type, ...]:
+    """The classes of a union; a class is one by itself."""
+    return get_args(cls) if is_union(cls) else (cls,)
+
+
+@functools.cache
 def codec_for(revision: Revision) -> Codec:
     """The codec of a revision."""
     return Codec(revision)
+
+
+@functools.cache
+def reader_for(revision: Revision) -> Codec:
+    """The codec with which a client reads what servers send in a revision."""
+    return Codec(revision, forgiving=True)

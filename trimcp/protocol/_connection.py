@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import enum
 import itertools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import UnsetType
 
@@ -79,6 +79,8 @@ class Role(enum.Enum):
     CLIENT = "client"
 
 
+_AddressedT = TypeVar("_AddressedT", bound=Message)
+
 #: Methods that a handshake-era peer may use before the session is initialized.
 _BEFORE_SESSION = frozenset({"ping"})
 
@@ -117,7 +119,7 @@ class Connection:
     def take(self, message: Message | Batch, about: Call | None = None) -> list[Event]:
         """Take one message (or batch) that has been decoded already; see `receive`."""
         if isinstance(message, Batch):
-            return self._on_batch(message)
+            return self._on_batch(message, about)
         return self._on_message(self._addressed(message, about), None)
 
     def assume(self, terms: Terms) -> None:
@@ -136,7 +138,7 @@ class Connection:
         malformed = malformed_from_head(head, LIMIT_EXCEEDED, flaw)
         return self._on_message(self._addressed(malformed, about), None)
 
-    def _addressed(self, message: Message, about: Call | None) -> Message:
+    def _addressed(self, message: _AddressedT, about: Call | None) -> _AddressedT:
         if about is None or not isinstance(message, Failure | Malformed):
             return message
         if message.id is None or message.id not in self._calls:
@@ -161,9 +163,11 @@ class Connection:
         if self.role is Role.SERVER and not message.is_answer:
             return self._refuse(message.id, message.code, message.message, None, batch)
         # To a client this can only be an answer; answering it again would help nobody.
-        call = None if message.id is None else self._take_call(message.id)
+        call = None
+        if message.id is not None and not message.is_request:
+            call = self._take_call(message.id)
         if call is None:
-            return [Ignored(message.message)]
+            return [Ignored(message.message, message.head)]
         return [AnswerUnusable(call, message.message)]
 
     def _on_request(self, request: Request, batch: BatchAnswer | None) -> list[Event]:
@@ -295,10 +299,11 @@ class Connection:
             return [Ignored(f"an error that answers no open request: {flaw}")]
         return [FailureReceived(call, message.code, message.message, message.data)]
 
-    def _on_batch(self, batch: Batch) -> list[Event]:
+    def _on_batch(self, batch: Batch, about: Call | None) -> list[Event]:
         if self.terms is None or not self.terms.revision.batches:
             flaw = "batches are not part of this protocol revision"
-            return self._refuse(None, INVALID_REQUEST, flaw, None, None)
+            refused = Malformed(None, INVALID_REQUEST, flaw, head=batch.head)
+            return self._on_malformed(self._addressed(refused, about), None)
         if len(batch.messages) > self._limits.in_flight:
             flaw = f"a batch of more than {self._limits.in_flight} messages"
             return self._refuse(None, LIMIT_EXCEEDED, flaw, None, None)

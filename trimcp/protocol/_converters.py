@@ -6,6 +6,8 @@ fields with rules of their own.
 
 from __future__ import annotations
 
+import functools
+import operator
 from typing import TYPE_CHECKING, Any, Final, get_args
 
 import attrs
@@ -16,10 +18,27 @@ from cattrs.gen import make_dict_structure_fn, make_dict_unstructure_fn
 from trimcp import types as t
 
 from . import _degrade as degrade
+from ._forgiving import null_members, register_icons, register_lists
+from ._given import (
+    EncodeError,
+    class_encoder,
+    give_bool,
+    give_float,
+    give_id,
+    give_int,
+    give_object,
+    give_str,
+    given,
+    literal_encoder,
+    mapping_encoder,
+    tuple_encoder,
+    union_encoder,
+)
 from ._names import COMPLETE, INPUT_REQUIRED, RESULT_TYPE, wire_name
 from ._strict import (
     Mismatch,
     expected,
+    is_literal,
     is_mapping,
     is_optional,
     is_tuple,
@@ -40,19 +59,24 @@ if TYPE_CHECKING:
     Decoder = Callable[[Any, Any], Any]
 
 
-class EncodeError(ValueError):
-    """A payload cannot be said in this revision, or is no payload."""
+def converter_for(revision: Revision, *, forgiving: bool) -> Converter:
+    """Build the converter of a revision.
 
-
-def converter_for(revision: Revision) -> Converter:
-    """Build the converter of a revision."""
+    Args:
+        revision: The revision.
+        forgiving: Whether it is for a client, which reads what servers should not have sent.
+    """
     converter = Converter(detailed_validation=True, omit_if_default=True)
     register_strict_hooks(converter)
     _register_values(converter)
-    _register_unions(converter)
-    _register_classes(converter, revision)
+    _register_unions(converter, forgiving=forgiving)
+    _register_classes(converter, revision, forgiving=forgiving)
+    register_icons(converter)
+    if forgiving:
+        register_lists(converter)
     converter.register_structure_hook_func(
-        lambda cls: cls is t.InputRequest, _input_request_decoder(converter, revision)
+        lambda cls: cls is t.InputRequest,
+        _input_request_decoder(converter, revision, forgiving=forgiving),
     )
     return converter
 
@@ -61,38 +85,45 @@ def converter_for(revision: Revision) -> Converter:
 
 
 def _register_values(converter: Converter) -> None:
-    """Encode what JSON has too as itself, and containers by their items."""
+    """Encode what JSON has too as itself, if it is that, and containers by their items."""
 
     def optional_of(cls: Any) -> Encoder:
         return converter.get_unstructure_hook(without_none(cls))
 
     def tuple_of(cls: Any) -> Encoder:
-        item = converter.get_unstructure_hook(get_args(cls)[0])
-        return list if item is identity else lambda values: [item(each) for each in values]
+        return tuple_encoder(converter.get_unstructure_hook(get_args(cls)[0]))
 
     def mapping_of(cls: Any) -> Encoder:
         item = get_args(cls)[1]
-        if not attrs.has(item):
-            return identity
-        encode = converter.get_unstructure_hook(item)
-        return lambda values: {key: encode(each) for key, each in values.items()}
+        if item is Any or cls == t.ElicitContent:
+            return give_object
+        return mapping_encoder(converter.get_unstructure_hook(item))
 
-    converter.register_unstructure_hook_func(_is_json_value, identity)
+    for cls, encode in _VALUES.items():
+        converter.register_unstructure_hook_func(functools.partial(operator.eq, cls), encode)
+    converter.register_unstructure_hook_factory(is_literal, literal_encoder)
     converter.register_unstructure_hook_factory(is_tuple, tuple_of)
     converter.register_unstructure_hook_factory(is_mapping, mapping_of)
     converter.register_unstructure_hook_factory(is_optional, optional_of)
 
 
-def _is_json_value(cls: Any) -> bool:
-    return cls in (Any, str, int, float, bool) or cls == t.RequestId
+_VALUES: Final[dict[Any, Encoder]] = {
+    Any: identity,
+    str: give_str,
+    int: give_int,
+    float: give_float,
+    bool: give_bool,
+    t.RequestId: give_id,
+}
 
 
 # -- unions of classes ------------------------------------------------------------------------
 
 
-def _register_unions(converter: Converter) -> None:
+def _register_unions(converter: Converter, *, forgiving: bool) -> None:
     def decoder(cls: Any) -> Decoder:
-        return _union_decoder(converter, get_args(cls))
+        choose = _union_decoder(converter, get_args(cls))
+        return _without_null_tags(choose) if forgiving else choose
 
     def encoder(cls: Any) -> Encoder:
         return _union_encoder(converter, get_args(cls))
@@ -106,16 +137,11 @@ def _is_class_union(cls: Any) -> bool:
 
 
 def _union_encoder(converter: Converter, members: tuple[type, ...]) -> Encoder:
-    encoders = {cls: converter.get_unstructure_hook(cls) for cls in members}
+    return union_encoder({cls: converter.get_unstructure_hook(cls) for cls in members})
 
-    def encode_member(value: Any) -> Any:
-        encode = encoders.get(value.__class__)
-        if encode is None:
-            names = ", ".join(cls.__name__ for cls in members)
-            raise EncodeError(f"{value.__class__.__name__} is none of {names}")
-        return encode(value)
 
-    return encode_member
+#: The members that tell which of a union it is, where they need not be there.
+_TAGS: Final = (RESULT_TYPE, "mode", "text", "blob")
 
 
 def _union_decoder(converter: Converter, members: tuple[type, ...]) -> Decoder:
@@ -132,6 +158,19 @@ def _union_decoder(converter: Converter, members: tuple[type, ...]) -> Decoder:
     if t.ElicitRequestFormParams in members:
         return _by_tag("mode", _tagged(hooks, "mode"), "form")
     return _by_tag("type", _tagged(hooks, "type"))
+
+
+def _without_null_tags(choose: Decoder) -> Decoder:
+    """Choose a union's member as if what is null were absent."""
+
+    def structure_union(value: Any, _: Any) -> Any:
+        if type(value) is dict and any(value.get(key, "") is None for key in _TAGS):
+            value = {
+                key: each for key, each in value.items() if each is not None or key not in _TAGS
+            }
+        return choose(value, _)
+
+    return structure_union
 
 
 def _tagged(hooks: Mapping[type, Decoder], field: str) -> dict[str, Decoder]:
@@ -175,12 +214,12 @@ def _by_presence(table: Mapping[str, Decoder]) -> Decoder:
 # -- classes ----------------------------------------------------------------------------------
 
 
-def _register_classes(converter: Converter, revision: Revision) -> None:
+def _register_classes(converter: Converter, revision: Revision, *, forgiving: bool) -> None:
     def encoder(cls: type) -> Encoder:
         return _class_encoder(converter, revision, cls)
 
     def decoder(cls: type) -> Decoder:
-        return _class_decoder(converter, revision, cls)
+        return _class_decoder(converter, revision, cls, forgiving=forgiving)
 
     converter.register_unstructure_hook_factory(attrs.has, encoder)
     converter.register_structure_hook_factory(attrs.has, decoder)
@@ -195,11 +234,21 @@ _AS_TEXT: Final[dict[type, Callable[[Any], t.TextContent]]] = {
 def _class_encoder(converter: Converter, revision: Revision, cls: type) -> Encoder:
     if cls in revision.unknown_content:
         return _degraded(converter, revision, cls)
+    overrides = _overrides(converter, revision, cls)
     encode: Encoder = make_dict_unstructure_fn(
-        cls, converter, _cattrs_omit_if_default=True, **_overrides(converter, revision, cls)
+        cls, converter, _cattrs_omit_if_default=True, **overrides
     )
     required = revision.required.get(cls)
-    return encode if required is None else _demanding(encode, required, cls)
+    if required is not None:
+        encode = _demanding(encode, required, cls)
+
+    def encode_field(name: str) -> Encoder:
+        special = overrides[name].unstruct_hook
+        if special is not None or overrides[name].omit:
+            return special or identity
+        return converter.get_unstructure_hook(getattr(attrs.fields(cls), name).type)
+
+    return class_encoder(cls, encode, encode_field)
 
 
 def _degraded(converter: Converter, revision: Revision, cls: type) -> Encoder:
@@ -210,7 +259,7 @@ def _degraded(converter: Converter, revision: Revision, cls: type) -> Encoder:
     def encode_degraded(block: Any) -> Any:
         if as_text is None:
             raise EncodeError(f"{cls.__name__} cannot be said in revision {revision.date}")
-        return encode_text(as_text(block))
+        return encode_text(as_text(block if block.__class__ is cls else given(block, cls)))
 
     return encode_degraded
 
@@ -225,16 +274,22 @@ def _demanding(encode: Encoder, required: frozenset[str], cls: type) -> Encoder:
     return encode_demanding
 
 
-def _class_decoder(converter: Converter, revision: Revision, cls: type, **special: Any) -> Decoder:
+def _class_decoder(
+    converter: Converter, revision: Revision, cls: type, *, forgiving: bool, **special: Any
+) -> Decoder:
     overrides = _overrides(converter, revision, cls) | special
     structure: Decoder = make_dict_structure_fn(
         cls, converter, _cattrs_detailed_validation=True, **overrides
     )
     required = [wire_name(name) for name in revision.required.get(cls, ())]
+    nulls = null_members(cls, revision, forgiving=forgiving)
 
     def structure_class(value: Any, _: Any) -> Any:
         if type(value) is not dict:
             raise expected("an object", value)
+        if nulls is not None and None in value.values():
+            absent = nulls(value)
+            value = {k: each for k, each in value.items() if each is not None or k not in absent}
         for name in required:
             if name not in value:
                 raise missing(f".{name}")
@@ -268,17 +323,37 @@ _Rules = dict[str, tuple["Encoder | None", "Decoder | None"]]
 
 
 def _field_rules(converter: Converter, revision: Revision, cls: type) -> _Rules:
+    if cls is t.PromptMessage:
+        return {"content": (_text_or_block(converter), None)}
     if cls in (t.SamplingMessage, t.CreateMessageResult):
         return {"content": _one_or_many(converter, revision)}
     if cls in (t.CallToolRequestParams, t.GetPromptRequestParams, t.ReadResourceRequestParams):
         return {"input_responses": (_responses_encoder(converter), None)}
+    if cls is t.Annotations:
+        return {"priority": (_encode_priority, None)}
     if revision.structured_any:
         return {}
     if cls in (t.CallToolResult, t.ToolResultContent):
         return {"structured_content": (degrade.wrap_value, structure_object)}
     if cls is t.Tool:
-        return {"output_schema": (degrade.object_schema, None)}
+        return {"output_schema": (lambda schema: degrade.object_schema(give_object(schema)), None)}
     return {}
+
+
+def _text_or_block(converter: Converter) -> Encoder:
+    """The content of a prompt's message: where others write a text alone, it is a block of it."""
+    encode = converter.get_unstructure_hook(t.ContentBlock)
+
+    def encode_content(block: Any) -> Any:
+        return encode(t.TextContent(block) if isinstance(block, str) else block)
+
+    return encode_content
+
+
+def _encode_priority(value: Any) -> Any:
+    if type(value) not in (int, float) or not 0 <= value <= 1:
+        raise EncodeError(f"Annotations.priority is a number from 0 to 1, not {value!r}")
+    return value
 
 
 def _one_or_many(converter: Converter, revision: Revision) -> tuple[Encoder, Decoder]:
@@ -315,19 +390,24 @@ def _responses_encoder(converter: Converter) -> Encoder:
     return encode_responses
 
 
-def _input_request_decoder(converter: Converter, revision: Revision) -> Decoder:
+def _input_request_decoder(converter: Converter, revision: Revision, *, forgiving: bool) -> Decoder:
     """The method says what its params are."""
     hooks: dict[str, Decoder] = {}
     for name, method in revision.input_requests.items():
-        hooks[name] = _question_decoder(converter, revision, method.params)
+        hooks[name] = _question_decoder(converter, revision, method.params, forgiving=forgiving)
     return _by_tag("method", hooks)
 
 
-def _question_decoder(converter: Converter, revision: Revision, params: Any) -> Decoder:
+def _question_decoder(
+    converter: Converter, revision: Revision, params: Any, *, forgiving: bool
+) -> Decoder:
+    def decoder(**how: Any) -> Decoder:
+        special = {"params": override(**how)}
+        return _class_decoder(converter, revision, t.InputRequest, forgiving=forgiving, **special)
+
     if params is None:
-        return _class_decoder(converter, revision, t.InputRequest, params=override(omit=True))
-    hook = converter.get_structure_hook(params)
-    decode = _class_decoder(converter, revision, t.InputRequest, params=override(struct_hook=hook))
+        return decoder(omit=True)
+    decode = decoder(struct_hook=converter.get_structure_hook(params))
 
     def structure_question(value: Any, _: Any) -> Any:
         if "params" not in value:

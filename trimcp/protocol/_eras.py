@@ -23,6 +23,7 @@ from trimcp.types import ClientCapabilities, Implementation, LoggingLevel
 from ._codec import (
     CACHE_SCOPE,
     COMPLETE,
+    CONNECTION_META,
     META,
     META_CLIENT_CAPABILITIES,
     META_CLIENT_INFO,
@@ -37,7 +38,12 @@ from ._codec import (
 from ._revisions import LATEST, STATELESS_REVISIONS, Era, Revision, find_revision
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ._shapes import Meta
+
+#: Characters of an unknown revision's name that are repeated.
+_LONGEST_DATE: Final = 100
 
 LOGGING_LEVELS: Final = get_args(LoggingLevel)
 
@@ -105,6 +111,8 @@ class HandshakeEra:
         return {}
 
     def dress(self, result: Wire, exchange: ResultContext) -> Wire:
+        if META in result:
+            result[META] = _without_connection(result[META])
         return result
 
 
@@ -134,8 +142,13 @@ class StatelessEra:
         if own is None:
             result[META] = exchange.stamp
         else:
-            result[META] = msgspec.json.decode(exchange.stamp) | dict(own)
+            result[META] = _without_connection(own) | msgspec.json.decode(exchange.stamp)
         return result
+
+
+def _without_connection(meta: Mapping[str, Any]) -> Wire:
+    """A handler's `_meta`, which may come from another server, without what is the connection's."""
+    return {key: value for key, value in meta.items() if key not in CONNECTION_META}
 
 
 ERAS: Final[dict[Era, EraRules]] = {
@@ -149,6 +162,19 @@ def stamp_of(identity: Implementation) -> Raw:
     """The `_meta` that names the server, encoded once; pictures stand in `server/discover` only."""
     wire = codec_for(LATEST).encode(attrs.evolve(identity, icons=None))
     return Raw(msgspec.json.encode({META_SERVER_INFO: wire}))
+
+
+def unsupported(date: str) -> Rejected:
+    """A revision is not one that is spoken without a handshake (-32022).
+
+    Specification: 2026-07-28, Versioning, Protocol Version Negotiation.
+    """
+    supported = [known.date for known in reversed(STATELESS_REVISIONS)]
+    return Rejected(
+        UNSUPPORTED_PROTOCOL_VERSION,
+        "Unsupported protocol version",
+        {"supported": supported, "requested": date[:_LONGEST_DATE]},
+    )
 
 
 def stateless_terms(meta: Meta) -> Terms:
@@ -174,12 +200,7 @@ def _parse_terms(date: str, info: bytes | None, capabilities: bytes, level: Any)
     """Parse terms. Raises Rejected."""
     revision = find_revision(date)
     if revision is None or revision.era is not Era.STATELESS:
-        supported = [known.date for known in reversed(STATELESS_REVISIONS)]
-        raise Rejected(
-            UNSUPPORTED_PROTOCOL_VERSION,
-            "Unsupported protocol version",
-            {"supported": supported, "requested": date},
-        )
+        raise unsupported(date)
     if level is not None and level not in LOGGING_LEVELS:
         raise Rejected(INVALID_PARAMS, f"_meta: {level!r} is no log level")
     codec = codec_for(revision)

@@ -81,9 +81,13 @@ class Reply(msgspec.Struct, gc=False):
 
 
 class Ignored(msgspec.Struct, gc=False):
-    """Something that is answered by nothing; worth a line in a debug log."""
+    """Something that is answered by nothing; worth a line in a debug log.
+
+    `garbage` is the beginning of what was no message at all, if it was none.
+    """
 
     reason: str
+    garbage: bytes = b""
 
 
 Event: TypeAlias = (

@@ -11,6 +11,8 @@ import math
 from typing import TYPE_CHECKING, Any
 
 import attrs
+import msgspec
+from msgspec import Raw
 
 from trimcp.types import InputRequiredResult
 
@@ -28,8 +30,6 @@ from ._states import ExchangeEvent, ExchangeState, next_exchange_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
-
-    from msgspec import Raw
 
 OPEN = ExchangeState.OPEN
 
@@ -71,7 +71,7 @@ class Exchange:
         params: Its params as raw JSON, or None when absent.
         terms: What was agreed for it.
         progress_token: The token under which progress may be reported, or None.
-        stamp: The encoded `_meta` of results.
+        stamp: The `_meta` of results that is the connection's own, encoded.
         limit: The largest answer, in bytes.
         state: Where it is in its life.
         owner: Whatever the driver runs for this exchange.
@@ -95,6 +95,11 @@ class Exchange:
     _progress: float | None = None
 
     @property
+    def size(self) -> int:
+        """The bytes of its params."""
+        return 0 if self.params is None else len(self.params)
+
+    @property
     def is_open(self) -> bool:
         """Whether an answer may still be sent."""
         return self.state is OPEN
@@ -113,6 +118,21 @@ class Exchange:
         """A payload in wire form, in the revision of this exchange."""
         return codec_for(self.terms.revision).encode(payload)
 
+    def encode_result(self, result: Any) -> Wire:
+        """Whatever a handler gave as the result, in wire form.
+
+        Raises:
+            EncodeError: It is no result of the method, or the revision cannot say it.
+        """
+        wire = codec_for(self.terms.revision).encode_result(self.method, result)
+        if isinstance(result, InputRequiredResult):
+            wire[RESULT_TYPE] = INPUT_REQUIRED
+        return wire
+
+    def stamp_with(self, members: Mapping[str, Any]) -> None:
+        """Say more in the members of the result's `_meta` that are the connection's own."""
+        self.stamp = Raw(msgspec.json.encode(msgspec.json.decode(self.stamp) | dict(members)))
+
     def answer(self, result: Any) -> bytes | None:
         """The successful answer.
 
@@ -121,14 +141,13 @@ class Exchange:
 
         Raises:
             TooLarge: The result is longer than the limit.
-            TypeError, ValueError: The result cannot be written as JSON. In both cases the
-                exchange stays open, so that it can still fail.
+            EncodeError: It is no result of the method, or the revision cannot say it.
+            TypeError, ValueError: It cannot be written as JSON. In all cases the exchange stays
+                open, so that it can still fail.
         """
         if self.state is not OPEN:
             return self._close(ExchangeEvent.ANSWER, None)
-        wire = dict(result) if isinstance(result, dict) else self.encode(result)
-        if isinstance(result, InputRequiredResult):
-            wire[RESULT_TYPE] = INPUT_REQUIRED
+        wire = dict(result) if isinstance(result, dict) else self.encode_result(result)
         data = encode_answer(self.id, ERAS[self.terms.revision.era].dress(wire, self))
         if len(data) > self.limit:
             raise TooLarge(f"a result of {len(data)} bytes is longer than {self.limit}")
@@ -151,6 +170,16 @@ class Exchange:
         self.failure = code
         self.by_handler = by_handler
         return self._close(ExchangeEvent.ANSWER, answer)
+
+    def refuse(self, code: int, message: str) -> bytes | None:
+        """An error in place of an answer that was made but cannot be kept until it is sent.
+
+        None where the answer belongs to a batch.
+        """
+        if self._batch is not None:
+            return None
+        self.failure = code
+        return encode_failure(self.id, code, message, None, omit_id=True)
 
     def cancel(self) -> bytes | None:
         """The peer gave it up. Bytes come out only where this completes a batch."""

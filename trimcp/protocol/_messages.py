@@ -10,6 +10,7 @@ Specification: Overview, Messages (all revisions).
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any, Final, Literal, TypeAlias
 
@@ -21,6 +22,9 @@ from trimcp.errors import INVALID_REQUEST, PARSE_ERROR
 from ._nesting import is_deeper
 
 RequestId: TypeAlias = int | str
+
+#: Bytes kept of what is no message, to be shown.
+_SHOWN: Final = 200
 
 
 class Request(msgspec.Struct, gc=False):
@@ -58,22 +62,26 @@ class Malformed(msgspec.Struct, gc=False):
     """Input that is no message, and the error that answers it.
 
     `is_answer` says that it was meant as a response: its id is one of the reader's own, and it
-    must not be answered.
+    must not be answered. `is_request` says that it names a method, so that its id is not one of
+    the reader's. `head` is how it begins.
     """
 
     id: RequestId | None
     code: int
     message: str
     is_answer: bool = False
+    is_request: bool = False
+    head: bytes = b""
 
 
 Message: TypeAlias = Request | Notification | Answer | Failure | Malformed
 
 
 class Batch(msgspec.Struct, gc=False):
-    """A JSON array of messages (2025-03-26 only; never empty)."""
+    """A JSON array of messages (2025-03-26 only; never empty). `head` is how it begins."""
 
     messages: list[Message]
+    head: bytes = b""
 
 
 class _Envelope(msgspec.Struct, gc=False):
@@ -95,7 +103,7 @@ _decode_envelope: Final = msgspec.json.Decoder(_Envelope).decode
 _decode_error: Final = msgspec.json.Decoder(_ErrorObject).decode
 _decode_items: Final = msgspec.json.Decoder(list[Raw]).decode
 _decode_any: Final = msgspec.json.Decoder().decode
-_encode: Final = msgspec.json.Encoder().encode
+_encode_any: Final = msgspec.json.Encoder().encode
 
 
 def decode(data: bytes, *, nesting: int) -> Message | Batch:
@@ -105,6 +113,15 @@ def decode(data: bytes, *, nesting: int) -> Message | Batch:
         data: The bytes between two newlines.
         nesting: The deepest nesting accepted.
     """
+    message = _decode(data, nesting)
+    if isinstance(message, Malformed) and message.code == PARSE_ERROR:
+        message = _broken_answer(data, message.message) or message
+    if isinstance(message, Malformed | Batch):
+        message.head = data[:_SHOWN]
+    return message
+
+
+def _decode(data: bytes, nesting: int) -> Message | Batch:
     flaw = _unreadable(data, nesting)
     if flaw is not None:
         return Malformed(None, PARSE_ERROR, flaw)
@@ -130,7 +147,9 @@ def _classify(envelope: _Envelope) -> Message:
             return Notification(envelope.method, params)
         return Request(envelope.id, envelope.method, params)
     identity = None if isinstance(envelope.id, UnsetType) else envelope.id
-    if isinstance(envelope.error, Raw):
+    has_result = isinstance(envelope.result, Raw)
+    # Some servers write both members always, with null in the one that does not apply.
+    if isinstance(envelope.error, Raw) and not (has_result and bytes(envelope.error) == b"null"):
         return _failure(identity, envelope.error)
     if isinstance(envelope.result, Raw) and identity is not None:
         return Answer(identity, envelope.result)
@@ -159,11 +178,12 @@ def _explain(data: bytes | Raw, flaw: str) -> Message:
     identity = value.get("id")
     if identity is None and isinstance(value.get("error"), dict):
         # JSON-RPC answers what it could not read with `"id": null`.
-        return _failure(None, Raw(_encode(value["error"])))
+        return _failure(None, Raw(_encode_any(value["error"])))
     if type(identity) not in (int, str):
         identity = None
-    is_answer = "method" not in value and ("result" in value or "error" in value)
-    return Malformed(identity, INVALID_REQUEST, f"invalid request: {flaw}", is_answer)
+    is_request = "method" in value
+    is_answer = not is_request and ("result" in value or "error" in value)
+    return Malformed(identity, INVALID_REQUEST, f"invalid request: {flaw}", is_answer, is_request)
 
 
 def _decode_batch(data: bytes) -> Message | Batch:
@@ -191,24 +211,81 @@ def _unreadable(data: bytes, nesting: int) -> str | None:
     return None
 
 
+_ID: Final = rb'"id"\s*:\s*(-?\d{1,18}|"[^"\\]*")'
+_VERSION: Final = rb'"jsonrpc"\s*:\s*"2\.0"'
 _HEAD: Final = re.compile(
-    rb'\s*\{\s*"jsonrpc"\s*:\s*"2\.0"\s*,\s*"id"\s*:\s*(-?\d{1,18}|"[^"\\]*")\s*,'
-    rb'\s*"(method|params|result|error)"'
+    rb"\s*\{\s*" + _VERSION + rb"\s*,\s*" + _ID + rb'\s*,\s*"(method|params|result|error)"'
 )
+
+#: Bytes at either end of a broken answer that are searched for its id.
+_END: Final = 256
+_EITHER: Final = rb"(?:" + _VERSION + rb"|" + _ID + rb")"
+_ANSWER_HEAD: Final = re.compile(
+    rb"(?:\xef\xbb\xbf)?\s*\{\s*(?:" + _EITHER + rb'\s*,\s*){0,2}"(?:result|error)"\s*:'
+)
+#: Quotes within a string are escaped, so these are members, and of the outermost object.
+_ANSWER_TAIL: Final = re.compile(rb"(?:,\s*" + _EITHER + rb"\s*){1,2}\}\s*\Z")
 
 
 def malformed_from_head(head: bytes, code: int, flaw: str) -> Malformed:
     """A message whose end is missing, with the id and kind that its beginning clearly tells."""
     found = _HEAD.match(head)
+    if found is None:
+        return _broken_answer(head, flaw, code) or Malformed(None, code, flaw, head=head[:_SHOWN])
+    is_answer = found[2] in (b"result", b"error")
+    return Malformed(_identity(found[1]), code, flaw, is_answer, not is_answer, head[:_SHOWN])
+
+
+def _broken_answer(data: bytes, flaw: str, code: int = PARSE_ERROR) -> Malformed | None:
+    """A response that cannot be read, with the id that one of its ends tells; None if it is none.
+
+    A request that cannot be read is answered with null for its id (JSON-RPC 2.0, 5), but the
+    caller who waits for a response is to be told of it.
+    """
+    begins = _ANSWER_HEAD.match(data[:_END])
+    if begins is None:
+        return None
+    ends = _ANSWER_TAIL.search(data[-_END:])
+    written = begins[1] or (ends and ends[1])
+    identity = _identity(written) if written else None
+    return Malformed(identity, code, flaw, is_answer=True)
+
+
+def _identity(written: bytes) -> RequestId | None:
     try:
-        identity = None if found is None else _decode_any(found[1])
+        identity: RequestId = _decode_any(written)
     except (msgspec.DecodeError, UnicodeDecodeError):
-        identity = None
-    is_answer = found is not None and found[2] in (b"result", b"error")
-    return Malformed(identity, code, flaw, is_answer)
+        return None
+    return identity
 
 
 # -- to bytes ---------------------------------------------------------------------------------
+
+
+def _encode(message: Any) -> bytes:
+    data = _encode_any(message)
+    if b"null" in data:
+        # The JSON library writes NaN and infinities as null.
+        refuse_non_finite(message)
+    return data
+
+
+def refuse_non_finite(value: Any) -> None:
+    """Raise ValueError if there is a NaN or an infinity anywhere: JSON has neither.
+
+    Args:
+        value: What is to become JSON, made of dictionaries, lists and the like.
+    """
+    waiting = [value]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, float):
+            if not math.isfinite(each):
+                raise ValueError(f"{each} cannot be written as JSON: send a number, null or text")
+        elif isinstance(each, dict):
+            waiting.extend(each.values())
+        elif isinstance(each, (list, tuple, set, frozenset)):
+            waiting.extend(each)
 
 
 def encode_request(identity: RequestId, method: str, params: Any) -> bytes:

@@ -19,6 +19,17 @@ META_CLIENT_CAPABILITIES: Final = META_PREFIX + "clientCapabilities"
 META_LOG_LEVEL: Final = META_PREFIX + "logLevel"
 META_SUBSCRIPTION_ID: Final = META_PREFIX + "subscriptionId"
 META_SERVER_INFO: Final = META_PREFIX + "serverInfo"
+#: What the two ends of a connection say about themselves, never a handler.
+CONNECTION_META: Final = frozenset(
+    {
+        META_PROTOCOL_VERSION,
+        META_CLIENT_INFO,
+        META_CLIENT_CAPABILITIES,
+        META_LOG_LEVEL,
+        META_SUBSCRIPTION_ID,
+        META_SERVER_INFO,
+    }
+)
 #: Of our own: a chunk of a streaming tool, on its progress notification.
 META_CHUNK: Final = "io.trimcp/chunk"
 

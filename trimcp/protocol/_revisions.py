@@ -57,6 +57,7 @@ class Revision:
         polling: On HTTP, a server may close a stream that it has primed, and be asked for the
             rest later.
         content_lists: The content of a sampling message may be a list of blocks.
+        choice_lists: A form may have properties that are lists of choices.
         version_header: On HTTP every request names the revision in a header.
         mirrored_headers: On HTTP headers repeat parts of the body.
         resource_not_found: The error code for an unknown resource.
@@ -81,6 +82,7 @@ class Revision:
     structured_any: bool
     polling: bool
     content_lists: bool
+    choice_lists: bool
     version_header: bool
     mirrored_headers: bool
     resource_not_found: int
@@ -316,6 +318,7 @@ def _handshake(
     batches: bool = False,
     polling: bool = False,
     content_lists: bool = False,
+    choice_lists: bool = False,
     version_header: bool = False,
     parse_error_omits_id: bool = False,
     url_elicitation_required: int | None = None,
@@ -328,6 +331,7 @@ def _handshake(
         structured_any=False,
         polling=polling,
         content_lists=content_lists,
+        choice_lists=choice_lists,
         version_header=version_header,
         mirrored_headers=False,
         resource_not_found=_RESOURCE_NOT_FOUND,
@@ -356,6 +360,7 @@ REVISIONS: Final[tuple[Revision, ...]] = (
         _URL_NOTIFICATIONS,
         polling=True,
         content_lists=True,
+        choice_lists=True,
         version_header=True,
         parse_error_omits_id=True,
         url_elicitation_required=_URL_ELICITATION_REQUIRED,
@@ -368,6 +373,7 @@ REVISIONS: Final[tuple[Revision, ...]] = (
         structured_any=True,
         polling=False,
         content_lists=True,
+        choice_lists=True,
         version_header=True,
         mirrored_headers=True,
         resource_not_found=INVALID_PARAMS,

@@ -6,7 +6,7 @@ about a payload is the codec's business.
 
 from __future__ import annotations
 
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
@@ -46,6 +46,11 @@ class Meta(msgspec.Struct, gc=False):
 
 class _Params(msgspec.Struct, gc=False):
     meta: Meta | UnsetType = msgspec.field(default=UNSET, name="_meta")
+
+
+class _Named(msgspec.Struct, gc=False):
+    name: Raw | UnsetType = UNSET
+    uri: Raw | UnsetType = UNSET
 
 
 class _Trace(msgspec.Struct, gc=False):
@@ -126,6 +131,8 @@ _T = TypeVar("_T")
 
 NO_META: Final = Meta()
 _params_decoder: Final = msgspec.json.Decoder(_Params)
+_named_decoder: Final = msgspec.json.Decoder(_Named)
+_text_decoder: Final = msgspec.json.Decoder(str)
 _trace_decoder: Final = msgspec.json.Decoder(_TracedParams)
 _call_decoder: Final = msgspec.json.Decoder(ToolCall)
 _retry_decoder: Final = msgspec.json.Decoder(Retry)
@@ -145,6 +152,21 @@ def read_meta(params: Raw | None) -> Meta:
         return NO_META
     meta = _read(_params_decoder, params).meta
     return NO_META if isinstance(meta, UnsetType) else meta
+
+
+def read_name(params: Raw | None, member: Literal["name", "uri"]) -> str | None:
+    """What a request's params are about; None where that is missing or no text.
+
+    Nothing else of the params is looked at.
+
+    Raises:
+        InvalidShape: `params` is no object, or the text is no Unicode.
+    """
+    if params is None:
+        return None
+    found = getattr(_read(_named_decoder, params), member)
+    is_text = not isinstance(found, UnsetType) and bytes(found).startswith(b'"')
+    return _read(_text_decoder, found) if is_text else None
 
 
 def read_traceparent(params: Raw | None) -> str | None:

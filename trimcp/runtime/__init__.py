@@ -12,16 +12,27 @@ from ._functions import (
     Function,
     Header,
     MessageFunction,
+    awaited,
+    check_async,
+    check_opened,
     compile_form,
     compile_function,
     compile_message,
     convert,
+    flaw_of_form,
+    has_choice_lists,
+    is_async,
+    is_generator,
+    is_marked,
+    signature_of,
+    takes,
     to_json,
 )
+from ._held import holding
 from ._http import EventStore, HttpRequest, HttpResponse
 from ._hub import Hub, Subscriber
 from ._input_required import InputRequired
-from ._nonces import MemoryNonceStore, NonceStore
+from ._nonces import MemoryNonceStore, MissingNonceStore, NonceStore
 from ._parking import Job, Parking
 from ._peer import Handlers, Peer
 from ._schemas import InvalidSchema, SchemaChecker
@@ -54,6 +65,7 @@ __all__ = [
     "LocalBus",
     "MemoryNonceStore",
     "MessageFunction",
+    "MissingNonceStore",
     "NonceStore",
     "Parking",
     "Peer",
@@ -66,6 +78,9 @@ __all__ = [
     "Subscriber",
     "ToolThreads",
     "UriTemplate",
+    "awaited",
+    "check_async",
+    "check_opened",
     "compile_form",
     "compile_function",
     "compile_message",
@@ -74,10 +89,18 @@ __all__ = [
     "convert",
     "drain",
     "flaw_of_conversation",
+    "flaw_of_form",
+    "has_choice_lists",
+    "holding",
     "in_threads",
+    "is_async",
+    "is_generator",
+    "is_marked",
     "leaves",
     "method_not_found",
     "prompt_result",
     "read_result",
+    "signature_of",
+    "takes",
     "to_json",
 ]

@@ -162,7 +162,7 @@ def _encoded(exchange: Exchange, outcome: Any) -> bytes | None:
         return exchange.fail(outcome.code, outcome.message, outcome.data)
     if isinstance(outcome, RequestError):
         return exchange.fail(outcome.code, outcome.message, outcome.data, by_handler=True)
-    return exchange.answer(outcome)
+    return exchange.answer(exchange.encode_result(outcome) if exchange.is_open else None)
 
 
 def _judged(exchange: Exchange, outcome: Any) -> Any:

@@ -9,7 +9,9 @@ import msgspec
 import trio
 from msgspec import UnsetType
 
-from trimcp.errors import LimitExceeded, RequestTimeout
+from trimcp.errors import LimitExceeded, ProtocolViolation, RequestTimeout
+
+from ._functions import awaited
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -22,7 +24,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Listener", "Pending", "ProgressCallback"]
 
-ProgressCallback: TypeAlias = "Callable[[float, float | None, str | None], Awaitable[Any]]"
+#: Called with progress, total and message; awaited if what it returns can be.
+ProgressCallback: TypeAlias = "Callable[[float, float | None, str | None], object]"
 
 #: Takes a notification's method and raw params; must not block.
 Listener: TypeAlias = "Callable[[str, Raw | None], None]"
@@ -93,11 +96,16 @@ class Pending:
     def _take_chunk(self, chunks: Chunks, chunk: Raw | UnsetType) -> None:
         if isinstance(chunk, UnsetType):
             return
+        try:
+            value = msgspec.json.decode(chunk)
+        except (msgspec.DecodeError, RecursionError, ValueError) as error:
+            self.settle(ProtocolViolation(f"a chunk cannot be read: {error}"))
+            return
         if self.paced:
-            self._held.append(msgspec.json.decode(chunk))
+            self._held.append(value)
             return
         try:
-            chunks.send_nowait(msgspec.json.decode(chunk))
+            chunks.send_nowait(value)
         except trio.WouldBlock:
             # The reader may not wait for a consumer, and chunks may not be lost silently.
             self.settle(LimitExceeded("the chunks came faster than they were taken"))
@@ -109,6 +117,11 @@ class Pending:
         """A notification of the subscription that the call opened."""
         if self._listener is not None:
             self._listener(method, params)
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether the call is a subscription, which lasts until it is left."""
+        return self._listener is not None
 
     async def deliver(self) -> None:
         """Pass on the chunks that a paced reader holds; the wait for their taker does not count.
@@ -161,7 +174,7 @@ class Pending:
                 progress, self._progress = self._progress, None
                 if on_progress is not None:
                     began = trio.current_time()
-                    await on_progress(progress.progress, progress.total, progress.message)
+                    await awaited(on_progress(progress.progress, progress.total, progress.message))
                     if self._progress is None:
                         self._extend(trio.current_time() - began)
             elif isinstance(self._outcome, Exception):
@@ -205,6 +218,12 @@ class Pending:
                 raise RequestTimeout("no answer within the deadline")
         if self._outcome is None:
             self._news = trio.Event()
+
+    @property
+    def left(self) -> float:
+        """Seconds that remain of those it was given."""
+        remaining = self._remaining if self._pauses else self._deadline - trio.current_time()
+        return max(remaining, 0.0)
 
     # -- the deadline -----------------------------------------------------------------------
 

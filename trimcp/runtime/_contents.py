@@ -6,7 +6,8 @@ Specification: Resources, Resource Contents; Prompts, PromptMessage.
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from trimcp.types import (
     AudioContent,
@@ -69,8 +70,8 @@ def _contents(
 def prompt_result(value: Any, description: str | None) -> GetPromptResult:
     """The result of `prompts/get`.
 
-    A text, a content block, a message, or several of these; what is no message yet is said by
-    the user.
+    A text, a content block, a message, a mapping that stands for one of these, or several; what
+    is no message yet is said by the user.
 
     Raises:
         TypeError: It is something else.
@@ -85,6 +86,10 @@ def _messages(values: Iterable[Any]) -> Iterable[PromptMessage]:
     for value in values:
         if isinstance(value, PromptMessage):
             yield value
+        elif isinstance(value, Mapping):
+            # Made a payload of when it is encoded.
+            message: Any = value if "role" in value else PromptMessage("user", cast("Any", value))
+            yield message
         elif isinstance(value, str):
             yield PromptMessage("user", TextContent(value))
         elif isinstance(value, _BLOCKS):

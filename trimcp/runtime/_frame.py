@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from trimcp.protocol import Exchange
+    from trimcp.transports import Budget
 
     from ._peer import Peer
     from ._questions import Questions
@@ -52,16 +53,32 @@ _NOTHING: Final = Retried()
 
 
 class Slots:
-    """Counts the handlers of one connection whose tasks have not ended."""
+    """Counts the handlers of one connection whose tasks have not ended, and what it keeps.
 
-    __slots__ = ("taken",)
+    Args:
+        budget: Counts the bytes of what is kept.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_budget", "_kept", "taken")
+
+    def __init__(self, budget: Budget) -> None:
         self.taken = 0
+        self._budget = budget
+        self._kept = 0
 
     def free(self) -> None:
         """One has ended."""
         self.taken -= 1
+
+    def keep(self, frame: Frame) -> None:
+        """What this request has brought is kept for the connection, in the place of another's."""
+        self.drop()
+        self._kept, frame.held = frame.held, 0
+
+    def drop(self) -> None:
+        """Nothing is kept any more."""
+        self._budget.give(self._kept)
+        self._kept = 0
 
 
 class Frame:
@@ -83,6 +100,7 @@ class Frame:
         timer: Bounds the handler's running time, where it is bounded; see `pause`.
         afterword: What is sent after the answer, on transports where a connection is shared.
         at_end: Called once the handler's task has ended, where its round has ended before.
+        held: Bytes that its rounds have brought, which the budget counts until it ends.
     """
 
     __slots__ = (
@@ -93,6 +111,7 @@ class Frame:
         "at_end",
         "exchange",
         "handler",
+        "held",
         "peer",
         "questions",
         "retry",
@@ -103,6 +122,7 @@ class Frame:
     def __init__(self, peer: Peer, exchange: Exchange) -> None:
         self.peer = peer
         self.exchange = exchange
+        self.held = 0
         self.scope = trio.CancelScope()
         self.handler: Frame | None = None
         self.questions: Questions | None = None
@@ -126,6 +146,9 @@ class Frame:
         round_.handler = self
         self.peer = round_.peer
         self.exchange = round_.exchange
+        # Answers are kept until the handler ends, and with them what they came in.
+        self.held += round_.held
+        round_.held = 0
 
     def end_round(self, at_end: Callable[[], None]) -> None:
         """The round is over. If its client was not told how to go on, nobody will.
@@ -139,8 +162,14 @@ class Frame:
             self.handler.cancel("its request was cancelled")
             self.handler.at_end = at_end
 
+    def release(self) -> None:
+        """What it has brought is not held any more."""
+        self.peer.budget.give(self.held)
+        self.held = 0
+
     def end(self) -> None:
         """The handler's own task has ended."""
+        self.release()
         if self._round is not None:
             self._round.handler = None
             self._round = None

@@ -67,6 +67,10 @@ class HttpResponse:
 class EventStore(Protocol):
     """Keeps the events of one session of the handshake era. Its methods must not block.
 
+    It may have a method `end(stream)`, which is called once nothing more is said on a stream. What
+    followed the events of the others must stay known, as far as it is kept, or a client cannot
+    resume a stream on which it has missed nothing.
+
     Specification: 2025-11-25, Streamable HTTP, Resumability and Redelivery.
     """
 

@@ -12,6 +12,7 @@ import trio
 
 from trimcp.errors import LimitExceeded
 from trimcp.protocol import ResourceUpdated
+from trimcp.transports import Budget
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -70,10 +71,12 @@ class Hub:
 
     Args:
         limits: `subscribers` and `subscribed_uris` are used.
+        budget: Counts the URIs that subscribers asked about.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, budget: Budget | None = None) -> None:
         self._limits = limits
+        self._budget = budget or Budget.of(limits)
         self._subscribers: set[Subscriber] = set()
         self._by_uri: dict[str, set[Subscriber]] = {}
 
@@ -134,8 +137,11 @@ class Hub:
 
     def add(self, subscriber: Subscriber, uri: str) -> None:
         """Let a subscriber hear of one more resource. Raises LimitExceeded."""
-        if uri not in subscriber.uris:
-            self.check_uris(len(subscriber.uris) + 1)
+        if uri in subscriber.uris:
+            return
+        self.check_uris(len(subscriber.uris) + 1)
+        if not self._budget.take(len(uri)):
+            raise LimitExceeded("there is no room for more subscribed resources now")
         subscriber.uris.add(uri)
         self._by_uri.setdefault(uri, set()).add(subscriber)
 
@@ -146,7 +152,10 @@ class Hub:
 
     def remove(self, subscriber: Subscriber, uri: str) -> None:
         """Undo `add`; harmless if there was none."""
+        if uri not in subscriber.uris:
+            return
         subscriber.uris.discard(uri)
+        self._budget.give(len(uri))
         listening = self._by_uri.get(uri)
         if listening is not None:
             listening.discard(subscriber)

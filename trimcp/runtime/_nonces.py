@@ -6,11 +6,14 @@ Specification: 2026-07-28, Multi Round-Trip Requests, Server Requirements.
 from __future__ import annotations
 
 import heapq
+import logging
 from typing import Protocol
 
 import trio
 
-__all__ = ["MemoryNonceStore", "NonceStore"]
+__all__ = ["MemoryNonceStore", "MissingNonceStore", "NonceStore"]
+
+logger = logging.getLogger("trimcp.server")
 
 
 class NonceStore(Protocol):
@@ -55,3 +58,18 @@ class MemoryNonceStore:
         self._used.add(nonce)
         heapq.heappush(self._lapsing, (now + seconds, nonce))
         return True
+
+
+class MissingNonceStore:
+    """Stands where several processes would need to share a nonce store and have none.
+
+    It refuses every use, since another process may have seen the nonce.
+    """
+
+    async def use(self, nonce: str, seconds: float) -> bool:
+        """Refuse a nonce. Always a checkpoint."""
+        await trio.lowlevel.checkpoint()
+        logger.error(
+            "single_use=True with several workers needs a store that they share: Server(nonces=...)"
+        )
+        return False

@@ -38,11 +38,12 @@ from trimcp.protocol import (
     ResultReceived,
     SubscriptionReceived,
 )
-from trimcp.transports import MessageChannel, Oversized
+from trimcp.transports import Budget, MessageChannel, Oversized
 
 from ._boundary import answer_to, captured
 from ._calls import Listener, Pending, ProgressCallback
 from ._frame import Frame, Slots
+from ._held import NO_ROOM, holding
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -81,6 +82,7 @@ class Peer:
         limits: Bounds.
         eof_grace: Seconds that requests in flight get after the end of input, where the
             channel drains.
+        budget: Counts what is held for the peer together with others; by default alone.
 
     Attributes:
         parked: Handlers whose tasks live here and wait for the client's next round.
@@ -88,6 +90,7 @@ class Peer:
         at_drain: Called once no new requests are taken: ends what would otherwise never end.
         http: The HTTP request that opened it, if one did.
         explain_loss: Makes the error for calls whose answer can no longer come.
+        at_garbage: Called with the beginning of whatever comes and is no message.
         data: Room for the role.
     """
 
@@ -99,22 +102,25 @@ class Peer:
         limits: Limits,
         *,
         eof_grace: float = 5.0,
+        budget: Budget | None = None,
     ) -> None:
         self.connection = connection
         self.channel = channel
+        self.budget = budget or Budget.of(limits)
         self.data: Any = None
         self.parked: set[Frame] = set()
         self.home: Home = self
         self.at_drain: set[Callable[[], None]] = set()
         self.http: HttpRequest | None = None
         self.explain_loss: Callable[[str], ConnectionLost] = ConnectionLost
+        self.at_garbage: Callable[[bytes], None] | None = None
         self._handlers = handlers
         self._limits = limits
         self._eof_grace = eof_grace
         self._tasks: trio.Nursery | None = None
         self._reading = trio.CancelScope()
         self._life = trio.CancelScope()
-        self._slots = Slots()
+        self._slots = Slots(self.budget)
         self._errands = 0
         self._unsent = 0
         self._answering = 0
@@ -140,8 +146,9 @@ class Peer:
                     self._input_ended()
                 await self.channel.flush()
         finally:
-            self._lose("the connection was closed")
+            self.lose("the connection was closed", tell=True)
             self.connection.drop()
+            self._slots.drop()
             self._tasks = None
 
     async def _read(self) -> None:
@@ -160,7 +167,7 @@ class Peer:
         """Nothing more comes: answer what is in flight (stdio), or stop at once."""
         failure = self.channel.failure
         reason = "the peer closed the connection"
-        self._lose(reason if failure is None else f"the connection broke: {failure!r}")
+        self.lose(reason if failure is None else f"the connection broke: {failure!r}")
         self._end_waits(reason)
         if self._tasks is None or self._draining:
             return
@@ -200,11 +207,15 @@ class Peer:
         if self._draining and not self.connection.open_exchanges:
             self._reading.cancel(reason="drained")
 
-    def _lose(self, reason: str) -> None:
-        """No answer can come any more: fail our own calls."""
+    def lose(self, reason: str, *, tell: bool = False) -> None:
+        """No answer can come any more, or is wanted (then the peer is told): fail our calls."""
         if self._lost is None:
             self._lost = reason
         self._has_lost.set()
+        for call in list(self.connection.calls()) if tell else ():
+            if call.owner.sent:
+                self.send_nowait(self.connection.cancel(call, reason))
+            call.owner.settle(self._loss())
         for call in self.connection.lose_calls():
             call.owner.settle(self._loss())
 
@@ -290,12 +301,17 @@ class Peer:
             # does an answer that nobody reads.
             self.send_nowait(exchange.fail(LIMIT_EXCEEDED, f"more than {limit} requests in flight"))
             return
+        if exchange.size > self.budget.room:
+            self.send_nowait(exchange.fail(LIMIT_EXCEEDED, NO_ROOM))
+            return
         self._tasks.start_soon(self.answer, self._begin(exchange))
 
     def _begin(self, exchange: Exchange) -> Frame:
         """A request begins to be handled; `answer` follows."""
         self._slots.taken += 1
         frame = exchange.owner = Frame(self, exchange)
+        frame.held = exchange.size
+        self.budget.hold(frame.held)
         return frame
 
     async def answer(self, frame: Frame) -> None:
@@ -307,11 +323,14 @@ class Peer:
                 if outcome is not None:
                     self.finish_nowait(answer_to(exchange, outcome))
                 raise passing
-            await self.finish(answer_to(exchange, outcome))
+            await self.finish(answer_to(exchange, outcome), exchange)
             if frame.afterword is not None:
                 await self.send(frame.afterword)
         finally:
             frame.end_round(self._slots.free)
+            if exchange.method == "initialize" and self._tasks is not None:
+                self._slots.keep(frame)
+            frame.release()
             exchange.drop()
             # Nobody asks for it any more; the cycle would leave both to the garbage collector.
             exchange.owner = outcome = passing = None
@@ -321,7 +340,7 @@ class Peer:
         if self._tasks is not None:
             self._tasks.start_soon(function, *args)
 
-    async def finish(self, data: bytes | None) -> None:
+    async def finish(self, data: bytes | None, exchange: Exchange) -> None:
         """Send the answer that ended an exchange. A checkpoint only where there is no room."""
         if data is not None:
             try:
@@ -329,7 +348,8 @@ class Peer:
             except trio.WouldBlock:
                 self._unsent += 1
                 try:
-                    await self.send(data)
+                    with holding(self.budget, data, exchange) as answer:
+                        await self.send(answer)
                 finally:
                     self._unsent -= 1
             except (trio.BrokenResourceError, trio.ClosedResourceError):
@@ -352,6 +372,8 @@ class Peer:
     def _on_oversized(self, data: Oversized, about: Call | None = None) -> None:
         limit = self._limits.message_bytes
         flaw = f"a message of {data.size} bytes is longer than the limit of {limit}"
+        if data.has_no_room:
+            flaw = NO_ROOM
         self._dispatch(self.connection.receive_oversized(data.head, flaw, about))
 
     # -- requests to the peer -------------------------------------------------------------
@@ -450,6 +472,8 @@ class Peer:
 
     def _on_ignored(self, event: Ignored) -> None:
         logger.debug("ignored: %s", event.reason)
+        if event.garbage and self.at_garbage is not None:
+            self.at_garbage(event.garbage)
 
 
 def _why(error: BaseException) -> str | None:

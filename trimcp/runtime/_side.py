@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from trimcp.errors import SHUTTING_DOWN
 from trimcp.protocol import RequestReceived
 
 from ._peer import Peer
@@ -29,7 +30,7 @@ class SidePeer(Peer):
     """
 
     def __init__(self, main: Peer, channel: MessageChannel) -> None:
-        super().__init__(main.connection, channel, main._handlers, main._limits)
+        super().__init__(main.connection, channel, main._handlers, main._limits, budget=main.budget)
         self.data = main.data
         self.home = main.home
         self.at_drain = main.at_drain
@@ -57,6 +58,9 @@ class SidePeer(Peer):
         try:
             await super().answer(frame)
         finally:
+            if frame.exchange.is_open:
+                # The connection ends, but whoever posted the request is still there.
+                self.send_nowait(frame.exchange.fail(SHUTTING_DOWN, "the session has ended"))
             self._unanswered -= 1
             if not self._unanswered:
                 self.channel.outbox.close()

@@ -2,7 +2,7 @@
 
 All operators and modifiers of RFC 6570 are understood. A URI that was expanded from the template
 matches, and so does one whose reserved characters were not percent-encoded where that leaves no
-doubt: people write such URIs.
+doubt: people write such URIs. Where several values fit, the first variable gets the longest.
 
 Specification: Resources, Resource Templates; RFC 6570.
 """
@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import re
 from typing import Final, NamedTuple, TypeAlias
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
 import attrs
+
+from ._lines import Line, Slot
 
 __all__ = ["InvalidTemplate", "UriTemplate", "compile_template"]
 
@@ -22,8 +24,10 @@ Value: TypeAlias = "str | list[str]"
 
 _EXPRESSION: Final = re.compile(r"\{([^{}]*)\}")
 _VARIABLE: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_.]*)(\*|:[1-9][0-9]{0,3})?")
+_NOT_OF_URIS: Final = re.compile(r"[^A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+")
+_ENCODED: Final = re.compile(r"%[0-9A-Fa-f]{2}")
 
-#: Longer URIs match nothing; it bounds the work of matching.
+#: Longer URIs, percent-encoded, match nothing; it bounds the work of matching.
 MAX_URI: Final = 8192
 
 
@@ -34,26 +38,25 @@ class InvalidTemplate(ValueError):
 class _Operator(NamedTuple):
     """How an operator writes its variables (RFC 6570, Appendix A).
 
-    `inside` is what one value may consist of, and `alone` what it may consist of when it is the
-    only value of its expression, so that the separator is an ordinary character.
+    The last three say which characters end a value: when it is alone in its expression (then the
+    separator is an ordinary character), one of several, or one item of an exploded variable.
     """
 
     first: str
     separator: str
     named: bool
-    inside: str
     alone: str
+    several: str
+    item: str
 
 
 _OPERATORS: Final = {
-    "": _Operator("", ",", False, r"[^/?#,]", r"[^/?#]"),
-    "+": _Operator("", ",", False, r"[^,]", "."),
-    "#": _Operator("#", ",", False, r"[^,]", "."),
-    ".": _Operator(".", ".", False, r"[^/?#.]", r"[^/?#.]"),
-    "/": _Operator("/", "/", False, r"[^/?#]", r"[^/?#]"),
-    ";": _Operator(";", ";", True, r"[^/?#;]", r"[^/?#;]"),
-    "?": _Operator("?", "&", True, r"[^#&]", r"[^#&]"),
-    "&": _Operator("&", "&", True, r"[^#&]", r"[^#&]"),
+    "": _Operator("", ",", False, "/?#", "/?#,", "/?#,"),
+    "+": _Operator("", ",", False, "", ",", ","),
+    "#": _Operator("#", ",", False, "", ",", ","),
+    ".": _Operator(".", ".", False, "/?#", "/?#", "/?#."),
+    "/": _Operator("/", "/", False, "/?#", "/?#", "/?#"),
+    ";": _Operator(";", ";", True, "/?#;", "/?#;", "/?#;"),
 }
 
 
@@ -61,6 +64,80 @@ class _Variable(NamedTuple):
     name: str
     explode: bool
     length: int | None
+
+
+class _Expression(NamedTuple):
+    symbol: str
+    variables: tuple[_Variable, ...]
+
+
+#: A template's literals, as URIs spell them, and expressions.
+_Parts: TypeAlias = "list[str | _Expression]"
+
+
+class _Piece(NamedTuple):
+    """A stretch of a template whose variables stand in their order."""
+
+    line: Line
+    variables: tuple[_Variable, ...]
+
+    def match(self, text: str) -> dict[str, Value] | None:
+        found = self.line.match(text)
+        if found is None:
+            return None
+        return {
+            variable.name: [unquote(each) for each in values]
+            if variable.explode
+            else unquote(values[0])
+            for variable, values in zip(self.variables, found, strict=True)
+        }
+
+
+class _Query(NamedTuple):
+    """The query of a template, its pairs in any order.
+
+    Attributes:
+        fixed: Pairs that must be there.
+        named: Variables that may be, by the names of their pairs.
+    """
+
+    fixed: tuple[_Piece, ...]
+    named: dict[str, _Variable]
+
+    def match(self, query: str) -> dict[str, Value] | None:
+        if "#" in query:
+            return None
+        pairs = [pair for pair in query.split("&") if pair]
+        values: dict[str, Value] = {}
+        for piece in self.fixed:
+            for index, pair in enumerate(pairs):
+                found = piece.match(pair)
+                if found is not None:
+                    values |= found
+                    del pairs[index]
+                    break
+            else:
+                return None
+        for pair in pairs:
+            name, _, text = pair.partition("=")
+            variable = self.named.get(unquote(name))
+            if variable is not None and not _add(values, variable, unquote(text)):
+                return None
+        return values
+
+
+def _add(values: dict[str, Value], variable: _Variable, value: str) -> bool:
+    """Keep the value of a pair. False if it is too long."""
+    if variable.length is not None and len(value) > variable.length:
+        return False
+    earlier = values.get(variable.name)
+    if not variable.explode:
+        values[variable.name] = value
+    elif isinstance(earlier, list):
+        earlier.append(value)
+    else:
+        values[variable.name] = [value]
+    return True
 
 
 @attrs.frozen
@@ -74,91 +151,94 @@ class UriTemplate:
 
     text: str
     names: tuple[str, ...]
-    _pattern: re.Pattern[str]
-    _groups: tuple[tuple[str, _Variable, _Operator], ...]
-    _query: dict[str, _Variable]
+    _path: _Piece
+    _query: _Query | None
+    _fragment: _Piece | None
 
     def match(self, uri: str) -> dict[str, Value] | None:
         """The variables' values, decoded; None if the URI is not of this template.
 
         Variables of a query are optional, in any order; the others must be there.
         """
-        if len(uri) > MAX_URI:
+        if len(uri) > MAX_URI or len(uri := _as_uri(uri)) > MAX_URI:
             return None
-        query = ""
-        if self._query:
-            uri, _, query = uri.partition("?")
-        found = self._pattern.fullmatch(uri)
-        if found is None:
-            return None
+        if self._query is None:
+            return self._path.match(uri)
         values: dict[str, Value] = {}
-        for group, variable, operator in self._groups:
-            values[variable.name] = _decode(found[group], variable, operator)
-        return values | self._match_query(query)
-
-    def _match_query(self, query: str) -> dict[str, Value]:
-        values: dict[str, Value] = {}
-        for pair in filter(None, query.split("&")):
-            name, _, value = pair.partition("=")
-            variable = self._query.get(unquote(name))
-            if variable is None:
-                continue
-            decoded = unquote(value)
-            if variable.explode:
-                earlier = values.get(variable.name, [])
-                values[variable.name] = [*earlier, decoded]
-            else:
-                values[variable.name] = decoded
+        if self._fragment is not None:
+            uri, hash_sign, fragment = uri.partition("#")
+            found = self._fragment.match(fragment) if hash_sign else None
+            if found is None:
+                return None
+            values |= found
+        path, _, query = uri.partition("?")
+        for piece, text in ((self._path, path), (self._query, query)):
+            found = piece.match(text)
+            if found is None:
+                return None
+            values |= found
         return values
-
-
-def _decode(text: str, variable: _Variable, operator: _Operator) -> Value:
-    if not variable.explode:
-        return unquote(text)
-    parts = text.split(operator.separator)
-    if operator.named:
-        parts = [part.partition("=")[2] for part in parts]
-    return [unquote(part) for part in parts]
 
 
 def compile_template(text: str) -> UriTemplate:
     """Read a template.
 
     Raises:
-        InvalidTemplate: It has an unknown operator, an empty or repeated variable, or braces
-            that do not match.
+        InvalidTemplate: It has an unknown operator, an empty or repeated variable, braces that
+            do not match, or more than one query.
     """
-    pattern: list[str] = []
-    groups: list[tuple[str, _Variable, _Operator]] = []
-    query: dict[str, _Variable] = {}
-    names: list[str] = []
-    position = 0
-    for expression in _EXPRESSION.finditer(text):
-        pattern.append(_literal(text, position, expression.start()))
-        position = expression.end()
-        symbol, variables = _read_expression(text, expression[1])
-        names += [variable.name for variable in variables]
-        if symbol in ("?", "&"):
-            query |= {variable.name: variable for variable in variables}
-        else:
-            pattern.append(_pattern_of(_OPERATORS[symbol], variables, groups))
-    pattern.append(_literal(text, position, len(text)))
+    parts = _read(text)
+    names = tuple(
+        variable.name
+        for part in parts
+        if isinstance(part, _Expression)
+        for variable in part.variables
+    )
     if len(set(names)) != len(names):
         raise InvalidTemplate(f"{text!r} names a variable twice")
+    if not any(_is_query(part) for part in parts):
+        return UriTemplate(text, names, _piece(parts), None, None)
+    path, query, fragment = _split(parts)
+    if fragment is not None and any(_is_query(part) for part in fragment):
+        raise InvalidTemplate(f"{text!r}: a query stands before the fragment")
     return UriTemplate(
-        text, tuple(names), re.compile("".join(pattern), re.DOTALL), tuple(groups), query
+        text,
+        names,
+        _piece(path),
+        _query(text, query),
+        None if fragment is None else _piece(fragment),
     )
+
+
+# -- reading a template -----------------------------------------------------------------------
+
+
+def _read(text: str) -> _Parts:
+    parts: _Parts = []
+    position = 0
+    for found in _EXPRESSION.finditer(text):
+        parts.append(_literal(text, position, found.start()))
+        parts.append(_read_expression(text, found[1]))
+        position = found.end()
+    parts.append(_literal(text, position, len(text)))
+    return parts
 
 
 def _literal(text: str, start: int, end: int) -> str:
     literal = text[start:end]
     if "{" in literal or "}" in literal:
         raise InvalidTemplate(f"{text!r} has a brace without its partner")
-    return re.escape(literal)
+    return _as_uri(literal)
 
 
-def _read_expression(text: str, inside: str) -> tuple[str, list[_Variable]]:
-    symbol = inside[:1] if inside[:1] in _OPERATORS else ""
+def _as_uri(text: str) -> str:
+    """Percent-encoded where URIs must be (RFC 6570, 3.1), with the digits in upper case."""
+    text = _NOT_OF_URIS.sub(lambda found: quote(found[0], safe="", errors="replace"), text)
+    return _ENCODED.sub(lambda found: found[0].upper(), text) if "%" in text else text
+
+
+def _read_expression(text: str, inside: str) -> _Expression:
+    symbol = inside[:1] if inside[:1] in (*_OPERATORS, "?", "&") else ""
     variables = []
     for part in inside[len(symbol) :].split(","):
         found = _VARIABLE.fullmatch(part)
@@ -167,33 +247,107 @@ def _read_expression(text: str, inside: str) -> tuple[str, list[_Variable]]:
         modifier = found[2] or ""
         length = int(modifier[1:]) if modifier.startswith(":") else None
         variables.append(_Variable(found[1], modifier == "*", length))
-    return symbol, variables
+    return _Expression(symbol, tuple(variables))
 
 
-def _pattern_of(
-    operator: _Operator,
-    variables: list[_Variable],
-    groups: list[tuple[str, _Variable, _Operator]],
-) -> str:
-    """The regular expression of one expression; its groups are added to the list."""
-    parts = []
-    for variable in variables:
-        group = f"v{len(groups)}"
-        groups.append((group, variable, operator))
-        alone = len(variables) == 1
-        parts.append(_variable_pattern(operator, variable, group, alone=alone))
-    return re.escape(operator.first) + re.escape(operator.separator).join(parts)
+def _is_query(part: str | _Expression) -> bool:
+    return isinstance(part, _Expression) and part.symbol in ("?", "&")
 
 
-def _variable_pattern(operator: _Operator, variable: _Variable, group: str, *, alone: bool) -> str:
-    name = f"{re.escape(variable.name)}=" if operator.named else ""
-    inside = operator.alone if alone and not variable.explode else operator.inside
+def _split(parts: _Parts) -> tuple[_Parts, _Parts, _Parts | None]:
+    """The parts before the query, of the query, and after the `#` if there is one."""
+    path: _Parts = []
+    query: _Parts = []
+    fragment: _Parts | None = None
+    current = path
+    for part in parts:
+        if fragment is not None:
+            fragment.append(part)
+        elif isinstance(part, _Expression):
+            if part.symbol == "#":
+                # The sign is taken off: the fragment is what follows it.
+                fragment = [part._replace(symbol="+")]
+                continue
+            if _is_query(part):
+                current = query
+            current.append(part)
+        else:
+            before, hash_sign, after = part.partition("#")
+            if current is path and "?" in before:
+                head, _, tail = before.partition("?")
+                path.append(head)
+                query.append("?")
+                current, before = query, tail
+            current.append(before)
+            if hash_sign:
+                fragment = [after]
+    return path, query, fragment
+
+
+def _query(text: str, parts: _Parts) -> _Query:
+    """The fixed pairs of a query and the variables that may follow.
+
+    Raises:
+        InvalidTemplate: It begins twice or not at all, or something follows a variable that is
+            no pair.
+    """
+    pairs: list[_Parts] = []
+    named: dict[str, _Variable] = {}
+    has_begun = after_variables = False
+    for part in parts:
+        if isinstance(part, _Expression) and _is_query(part):
+            if (part.symbol == "?") is has_begun:
+                raise InvalidTemplate(f"{text!r}: a query begins once, with '?' or {{?…}}")
+            named |= {variable.name: variable for variable in part.variables}
+            after_variables = True
+        elif part == "?" and not has_begun:
+            pairs.append([])
+        elif part:
+            if after_variables and not (isinstance(part, str) and part.startswith("&")):
+                raise InvalidTemplate(f"{text!r}: after {{?…}} and {{&…}} comes '&' or '#'")
+            after_variables = False
+            _append(pairs, part)
+        has_begun = True
+    return _Query(tuple(_piece(pair) for pair in pairs if any(pair)), named)
+
+
+def _append(pairs: list[_Parts], part: str | _Expression) -> None:
+    """Add to the last pair; each `&` of a literal begins another one."""
+    if not pairs:
+        pairs.append([])
+    if isinstance(part, _Expression):
+        pairs[-1].append(part)
+        return
+    head, *others = part.split("&")
+    pairs[-1].append(head)
+    pairs.extend([other] for other in others)
+
+
+def _piece(parts: _Parts) -> _Piece:
+    literals = [""]
+    slots: list[Slot] = []
+    variables: list[_Variable] = []
+    for part in parts:
+        if isinstance(part, str):
+            literals[-1] += part
+            continue
+        operator = _OPERATORS[part.symbol]
+        literals[-1] += operator.first
+        for index, variable in enumerate(part.variables):
+            literals[-1] += (operator.separator if index else "") + _name(operator, variable)
+            slots.append(_slot(operator, variable, alone=len(part.variables) == 1))
+            variables.append(variable)
+            literals.append("")
+    return _Piece(Line(tuple(literals), tuple(slots)), tuple(variables))
+
+
+def _name(operator: _Operator, variable: _Variable) -> str:
+    return variable.name if operator.named else ""
+
+
+def _slot(operator: _Operator, variable: _Variable, *, alone: bool) -> Slot:
     if variable.explode:
-        item = f"{name}{inside}*" if operator.named else f"{inside}+"
-        return f"(?P<{group}>{item}(?:{re.escape(operator.separator)}{item})*)"
-    if operator.named:
-        # A name without a value is written without the equals sign (`;`).
-        return f"{name}?(?P<{group}>{inside}*)"
-    # A length counts characters; an encoded one takes up to twelve.
-    count = "+" if variable.length is None else f"{{1,{variable.length * 12}}}"
-    return f"(?P<{group}>{inside}{count})"
+        again = operator.separator + _name(operator, variable)
+        return Slot(operator.item, None, operator.named, again)
+    stops = operator.alone if alone else operator.several
+    return Slot(stops, variable.length, operator.named)

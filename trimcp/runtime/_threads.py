@@ -8,6 +8,7 @@ notice and stop by itself.
 from __future__ import annotations
 
 import functools
+import inspect
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +48,9 @@ class ToolThreads:
     async def run(self, function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
         """Run a function in a worker thread.
 
+        Returns:
+            What it returned; that may be a coroutine, which nobody has awaited yet.
+
         Raises:
             LimitExceeded: Too many abandoned threads still run.
         """
@@ -54,10 +58,14 @@ class ToolThreads:
             raise LimitExceeded(f"{self.abandoned} cancelled tools still run in their threads")
         work = _Work(self, functools.partial(function, **arguments))
         try:
-            return await trio.to_thread.run_sync(work, abandon_on_cancel=True, limiter=self.limiter)
+            # In a box: Trio takes a bare coroutine for a mistake.
+            (result,) = await trio.to_thread.run_sync(
+                work, abandon_on_cancel=True, limiter=self.limiter
+            )
         except trio.Cancelled:
             work.abandon()
             raise
+        return result
 
 
 class _Work:
@@ -71,19 +79,23 @@ class _Work:
         self._started = False
         self._is_abandoned = False
 
-    def __call__(self) -> Any:
+    def __call__(self) -> tuple[Any]:
         with self._lock:
             if self._is_abandoned:
-                return None
+                return (None,)
             self._started = True
+        result: Any = None
         try:
-            return self._function()
+            result = self._function()
         finally:
             with self._lock:
                 self._started = False
                 counted = self._is_abandoned
             if counted:
                 self._report()
+        if counted and inspect.iscoroutine(result):
+            result.close()  # nobody is there to await it
+        return (result,)
 
     def _report(self) -> None:
         try:

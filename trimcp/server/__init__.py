@@ -4,14 +4,16 @@ from ._accepting import NETWORK_GRACE
 from ._application import Application
 from ._context import Context
 from ._doors import CustomRoute, HttpOptions
-from ._lifespans import combine_lifespans
+from ._lifespans import NEEDS_TRIO, combine_lifespans
 from ._middleware import CallNext
 from ._questions import form_question, roots_question, sampling_question, url_question
 from ._server import Server
 from ._session import Session
+from ._signals import told_of_signals
 from ._statistics import Statistics
 
 __all__ = [
+    "NEEDS_TRIO",
     "NETWORK_GRACE",
     "Application",
     "CallNext",
@@ -25,5 +27,6 @@ __all__ = [
     "form_question",
     "roots_question",
     "sampling_question",
+    "told_of_signals",
     "url_question",
 ]

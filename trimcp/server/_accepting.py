@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractAsyncContextManager
 
-    from trimcp.transports import MessageChannel
+    from trimcp.transports import Budget, MessageChannel
 
     from ._application import Application
 
@@ -28,7 +28,7 @@ NETWORK_GRACE = 5.0
 async def serve_listeners(
     application: Application,
     listeners: Sequence[trio.abc.Listener[Any]],
-    open_channel: Callable[[Any], AbstractAsyncContextManager[MessageChannel]],
+    open_channel: Callable[[Any, Budget], AbstractAsyncContextManager[MessageChannel]],
     started: Callable[[], None],
 ) -> None:
     """Accept connections until told to stop; then wait for those that are open.
@@ -36,7 +36,8 @@ async def serve_listeners(
     Args:
         application: What serves them.
         listeners: Where they come from; closed at the end.
-        open_channel: Makes a stream a message channel, and closes it at the end.
+        open_channel: Makes a stream a message channel, and closes it at the end; what it holds
+            counts against the budget.
         started: Called once connections are accepted.
     """
     limit = application.server.limits.connections
@@ -48,7 +49,7 @@ async def serve_listeners(
                 logger.warning("more than %d connections: one refused", limit)
                 await trio.aclose_forcefully(stream)
             else:
-                await _serve_connection(application, open_channel(stream))
+                await _serve_connection(application, open_channel(stream, application.budget))
 
         with application.accepting():
             started()

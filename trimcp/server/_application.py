@@ -13,11 +13,9 @@ It is entered once, whatever the number of doors, and everything in it has ended
 
 from __future__ import annotations
 
-import inspect
+import functools
 import logging
-import signal
-import threading
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import trio
@@ -25,12 +23,15 @@ import trio
 from trimcp._groups import unwrapping
 from trimcp.errors import NotServing
 from trimcp.protocol import Connection, ResourceUpdated, Role
-from trimcp.runtime import Hub, Parking, Peer, Seal, ToolThreads
+from trimcp.runtime import Hub, Parking, Peer, Seal, ToolThreads, takes
+from trimcp.transports import Budget
 
-from ._lifespans import CLEANUP_SECONDS, entered, grant_cleanup
+from ._hearing import Hearing
+from ._lifespans import CLEANUP_SECONDS, check_trio, entered, grant_cleanup
 from ._notifier import Notifier
 from ._routes import handle
 from ._session import Session
+from ._signals import told_of_signals
 from ._statistics import Statistics
 
 if TYPE_CHECKING:
@@ -66,9 +67,13 @@ class Application:
         server: The server.
         explicit: Whether the user opened it, so that doors may join it.
 
+    Raises:
+        NotServing: There is no Trio to serve with.
+
     Attributes:
         value: What the lifespan yielded.
         parking: The handlers that may ask, and those that wait for answers.
+        budget: Counts the bytes that peers make it hold.
         hub: Who hears of changes.
         notifier: Takes changes from wherever they happen.
         threads: The worker threads of synchronous tools.
@@ -76,55 +81,100 @@ class Application:
         guests: The HTTP requests being served, with the grace of each.
         parked: Handlers that live here and wait for their client's next request.
         rooms: What the doors keep while it is open.
+        is_alone: Whether no other process is behind the same socket.
+        hearing: Notifications of extensions that belong to no session.
     """
 
     def __init__(self, server: Server[Any], *, explicit: bool) -> None:
+        check_trio()
         self.server = server
         self.explicit = explicit
         self.value: Any = None
         self.parking = Parking(Seal(server.state_keys), server.limits, server.nonces)
         self.threads = ToolThreads(server.limits)
-        self.hub = Hub(server.limits)
+        self.budget = Budget.of(server.limits)
+        self.hub = Hub(server.limits, self.budget)
         self.notifier = Notifier(server.bus)
         self.peers: dict[Peer, float] = {}
         self.guests: dict[Guest, float] = {}
         self.parked: set[Frame] = set()
         self.rooms: dict[object, Any] = {}
+        handle = functools.partial(server.methods.hear, self, None)
+        self.hearing = Hearing(handle, server.limits.in_flight, self.budget, self.start_soon)
         self.is_closing = False
+        self.is_alone = True
         self._nursery: trio.Nursery | None = None
         self._accepting: set[trio.CancelScope] = set()
+        self._life = self._starting = trio.CancelScope()
         self._body = trio.CancelScope()
+        self._has_started = self._is_leaving = False
+        self._signals = 0
 
     # -- opening and closing --------------------------------------------------------------
 
     @asynccontextmanager
-    async def open(self, *, signals: bool) -> AsyncIterator[Application]:
-        """Enter the lifespan, start what belongs to the server, and undo it all at the end."""
-        with trio.CancelScope() as life, unwrapping():
-            async with AsyncExitStack() as lifespans:
-                try:
-                    if self.server.lifespan is not None:
-                        lifespan = entered(self.server.lifespan(self.server))
-                        self.value = await lifespans.enter_async_context(lifespan)
-                    for startup in self.server.startup_hooks:
-                        await _call(startup, self.value)
-                    async with trio.open_nursery() as nursery:
-                        self._nursery = nursery
-                        await self._start_tasks(nursery, signals)
-                        with self._body:
-                            yield self
-                        nursery.cancel_scope.cancel(reason="the application is closing")
-                finally:
-                    self.is_closing = True
-                    # The scope is outside of the lifespans: it nests around what they opened.
-                    grant_cleanup(life)
-                    await self._run_shutdown_hooks()
-        if life.cancelled_caught:
-            logger.error("cleaning up took longer than %g s: given up", CLEANUP_SECONDS)
+    async def open(
+        self, *, signals: bool, at_missed: Callable[[], None] | None = None
+    ) -> AsyncIterator[Application]:
+        """Enter the lifespan, start what belongs to the server, and undo it all at the end.
 
-    async def _start_tasks(self, nursery: trio.Nursery, signals: bool) -> None:
-        if signals and threading.current_thread() is threading.main_thread():
-            await nursery.start(self._watch_signals)
+        A signal before all has started undoes what has. The body runs to its first checkpoint
+        then, since it cannot be left out.
+
+        Args:
+            signals: Whether SIGINT and SIGTERM shut it down.
+            at_missed: Called before such a body.
+
+        Raises:
+            NotServing: It did not start, and could not be undone in time.
+        """
+        with unwrapping():
+            async with told_of_signals(self._on_signal) if signals else nullcontext():
+                with self._life:
+                    async with AsyncExitStack() as lifespans:
+                        await self._enter_lifespan(lifespans)
+                        try:
+                            await self._run_startup_hooks()
+                            async with trio.open_nursery() as self._nursery:
+                                await self._start_tasks(self._nursery)
+                                with self._body:
+                                    self._has_started = True
+                                    yield self
+                                self._nursery.cancel_scope.cancel(
+                                    reason="the application is closing"
+                                )
+                        finally:
+                            self.is_closing = self._is_leaving = True
+                            # The scope is outside of the lifespans: it nests around what they
+                            # opened.
+                            grant_cleanup(self._life)
+                            await self._run_shutdown_hooks()
+                if self._life.cancelled_caught and trio.current_time() >= self._life.deadline:
+                    logger.error("cleaning up took longer than %g s: given up", CLEANUP_SECONDS)
+        if not self._has_started:
+            if not self._signals:
+                raise NotServing("the server did not start")
+            if at_missed is not None:
+                at_missed()
+            with trio.CancelScope() as missed:
+                missed.cancel(reason="a signal came before the server had started")
+                yield self
+
+    async def _enter_lifespan(self, lifespans: AsyncExitStack) -> None:
+        if self.server.lifespan is not None:
+            lifespan = entered(self.server.lifespan(self.server))
+            self.value = await lifespans.enter_async_context(lifespan)
+
+    async def _run_startup_hooks(self) -> None:
+        # A scope of its own: what the lifespan holds is cleaned up in peace.
+        with trio.CancelScope() as self._starting:
+            for startup in self.server.startup_hooks:
+                await _call(startup, self.value)
+
+    async def _start_tasks(self, nursery: trio.Nursery) -> None:
+        self._starting = nursery.cancel_scope
+        if self._signals:
+            nursery.cancel_scope.cancel(reason="a signal came before the server had started")
         await nursery.start(self._run_bus)
         nursery.start_soon(self.notifier.run)
         for task in self.server.background_tasks:
@@ -163,18 +213,26 @@ class Application:
                 # One hook's failure must not keep the others from running.
                 logger.exception("on_shutdown hook %r failed", _name(hook))
 
-    async def _watch_signals(self, *, task_status: trio.TaskStatus[None]) -> None:
-        """The first signal drains, a second one cancels at once."""
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
-            task_status.started()
-            async for number in received:
-                name = signal.Signals(number).name
-                if self.is_closing:
-                    logger.warning("%s again: stopping at once", name)
-                    self._body.cancel(reason=f"second {name}")
-                    return
-                logger.info("%s: shutting down", name)
-                self.shutdown(None)
+    def _on_signal(self, name: str) -> None:
+        """The first signal drains; a second one cancels at once what is still going on.
+
+        Before the server has started there is nothing to drain, and afterwards it cleans up anyway.
+        """
+        self._signals += 1
+        if self._is_leaving and self._signals == 1:
+            logger.info("%s while cleaning up", name)
+        elif self._is_leaving:
+            logger.warning("%s again: no more cleaning up", name)
+            self._life.cancel(reason=f"second {name}")
+        elif not self._has_started:
+            logger.info("%s before the server has started: stopping", name)
+            self._starting.cancel(reason=name)
+        elif self.is_closing:
+            logger.warning("%s again: stopping at once", name)
+            self._body.cancel(reason=f"second {name}")
+        else:
+            logger.info("%s: shutting down", name)
+            self.shutdown(None)
 
     def shutdown(self, grace: float | None) -> None:
         """Stop accepting, let requests in flight finish for the grace, then cancel."""
@@ -251,7 +309,14 @@ class Application:
         if self.is_closing:
             raise NotServing("the server is shutting down")
         connection = Connection(Role.SERVER, server.identity, server.limits)
-        peer = Peer(connection, channel, self, server.limits, eof_grace=server.eof_grace)
+        peer = Peer(
+            connection,
+            channel,
+            self,
+            server.limits,
+            eof_grace=server.eof_grace,
+            budget=self.budget,
+        )
         self.peers[peer] = grace if server.shutdown_grace is None else server.shutdown_grace
         peer.http = http
         try:
@@ -264,15 +329,29 @@ class Application:
         """Handle one request."""
         return handle(self, frame)
 
-    def notified(self, peer: Peer, method: str, params: Raw | None) -> None:
-        """A notification that concerns no single exchange."""
-        session: Session[Any] = peer.data
-        if method == "notifications/initialized":
+    def notified(self, peer: Peer | None, method: str, params: Raw | None) -> None:
+        """A notification that concerns no single exchange.
+
+        Args:
+            peer: Who sent it; None over HTTP without a session.
+            method: Its method.
+            params: Its params.
+
+        Raises:
+            NotServing: It belongs to no session, and the application is closing.
+        """
+        session: Session[Any] | None = None if peer is None else peer.data
+        hearing = self.hearing if session is None else session.hearing
+        if session is not None and method == "notifications/initialized":
             session.begin()
         elif self.server.methods.hears(method):
-            session.hear(method, params)
+            hearing.hear(method, params)
         else:
             logger.debug("ignored %s", method)
+
+    def _hearings(self) -> list[Hearing]:
+        sessions = [peer.data for peer in self.peers if peer.data is not None]
+        return [self.hearing, *(session.hearing for session in sessions)]
 
     def statistics(self) -> Statistics:
         """Numbers that show what `Limits` bounds."""
@@ -282,9 +361,10 @@ class Application:
             in_flight=sum(peer.connection.open_exchanges for peer in self.peers),
             http_requests=len(self.guests),
             http_sessions=sessions,
+            buffered_bytes=self.budget.used,
             outbox_bytes=sum(peer.channel.outbox.waiting_bytes for peer in self.peers),
             unsent=sum(peer.unsent for peer in self.peers),
-            notifications=sum(peer.data.hearing for peer in self.peers if peer.data is not None),
+            notifications=sum(each.count for each in self._hearings()),
             questions=sum(peer.connection.open_calls for peer in self.peers),
             parked=self.parking.waiting,
             subscribers=len(self.hub),
@@ -297,7 +377,7 @@ class Application:
 
 def _call(function: Callable[..., Awaitable[Any]], value: Any) -> Awaitable[Any]:
     """Call a hook; one that takes an argument gets what the lifespan yielded."""
-    return function(value) if inspect.signature(function).parameters else function()
+    return function(value) if takes(function, 1) else function()
 
 
 def _name(function: object) -> str:

@@ -94,6 +94,7 @@ class Asking:
         Raises:
             AnswerRefused: The user declined or dismissed the question.
             RegistrationError: `asked` cannot be asked for in a form.
+            RequestError: It has a list of choices, and the request is of revision 2025-06-18.
 
         Specification: Elicitation, Form Mode.
         """

@@ -5,19 +5,23 @@ Specification: Completion.
 
 from __future__ import annotations
 
+import functools
 import inspect
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import attrs
 import trio
 
 from trimcp.errors import RegistrationError
+from trimcp.runtime import awaited, is_async, is_marked, signature_of
 from trimcp.types import Completion
 
 from ._context import Context, enter_context
+from ._register import Named
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from trimcp.runtime import Frame
 
@@ -34,38 +38,71 @@ CompletionKey: TypeAlias = "tuple[str, str, str]"
 
 @attrs.frozen(eq=False)
 class Completer:
-    """A user's function that suggests values."""
+    """A user's function that suggests values.
+
+    Attributes:
+        call: The function.
+        is_async: Whether it is a coroutine function.
+        takes_arguments: Whether it takes the arguments that were given already.
+        context: The name of the parameter that takes the `Context`, or None.
+    """
 
     call: Callable[..., Any]
     is_async: bool
     takes_arguments: bool
+    context: str | None
 
     async def complete(
         self, application: Application, frame: Frame, value: str, arguments: Mapping[str, str]
     ) -> Completion:
-        """Ask for suggestions; more than the protocol allows are counted and cut off."""
-        enter_context(Context(frame, application))
+        """Ask for suggestions; more than the protocol allows are counted and cut off.
+
+        Raises:
+            TypeError: The function gave something else.
+        """
+        context: Context[Any] = Context(frame, application)
+        enter_context(context)
         given = (value, dict(arguments)) if self.takes_arguments else (value,)
+        named = {} if self.context is None else {self.context: context}
+        call = functools.partial(self.call, *given, **named)
         if self.is_async:
-            found = await self.call(*given)
-        else:
-            positional = dict(zip(("value", "arguments"), given, strict=False))
-            found = await application.threads.run(_call, {"call": self.call, **positional})
-        if isinstance(found, Completion):
-            return found
-        values = [str(each) for each in found]
-        return Completion(values[:MAX_VALUES], len(values), len(values) > MAX_VALUES)
+            return _completion(await call())
+        return _completion(await awaited(await application.threads.run(_collected, {"call": call})))
 
 
-def _call(call: Callable[..., Any], **given: Any) -> Any:
-    return call(*given.values())
+def _collected(call: Callable[[], Any]) -> Any:
+    """Run in a worker thread: a generator's values are made there too."""
+    found = call()
+    return list(found) if inspect.isgenerator(found) else found
+
+
+def _completion(found: Any) -> Completion:
+    if isinstance(found, Completion):
+        values = _texts(found.values)
+        total, has_more = found.total, found.has_more
+    else:
+        values = _texts(found)
+        total, has_more = len(values), False
+    if len(values) > MAX_VALUES:
+        total = len(values) if total is None else total
+        has_more = True
+    return Completion(values[:MAX_VALUES], total, has_more)
+
+
+def _texts(values: Any) -> list[str]:
+    """Several suggestions. A text is one, and would come apart into its letters."""
+    if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
+        raise TypeError(
+            f"a completion gives a list of texts or a Completion, not {type(values).__name__}"
+        )
+    return [str(each) for each in values]
 
 
 class CompletionRegister:
     """The completers of one server."""
 
     def __init__(self) -> None:
-        self._completers: dict[CompletionKey, Completer] = {}
+        self._completers: Named[CompletionKey, Completer] = Named()
 
     def __len__(self) -> int:
         return len(self._completers)
@@ -73,16 +110,7 @@ class CompletionRegister:
     def add(self, key: CompletionKey, function: Callable[..., Any]) -> None:
         """Register a function for an argument. Raises RegistrationError."""
         label = f"completion of {key[2]!r} for {key[0]} {key[1]!r}"
-        if key in self._completers:
-            raise RegistrationError(f"{label} is already registered")
-        count = len(inspect.signature(function).parameters)
-        if count not in (1, 2):
-            raise RegistrationError(
-                f"{label}: the function takes the value so far, and optionally the other arguments"
-            )
-        self._completers[key] = Completer(
-            function, inspect.iscoroutinefunction(function), count == 2
-        )
+        self._completers.add(key, _completer(function, label), label)
 
     async def complete(
         self,
@@ -93,8 +121,29 @@ class CompletionRegister:
         arguments: Mapping[str, str],
     ) -> Completion:
         """Suggestions for an argument; none where nothing is registered."""
-        completer = self._completers.get(key)
+        completer = self._completers.find(key)
         if completer is None:
             await trio.lowlevel.checkpoint()
             return Completion((), 0, False)
         return await completer.complete(application, frame, value, arguments)
+
+
+def _completer(function: Callable[..., Any], label: str) -> Completer:
+    """Look at a function. Raises RegistrationError."""
+    signature, hints = signature_of(function, label)
+    if inspect.isasyncgenfunction(function):
+        raise RegistrationError(f"{label}: an async generator; return a list")
+    contexts = [name for name in signature.parameters if is_marked(hints.get(name), Context)]
+    others = [each for name, each in signature.parameters.items() if name not in contexts]
+    plain = signature.replace(parameters=others)
+    for takes_arguments in (True, False):
+        try:
+            plain.bind(*([None] * (2 if takes_arguments else 1)))
+        except TypeError:
+            continue
+        if len(contexts) < 2:
+            context = contexts[0] if contexts else None
+            return Completer(function, is_async(function), takes_arguments, context)
+    raise RegistrationError(
+        f"{label}: the function takes the value so far, and optionally the other arguments"
+    )

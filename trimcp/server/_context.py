@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any, Generic
 
@@ -185,8 +186,14 @@ class Context(Asking, Generic[LifespanT, SessionT]):
             total: How much there is, in the same unit, if known.
             message: A sentence for people.
 
+        Raises:
+            ValueError: One of the numbers is a NaN or an infinity.
+
         Specification: Progress.
         """
+        for number in (progress, total):
+            if number is not None and not math.isfinite(number):
+                raise ValueError(f"progress is told in finite numbers, not {number}")
         exchange = self._frame.exchange
         if not exchange.advances(progress):
             await trio.lowlevel.checkpoint()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, TypedDict, TypeVar, cast
 
@@ -10,6 +9,9 @@ import attrs
 import trio
 
 from trimcp.errors import NotServing, RegistrationError
+from trimcp.runtime import MemoryNonceStore, MissingNonceStore, check_async
+
+from ._options import check_name
 
 if TYPE_CHECKING:
     import os
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from trimcp.http import ASGIApp
-    from trimcp.runtime import EventStore, HttpRequest
+    from trimcp.runtime import EventStore, HttpRequest, NonceStore
 
     from ._application import Application
     from ._server import Server
@@ -82,6 +84,7 @@ class HttpDoors:
 
     custom_routes: dict[str, CustomRoute]
     state_keys: tuple[bytes, ...]
+    nonces: NonceStore
     shutdown_grace: float | None
 
     if TYPE_CHECKING:
@@ -91,7 +94,9 @@ class HttpDoors:
 
         def application(self, *, signals: bool = True) -> AbstractAsyncContextManager[Any]: ...
 
-        def joined(self, *, signals: bool = True) -> AbstractAsyncContextManager[Application]: ...
+        def joined(
+            self, at_missed: Callable[[], None] | None = None, *, signals: bool = True
+        ) -> AbstractAsyncContextManager[Application]: ...
 
     @property
     def _itself(self) -> Server[Any]:
@@ -166,11 +171,12 @@ class HttpDoors:
                 is not async.
         """
 
+        check_name(path, "a custom route", '@server.custom_route("/status")')
+
         def register(function: RouteT) -> RouteT:
             if not path.startswith("/") or path in self.custom_routes or path == _HEALTH:
                 raise RegistrationError(f"custom route {path!r}: the path is taken, or is none")
-            if not inspect.iscoroutinefunction(cast("Any", function)):
-                raise RegistrationError(f"custom route {path!r}: the function is not async")
+            check_async(function, f"custom route {path!r}", (1,), "an HttpRequest")
             upper = tuple(method.upper() for method in methods)
             if "GET" in upper and "HEAD" not in upper:
                 upper += ("HEAD",)
@@ -201,6 +207,7 @@ class HttpDoors:
         tls: ssl.SSLContext | None = None,
         http2: bool = True,
         workers: int = 1,
+        root_path: str = "",
         task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
         **options: Unpack[HttpOptions],
     ) -> None:
@@ -223,21 +230,34 @@ class HttpDoors:
             workers: How many processes serve. With more than one, this process only watches over
                 them: each is this program, started again with the same command line, and comes
                 to this same call. A worker that crashes is started again; when one shuts down in
-                good order, all do. Limits are for each of them, `sessions` is off unless it is
-                asked for, and changes are told within a worker only, unless the server's `bus`
-                carries them further. Not on Windows.
-            task_status: `nursery.start` returns the URLs listened on.
+                good order, all do. One that does not end within `shutdown_grace` is killed.
+                Limits are for each of them, `sessions` and HTTP+SSE are off, `single_use=True`
+                needs `Server(nonces=…)`, and changes are told within a worker only, unless the
+                server's `bus` carries them further. Not on Windows.
+            root_path: The prefix under which clients see the server, such as `/tools`, where a
+                proxy strips it from the path. It stands in the URL that HTTP+SSE tells its
+                clients, and in the ASGI scope.
+            task_status: `nursery.start` returns the URLs listened on; none where a signal came
+                first.
             options: See `HttpOptions`.
 
         Raises:
             OSError: The address cannot be bound.
-            ValueError: An option is out of range, or given beside one that excludes it.
+            ValueError: An option is out of range, or given beside one that excludes it; there are
+                to be workers, and something is asked for that one process would have to remember.
             NotServing: There are to be workers, and the application is open already.
             ChildProcessError: A worker ended before it served for the first time.
 
         Specification: Streamable HTTP.
         """
-        from trimcp.http import Hosting, assignment_for, make_asgi_app, serve, supervise
+        from trimcp.http import (
+            Hosting,
+            assignment_for,
+            check_sharing,
+            make_asgi_app,
+            serve,
+            supervise,
+        )
 
         if app is not None and options:
             raise ValueError("options belong to the application that is given")
@@ -249,7 +269,10 @@ class HttpDoors:
             keyfile=keyfile,
             tls=tls,
             http2=http2,
+            root_path=root_path,
         )
+        if workers > 1:
+            check_sharing(self._itself, app, options, workers)
         assignment = assignment_for(hosting.label) if workers > 1 else None
         if workers > 1 and assignment is None:
             if self.running is not None:
@@ -261,9 +284,11 @@ class HttpDoors:
             return
         if assignment is not None:
             self.state_keys = self.state_keys or (assignment.key,)
-            options.setdefault("sessions", False)
+            if isinstance(self.nonces, MemoryNonceStore):
+                self.nonces = MissingNonceStore()
+            options["sessions"] = False
         chosen = make_asgi_app(self._itself, options, [host]) if app is None else app
-        async with self.joined() as application:
+        async with self.joined(lambda: task_status.started([])) as application:
             await serve(
                 application, chosen, hosting, assignment=assignment, task_status=task_status
             )

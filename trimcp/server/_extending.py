@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from trimcp.runtime import check_async
+
 from ._methods import MethodRegister
 from ._middleware import check_middleware
+from ._options import check_name
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -45,6 +48,8 @@ class Extending:
                 be called so.
         """
 
+        check_name(name, "a method", '@server.method("com.example/action")')
+
         def register(function: FunctionT) -> FunctionT:
             self.methods.add_method(name, function)
             return function
@@ -65,6 +70,8 @@ class Extending:
         Raises:
             RegistrationError: As for `method`.
         """
+
+        check_name(name, "a notification", '@server.notification("notifications/x")')
 
         def register(function: FunctionT) -> FunctionT:
             self.methods.add_notification(name, function)
@@ -103,7 +110,11 @@ class Extending:
         """Run an async function after the lifespan is entered, before anything is served.
 
         Like all hooks it may take one argument: what the lifespan yielded.
+
+        Raises:
+            RegistrationError: It is no async function, or takes something else.
         """
+        _check_hook(hook, "on_startup hook")
         self.startup_hooks.append(hook)
         return hook
 
@@ -112,6 +123,7 @@ class Extending:
 
         An exception is logged and does not keep the others from running.
         """
+        _check_hook(hook, "on_shutdown hook")
         self.shutdown_hooks.append(hook)
         return hook
 
@@ -121,5 +133,10 @@ class Extending:
         The application's nursery owns it: it is cancelled at the end, and if it crashes, the
         server ends with its exception.
         """
+        _check_hook(task, "background task")
         self.background_tasks.append(task)
         return task
+
+
+def _check_hook(hook: Any, label: str) -> None:
+    check_async(hook, label, (0, 1), "nothing, or what the lifespan yielded")

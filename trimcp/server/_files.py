@@ -1,34 +1,126 @@
 """Files and directories as resources.
 
+What a path names is asked before anything is opened: only regular files are read, and one that is
+too large for a message is refused unread.
+
 Specification: Resources, Security Considerations (paths are sanitized).
 """
 
 from __future__ import annotations
 
+import errno
 import mimetypes
+import os
+import stat
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from urllib.parse import quote
 
 import attrs
 
-from trimcp.errors import RegistrationError
+from trimcp.errors import LimitExceeded, RegistrationError
 from trimcp.types import BlobResourceContents, TextResourceContents
 
-__all__ = ["Directory", "read_file"]
+__all__ = ["Directory", "is_file", "read_file"]
+
+#: What the system says where a path names nothing.
+_NOTHING: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG})
+
+#: Not waiting, following no link, and as a terminal of nobody, for what took a file's place.
+_FLAGS: Final = os.O_RDONLY | sum(
+    getattr(os, name, 0)
+    for name in ("O_NONBLOCK", "O_NOFOLLOW", "O_NOCTTY", "O_CLOEXEC", "O_BINARY")
+)
 
 
-def read_file(path: Path, uri: str, mime_type: str | None) -> Any:
-    """The contents of a file: text where it is UTF-8, else a blob. Blocks; raises OSError."""
+def read_file(path: Path, uri: str, mime_type: str | None, limit: int) -> Any:
+    """The contents of a file: text where it is UTF-8, else a blob. Blocks.
+
+    Args:
+        path: Where it is; symbolic links are followed.
+        uri: The URI of the contents.
+        mime_type: What it is, or None to guess from its name.
+        limit: The most bytes that are read.
+
+    Returns:
+        None if there is no regular file.
+
+    Raises:
+        LimitExceeded: It is larger.
+        OSError: It cannot be read.
+    """
     import base64
 
-    data = path.read_bytes()
+    real = _resolved(path)
+    data = None if real is None else _read(real, limit)
+    if data is None:
+        return None
     guessed = mime_type or mimetypes.guess_type(path.name)[0]
     try:
         return TextResourceContents(uri, data.decode(), guessed or "text/plain")
     except UnicodeDecodeError:
         blob = base64.b64encode(data).decode()
         return BlobResourceContents(uri, blob, guessed or "application/octet-stream")
+
+
+def is_file(path: Path) -> bool:
+    """Whether it is a regular file, or a link to one. Raises OSError."""
+    real = _resolved(path)
+    status = None if real is None else _status(real)
+    return status is not None and stat.S_ISREG(status.st_mode)
+
+
+def _read(path: Path, limit: int) -> bytes | None:
+    """The bytes of a regular file. A path without symbolic links."""
+    status = _status(path)
+    if status is None or not stat.S_ISREG(status.st_mode):
+        return None
+    _check_size(status.st_size, limit)
+    try:
+        descriptor = os.open(path, _FLAGS)
+    except OSError as error:
+        if error.errno in _NOTHING:
+            return None
+        raise
+    with open(descriptor, "rb", buffering=0) as file:
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            return None  # something else took its place
+        return _read_to_end(file, limit)
+
+
+def _read_to_end(file: Any, limit: int) -> bytes:
+    """It may grow meanwhile, and some files of the system are of no size."""
+    data = bytearray()
+    while piece := file.read(min(1 << 20, limit + 1 - len(data))):
+        data += piece
+        _check_size(len(data), limit)
+    return bytes(data)
+
+
+def _check_size(size: int, limit: int) -> None:
+    if size > limit:
+        raise LimitExceeded(f"a file of more than {limit} bytes is not read")
+
+
+def _resolved(path: Path) -> Path | None:
+    """A path with its symbolic links followed; None if it can name nothing."""
+    try:
+        return path.resolve()
+    except (OSError, RuntimeError, ValueError) as error:
+        # A loop of links is a RuntimeError before Python 3.13; a null character is a ValueError.
+        if isinstance(error, OSError) and error.errno not in _NOTHING:
+            raise
+        return None
+
+
+def _status(path: Path) -> os.stat_result | None:
+    """What a path names; None if it names nothing. Raises OSError."""
+    try:
+        return path.stat()
+    except OSError as error:
+        if error.errno in _NOTHING:
+            return None
+        raise
 
 
 @attrs.frozen
@@ -46,30 +138,65 @@ class Directory:
     @classmethod
     def at(cls, uri: str, path: str | Path) -> Directory:
         """Raises RegistrationError if the path is no directory."""
-        root = Path(path).resolve()
-        if not root.is_dir():
+        root = _resolved(Path(path))
+        status = None if root is None else _status(root)
+        if root is None or status is None or not stat.S_ISDIR(status.st_mode):
             raise RegistrationError(f"resource {uri!r}: {path} is no directory")
         return cls(uri.rstrip("/"), root)
 
-    def read(self, path: str) -> Any:
+    def read(self, path: str, limit: int) -> Any:
         """A file's contents, or the entries of a directory as JSON. Blocks.
 
-        Returns:
-            None if there is no such file, or if the path leads out of the directory: by `..`,
-            by being absolute, or through a symbolic link.
-        """
-        if "\0" in path or path.startswith(("/", "\\")):
-            return None
-        target = (self.root / path).resolve()
-        if not target.is_relative_to(self.root) or not target.exists():
-            return None
-        inside = target.relative_to(self.root)
-        uri = f"{self.uri}/{quote(inside.as_posix())}"
-        if target.is_dir():
-            return [self._entry(child) for child in sorted(target.iterdir())]
-        return read_file(target, uri, None)
+        Args:
+            path: The path below the directory.
+            limit: The most bytes of a file that are read.
 
-    def _entry(self, child: Path) -> dict[str, Any]:
-        uri = f"{self.uri}/{quote(child.relative_to(self.root).as_posix())}"
-        kind = "directory" if child.is_dir() else "file"
-        return {"name": child.name, "type": kind, "uri": uri}
+        Returns:
+            None if there is no such file, if it is none that can be read to an end (a pipe, a
+            device), or if the path leads out of the directory: by `..`, by being absolute, or
+            through a symbolic link.
+
+        Raises:
+            LimitExceeded: The file is larger.
+            OSError: It cannot be read.
+        """
+        if path.startswith(("/", "\\")):
+            return None
+        target = self._inside(self.root / path)
+        status = None if target is None else _status(target)
+        if target is None or status is None:
+            return None
+        if stat.S_ISDIR(status.st_mode):
+            return [
+                entry
+                for name in sorted(os.listdir(target))
+                if (entry := self._entry(target / name))
+            ]
+        return read_file(target, self._uri_of(target), None, limit)
+
+    def _inside(self, path: Path) -> Path | None:
+        """The path with its symbolic links followed, if it stays inside."""
+        target = _resolved(path)
+        return target if target is not None and target.is_relative_to(self.root) else None
+
+    def _uri_of(self, path: Path) -> str:
+        inside = os.fsencode(path.relative_to(self.root).as_posix())
+        return f"{self.uri}/{quote(inside)}"
+
+    def _entry(self, child: Path) -> dict[str, Any] | None:
+        """How a listing shows an entry; None for what cannot be read under its name."""
+        try:
+            child.name.encode()
+            target = self._inside(child)
+            status = None if target is None else _status(target)
+        except (UnicodeEncodeError, OSError):
+            return None
+        if status is None:
+            return None
+        if stat.S_ISDIR(status.st_mode):
+            kind = "directory"
+        elif stat.S_ISREG(status.st_mode):
+            kind = "file"
+        else:
+            return None
+        return {"name": child.name, "type": kind, "uri": self._uri_of(child)}

@@ -12,18 +12,37 @@ from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
-from trimcp.runtime import leaves
+from trimcp.errors import NotServing
+from trimcp.runtime import check_opened, leaves
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from contextlib import AbstractAsyncContextManager
 
-__all__ = ["CLEANUP_SECONDS", "combine_lifespans", "entered", "grant_cleanup"]
+__all__ = [
+    "CLEANUP_SECONDS",
+    "NEEDS_TRIO",
+    "check_trio",
+    "combine_lifespans",
+    "entered",
+    "grant_cleanup",
+]
 
 logger = logging.getLogger("trimcp.server")
 
 #: Seconds for `on_shutdown` hooks and for leaving the lifespans.
 CLEANUP_SECONDS: Final = 10.0
+
+NEEDS_TRIO: Final = (
+    "trimcp needs Trio, and this program runs another event loop: start the server with trio.run, "
+    "or let `hypercorn -k trio module:app` serve its application"
+)
+
+
+def check_trio() -> None:
+    """There must be Trio to serve with. Raises NotServing."""
+    if not trio.lowlevel.in_trio_run():
+        raise NotServing(NEEDS_TRIO)
 
 
 def combine_lifespans(
@@ -36,7 +55,12 @@ def combine_lifespans(
 
     Returns:
         A lifespan that yields the tuple of what they yield.
+
+    Raises:
+        RegistrationError: One of them surely gives no async context manager.
     """
+    for each in lifespans:
+        check_opened(each, "combine_lifespans", "the server or the session")
 
     @asynccontextmanager
     async def combined(owner: Any) -> AsyncIterator[tuple[Any, ...]]:

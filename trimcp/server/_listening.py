@@ -81,7 +81,8 @@ def _ended(frame: Frame) -> SubscriptionsListenResult:
     identity = frame.exchange.id
     cancelled = CancelledNotificationParams(identity, "the server is shutting down")
     frame.afterword = frame.exchange.notify("notifications/cancelled", cancelled)
-    return SubscriptionsListenResult(meta={META_SUBSCRIPTION_ID: identity})
+    frame.exchange.stamp_with({META_SUBSCRIPTION_ID: identity})
+    return SubscriptionsListenResult()
 
 
 async def subscribe(application: Application, frame: Frame) -> EmptyResult:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from trimcp.errors import INVALID_PARAMS, RegistrationError, RequestError
 from trimcp.protocol import META, REVISIONS, InvalidShape, read_object
-from trimcp.runtime import BadArguments, MessageFunction, compile_message
+from trimcp.runtime import BadArguments, MessageFunction, awaited, compile_message
 
 from ._context import Context, enter_context
+from ._register import Named
 from ._session import Session
 
 if TYPE_CHECKING:
@@ -48,43 +49,39 @@ class MethodRegister:
     """The methods and notifications that a user added."""
 
     def __init__(self) -> None:
-        self._methods: dict[str, MessageFunction] = {}
-        self._notifications: dict[str, MessageFunction] = {}
+        self._methods: Named[str, MessageFunction] = Named()
+        self._notifications: Named[str, MessageFunction] = Named()
 
     def add_method(self, name: str, function: Callable[..., Any]) -> None:
         """Raises RegistrationError."""
         label = f"method {name!r}"
         if name in _REQUESTS or not name or name.startswith(("notifications/", "rpc.")):
             raise RegistrationError(f"{label}: the name belongs to the protocol")
-        if name in self._methods:
-            raise RegistrationError(f"{label} is already registered")
-        self._methods[name] = compile_message(function, label, (Context, Session))
+        self._methods.add(name, compile_message(function, label, (Context, Session)), label)
 
     def add_notification(self, name: str, function: Callable[..., Any]) -> None:
         """Raises RegistrationError."""
         label = f"notification {name!r}"
         if name in _NOTIFICATIONS or name in _REQUESTS or not name:
             raise RegistrationError(f"{label}: the name belongs to the protocol")
-        if name in self._notifications:
-            raise RegistrationError(f"{label} is already registered")
         compiled = compile_message(function, label, (Context, Session))
         if Context in compiled.given:
             raise RegistrationError(
                 f"{label}: a notification is no request and has no Context; take a Session"
             )
-        self._notifications[name] = compiled
+        self._notifications.add(name, compiled, label)
 
     def knows(self, name: str) -> bool:
         """Whether there is a method of that name."""
-        return name in self._methods
+        return self._methods.find(name) is not None
 
     def hears(self, name: str) -> bool:
         """Whether there is a notification of that name."""
-        return name in self._notifications
+        return self._notifications.find(name) is not None
 
     async def call(self, application: Application, frame: Frame) -> dict[str, Any]:
         """Handle a request for one of the methods. Raises RequestError."""
-        function = self._methods[frame.exchange.method]
+        function = self._methods.items[frame.exchange.method]
         try:
             bound = _bind(function, frame.exchange.params)
         except BadArguments as error:
@@ -102,7 +99,7 @@ class MethodRegister:
         self, application: Application, session: Session[Any] | None, name: str, params: Raw | None
     ) -> None:
         """Handle a notification; one that is malformed is logged and dropped."""
-        function = self._notifications[name]
+        function = self._notifications.items[name]
         try:
             bound = _bind(function, params)
         except (BadArguments, InvalidShape) as error:
@@ -122,4 +119,4 @@ def _bind(function: MessageFunction, params: Raw | None) -> dict[str, Any]:
 async def _run(application: Application, function: MessageFunction, bound: dict[str, Any]) -> Any:
     if function.is_async:
         return await function.call(**bound)
-    return await application.threads.run(function.call, bound)
+    return await awaited(await application.threads.run(function.call, bound))

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import functools
-import inspect
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from trimcp.errors import RegistrationError
+from trimcp.runtime import check_async
 
 from ._context import Context, enter_context
 
@@ -29,11 +28,7 @@ Handler: TypeAlias = "Callable[[Application, Frame], Awaitable[Any]]"
 
 def check_middleware(middleware: Any) -> None:
     """Raises RegistrationError if it is no async function of two parameters."""
-    call = middleware if inspect.isroutine(middleware) else type(middleware).__call__
-    if not inspect.iscoroutinefunction(call):
-        raise RegistrationError(f"middleware {middleware!r} is no async function")
-    if len(inspect.signature(middleware).parameters) != 2:
-        raise RegistrationError(f"middleware {middleware!r} takes a context and call_next")
+    check_async(middleware, "middleware", (2,), "a context and call_next")
 
 
 async def through(

@@ -17,7 +17,13 @@ from trimcp.errors import (
     RequestError,
 )
 from trimcp.protocol import DecodeError, Era, codec_for
-from trimcp.runtime import BadArguments, compile_form, flaw_of_conversation
+from trimcp.runtime import (
+    BadArguments,
+    compile_form,
+    flaw_of_conversation,
+    flaw_of_form,
+    has_choice_lists,
+)
 from trimcp.types import (
     CreateMessageRequestParams,
     CreateMessageResult,
@@ -152,15 +158,33 @@ def _conversation(
 
 
 def lacking(terms: Terms, question: InputRequest) -> RequestError | None:
-    """The error for a client that did not declare what the question needs, or None."""
+    """The error for a client that cannot be asked this, or None.
+
+    Raises:
+        ValueError: Nobody can: it is a form that the specification does not have.
+    """
     needed = _needed(terms.capabilities, question.params, question.method, terms.revision)
     if needed is None:
-        return None
+        return _unsayable(question.params, terms.revision)
     what, required = needed
     flaw = f"this needs a client that can {what}"
     if terms.revision.era is Era.STATELESS:
         return MissingCapability(flaw, required)
     return RequestError(INVALID_REQUEST, flaw)
+
+
+def _unsayable(params: Any, revision: Revision) -> RequestError | None:
+    """The error for a form that this revision does not have, or None. Raises ValueError."""
+    if not isinstance(params, ElicitRequestFormParams):
+        return None
+    form = params.requested_schema
+    if (malformed := flaw_of_form(form)) is not None:
+        raise ValueError(f"the form cannot be asked for: {malformed}")
+    if has_choice_lists(form) and not revision.choice_lists:
+        return RequestError(
+            INVALID_REQUEST, f"a form of revision {revision.date} has no lists of choices"
+        )
+    return None
 
 
 def _needed(

@@ -18,7 +18,8 @@ from trimcp.types import (
 
 from ._completion import CompletionRegister
 from ._extending import Extending
-from ._files import Directory, read_file
+from ._files import Directory, is_file, read_file
+from ._options import check_name
 from ._prompts import RegisteredPrompt, make_prompt
 from ._register import Register
 from ._resources import ResourceRegister
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping, Sequence
 
+    from trimcp.limits import Limits
     from trimcp.protocol import Change
     from trimcp.types import Annotations, CacheScope, Icon, ToolAnnotations
 
@@ -38,6 +40,8 @@ FunctionT = TypeVar("FunctionT", bound="Callable[..., Any]")
 
 class Registration(Extending):
     """The register of a `Server`. Everything may be added and removed while it serves."""
+
+    limits: Limits
 
     def __init__(
         self,
@@ -223,6 +227,8 @@ class Registration(Extending):
         Specification: Resources; Resource Templates; 2026-07-28, Caching.
         """
 
+        check_name(uri, "a resource", '@server.resource("notes://all")')
+
         def register(function: FunctionT) -> FunctionT:
             self.resources.add(
                 function,
@@ -249,6 +255,8 @@ class Registration(Extending):
     ) -> None:
         """Register a file as a resource: text where it is UTF-8, otherwise a blob.
 
+        If it is of more than `Limits.message_bytes`, it is refused unread (-31001).
+
         Args:
             uri: Its URI.
             path: Where it is; read anew every time.
@@ -259,14 +267,14 @@ class Registration(Extending):
             RegistrationError: The path is no file, or the URI is taken or malformed.
         """
         file = Path(path)
-        if not file.is_file():
+        if not is_file(file):
             raise RegistrationError(f"resource {uri!r}: {file} is no file")
 
         def read() -> Any:
-            try:
-                return read_file(file, uri, mime_type)
-            except FileNotFoundError:
-                raise ResourceNotFound(uri) from None
+            found = read_file(file, uri, mime_type, self.limits.message_bytes)
+            if found is None:
+                raise ResourceNotFound(uri)
+            return found
 
         named.setdefault("name", file.name)
         self.resource(uri, mime_type=mime_type, **named)(read)
@@ -274,7 +282,9 @@ class Registration(Extending):
     def add_directory(self, uri: str, path: str | os.PathLike[str], **named: Any) -> None:
         """Register a directory: its files are read under `uri/…`, its entries listed as JSON.
 
-        A path that leads out of it, by `..` or through a symbolic link, names no resource.
+        A path that leads out of it, by `..` or through a symbolic link, names no resource, and
+        neither do pipes, devices and sockets. A file of more than `Limits.message_bytes` is
+        refused unread (-31001). Entries whose names are not UTF-8 are not listed.
 
         Args:
             uri: The URI of the directory itself.
@@ -290,13 +300,16 @@ class Registration(Extending):
         named.setdefault("name", directory.root.name)
 
         def read(path: str) -> Any:
-            found = directory.read(path)
+            found = directory.read(path, self.limits.message_bytes)
             if found is None:
                 raise ResourceNotFound(f"{directory.uri}/{path}")
             return found
 
         def entries() -> Any:
-            return directory.read("")
+            found = directory.read("", self.limits.message_bytes)
+            if found is None:
+                raise ResourceNotFound(directory.uri)
+            return found
 
         self.resource(directory.uri, **named)(entries)
         self.resource(directory.uri + "/{+path}", **named)(read)
@@ -397,6 +410,7 @@ class Registration(Extending):
 
         Specification: Completion.
         """
+        check_name(argument, "a completion", '@server.completion("name", prompt="greet")')
         if (prompt is None) == (resource is None):
             raise RegistrationError("a completion is for a prompt= or for a resource= template")
         key = ("prompt", prompt, argument) if prompt else ("resource", resource or "", argument)

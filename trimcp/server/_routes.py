@@ -175,12 +175,12 @@ async def _initialize(application: Application, frame: Frame) -> InitializeResul
 
 async def _discover(application: Application, frame: Frame) -> DiscoverResult:
     server = application.server
+    # With its pictures, which other results leave out.
+    frame.exchange.stamp_with({META_SERVER_INFO: frame.exchange.encode(server.identity)})
     return DiscoverResult(
         tuple(revision.date for revision in reversed(STATELESS_REVISIONS)),
         server.capabilities,
         server.instructions,
-        # With its pictures, which other results leave out.
-        meta={META_SERVER_INFO: frame.exchange.encode(server.identity)},
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import types
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeGuard
 
 import trio
@@ -10,7 +11,7 @@ from msgspec import Raw
 
 from trimcp.errors import LIMIT_EXCEEDED, RequestError
 from trimcp.protocol import META_CHUNK, read_retry
-from trimcp.runtime import InputRequired, Job, Retried, drain, in_threads, to_json
+from trimcp.runtime import InputRequired, Job, Retried, awaited, drain, in_threads, to_json
 from trimcp.types import ProgressNotificationParams
 
 from ._asking import ask_by_request
@@ -30,6 +31,7 @@ __all__ = ["call_function", "run_askable"]
 #: How often a handler of the handshake era may return questions in one request; clients of the
 #: stateless era, which ask again themselves, have a bound of their own.
 _MOST_ROUNDS: Final = 20
+_GENERATORS: Final = (types.AsyncGeneratorType, types.GeneratorType)
 
 
 async def call_function(
@@ -41,14 +43,27 @@ async def call_function(
     if function.context is not None:
         arguments[function.context] = context
     if function.is_stream:
-        limit = application.server.limits.message_bytes
-        generator = function.call(**arguments)
-        if not function.is_async:
-            generator = in_threads(generator, application.threads.limiter)
-        return await drain(generator, functools.partial(_send_chunk, frame, limit))
-    if function.is_async:
-        return await function.call(**arguments)
-    return await application.threads.run(function.call, arguments)
+        value = function.call(**arguments)
+    elif function.is_async:
+        value = await function.call(**arguments)
+    else:
+        # A wrapper around an async function gives something to await.
+        value = await awaited(await application.threads.run(function.call, arguments))
+    if function.may_stream and isinstance(value, _GENERATORS):
+        return await _stream(application, frame, function, value)
+    return value
+
+
+async def _stream(
+    application: Application, frame: Frame, function: Function, generator: Any
+) -> Any:
+    """Send what a generator yields; a list that is promised is no stream."""
+    if isinstance(generator, types.GeneratorType):
+        if function.output_schema is not None and not function.is_stream:
+            return generator
+        generator = in_threads(generator, application.threads.limiter)
+    limit = application.server.limits.message_bytes
+    return await drain(generator, functools.partial(_send_chunk, frame, limit))
 
 
 async def _send_chunk(frame: Frame, limit: int, chunk: Any) -> None:

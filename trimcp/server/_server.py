@@ -25,6 +25,7 @@ from ._accepting import NETWORK_GRACE, serve_listeners
 from ._application import Application
 from ._context import Context, LifespanT, current_context
 from ._doors import HttpDoors
+from ._options import checked_extensions, checked_keys, checked_lifespan, checked_page_size
 from ._registration import Registration
 from ._statistics import Statistics
 
@@ -80,7 +81,7 @@ class Server(Registration, HttpDoors, Generic[LifespanT]):
         list_scope: Whether it may share lists between users (stateless era).
 
     Raises:
-        ValueError: A state key is shorter than 16 bytes.
+        RegistrationError: `page_size`, `state_keys`, `extensions` or a lifespan cannot be used.
     """
 
     def __init__(
@@ -107,7 +108,7 @@ class Server(Registration, HttpDoors, Generic[LifespanT]):
         list_scope: CacheScope | None = None,
     ) -> None:
         self._application: Application | None = None
-        super().__init__(experimental, extensions)
+        super().__init__(experimental, checked_extensions(extensions))
         self.custom_routes = {}
         self.identity = Implementation(
             name=name,
@@ -118,14 +119,16 @@ class Server(Registration, HttpDoors, Generic[LifespanT]):
         )
         self.instructions = instructions
         self.limits = limits or Limits()
-        self.lifespan = lifespan
-        self.session_lifespan = session_lifespan
+        self.lifespan = checked_lifespan(lifespan, "lifespan=", "the server")
+        self.session_lifespan = checked_lifespan(
+            session_lifespan, "session_lifespan=", "the session"
+        )
         self.bus: Bus = bus or LocalBus()
-        self.state_keys = tuple(state_keys)
+        self.state_keys = checked_keys(state_keys)
         self.nonces: NonceStore = nonces or MemoryNonceStore()
         self.shutdown_grace = shutdown_grace
         self.eof_grace = eof_grace
-        self.page_size = page_size
+        self.page_size = checked_page_size(page_size)
         self.list_ttl_ms = list_ttl_ms
         self.list_scope: CacheScope | None = list_scope
 
@@ -178,7 +181,9 @@ class Server(Registration, HttpDoors, Generic[LifespanT]):
             yield self
 
     @asynccontextmanager
-    async def _opened(self, *, explicit: bool, signals: bool) -> AsyncIterator[Application]:
+    async def _opened(
+        self, *, explicit: bool, signals: bool, at_missed: Callable[[], None] | None = None
+    ) -> AsyncIterator[Application]:
         if self._application is not None:
             raise NotServing(
                 "the server already serves; to use several transports at once, start them "
@@ -187,22 +192,30 @@ class Server(Registration, HttpDoors, Generic[LifespanT]):
         application = Application(self, explicit=explicit)
         self._application = application
         try:
-            async with application.open(signals=signals):
+            async with application.open(signals=signals, at_missed=at_missed):
                 yield application
         finally:
             self._application = None
 
     @asynccontextmanager
-    async def joined(self, *, signals: bool = True) -> AsyncIterator[Application]:
+    async def joined(
+        self, at_missed: Callable[[], None] | None = None, *, signals: bool = True
+    ) -> AsyncIterator[Application]:
         """The application the user opened, or else one of its own for the duration.
 
         For transports; users call `application()`.
+
+        Args:
+            at_missed: Called where a signal came before the server had started. The body runs to
+                its first checkpoint then.
+            signals: Whether SIGINT and SIGTERM shut the server down (main thread only).
         """
         application = self._application
         if application is not None and application.explicit:
             yield application
         else:
-            async with self._opened(explicit=False, signals=signals) as application:
+            opened = self._opened(explicit=False, signals=signals, at_missed=at_missed)
+            async with opened as application:
                 yield application
 
     # -- changes --------------------------------------------------------------------------
@@ -268,8 +281,13 @@ class Server(Registration, HttpDoors, Generic[LifespanT]):
 
         Specification: Transports, stdio.
         """
-        async with self.joined() as application, trio.open_nursery() as nursery:
-            async with transports.open_stdio_channel(self.limits) as channel:
+        async with (
+            self.joined(task_status.started) as application,
+            trio.open_nursery() as nursery,
+        ):
+            await trio.lowlevel.checkpoint()
+            opening = transports.open_stdio_channel(self.limits, budget=application.budget)
+            async with opening as channel:
                 nursery.start_soon(self._follow_parent)
                 task_status.started()
                 await application.serve(channel, grace=_STDIO_GRACE)
@@ -294,14 +312,15 @@ class Server(Registration, HttpDoors, Generic[LifespanT]):
         Args:
             host: Where to listen.
             port: 0 lets the system choose.
-            task_status: `nursery.start` returns the `(host, port)` pairs listened on.
+            task_status: `nursery.start` returns the `(host, port)` pairs listened on; none where
+                a signal came first.
 
         Raises:
             OSError: The address cannot be bound.
 
         Specification: 2026-07-28, Custom Transports.
         """
-        async with self.joined() as application:
+        async with self.joined(lambda: task_status.started([])) as application:
             listeners = await transports.open_tcp_listeners(host, port)
             addresses = transports.addresses_of(listeners)
             await serve_listeners(
@@ -328,16 +347,16 @@ class Server(Registration, HttpDoors, Generic[LifespanT]):
 
         Specification: 2026-07-28, Custom Transports.
         """
-        async with self.joined() as application:
+        async with self.joined(lambda: task_status.started(path)) as application:
             with transports.unix_listener(path) as listener:
                 await serve_listeners(
                     application, [listener], self._open_lines, lambda: task_status.started(path)
                 )
 
     def _open_lines(
-        self, stream: trio.abc.Stream
+        self, stream: trio.abc.Stream, budget: transports.Budget
     ) -> AbstractAsyncContextManager[transports.MessageChannel]:
-        return transports.open_stream_channel(stream, self.limits, peer="socket")
+        return transports.open_stream_channel(stream, self.limits, peer="socket", budget=budget)
 
     async def serve_websocket(
         self,
@@ -367,7 +386,8 @@ class Server(Registration, HttpDoors, Generic[LifespanT]):
             allowed_origins: The origins, such as `https://example.com`, of web pages that may
                 connect, or `*` for all; by default pages from the allowed hosts, on any port.
                 Programs that are no browsers send no origin, and are not asked for one.
-            task_status: `nursery.start` returns the `(host, port)` pairs listened on.
+            task_status: `nursery.start` returns the `(host, port)` pairs listened on; none where
+                a signal came first.
 
         Raises:
             OSError: The address cannot be bound.
@@ -376,7 +396,7 @@ class Server(Registration, HttpDoors, Generic[LifespanT]):
         """
         from ._websocket import websocket_opener
 
-        async with self.joined() as application:
+        async with self.joined(lambda: task_status.started([])) as application:
             listeners = await transports.open_tcp_listeners(host, port)
             addresses = transports.addresses_of(listeners)
             names = [host, *(name for name, _ in addresses)]
@@ -425,8 +445,11 @@ class Server(Registration, HttpDoors, Generic[LifespanT]):
         The end of input means that the peer is gone and cancels its requests.
         """
         async with (
-            self.joined() as application,
-            transports.open_stream_channel(stream, self.limits, peer="stream") as channel,
+            self.joined(task_status.started) as application,
+            transports.open_stream_channel(
+                stream, self.limits, peer="stream", budget=application.budget
+            ) as channel,
         ):
+            await trio.lowlevel.checkpoint()
             task_status.started()
             await application.serve(channel, grace=NETWORK_GRACE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Generic
@@ -18,15 +19,13 @@ from trimcp.protocol import (
     method_of,
     params_of,
 )
-from trimcp.runtime import contained
 
 from ._context import LifespanT
+from ._hearing import Hearing
 from ._lifespans import CLEANUP_SECONDS, entered, grant_cleanup
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
-
-    from msgspec import Raw
 
     from trimcp.runtime import Peer, Subscriber
     from trimcp.types import ClientCapabilities, Implementation
@@ -47,6 +46,7 @@ class Session(Generic[LifespanT]):
     Attributes:
         id: What names the session, on HTTP; None elsewhere.
         context: What the server's `session_lifespan` yielded.
+        hearing: Its notifications of extensions.
     """
 
     def __init__(self, application: Application, peer: Peer, *, id: str | None = None) -> None:
@@ -55,7 +55,10 @@ class Session(Generic[LifespanT]):
         self._application = application
         self._peer = peer
         self._subscriber: Subscriber | None = None
-        self._hearing = 0
+        server = application.server
+        handle = functools.partial(server.methods.hear, application, self)
+        limit = server.limits.in_flight
+        self.hearing = Hearing(handle, limit, application.budget, peer.start_soon)
         peer.data = self
 
     @property
@@ -137,29 +140,6 @@ class Session(Generic[LifespanT]):
         connection = self._peer.connection
         while (change := await subscriber.next()) is not None:
             await self._peer.send(connection.notify(method_of(change), params_of(change)))
-
-    @property
-    def hearing(self) -> int:
-        """Notifications of extensions that are being handled."""
-        return self._hearing
-
-    def hear(self, method: str, params: Raw | None) -> None:
-        """The client sent a notification of an extension."""
-        limit = self.server.limits.in_flight
-        if self._hearing >= limit:
-            logger.warning("%s dropped: more than %d are being handled", method, limit)
-            return
-        self._hearing += 1
-        self._peer.start_soon(self._hear, method, params)
-
-    async def _hear(self, method: str, params: Raw | None) -> None:
-        hear = self.server.methods.hear
-        try:
-            await contained(
-                f"the handler of {method}", hear, self._application, self, method, params
-            )
-        finally:
-            self._hearing -= 1
 
     def subscribe(self, uri: str) -> None:
         """The client wants to hear of this resource. Raises RequestError."""

@@ -17,6 +17,7 @@ class Statistics:
             `Limits.in_flight` for each.
         http_requests: HTTP requests being served, open streams included.
         http_sessions: Sessions of the handshake era over HTTP.
+        buffered_bytes: Bytes held for peers, over all of them.
         outbox_bytes: Bytes that wait for peers to read them, over all connections.
         unsent: Answers and refusals that wait for room beyond these bytes; never more than
             twice `Limits.in_flight` for each connection.
@@ -36,6 +37,7 @@ class Statistics:
     in_flight: int = 0
     http_requests: int = 0
     http_sessions: int = 0
+    buffered_bytes: int = 0
     outbox_bytes: int = 0
     unsent: int = 0
     notifications: int = 0

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from trimcp.limits import Limits
     from trimcp.protocol import Callers
-    from trimcp.transports import MessageChannel
+    from trimcp.transports import Budget, MessageChannel
     from trimcp.transports.websocket import Upgrade
 
 __all__ = ["websocket_opener"]
@@ -25,7 +25,7 @@ logger = logging.getLogger("trimcp.server")
 
 def websocket_opener(
     limits: Limits, path: str, callers: Callers
-) -> Callable[[trio.abc.Stream], AbstractAsyncContextManager[MessageChannel]]:
+) -> Callable[[trio.abc.Stream, Budget], AbstractAsyncContextManager[MessageChannel]]:
     """Makes streams message channels, for clients that may have one."""
 
     def judge(upgrade: Upgrade) -> Refusal | None:
@@ -41,7 +41,9 @@ def websocket_opener(
             return Refusal(400, f"the only subprotocol is {SUBPROTOCOL!r}")
         return None
 
-    def opener(stream: trio.abc.Stream) -> AbstractAsyncContextManager[MessageChannel]:
-        return accept_websocket(stream, limits, judge, peer="websocket")
+    def opener(
+        stream: trio.abc.Stream, budget: Budget
+    ) -> AbstractAsyncContextManager[MessageChannel]:
+        return accept_websocket(stream, limits, judge, peer="websocket", budget=budget)
 
     return opener

@@ -1,15 +1,18 @@
 """Ways to a peer, each a pair of bounded memory channels."""
 
+from ._budget import Budget
 from ._channel import Incoming, MessageChannel, Outbox, Oversized, write_out
-from ._http import HTTPAnswer, HTTPClient, HTTPLink, check_url, open_http_link
+from ._http import HTTPAnswer, HTTPClient, HTTPLink, Unreachable, check_url, open_http_link
 from ._lines import open_stream_channel
 from ._memory import open_memory_channels
 from ._pace import Pace
 from ._parent import wait_parent_gone
+from ._partial import HEAD_BYTES, PartialMessage
 from ._process import ChildProcess, open_process_channel
 from ._sockets import (
     addresses_of,
     encrypted,
+    listening_on,
     open_tcp_listeners,
     open_unix_stream,
     unix_listener,
@@ -17,6 +20,8 @@ from ._sockets import (
 from ._stdio import open_stdio_channel
 
 __all__ = [
+    "HEAD_BYTES",
+    "Budget",
     "ChildProcess",
     "HTTPAnswer",
     "HTTPClient",
@@ -26,9 +31,12 @@ __all__ = [
     "Outbox",
     "Oversized",
     "Pace",
+    "PartialMessage",
+    "Unreachable",
     "addresses_of",
     "check_url",
     "encrypted",
+    "listening_on",
     "open_http_link",
     "open_memory_channels",
     "open_process_channel",

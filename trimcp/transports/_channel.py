@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, TypeAlias
 import attrs
 import trio
 
+from ._budget import Budget
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -29,10 +31,12 @@ class Oversized:
     Attributes:
         size: How many bytes were skipped.
         head: The first of them, which may say which request it was.
+        has_no_room: Whether it was short enough, but other messages left no room for it.
     """
 
     size: int
     head: bytes = attrs.field(default=b"", eq=False, repr=False)
+    has_no_room: bool = False
 
 
 Incoming: TypeAlias = "bytes | Oversized"
@@ -44,10 +48,12 @@ class Outbox:
     Args:
         limit: Bytes that may wait, those being written included. A single message is always
             accepted when nothing waits.
+        budget: Counts them together with those of other peers.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, budget: Budget | None = None) -> None:
         self._limit = limit
+        self._budget = budget or Budget()
         self._send, self._receive = trio.open_memory_channel[bytes](_OUTBOX_MESSAGES)
         self._room = trio.lowlevel.ParkingLot()
         self._turn = trio.StrictFIFOLock()
@@ -74,10 +80,13 @@ class Outbox:
             raise trio.BrokenResourceError
         if self._closed:
             raise trio.ClosedResourceError
-        if self.waiting_bytes and self.waiting_bytes + len(data) > self._limit:
+        size = len(data)
+        if not self.waiting_bytes:
+            self._budget.hold(size)
+        elif self.waiting_bytes + size > self._limit or not self._budget.take(size):
             raise trio.WouldBlock
+        self.waiting_bytes += size
         self._send.send_nowait(data)
-        self.waiting_bytes += len(data)
 
     async def send(self, data: bytes) -> None:
         """Queue one message, waiting for room, in the order of arrival.
@@ -110,6 +119,8 @@ class Outbox:
         """The wire is broken for good: drop what waits and refuse everything."""
         self._broken = True
         self._receive.close()
+        self._budget.give(self.waiting_bytes)
+        self.waiting_bytes = 0
         self._room.unpark_all()
 
     def interrupt(self, seconds: float) -> bool:
@@ -138,7 +149,11 @@ class Outbox:
 
     def release(self, batch: list[bytes]) -> None:
         """For the writer: these messages are on the wire."""
-        self.waiting_bytes -= sum(map(len, batch))
+        if self._broken:
+            return
+        size = sum(map(len, batch))
+        self.waiting_bytes -= size
+        self._budget.give(size)
         self._room.unpark_all()
 
 
@@ -173,20 +188,53 @@ class MessageChannel:
 
 
 async def write_out(
-    channel: MessageChannel, deliver: Callable[[list[bytes]], Awaitable[None]]
+    channel: MessageChannel,
+    deliver: Callable[[list[bytes]], Awaitable[None]],
+    farewell: float = 0.0,
 ) -> None:
-    """The one writer: take whatever waits, deliver it in one go, until the outbox is closed."""
-    outbox = channel.outbox
+    """The one writer: take whatever waits, deliver it in one go, until the outbox is closed.
+
+    Args:
+        channel: Whose outbox it is.
+        deliver: Puts messages on the wire.
+        farewell: Seconds for what is sent in reaction to the writer's own cancellation, as a
+            client's cancellations of its calls are; whoever gives some closes the outbox.
+    """
+    writer = _Writer(channel, deliver)
     try:
-        while True:
-            batch = await outbox.take()
-            await deliver(batch)
-            outbox.release(batch)
-    except trio.EndOfChannel:
-        pass
-    except (trio.BrokenResourceError, trio.ClosedResourceError, OSError) as error:
-        # A send that failed half-way leaves the stream in an unknown state.
-        channel.failure = channel.failure or error
+        await writer.run()
     finally:
-        outbox.abandon()
+        if farewell and not writer.is_busy:
+            with trio.CancelScope(shield=True, relative_deadline=farewell):
+                await writer.run()
+        channel.outbox.abandon()
         channel.written.set()
+
+
+@attrs.define(eq=False)
+class _Writer:
+    """Empties an outbox.
+
+    Attributes:
+        is_busy: Whether a message may be on the wire in part, so that none can follow it.
+    """
+
+    channel: MessageChannel
+    deliver: Callable[[list[bytes]], Awaitable[None]]
+    is_busy: bool = False
+
+    async def run(self) -> None:
+        """Write until the outbox is closed and empty, or the wire is broken."""
+        outbox = self.channel.outbox
+        try:
+            while True:
+                batch = await outbox.take()
+                self.is_busy = True
+                await self.deliver(batch)
+                self.is_busy = False
+                outbox.release(batch)
+        except trio.EndOfChannel:
+            pass
+        except (trio.BrokenResourceError, trio.ClosedResourceError, OSError) as error:
+            # A send that failed half-way leaves the stream in an unknown state.
+            self.channel.failure = self.channel.failure or error

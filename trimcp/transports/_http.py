@@ -8,8 +8,11 @@ Specification: Streamable HTTP (2025-03-26 and later); HTTP with SSE (2024-11-05
 
 from __future__ import annotations
 
+import math
+import re
+import socket
 from contextlib import asynccontextmanager, contextmanager, suppress
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.parse import urljoin, urlsplit
 
 import trio
@@ -20,7 +23,7 @@ from trimcp.protocol.http import ACCEPT_BOTH, EVENT_STREAM, JSON, SSEDecoder, me
 from ._channel import Oversized
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 
     import httpx2
 
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
 
     from ._channel import Incoming
 
-__all__ = ["HTTPAnswer", "HTTPClient", "HTTPLink", "check_url", "open_http_link"]
+__all__ = ["HTTPAnswer", "HTTPClient", "HTTPLink", "Unreachable", "check_url", "open_http_link"]
 
 #: What makes connections.
 HTTPClient: TypeAlias = "httpx2.AsyncClient"
@@ -42,7 +45,7 @@ _IDLE_CONNECTIONS: Final = 20
 _IDLE_SECONDS: Final = 3.0
 
 #: Redirects of one request that are followed.
-_MOST_REDIRECTS: Final = 3
+_MOST_REDIRECTS: Final = 5
 
 #: Those that keep the method and the body.
 _REDIRECTS: Final = frozenset({307, 308})
@@ -53,6 +56,20 @@ _CLOSING_SECONDS: Final = 1.0
 #: Bytes kept of a body that is too long.
 _HEAD: Final = 256
 
+#: The name of a header (RFC 9110, section 5.1), and a value that every server reads alike.
+_HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE: Final = re.compile(r"[\t\x20-\x7e]*")
+
+#: Headers that tell where a message ends, which nobody else can know.
+_FRAMING: Final = frozenset({"content-length", "transfer-encoding"})
+
+#: TCP keepalive of a stream of events: seconds of silence, seconds between probes, probes.
+_KEEPALIVE: Final = {"TCP_KEEPIDLE": 20, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 3}
+
+
+class Unreachable(ConnectionLost):
+    """No connection could be made, so nothing was sent."""
+
 
 def check_url(url: str) -> str:
     """Raises ValueError for what is no URL of an HTTP server."""
@@ -60,6 +77,22 @@ def check_url(url: str) -> str:
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
         raise ValueError(f"not the URL of an HTTP server: {url!r}")
     return url
+
+
+def check_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Headers for every request, as a user gave them.
+
+    Raises:
+        ValueError: One cannot be sent, or belongs to each message.
+    """
+    for name, value in headers.items():
+        if not _HEADER_NAME.fullmatch(name):
+            raise ValueError(f"not the name of an HTTP header: {name!r}")
+        if not _HEADER_VALUE.fullmatch(value):
+            raise ValueError(f"the HTTP header {name} has a value that is not printable ASCII")
+        if name.lower() in _FRAMING:
+            raise ValueError(f"the HTTP header {name} is different for each message: leave it out")
+    return {name: value.strip() for name, value in headers.items()}
 
 
 def origin_of(url: str) -> tuple[str, str | None, int | None]:
@@ -74,28 +107,35 @@ class HTTPLink:
     Args:
         client: Makes the connections.
         url: The endpoint.
-        headers: Sent with every request.
+        headers: Sent with every request. They replace our own, except for those by which the
+            protocol works.
         limits: `message_bytes` is used.
 
     Attributes:
         url: The endpoint.
+        heard: When the server last sent anything at all, in Trio's time.
     """
 
     def __init__(
         self, client: HTTPClient, url: str, headers: Mapping[str, str], limits: Limits
     ) -> None:
         self.url = url
+        self.heard = -math.inf
         self._client = client
         self._headers = dict(headers)
         self._limits = limits
 
-    def turn_to(self, url: str) -> None:
-        """Take another endpoint, which may be relative to this one.
+    def turn_to(self, url: str, base: str) -> None:
+        """Take another endpoint.
+
+        Args:
+            url: The endpoint.
+            base: What it is relative to, if it is.
 
         Raises:
             ProtocolViolation: It is of another origin, which must not learn what we send.
         """
-        self.url = _followed(self.url, url)
+        self.url = _followed(base, url)
 
     @asynccontextmanager
     async def post(self, data: bytes, headers: Headers) -> AsyncIterator[HTTPAnswer]:
@@ -107,8 +147,7 @@ class HTTPLink:
     @asynccontextmanager
     async def get(self, headers: Headers) -> AsyncIterator[HTTPAnswer]:
         """Ask for a stream of events. Raises ConnectionLost."""
-        more = {"accept": EVENT_STREAM, "cache-control": "no-store", **headers}
-        async with self._ask("GET", more) as answer:
+        async with self._ask("GET", {"accept": EVENT_STREAM, **headers}) as answer:
             yield answer
 
     async def delete(self, headers: Headers) -> int:
@@ -121,7 +160,7 @@ class HTTPLink:
         self, method: str, headers: dict[str, str], data: bytes | None = None
     ) -> AsyncIterator[HTTPAnswer]:
         url = self.url
-        for _ in range(_MOST_REDIRECTS):
+        for _ in range(1 + _MOST_REDIRECTS):
             async with self._ask_once(method, url, headers, data) as answer:
                 target = answer.headers.get("location")
                 if answer.status not in _REDIRECTS or target is None:
@@ -139,18 +178,35 @@ class HTTPLink:
                 method,
                 url,
                 content=data,
-                # What is compressed may be much longer than it looks.
-                headers={**self._headers, "accept-encoding": "identity", **headers},
+                headers=self._merged(method, headers),
                 timeout=None,  # deadlines are those of the caller
             )
             response = await self._client.send(request, stream=True, follow_redirects=False)
         pieces = response.aiter_bytes()
+        answer = HTTPAnswer(response, pieces, self._limits.message_bytes, url, self.note_life)
+        if answer.is_stream:
+            _keep_alive(response.extensions.get("network_stream"))
         try:
-            yield HTTPAnswer(response, pieces, self._limits.message_bytes)
+            yield answer
         finally:
             with trio.CancelScope(shield=True, relative_deadline=_CLOSING_SECONDS):
                 await _leave(pieces)
                 await response.aclose()
+
+    def _merged(self, method: str, demanded: dict[str, str]) -> list[tuple[bytes, bytes]]:
+        """All headers of a request, each once, whatever the case of its name."""
+        # What is compressed may be much longer than it looks.
+        ours = {"accept-encoding": "identity"}
+        if method == "GET":
+            ours["cache-control"] = "no-store"
+        merged: dict[str, tuple[str, str]] = {}
+        for source in (ours, self._headers, demanded):
+            merged |= {name.lower(): (name, value) for name, value in source.items()}
+        return [(name.encode(), value.encode()) for name, value in merged.values()]
+
+    def note_life(self) -> None:
+        """The server lives."""
+        self.heard = trio.current_time()
 
 
 class HTTPAnswer:
@@ -161,17 +217,26 @@ class HTTPAnswer:
         headers: Its headers, by their names in lower case.
         media_type: The type of its body; empty if it says none.
         events: Reads its events.
+        url: Where it came from, which differs from what was asked after a redirect.
     """
 
     def __init__(
-        self, response: httpx2.Response, pieces: AsyncGenerator[bytes, None], limit: int
+        self,
+        response: httpx2.Response,
+        pieces: AsyncGenerator[bytes, None],
+        limit: int,
+        url: str,
+        on_life: Callable[[], None],
     ) -> None:
+        self.url = url
         self.status = response.status_code
         self.headers: dict[str, str] = dict(response.headers)
         self.media_type = media_type(self.headers.get("content-type", ""))
         self.events = SSEDecoder(limit)
         self._pieces = pieces
         self._limit = limit
+        self._on_life = on_life
+        on_life()
 
     @property
     def is_success(self) -> bool:
@@ -211,9 +276,11 @@ class HTTPAnswer:
 
     async def _next(self) -> bytes:
         if self.headers.get("content-encoding", "identity").strip().lower() != "identity":
-            raise ProtocolViolation("the server compressed its answer though it was told not to")
+            raise ProtocolViolation("the server compressed its answer, which is not understood")
         with _translated():
-            return await anext(self._pieces, b"")
+            piece = await anext(self._pieces, b"")
+        self._on_life()
+        return piece
 
 
 def _followed(url: str, reference: str) -> str:
@@ -241,6 +308,16 @@ async def _leave(pieces: AsyncGenerator[bytes, None]) -> None:
             pass
 
 
+def _keep_alive(stream: Any) -> None:
+    """Let the kernel notice when the other host is gone: a stream of events may be silent."""
+    with suppress(OSError, AssertionError, AttributeError):
+        connection = stream.get_extra_info("socket")
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for name, value in _KEEPALIVE.items():
+            if hasattr(socket, name):
+                connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+
+
 @contextmanager
 def _translated() -> Iterator[None]:
     """Errors of the HTTP client as ours."""
@@ -252,7 +329,9 @@ def _translated() -> Iterator[None]:
         raise ProtocolViolation(f"the server named an unusable URL: {error}") from error
     except httpx2.HTTPError as error:
         said = str(error) or type(error).__name__
-        raise ConnectionLost(f"the HTTP request failed: {said}") from error
+        is_unsent = isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout)
+        lost = Unreachable if is_unsent else ConnectionLost
+        raise lost(f"the HTTP request failed: {said}") from error
 
 
 @asynccontextmanager
@@ -267,27 +346,31 @@ async def open_http_link(
 
     Args:
         url: The endpoint.
-        limits: `message_bytes` and `in_flight` are used.
+        limits: `message_bytes` is used.
         headers: Sent with every request.
         client: Makes the connections, and is left open; by default one of HTTP/1.1, where
             leaving a stream closes it (of HTTP/2 the server would not be told).
 
     Raises:
-        ValueError: That is no URL.
+        ValueError: That is no URL, or a header cannot be sent.
     """
     import httpx2
+
+    fixed = check_headers(headers or {})
 
     try:
         httpx2.URL(url)
     except httpx2.InvalidURL as error:
         raise ValueError(f"not the URL of an HTTP server: {url!r} ({error})") from None
     if client is not None:
-        yield HTTPLink(client, url, headers or {}, limits)
+        yield HTTPLink(client, url, fixed, limits)
         return
     pool = httpx2.Limits(
-        max_connections=limits.in_flight,
+        # Requests are bounded above: a pool cannot tell the answer to a question, for which
+        # a call waits, from one more call.
+        max_connections=None,
         max_keepalive_connections=_IDLE_CONNECTIONS,
         keepalive_expiry=_IDLE_SECONDS,
     )
     async with httpx2.AsyncClient(limits=pool, timeout=None) as own:
-        yield HTTPLink(own, url, headers or {}, limits)
+        yield HTTPLink(own, url, fixed, limits)

@@ -13,7 +13,9 @@ import trio
 
 from trimcp._groups import unwrapping
 
+from ._budget import Budget
 from ._channel import Incoming, MessageChannel, Outbox, Oversized, write_out
+from ._partial import PartialMessage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -24,66 +26,57 @@ __all__ = ["LineSplitter", "open_stream_channel"]
 
 _CHUNK = 64 * 1024
 
-#: Bytes kept of a line that is skipped.
-_HEAD = 256
-
 
 class LineSplitter:
     """Cuts a byte stream into lines.
 
     Args:
         limit: The longest line kept, in bytes. A longer one is skipped to its end.
+        budget: Counts what is kept of lines that have not ended.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, budget: Budget | None = None) -> None:
         self._limit = limit
-        self._pieces: list[bytes] = []
-        self._size = 0
-        self._head = b""
+        self._partial = PartialMessage(limit, budget or Budget())
 
     def feed(self, data: bytes) -> list[Incoming]:
         """Take some bytes; return the lines they complete, without blank ones."""
         *complete, rest = data.split(b"\n")
         lines: list[Incoming] = []
         for piece in complete:
-            self._add(piece)
-            self._finish(lines)
-        self._add(rest)
+            self._finish(piece, lines)
+        if rest:
+            self._partial.add(rest)
         return lines
 
     def end(self) -> list[Incoming]:
         """The stream ended: what stands after the last newline is a line too."""
         lines: list[Incoming] = []
-        self._finish(lines)
+        self._finish(b"", lines)
         return lines
 
-    def _add(self, piece: bytes) -> None:
-        self._size += len(piece)
-        if self._size > self._limit:
-            self._skip(piece)
-        elif piece:
-            self._pieces.append(piece)
+    def close(self) -> None:
+        """Forget the line that has not ended."""
+        self._partial.close()
 
-    def _skip(self, piece: bytes) -> None:
-        if not self._head:
-            self._head = b"".join([*self._pieces, piece[:_HEAD]])[:_HEAD]
-        self._pieces.clear()
-
-    def _finish(self, lines: list[Incoming]) -> None:
-        if self._size > self._limit:
-            lines.append(Oversized(self._size, self._head))
-            self._head = b""
-        else:
-            line = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
-            if line and not line.isspace():
-                lines.append(line)
-        self._pieces.clear()
-        self._size = 0
+    def _finish(self, piece: bytes, lines: list[Incoming]) -> None:
+        line: Incoming = piece
+        if self._partial.size or len(piece) > self._limit:
+            self._partial.add(piece)
+            line = self._partial.finish()
+        if isinstance(line, Oversized) or (line and not line.isspace()):
+            lines.append(line)
 
 
 @asynccontextmanager
 async def open_stream_channel(
-    stream: trio.abc.Stream, limits: Limits, *, peer: str, drains: bool = False
+    stream: trio.abc.Stream,
+    limits: Limits,
+    *,
+    peer: str,
+    drains: bool = False,
+    farewell: float = 0.0,
+    budget: Budget | None = None,
 ) -> AsyncIterator[MessageChannel]:
     """A message channel over a byte stream, which is closed at the end.
 
@@ -92,9 +85,13 @@ async def open_stream_channel(
         limits: `message_bytes` and `outbox_bytes` are used.
         peer: A name for logs.
         drains: See `MessageChannel`.
+        farewell: Seconds for what is sent in reaction to the caller's cancellation.
+        budget: Counts what it holds together with other connections; by default alone.
     """
+    budget = budget or Budget.of(limits)
     feed, incoming = trio.open_memory_channel[list[Incoming]](1)
-    channel = MessageChannel(incoming, Outbox(limits.outbox_bytes), peer, drains)
+    channel = MessageChannel(incoming, Outbox(limits.outbox_bytes, budget), peer, drains)
+    splitter = LineSplitter(limits.message_bytes, budget)
 
     async def deliver(batch: list[bytes]) -> None:
         batch.append(b"")
@@ -102,11 +99,12 @@ async def open_stream_channel(
 
     with unwrapping():
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_read_in, stream, channel, feed, LineSplitter(limits.message_bytes))
-            nursery.start_soon(write_out, channel, deliver)
+            nursery.start_soon(_read_in, stream, channel, feed, splitter)
+            nursery.start_soon(write_out, channel, deliver, farewell)
             try:
                 yield channel
             finally:
+                channel.outbox.close()
                 # Closing first: in a cancelled scope it would raise Cancelled in place of the
                 # exception that may be on its way.
                 await trio.aclose_forcefully(stream)
@@ -131,3 +129,5 @@ async def _read_in(
             channel.failure = channel.failure or error
         except trio.ClosedResourceError:
             pass
+        finally:
+            splitter.close()

@@ -9,8 +9,10 @@ import trio
 
 from trimcp._groups import unwrapping
 
+from ._budget import Budget
 from ._channel import Incoming, MessageChannel, Outbox, Oversized, write_out
 from ._pace import Pace
+from ._partial import HEAD_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -22,20 +24,24 @@ __all__ = ["open_memory_channels"]
 
 @asynccontextmanager
 async def open_memory_channels(
-    limits: Limits, other: Limits | None = None
+    limits: Limits, other: Limits | None = None, *, budget: Budget | None = None
 ) -> AsyncIterator[tuple[MessageChannel, MessageChannel]]:
     """Two connected message channels.
 
     Args:
         limits: Of the first end; `message_bytes` bounds what it receives.
         other: Of the second end; the same by default.
+        budget: Counts what the second end holds together with other connections; by default
+            alone.
     """
     other = other or limits
     to_first, first_incoming = trio.open_memory_channel[list[Incoming]](1)
     to_second, second_incoming = trio.open_memory_channel[list[Incoming]](1)
     pace = Pace()
-    first = MessageChannel(first_incoming, Outbox(limits.outbox_bytes), "memory", pace=pace)
-    second = MessageChannel(second_incoming, Outbox(other.outbox_bytes), "memory", pace=pace)
+    near = Outbox(limits.outbox_bytes, Budget.of(limits))
+    far = Outbox(other.outbox_bytes, budget or Budget.of(other))
+    first = MessageChannel(first_incoming, near, "memory", pace=pace)
+    second = MessageChannel(second_incoming, far, "memory", pace=pace)
     with unwrapping():
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_carry, first, to_second, other.message_bytes)
@@ -46,15 +52,17 @@ async def open_memory_channels(
                 nursery.cancel_scope.cancel(reason="the connection was closed")
 
 
+def _within(limit: int, data: bytes) -> Incoming:
+    return data if len(data) <= limit else Oversized(len(data), data[:HEAD_BYTES])
+
+
 async def _carry(
     channel: MessageChannel, feed: trio.MemorySendChannel[list[Incoming]], limit: int
 ) -> None:
     """The writer of one end is the reader of the other."""
 
     async def deliver(batch: list[bytes]) -> None:
-        await feed.send(
-            [data if len(data) <= limit else Oversized(len(data), data[:256]) for data in batch]
-        )
+        await feed.send([_within(limit, data) for data in batch])
 
     with feed:
         await write_out(channel, deliver)

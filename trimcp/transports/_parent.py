@@ -13,13 +13,17 @@ __all__ = ["wait_parent_gone"]
 _POLL = 2.0
 
 
-async def wait_parent_gone() -> None:
+async def wait_parent_gone(parent: int | None = None) -> None:
     """Return once the parent process has ended.
 
     Where standard input stays open in somebody else's hands, this is the only sign. The kernel's
     own way of killing us at that moment is not used: it fires when the parent *thread* ends.
+
+    Args:
+        parent: Its process id, if that was told; one that ended before this is called is noticed
+            only then.
     """
-    parent = os.getppid()
+    parent = os.getppid() if parent is None else parent
     if sys.platform == "linux":
         try:
             descriptor = os.pidfd_open(parent)

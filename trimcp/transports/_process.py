@@ -1,7 +1,9 @@
 """A child process whose standard streams carry the messages.
 
 Leaving is the specification's sequence: close its input, wait, SIGTERM, wait, SIGKILL; the
-signals go to the whole process group, so that the child's own children end too.
+signals go to the whole process group, so that the child's own children end too. Whoever is
+cancelled leaves in the same way, since the child's clean-up is not the caller's to give up. Until
+the child has ended its output is read, or it could neither end nor say why.
 
 Specification: 2026-07-28, stdio, Shutdown.
 """
@@ -42,8 +44,16 @@ _EXIT: Final = 0.5
 #: Seconds without output after which nothing is left of what a dead child wrote.
 _LEFTOVER: Final = 0.1
 
-#: Seconds from SIGTERM to SIGKILL when the caller was itself cancelled.
-_HURRY = 0.2
+#: Seconds from SIGTERM to SIGKILL, at least.
+_LEAST: Final = 1.0
+
+#: Seconds beyond the grace within which a child is gone whose client was cancelled.
+_AFTER_GRACE: Final = 2.0
+
+#: Seconds for the last messages of a client that was cancelled, such as its cancellations.
+_FAREWELL: Final = 1.0
+
+_CHUNK: Final = 64 * 1024
 
 
 @attrs.define(eq=False)
@@ -55,41 +65,44 @@ class ChildProcess:
         command: What was started, for messages.
         grace: Seconds it gets after each step of leaving.
         stderr_tail: The last lines it wrote to standard error.
-        stderr_ended: Set when it can write no more.
     """
 
     process: trio.Process
     command: Sequence[str]
     grace: float
     stderr_tail: list[str] = attrs.field(factory=list)
-    stderr_ended: trio.Event = attrs.field(factory=trio.Event)
+    _told_at: float | None = None
 
     @property
     def returncode(self) -> int | None:
         """Its exit status, negative for a signal; None while it runs."""
         return self.process.returncode
 
-    async def leave(self) -> None:
-        """Wait for it to end by itself, then see to it. A cancelled caller waits less."""
-        grace = self.grace
-        try:
-            with trio.move_on_after(grace):
-                await self.process.wait()
-        except trio.Cancelled:
-            grace = _HURRY
-            raise
-        finally:
-            # What the child started may have outlived it, so the group is told in any case.
-            with trio.CancelScope(shield=True, relative_deadline=2 * grace + 1):
-                await self._end(grace)
-
-    async def _end(self, grace: float) -> None:
-        self._signal_group(signal.SIGTERM)
-        with trio.move_on_after(grace):
-            await self.process.wait()
-        if self.process.returncode is None:
-            logger.warning("%s ignored SIGTERM for %.1f s: killed", self.command[0], grace)
+    def kill(self) -> None:
+        """End it and its own children at once, whatever they are doing."""
         self._signal_group(_SIGKILL)
+
+    async def ask_to_end(self, began: float, patience: float) -> None:
+        """Wait until it has ended, or is not going to.
+
+        Args:
+            began: When its input was closed; the grace is counted from then.
+            patience: Seconds that it gets after SIGTERM.
+        """
+        with trio.CancelScope(deadline=began + self.grace):
+            await self.process.wait()
+        if self._told_at is None:
+            # What the child started may have outlived it, so the group is told in any case.
+            self._told_at = trio.current_time()
+            self._signal_group(signal.SIGTERM)
+        with trio.CancelScope(deadline=self._told_at + patience):
+            await self.process.wait()
+
+    async def kill_and_wait(self) -> None:
+        """Leave nobody of its group alive."""
+        if self.process.returncode is None:
+            logger.warning("%s ignored SIGTERM: killed", self.command[0])
+        self.kill()
         await self.process.wait()
 
     def _signal_group(self, number: int) -> None:
@@ -136,7 +149,46 @@ class _Output(trio.abc.ReceiveStream):
         self._receiving.cancel(reason="the child process ended")
 
     async def aclose(self) -> None:
-        await self.stream.aclose()
+        """Nothing: until the child has ended, what it still writes is read, for nobody."""
+        await trio.lowlevel.checkpoint()
+
+    async def drain(self) -> None:
+        """Read to the end what nobody wants any more."""
+        with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            while await self.stream.receive_some(_CHUNK):
+                pass
+
+
+@attrs.define(eq=False)
+class _Words:
+    """What a child writes to standard error, line by line."""
+
+    child: ChildProcess
+    stream: trio.abc.ReceiveStream
+    splitter: LineSplitter
+    on_line: Callable[[str], None] | None
+    ended: trio.Event = attrs.field(factory=trio.Event)
+
+    async def listen(self) -> None:
+        """Read to the end whatever happens, or the child would block on writing."""
+        with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
+            while not self.ended.is_set() and (data := await self.stream.receive_some()):
+                self._pass_on(self.splitter.feed(bytes(data)))
+        if not self.ended.is_set():
+            self.ended.set()
+            self._pass_on(self.splitter.end())
+
+    def _pass_on(self, lines: list[Incoming]) -> None:
+        for line in lines:
+            if isinstance(line, Oversized):
+                text = f"[a line of {line.size} bytes was skipped]"
+            else:
+                text = line.decode(errors="replace").rstrip("\r")
+            self.child.stderr_tail = [*self.child.stderr_tail[-19:], text]
+            if self.on_line is None:
+                logger.info("%s: %s", self.child.command[0], text)
+            else:
+                self.on_line(text)
 
 
 _SIGKILL: int = getattr(signal, "SIGKILL", signal.SIGTERM)
@@ -159,8 +211,8 @@ async def open_process_channel(
         limits: Bounds of the channel, and `stderr_bytes`.
         env: Added to this process's environment.
         cwd: Where the child starts; here by default.
-        grace: Seconds the child gets to end by itself once its input is closed, and again
-            after SIGTERM.
+        grace: Seconds the child gets to end by itself once its input is closed, and again, at
+            least one, after SIGTERM; only one where the caller was cancelled.
         on_stderr: Called with each line the child writes to standard error; by default they go
             to the log `trimcp.process` at level INFO.
 
@@ -179,56 +231,55 @@ async def open_process_channel(
     child = ChildProcess(process, command, grace)
     assert process.stdin is not None
     assert process.stdout is not None
+    assert process.stderr is not None
     output = _Output(process, process.stdout)
+    words = _Words(child, process.stderr, LineSplitter(limits.stderr_bytes), on_stderr)
     stream = trio.StapledStream(process.stdin, output)
+    try:
+        with unwrapping():
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(words.listen)
+                nursery.start_soon(output.watch)
+                try:
+                    async with open_stream_channel(
+                        stream, limits, peer=command[0], farewell=_FAREWELL
+                    ) as channel:
+                        yield channel, child
+                finally:
+                    nursery.cancel_scope.cancel(reason="the channel was closed")
+    finally:
+        await _see_off(child, output, words)
+
+
+async def _see_off(child: ChildProcess, output: _Output, words: _Words) -> None:
+    """See to it that a child ends. A cancelled caller waits less, but is no reason to kill it."""
+    began = trio.current_time()
+    try:
+        await _attend(child, output, words, began, max(child.grace, _LEAST))
+    finally:
+        with trio.CancelScope(shield=True, relative_deadline=child.grace + _AFTER_GRACE):
+            await _attend(child, output, words, began, _LEAST)
+            await child.kill_and_wait()
+        for stream in (output.stream, words.stream):
+            await trio.aclose_forcefully(stream)
+
+
+async def _attend(
+    child: ChildProcess, output: _Output, words: _Words, began: float, patience: float
+) -> None:
+    """Ask a child to end, and read meanwhile what it says."""
     with unwrapping():
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(_pump_stderr, child, limits.stderr_bytes, on_stderr)
-            nursery.start_soon(output.watch)
-            try:
-                async with open_stream_channel(stream, limits, peer=command[0]) as channel:
-                    yield channel, child
-            finally:
-                try:
-                    await child.leave()
-                    # Its last words are usually there already.
-                    with trio.move_on_after(_LEFTOVER):
-                        await child.stderr_ended.wait()
-                finally:
-                    nursery.cancel_scope.cancel(reason="the child process ended")
+            nursery.start_soon(words.listen)
+            nursery.start_soon(output.drain)
+            await child.ask_to_end(began, patience)
+            # Its last words are usually there already.
+            with trio.move_on_after(_LEFTOVER):
+                await words.ended.wait()
+            nursery.cancel_scope.cancel(reason="the child process ended")
 
 
 def _own_group() -> dict[str, Any]:
     if sys.platform == "win32":
         return {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
     return {"start_new_session": True}
-
-
-async def _pump_stderr(
-    child: ChildProcess, limit: int, on_stderr: Callable[[str], None] | None
-) -> None:
-    """Read standard error to its end whatever happens, or the child would block on writing."""
-    stream = child.process.stderr
-    assert stream is not None
-    splitter = LineSplitter(limit)
-    async with stream:
-        with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
-            while data := await stream.receive_some():
-                _pass_on(child, splitter.feed(bytes(data)), on_stderr)
-    _pass_on(child, splitter.end(), on_stderr)
-    child.stderr_ended.set()
-
-
-def _pass_on(
-    child: ChildProcess, lines: list[Incoming], on_stderr: Callable[[str], None] | None
-) -> None:
-    for line in lines:
-        if isinstance(line, Oversized):
-            text = f"[a line of {line.size} bytes was skipped]"
-        else:
-            text = line.decode(errors="replace").rstrip("\r")
-        child.stderr_tail = [*child.stderr_tail[-19:], text]
-        if on_stderr is None:
-            logger.info("%s: %s", child.command[0], text)
-        else:
-            on_stderr(text)

@@ -11,6 +11,7 @@ import socket
 import stat
 import sys
 from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -19,7 +20,41 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Iterator, Sequence
 
-__all__ = ["addresses_of", "encrypted", "open_tcp_listeners", "open_unix_stream", "unix_listener"]
+__all__ = [
+    "addresses_of",
+    "encrypted",
+    "listening_on",
+    "open_tcp_listeners",
+    "open_unix_stream",
+    "unix_listener",
+]
+
+
+#: Descriptors of listening sockets that belong to the parent process.
+_handed_on: ContextVar[Sequence[int] | None] = ContextVar("handed on", default=None)
+
+
+@contextmanager
+def listening_on(descriptors: Sequence[int]) -> Iterator[None]:
+    """Let whoever listens meanwhile, in this task, do it on sockets that were bound already.
+
+    The process that handed them on keeps them, and the files of Unix sockets.
+
+    Args:
+        descriptors: What is listened on, whatever address is asked for, and closed at the end.
+    """
+    token = _handed_on.set(descriptors)
+    try:
+        yield
+    finally:
+        _handed_on.reset(token)
+
+
+def _listeners_handed_on(descriptors: Sequence[int]) -> list[trio.SocketListener]:
+    return [
+        trio.SocketListener(trio.socket.from_stdlib_socket(socket.socket(fileno=each)))
+        for each in descriptors
+    ]
 
 
 async def open_tcp_listeners(host: str, port: int) -> list[trio.SocketListener]:
@@ -28,6 +63,9 @@ async def open_tcp_listeners(host: str, port: int) -> list[trio.SocketListener]:
     Raises:
         OSError: The address cannot be bound.
     """
+    if (descriptors := _handed_on.get()) is not None:
+        await trio.lowlevel.checkpoint()
+        return _listeners_handed_on(descriptors)
     return await trio.open_tcp_listeners(port, host=host)
 
 
@@ -56,6 +94,11 @@ def unix_listener(path: str | os.PathLike[str]) -> Iterator[trio.SocketListener]
     """
     if sys.platform == "win32":
         raise OSError(errno.ENOTSUP, "there are no Unix sockets on this platform")
+    if (descriptors := _handed_on.get()) is not None:
+        (listener,) = _listeners_handed_on(descriptors)
+        with listener.socket:
+            yield listener
+        return
     path = os.fspath(path)
     _remove_stale(path)
     plain = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

@@ -4,7 +4,8 @@ The descriptors are shared with whoever launched us, so their flags are left alo
 non-blocking would change the launcher's terminal or pipe too, for good if we are killed.
 Instead each write says for itself that it must not block, where the system can do that: Linux,
 for pipes and sockets. Elsewhere we wait until the descriptor is ready, and then write no more than
-it surely takes.
+it surely takes. A terminal that is ready may take a single byte and block for the rest, so it is
+opened a second time, without blocking: that is a way of our own, with flags of its own.
 
 While serving, descriptor 0 is the null device and descriptor 1 points at standard error. So a
 `print`, a library that writes to descriptor 1, and every child process stay off the wire.
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
     from trimcp.limits import Limits
 
+    from ._budget import Budget
     from ._channel import MessageChannel
 
 __all__ = ["open_stdio_channel"]
@@ -39,6 +41,9 @@ _PIPE_BUF: Final = getattr(select, "PIPE_BUF", 512)
 
 #: Makes a single write take what there is room for, whatever the descriptor's flags say.
 _NOWAIT: Final[int | None] = getattr(os, "RWF_NOWAIT", None)
+
+#: Seconds after which a descriptor that was ready and took nothing is tried again.
+_AGAIN_SECONDS: Final = 0.01
 
 #: What a kernel says that does not know it, or not for this kind of file.
 _UNSUPPORTED: Final = frozenset({errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.ENOSYS})
@@ -53,7 +58,7 @@ class DescriptorStream(trio.abc.Stream):
 
     def __init__(self, read_fd: int, write_fd: int) -> None:
         self._read_fd = read_fd
-        self._write_fd = write_fd
+        self._write_fd = _way_of_our_own(write_fd) if os.isatty(write_fd) else write_fd
         self._sending = trio.Lock()
         self._can_skip_waiting = _NOWAIT is not None
 
@@ -69,7 +74,11 @@ class DescriptorStream(trio.abc.Stream):
                 rest = rest[self._write_at_once(rest) :]
             while rest:
                 await self._ready(trio.lowlevel.wait_writable, self._write_fd)
-                rest = rest[self._write_some(rest) :]
+                done = self._write_some(rest)
+                if not done:
+                    # Terminals say that they are ready where there is no room for a line end.
+                    await trio.sleep(_AGAIN_SECONDS)
+                rest = rest[done:]
 
     def _write_some(self, data: memoryview) -> int:
         """Write what a descriptor that is ready surely takes; return how much that was."""
@@ -77,6 +86,8 @@ class DescriptorStream(trio.abc.Stream):
             return self._write_at_once(data)
         try:
             return os.write(self._write_fd, data[:_PIPE_BUF])
+        except BlockingIOError:
+            return 0
         except BrokenPipeError as error:
             raise trio.BrokenResourceError from error
 
@@ -117,6 +128,19 @@ class DescriptorStream(trio.abc.Stream):
         except PermissionError:
             # epoll refuses what is always ready.
             await trio.lowlevel.checkpoint()
+
+
+def _way_of_our_own(terminal: int) -> int:
+    """A descriptor of the same terminal that does not block; the given one is closed.
+
+    The given one if there is no name to open it by: then a write may block.
+    """
+    try:
+        opened = os.open(os.ttyname(terminal), os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK)
+    except OSError:
+        return terminal
+    os.close(terminal)
+    return opened
 
 
 class ThreadedStream(trio.abc.Stream):
@@ -202,7 +226,7 @@ def _flush(stream: object) -> None:
 
 @asynccontextmanager
 async def open_stdio_channel(
-    limits: Limits, *, threads: bool | None = None
+    limits: Limits, *, threads: bool | None = None, budget: Budget | None = None
 ) -> AsyncIterator[MessageChannel]:
     """A message channel over this process's standard input and output.
 
@@ -210,11 +234,14 @@ async def open_stdio_channel(
         limits: See `open_stream_channel`.
         threads: Whether to use worker threads instead of readiness; by default only on
             Windows, which has no readiness for pipes.
+        budget: See `open_stream_channel`.
     """
     if threads is None:
         threads = sys.platform == "win32"
     with borrowed_descriptors() as (wire_in, wire_out):
         stream: trio.abc.Stream
         stream = (ThreadedStream if threads else DescriptorStream)(wire_in, wire_out)
-        async with open_stream_channel(stream, limits, peer="stdio", drains=True) as channel:
+        async with open_stream_channel(
+            stream, limits, peer="stdio", drains=True, budget=budget
+        ) as channel:
             yield channel

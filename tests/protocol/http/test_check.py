@@ -14,6 +14,7 @@ from trimcp.protocol import LATEST, Rejected
 from trimcp.protocol._messages import Request
 from trimcp.protocol.http import (
     HeaderParam,
+    accepts,
     argument_headers,
     check_arguments,
     check_request,
@@ -133,6 +134,41 @@ def test_a_name_that_the_body_lacks() -> None:
     headers = mirrored(message)
     check_request(headers, message, METHODS)  # the params are somebody else's business
     assert refusal(headers | {"mcp-name": "add"}, message).code == -32020
+
+
+@pytest.mark.parametrize("terms", [{}, meta(protocolVersion=...), meta(protocolVersion=5), "text"])
+@pytest.mark.parametrize("version", ["v999.0.0", "", "2026-07-28, 2026-07-28", "x" * 60_000])
+def test_a_version_that_nobody_knows_comes_before_all_else(version: str, terms: Any) -> None:
+    """Where the body names none that it could contradict."""
+    error = refusal({"mcp-protocol-version": version}, request("unknown", terms=terms))
+    assert error.code == -32022
+    assert error.data == {"supported": [DATE], "requested": version[:100]}
+
+
+NUMBERS = ["1e400", "-1e400", "1" * 5000, "-" + "9" * 5000, "1e99999999999999999999"]
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+@pytest.mark.parametrize("place", ["first", "last", "name"])
+def test_numbers_beyond_all_bounds_are_nobody_s_failure(number: str, place: str) -> None:
+    """The check reads the name, and leaves the rest to whoever needs it."""
+    members = [f'"name":"add","_meta":{msgspec.json.encode(meta()).decode()}', f'"x":[{number}]']
+    if place == "name":
+        members = [f'"name":{number},"_meta":{msgspec.json.encode(meta()).decode()}']
+    if place == "first":
+        members.reverse()
+    message = Request(1, "tools/call", msgspec.Raw(f"{{{','.join(members)}}}".encode()))
+    headers = {"mcp-protocol-version": DATE, "mcp-method": "tools/call"}
+    if place != "name":
+        headers["mcp-name"] = "add"
+    check_request(headers, message, METHODS)
+
+
+def test_a_name_that_is_no_unicode_is_refused() -> None:
+    members = f'"name":"\\ud800","_meta":{msgspec.json.encode(meta()).decode()}'
+    message = Request(1, "tools/call", msgspec.Raw(f"{{{members}}}".encode()))
+    headers = {"mcp-protocol-version": DATE, "mcp-method": "tools/call", "mcp-name": "x"}
+    assert refusal(headers, message).code == -32602
 
 
 def test_third_rung_the_version() -> None:
@@ -267,7 +303,7 @@ def test_statuses(code: int, status: int) -> None:
         ({"mcp-protocol-version": DATE}, {}, True),
         ({"mcp-protocol-version": "2025-11-25"}, {}, False),
         ({"mcp-protocol-version": "2025-11-25"}, meta(), True),
-        ({"mcp-protocol-version": "v999"}, {}, False),
+        ({"mcp-protocol-version": "v999"}, {}, True),
         ({"mcp-protocol-version": DATE}, "text", True),
         ({"mcp-protocol-version": "2025-11-25"}, "text", False),
         ({}, "text", False),
@@ -275,3 +311,47 @@ def test_statuses(code: int, status: int) -> None:
 )
 def test_which_era(headers: dict[str, str], terms: Any, expected: bool) -> None:
     assert is_stateless(headers, request(terms=terms)) is expected
+
+
+@pytest.mark.parametrize(
+    ("accept", "expected"),
+    [
+        ("application/json", True),
+        ("APPLICATION/JSON; charset=utf-8", True),
+        ("application/*", True),
+        ("*/*", True),
+        ("text/html, */*;q=0.1", True),
+        ("application/json;q=0.001", True),
+        ("application/json;q=0, application/json", True),
+        ("application/json, application/json;v=2;q=0", True),
+        ("application/json;q=0", False),
+        ("application/json ; Q=0.000", False),
+        ("application/json;q=0, */*", False),
+        ("*/*, application/json;q=0.0", False),
+        ("application/*;q=0, */*", False),
+        ("application/json;q=0, application/*", False),
+        ("*/*;q=0", False),
+        ("text/*", False),
+        ("", False),
+        (",;,", False),
+    ],
+)
+def test_what_a_client_accepts(accept: str, expected: bool) -> None:
+    assert accepts(accept, "application/json") is expected
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from(["*/*", "text/*", "text/html", "application/json"]),
+            st.sampled_from(["", ";q=0", ";q=0.0", ";q=1", ";q=0.5"]),
+        ),
+        max_size=6,
+        unique_by=lambda pair: pair[0],
+    )
+)
+def test_the_most_specific_range_decides(ranges: list[tuple[str, str]]) -> None:
+    weights = dict(ranges)
+    found = [weights[each] for each in ("text/html", "text/*", "*/*") if each in weights]
+    expected = (bool(found) and not found[0].startswith(";q=0")) or found[:1] == [";q=0.5"]
+    assert accepts(", ".join(a + b for a, b in ranges), "text/html") is expected

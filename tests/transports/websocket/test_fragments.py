@@ -21,8 +21,8 @@ from tests.raw_websocket import (
     upgrade,
 )
 from trimcp import Limits
-from trimcp.transports import Incoming, Oversized
-from trimcp.transports.websocket import Assembly, accept_websocket
+from trimcp.transports import Budget, Incoming, Oversized, PartialMessage
+from trimcp.transports.websocket import accept_websocket
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,22 +46,20 @@ MESSAGES = st.lists(st.tuples(st.text(max_size=80).map(str.encode), CUTS), max_s
 
 @given(MESSAGES)
 def test_assembly(messages: list[tuple[bytes, list[float]]]) -> None:
-    assembly = Assembly(LIMIT)
+    partial = PartialMessage(LIMIT, Budget())
     for data, cuts in messages:
-        *first, last = pieces(data, cuts)
-        for piece in first:
-            assert assembly.feed(piece, False) is None
-        assert assembly.feed(last, True) == expected(data)
+        for piece in pieces(data, cuts):
+            partial.add(piece)
+        assert partial.finish() == expected(data)
 
 
 @given(st.binary(min_size=LIMIT + 1, max_size=1000), CUTS)
 def test_the_head_of_what_is_skipped(data: bytes, cuts: list[float]) -> None:
     """It tells which request it was, however it was cut."""
-    assembly = Assembly(LIMIT)
-    *first, last = pieces(data, cuts)
-    for piece in first:
-        assembly.feed(piece, False)
-    found = assembly.feed(last, True)
+    partial = PartialMessage(LIMIT, Budget())
+    for piece in pieces(data, cuts):
+        partial.add(piece)
+    found = partial.finish()
     assert isinstance(found, Oversized)
     assert found.size == len(data)
     assert found.head == data[: len(found.head)]

@@ -1,7 +1,7 @@
 """The HTTP binding as pure functions: headers and their check, statuses, server-sent events."""
 
 from ._annotations import HEADER_KEY, HeaderParam, InvalidAnnotation, header_params
-from ._check import check_arguments, check_request, is_stateless, status_of
+from ._check import check_arguments, check_request, check_version, is_stateless, status_of
 from ._headers import (
     ACCEPT_BOTH,
     EVENT_STREAM,
@@ -12,6 +12,7 @@ from ._headers import (
     PROTOCOL_VERSION,
     SESSION_ID,
     Headers,
+    accepts,
     argument_headers,
     fold_headers,
     media_type,
@@ -37,9 +38,11 @@ __all__ = [
     "InvalidValue",
     "SSEDecoder",
     "ServerSentEvent",
+    "accepts",
     "argument_headers",
     "check_arguments",
     "check_request",
+    "check_version",
     "decode_value",
     "encode_comment",
     "encode_event",

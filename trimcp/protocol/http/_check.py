@@ -25,9 +25,9 @@ from trimcp.errors import (
     UNSUPPORTED_PROTOCOL_VERSION,
 )
 
-from .._eras import Rejected, Terms, stateless_terms
+from .._eras import Rejected, Terms, stateless_terms, unsupported
 from .._revisions import Era, find_revision
-from .._shapes import InvalidShape, read_meta, read_object
+from .._shapes import InvalidShape, read_meta, read_name
 from ._headers import METHOD, NAME, PROTOCOL_VERSION, source_of_name
 from ._values import InvalidValue, decode_value, equals
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from ._annotations import HeaderParam
     from ._headers import Headers
 
-__all__ = ["check_arguments", "check_request", "is_stateless", "status_of"]
+__all__ = ["check_arguments", "check_request", "check_version", "is_stateless", "status_of"]
 
 _STATUSES: Final = {
     PARSE_ERROR: 400,
@@ -75,15 +75,25 @@ def status_of(code: int, *, by_handler: bool = False) -> int:
 def is_stateless(headers: Headers, request: Request) -> bool:
     """Whether a request is one of the stateless era, or means to be.
 
-    It is if it brings terms of its own in `_meta`, or says so in its version header.
+    It is if it brings terms of its own in `_meta`, or says so in its version header; a version
+    that is not known can only be one of that era.
     """
-    revision = find_revision(headers.get(PROTOCOL_VERSION, ""))
-    if revision is not None and revision.era is Era.STATELESS:
-        return True
+    version = headers.get(PROTOCOL_VERSION)
+    if version is not None:
+        revision = find_revision(version)
+        if revision is None or revision.era is Era.STATELESS:
+            return True
     try:
         return read_meta(request.params).is_stateless
     except InvalidShape:
-        return revision is None and PROTOCOL_VERSION in headers
+        return False
+
+
+def check_version(headers: Headers) -> None:
+    """The version header must name a revision, if it is there. Raises Rejected (-32022)."""
+    version = headers.get(PROTOCOL_VERSION)
+    if version is not None and find_revision(version) is None:
+        raise unsupported(version)
 
 
 def check_request(
@@ -100,20 +110,32 @@ def check_request(
         The terms that the request carries.
 
     Raises:
-        Rejected: In this order: `_meta` is missing or malformed (-32602), a header contradicts
+        Rejected: In this order: the header names no revision, and the body none that it could
+            contradict (-32022); `_meta` is missing or malformed (-32602), a header contradicts
             the body (-32020), the revision is not spoken (-32022), the method is unknown
             (-32601).
     """
+    meta = _read_meta(headers, request)
+    _check_presence(meta)
     try:
-        meta = read_meta(request.params)
+        _check_headers(headers, request, meta)
     except InvalidShape as error:
         raise Rejected(INVALID_PARAMS, f"invalid params: {error}") from None
-    _check_presence(meta)
-    _check_headers(headers, request, meta)
     terms = stateless_terms(meta)
     if methods is not None and request.method not in methods:
         raise Rejected(METHOD_NOT_FOUND, f"Method not found: {request.method}")
     return terms
+
+
+def _read_meta(headers: Headers, request: Request) -> Meta:
+    try:
+        meta = read_meta(request.params)
+    except InvalidShape as error:
+        check_version(headers)
+        raise Rejected(INVALID_PARAMS, f"invalid params: {error}") from None
+    if isinstance(meta.revision, UnsetType):
+        check_version(headers)
+    return meta
 
 
 def _check_presence(meta: Meta) -> None:
@@ -129,8 +151,8 @@ def _check_headers(headers: Headers, request: Request, meta: Meta) -> None:
     source = source_of_name(request.method)
     if source is None:
         return
-    name = read_object(request.params).get(source)
-    if isinstance(name, str):
+    name = read_name(request.params, source)
+    if name is not None:
         _compare(headers, NAME, name, encoded=True)
     elif NAME in headers:
         raise Rejected(HEADER_MISMATCH, f"Header mismatch: {NAME}: the body has no {source}")

@@ -5,8 +5,9 @@ Specification: 2026-07-28, Streamable HTTP, Request Metadata.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from ._values import InvalidValue, encode_value, text_of
 
@@ -23,6 +24,7 @@ __all__ = [
     "PROTOCOL_VERSION",
     "SESSION_ID",
     "Headers",
+    "accepts",
     "argument_headers",
     "fold_headers",
     "media_type",
@@ -43,8 +45,15 @@ JSON: Final = "application/json"
 EVENT_STREAM: Final = "text/event-stream"
 ACCEPT_BOTH: Final = f"{JSON}, {EVENT_STREAM}"
 
+#: A weight that says "not at all".
+_NO_WEIGHT: Final = re.compile(r"q=0(\.0{0,3})?")
+
 #: The member of `params` that `Mcp-Name` repeats.
-_NAMED_BY: Final = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
+_NAMED_BY: Final[Mapping[str, Literal["name", "uri"]]] = {
+    "tools/call": "name",
+    "prompts/get": "name",
+    "resources/read": "uri",
+}
 
 
 def fold_headers(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
@@ -66,7 +75,29 @@ def media_type(value: str) -> str:
     return value.partition(";")[0].strip(" \t").lower()
 
 
-def source_of_name(method: str) -> str | None:
+def accepts(accept: str, wanted: str) -> bool:
+    """Whether a client takes a media type.
+
+    Args:
+        accept: Its `Accept` header.
+        wanted: The media type.
+
+    The most specific range that fits decides, and one with `q=0` refuses.
+
+    Specification: RFC 9110, 12.5.1.
+    """
+    fitting = ("*/*", f"{wanted.partition('/')[0]}/*", wanted)
+    best, is_accepted = -1, False
+    for each in accept.split(","):
+        name, *parameters = (part.strip(" \t").lower() for part in each.split(";"))
+        rank = fitting.index(name) if name in fitting else -1
+        is_refusal = any(_NO_WEIGHT.fullmatch(part) for part in parameters)
+        if rank > best or (rank == best >= 0 and not is_refusal):
+            best, is_accepted = rank, not is_refusal
+    return is_accepted
+
+
+def source_of_name(method: str) -> Literal["name", "uri"] | None:
     """The member of `params` that `Mcp-Name` repeats; None where there is no such header."""
     return _NAMED_BY.get(method)
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import msgspec
 import pydantic
+from pydantic_core import to_json
 
 from ._pydantic import explain
 
@@ -60,17 +61,21 @@ class ModelBinder:
         try:
             fields = self._validator.validate_python(dict(values)).__dict__
         except pydantic.ValidationError as error:
-            try:
-                # `"[1, 2]"` for a list, after `"5"` for a number has been tried.
-                flawed = {flaw["loc"][0] for flaw in error.errors() if flaw["loc"]}
-                parsed = {
-                    name: _parsed(value) if name in flawed else value
-                    for name, value in values.items()
-                }
-                fields = self._validator.validate_python(parsed).__dict__
-            except pydantic.ValidationError:
-                raise BadArguments(explain(error)) from None
+            # `"[1, 2]"` for a list, after `"5"` for a number has been tried.
+            flawed = {flaw["loc"][0] for flaw in error.errors() if flaw["loc"]}
+            parsed = {
+                name: _parsed(value) if name in flawed else value for name, value in values.items()
+            }
+            fields = self._from_parsed(parsed)
         return {name: fields[field] for field, name in self._names}
+
+    def _from_parsed(self, values: dict[str, Any]) -> dict[str, Any]:
+        try:
+            # As JSON: a strict model takes a date as text from there only.
+            found: dict[str, Any] = self._validator.validate_json(to_json(values)).__dict__
+        except pydantic.ValidationError as error:
+            raise BadArguments(explain(error)) from None
+        return found
 
 
 class GivenBinder:

@@ -5,8 +5,7 @@ Specification: Tools, Data Types.
 
 from __future__ import annotations
 
-import functools
-import inspect
+import collections.abc
 import types
 import typing
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -21,20 +20,29 @@ from trimcp.runtime._schemas import InvalidSchema, SchemaChecker
 
 from ._arguments import Arguments, Binder, GivenBinder, ModelBinder
 from ._attrs import adapted
+from ._callables import check_named, inner_of, is_async, is_generator, signature_of
 from ._headers import check_headers
 from ._pydantic import PlainSchema, adapter_for, first_line
-from ._results import GivenOutput, Output, final_hint, output_of
+from ._results import Output, final_hint, given_output, output_of
 
 if TYPE_CHECKING:
+    import inspect
     from collections.abc import Callable, Mapping
 
     from msgspec import Raw
 
     from trimcp.types import CallToolResult
 
-__all__ = ["Function", "compile_function", "inner_of", "is_marked", "signature_of"]
+__all__ = ["Function", "compile_function", "is_marked"]
 
 _NO_ARGUMENTS: Final = b"{}"
+#: Annotations that only a stream has; a wrapper around a generator function has one.
+_STREAMS: Final = (
+    collections.abc.Iterator,
+    collections.abc.AsyncIterator,
+    collections.abc.AsyncGenerator,
+    collections.abc.AsyncIterable,
+)
 
 
 @attrs.frozen(eq=False)
@@ -47,8 +55,9 @@ class Function:
         description: The prose of its docstring, or None.
         input_schema: The schema of its arguments: an object.
         parameters: The names of its parameters, the context left out.
-        is_async: Whether it is a coroutine function, or an asynchronous generator.
-        is_stream: Whether it is a generator.
+        is_async: Whether it is a coroutine function. Others may still give something to await.
+        is_stream: Whether it is a generator function.
+        may_stream: Whether a generator that it gives is a stream of chunks.
         context: The name of the parameter that takes the `Context`, or None.
     """
 
@@ -59,6 +68,7 @@ class Function:
     parameters: tuple[str, ...]
     is_async: bool
     is_stream: bool
+    may_stream: bool
     context: str | None
     _binder: Binder
     _output: Output
@@ -120,27 +130,20 @@ def compile_function(
         RegistrationError: A parameter or the result cannot become JSON Schema, a given schema
             cannot be used, or the function cannot be called with named arguments.
     """
-    known = name or getattr(function, "__name__", None) or _inner_name(function)
+    known = name or _name_of(function)
     label = f"{kind} {known!r}"
     signature, hints = signature_of(function, label)
-    inner = inner_of(function)
-    description, documented = describe(inner)
-    is_stream = inspect.isasyncgenfunction(inner) or inspect.isgeneratorfunction(inner)
+    description, documented = describe(inner_of(function))
+    is_stream = is_generator(function)
     if is_stream and kind != "tool":
         raise RegistrationError(f"{label}: only a tool may be a generator")
-    context: str | None = None
-    parameters: list[inspect.Parameter] = []
-    for parameter in signature.parameters.values():
-        if is_marked(hints.get(parameter.name, parameter.annotation), context_type):
-            context = parameter.name
-        else:
-            parameters.append(parameter)
+    context, parameters = _without_context(label, signature, hints, context_type)
     if input_schema is None:
         schema, binder = _from_signature(label, parameters, hints, documented)
     else:
         schema, binder = _from_schema(label, parameters, dict(input_schema))
     returned = hints.get("return", signature.return_annotation)
-    if is_stream:
+    if is_stream or typing.get_origin(returned) in _STREAMS:
         returned = final_hint(returned)
     return Function(
         function,
@@ -148,38 +151,38 @@ def compile_function(
         description,
         schema,
         tuple(parameter.name for parameter in parameters),
-        inspect.iscoroutinefunction(inner) or inspect.isasyncgenfunction(inner),
+        is_async(function),
         is_stream,
+        kind == "tool",
         context,
         binder,
         _output(label, kind, returned, output_schema),
     )
 
 
-def inner_of(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function whose code runs."""
-    while isinstance(function, functools.partial):
-        function = function.func
-    if inspect.isroutine(function):
-        return function
-    return type(function).__call__  # a callable object
+def _name_of(function: Any) -> str:
+    """Its name, for messages and as a tool's name."""
+    found = getattr(function, "__name__", None) or getattr(inner_of(function), "__name__", None)
+    return type(function).__name__ if found in (None, "__call__") else str(found)
 
 
-def _inner_name(function: Callable[..., Any]) -> str:
-    inner = function.func if isinstance(function, functools.partial) else type(function)
-    return getattr(inner, "__name__", "tool")
-
-
-def signature_of(
-    function: Callable[..., Any], label: str
-) -> tuple[inspect.Signature, dict[str, Any]]:
-    """Its signature and resolved annotations. Raises RegistrationError."""
-    try:
-        signature = inspect.signature(function)
-        hints = typing.get_type_hints(inner_of(function), include_extras=True)
-    except (TypeError, ValueError, NameError, AttributeError) as error:
-        raise RegistrationError(f"{label}: its annotations cannot be read: {error}") from error
-    return signature, hints
+def _without_context(
+    label: str, signature: inspect.Signature, hints: dict[str, Any], context_type: type
+) -> tuple[str | None, list[inspect.Parameter]]:
+    """The name of the parameter that takes the context, and the other parameters."""
+    context: str | None = None
+    others = []
+    for parameter in signature.parameters.values():
+        if not is_marked(hints.get(parameter.name, parameter.annotation), context_type):
+            others.append(parameter)
+            continue
+        check_named(parameter, label)
+        if context is not None:
+            raise RegistrationError(
+                f"{label}: {context!r} and {parameter.name!r} both take the context; keep one"
+            )
+        context = parameter.name
+    return context, others
 
 
 def is_marked(hint: Any, marker: type) -> bool:
@@ -226,10 +229,7 @@ def _field(
 ) -> tuple[Any, Any]:
     """The annotation and default of one parameter, for pydantic's model."""
     where = f"{label}, parameter {parameter.name!r}"
-    if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
-        raise RegistrationError(f"{where}: *args and **kwargs have no JSON Schema")
-    if parameter.kind is parameter.POSITIONAL_ONLY:
-        raise RegistrationError(f"{where}: arguments are passed by name, so drop the '/'")
+    check_named(parameter, label)
     annotation = Any if hint is parameter.empty else hint
     adapter_for(annotation, where)
     default = ... if parameter.default is parameter.empty else parameter.default
@@ -269,8 +269,5 @@ def _from_schema(
 
 def _output(label: str, kind: str, hint: Any, schema: Mapping[str, Any] | None) -> Output:
     if schema is not None:
-        try:
-            return GivenOutput(dict(schema))
-        except InvalidSchema as error:
-            raise RegistrationError(f"{label}, its output schema: {error}") from error
+        return given_output(schema, label)
     return output_of(hint, label) if kind == "tool" else Output()

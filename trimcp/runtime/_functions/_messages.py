@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -12,7 +11,8 @@ import pydantic
 from trimcp.errors import RegistrationError
 
 from ._arguments import BadArguments
-from ._compile import inner_of, is_marked, signature_of
+from ._callables import check_named, is_async, is_generator, signature_of
+from ._compile import is_marked
 from ._pydantic import adapter_for, explain, to_json
 
 if TYPE_CHECKING:
@@ -79,16 +79,20 @@ def compile_message(
         RegistrationError: It takes more, or its annotations cannot be used.
     """
     signature, hints = signature_of(function, label)
-    inner = inner_of(function)
-    if inspect.isasyncgenfunction(inner) or inspect.isgeneratorfunction(inner):
+    if is_generator(function):
         raise RegistrationError(f"{label}: only a tool may be a generator")
     given: dict[type, str] = {}
     params: list[tuple[str, Any]] = []
-    for name in signature.parameters:
+    for name, parameter in signature.parameters.items():
+        check_named(parameter, label)
         hint = hints.get(name, dict[str, Any])
         marker = next((each for each in markers if is_marked(hint, each)), None)
         if marker is None:
             params.append((name, hint))
+        elif marker in given:
+            raise RegistrationError(
+                f"{label}: {given[marker]!r} and {name!r} take the same; keep one"
+            )
         else:
             given[marker] = name
     if len(params) > 1:
@@ -98,7 +102,7 @@ def compile_message(
     is_plain = returned in (Any, None, type(None))
     return MessageFunction(
         function,
-        inspect.iscoroutinefunction(inner),
+        is_async(function),
         given,
         params[0][0] if params else None,
         adapter_for(hint, f"{label}, its params"),

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 from typing import Any, Final
 
 import pydantic
 from pydantic.json_schema import GenerateJsonSchema
 
 from trimcp.errors import RegistrationError
+from trimcp.protocol import refuse_non_finite
 
 from ._attrs import adapted
 
-__all__ = ["PlainSchema", "adapter_for", "convert", "explain", "first_line", "to_json"]
+__all__ = ["PlainSchema", "adapter_for", "convert", "dump", "explain", "first_line", "to_json"]
 
 #: Flaws named in one message.
 _MAX_FLAWS: Final = 20
@@ -39,13 +41,34 @@ def adapter_for(hint: Any, label: str) -> pydantic.TypeAdapter[Any]:
     return adapter
 
 
+def dump(adapter: pydantic.TypeAdapter[Any], value: Any) -> bytes:
+    """A value as JSON.
+
+    What pydantic would only warn about is written as it is: whoever has promised a schema
+    checks the bytes.
+
+    Raises:
+        TypeError, ValueError: It cannot be written, or holds a NaN or an infinity.
+    """
+    raw = adapter.dump_json(value, by_alias=True, warnings=False)
+    if b"null" in raw:
+        # pydantic writes NaN and infinities as null.
+        refuse_non_finite(adapter.dump_python(value, warnings=False))
+    return raw
+
+
 def to_json(value: Any) -> bytes:
     """Any value that pydantic knows how to write. Raises TypeError or ValueError."""
+    cls: Any = type(value)
+    return dump(_adapter_of(cls), value)
+
+
+@functools.lru_cache(maxsize=256)
+def _adapter_of(cls: type) -> pydantic.TypeAdapter[Any]:
     try:
-        adapter = pydantic.TypeAdapter(adapted(type(value)))
+        return pydantic.TypeAdapter(adapted(cls))
     except pydantic.errors.PydanticUserError as error:
         raise TypeError(first_line(error)) from error
-    return adapter.dump_json(value, by_alias=True)
 
 
 def convert(value: Any, cls: Any) -> Any:

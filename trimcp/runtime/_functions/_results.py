@@ -1,51 +1,47 @@
 """From what a tool returned to a tool result.
 
-Specification: Tools, Tool Result.
+What is listed is what is checked: the JSON that leaves is checked against the listed schema, also
+when the function returns a whole `CallToolResult`.
+
+Specification: Tools, Tool Result; Output Schema.
 """
 
 from __future__ import annotations
 
+import collections.abc
+import functools
 import inspect
+import types
 import typing
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import msgspec
-from msgspec import Raw
+from pydantic_core import from_json
 
+from trimcp.errors import RegistrationError
+from trimcp.protocol import refuse_non_finite
 from trimcp.runtime._input_required import InputRequired
-from trimcp.runtime._schemas import SchemaChecker
+from trimcp.runtime._schemas import InvalidSchema, SchemaChecker
 from trimcp.runtime._streams import Final
-from trimcp.types import (
-    UNSET,
-    AudioContent,
-    CallToolResult,
-    EmbeddedResource,
-    ImageContent,
-    ResourceLink,
-    TextContent,
-)
+from trimcp.types import UNSET, CallToolResult
 
-from ._pydantic import PlainSchema, adapter_for, to_json
+from ._blocks import CONTENT, content_result, structured_result
+from ._pydantic import PlainSchema, adapter_for, dump, to_json
+from ._sure import always_fits
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import pydantic
 
-__all__ = ["Output", "final_hint", "output_of"]
-
-_CONTENT = (TextContent, ImageContent, AudioContent, ResourceLink, EmbeddedResource)
-_UNSTRUCTURED = (
-    inspect.Signature.empty,
-    Any,
-    None,
-    type(None),
-    typing.NoReturn,
-    typing.Never,
-    str,
-)
+__all__ = ["Output", "final_hint", "given_output", "output_of"]
 
 
 class Output:
     """How a function's values become results; this kind promises no structure.
+
+    Args:
+        promised: Whether the function promises content.
 
     Attributes:
         schema: The output schema, or None.
@@ -53,36 +49,18 @@ class Output:
 
     schema: dict[str, Any] | None = None
 
+    def __init__(self, *, promised: bool = False) -> None:
+        self._promised = promised
+
     def result(self, value: Any) -> CallToolResult:
         """Raises TypeError or ValueError if the value is not what was promised."""
         if isinstance(value, CallToolResult):
             return value
-        return _content_of(value)
+        return content_result(value, promised=self._promised)
 
 
-class AnnotatedOutput(Output):
-    """Structure promised by the return annotation.
-
-    Args:
-        adapter: Of the annotation.
-    """
-
-    def __init__(self, adapter: pydantic.TypeAdapter[Any]) -> None:
-        self._adapter = adapter
-        self.schema = adapter.json_schema(mode="serialization", schema_generator=PlainSchema)
-        self.schema.pop("title", None)
-
-    def result(self, value: Any) -> CallToolResult:
-        if isinstance(value, CallToolResult):
-            if _promises(value):
-                self._adapter.validate_json(msgspec.json.encode(value.structured_content))
-            return value
-        checked = self._adapter.validate_python(value)
-        return _structured(self._adapter.dump_json(checked, by_alias=True))
-
-
-class GivenOutput(Output):
-    """Structure promised by a JSON Schema that the user gave.
+class SchemaOutput(Output):
+    """Structure promised by an output schema.
 
     Args:
         schema: The schema.
@@ -91,40 +69,112 @@ class GivenOutput(Output):
         InvalidSchema: It cannot be used.
     """
 
+    _is_text = False
+
     def __init__(self, schema: dict[str, Any]) -> None:
-        self._checker = SchemaChecker(schema)
+        super().__init__()
         self.schema = schema
+        self._checker  # noqa: B018  compiled now, so that a bad one is refused now
+
+    @functools.cached_property
+    def _checker(self) -> SchemaChecker:
+        assert self.schema is not None
+        return SchemaChecker(self.schema)
 
     def result(self, value: Any) -> CallToolResult:
         if isinstance(value, CallToolResult):
-            if _promises(value):
-                self._check(msgspec.json.encode(value.structured_content))
+            self._check_whole(value)
             return value
+        return structured_result(value, self._write(value), is_text=self._is_text)
+
+    def _write(self, value: Any) -> bytes:
+        """The JSON that leaves. Raises TypeError or ValueError if it does not fit."""
         raw = to_json(value)
         self._check(raw)
-        return _structured(raw)
+        return raw
+
+    def _check_whole(self, result: CallToolResult) -> None:
+        if result.is_error:
+            return
+        if result.structured_content is UNSET:
+            raise ValueError("the tool promises structured content and gave none")
+        if not isinstance(result.structured_content, msgspec.Raw):
+            refuse_non_finite(result.structured_content)
+        self._check(msgspec.json.encode(result.structured_content))
 
     def _check(self, raw: bytes) -> None:
-        flaws = self._checker.flaws(msgspec.json.decode(raw))
+        flaws = self._checker.flaws(from_json(raw, allow_inf_nan=False))
         if flaws is not None:
-            raise ValueError(f"the tool's result does not fit its output schema:\n{flaws}")
+            raise ValueError(
+                f"the tool's structured content does not fit its output schema:\n{flaws}"
+            )
+
+
+class AnnotatedOutput(SchemaOutput):
+    """Structure promised by the return annotation.
+
+    Args:
+        adapter: Of the annotation.
+        is_text: Whether its values are text or nothing.
+
+    Raises:
+        InvalidSchema: The schema that follows from it cannot be checked.
+    """
+
+    def __init__(self, adapter: pydantic.TypeAdapter[Any], *, is_text: bool) -> None:
+        self._is_text = is_text
+        self._adapter = adapter
+        self._is_sure = always_fits(adapter.core_schema)
+        schema = adapter.json_schema(mode="serialization", schema_generator=PlainSchema)
+        schema.pop("title", None)
+        if self._is_sure:
+            self.schema = schema
+        else:
+            super().__init__(schema)
+
+    def _write(self, value: Any) -> bytes:
+        raw = dump(self._adapter, self._adapter.validate_python(value))
+        if not self._is_sure:
+            self._check(raw)
+        return raw
+
+
+# -- which kind a function gives --------------------------------------------------------------
+
+_NOTHING = (inspect.Signature.empty, Any, None, type(None), typing.NoReturn, typing.Never)
+_TEXT = (str, bytes, bytearray, memoryview)
+_SEQUENCES = (list, tuple, collections.abc.Sequence, collections.abc.Iterable)
 
 
 def output_of(hint: Any, label: str) -> Output:
     """How values of this annotation become results. Raises RegistrationError."""
     hint = _without_questions(hint)
-    if hint in _UNSTRUCTURED or any(_is_content(each) for each in _flatten(hint)):
+    if hint in _NOTHING or hint is str or _has_bytes(hint):
         return Output()
-    return AnnotatedOutput(adapter_for(hint, f"{label}, its result"))
+    if any(_is_content(each) for each in _members(hint)):
+        return Output(promised=True)
+    label = f"{label}, its result"
+    adapter = adapter_for(hint, label)
+    try:
+        return AnnotatedOutput(adapter, is_text=all(_is_text(each) for each in _members(hint)))
+    except InvalidSchema as error:
+        raise RegistrationError(f"{label} has a schema that cannot be checked: {error}") from error
 
 
-def _promises(result: CallToolResult) -> bool:
-    """Whether this result must fit the output schema. Raises ValueError if it has no structure."""
-    if result.is_error:
-        return False
-    if result.structured_content is UNSET:
-        raise ValueError("the tool promises structured content and gave none")
-    return True
+def given_output(schema: Mapping[str, Any], label: str) -> Output:
+    """The promise of a JSON Schema that the user gave. Raises RegistrationError."""
+    try:
+        return SchemaOutput(dict(schema))
+    except InvalidSchema as error:
+        raise RegistrationError(f"{label}, its output schema: {error}") from error
+
+
+def final_hint(hint: Any) -> Any:
+    """The type of a streaming tool's result: what its `Final` holds; Any without one."""
+    for each in _flatten(hint):
+        if typing.get_origin(each) is Final:
+            return typing.get_args(each)[0]
+    return Any
 
 
 def _without_questions(hint: Any) -> Any:
@@ -137,39 +187,34 @@ def _without_questions(hint: Any) -> Any:
     return typing.Union[tuple(each for each in members if each is not InputRequired)]  # noqa: UP007
 
 
-def final_hint(hint: Any) -> Any:
-    """The type of a streaming tool's result: what its `Final` holds; Any without one."""
-    for each in _flatten(hint):
-        if typing.get_origin(each) is Final:
-            return typing.get_args(each)[0]
-    return Any
+def _members(hint: Any) -> tuple[Any, ...]:
+    """The members of a union; the hint itself if it is none."""
+    if typing.get_origin(hint) is Annotated:
+        return _members(typing.get_args(hint)[0])
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return tuple(each for member in typing.get_args(hint) for each in _members(member))
+    return (hint,)
 
 
-def _structured(raw: bytes) -> CallToolResult:
-    """Structured content, and the same as text for those who only read text."""
-    return CallToolResult((TextContent(raw.decode()),), structured_content=Raw(raw))
+def _has_bytes(hint: Any) -> bool:
+    """Whether it is bytes, or a choice between bytes and text or nothing."""
+    members = set(_members(hint))
+    return bool(members & set(_TEXT[1:])) and members <= {*_TEXT, *_NOTHING}
 
 
-def _content_of(value: Any) -> CallToolResult:
-    if value is None:
-        return CallToolResult(())
-    if isinstance(value, str):
-        return CallToolResult((TextContent(value),))
-    if isinstance(value, _CONTENT):
-        return CallToolResult((value,))
-    if isinstance(value, (list, tuple)) and value and all(_is_block(each) for each in value):
-        return CallToolResult(tuple(_block(each) for each in value))
-    raw = to_json(value)
-    structured: Any = Raw(raw) if raw[:1] == b"{" else UNSET
-    return CallToolResult((TextContent(raw.decode()),), structured_content=structured)
+def _is_text(hint: Any) -> bool:
+    """Whether it is text, a choice of texts, or nothing."""
+    if typing.get_origin(hint) is typing.Literal:
+        return all(isinstance(each, str) for each in typing.get_args(hint))
+    return hint in (None, type(None)) or (isinstance(hint, type) and issubclass(hint, str))
 
 
-def _is_block(value: Any) -> bool:
-    return isinstance(value, (str, *_CONTENT))
-
-
-def _block(value: Any) -> Any:
-    return TextContent(value) if isinstance(value, str) else value
+def _is_content(hint: Any) -> bool:
+    """Whether it is a content block, a list of such, or a whole result."""
+    origin = typing.get_origin(hint)
+    if origin in _SEQUENCES:
+        return any(_is_content(each) for each in typing.get_args(hint) for each in _members(each))
+    return isinstance(hint, type) and issubclass(hint, (*CONTENT, CallToolResult))
 
 
 def _flatten(hint: Any) -> typing.Iterator[Any]:
@@ -177,7 +222,3 @@ def _flatten(hint: Any) -> typing.Iterator[Any]:
     yield hint
     for inner in typing.get_args(hint):
         yield from _flatten(inner)
-
-
-def _is_content(hint: Any) -> bool:
-    return isinstance(hint, type) and issubclass(hint, (*_CONTENT, CallToolResult))

@@ -7,13 +7,11 @@ Specification: 2026-07-28, Custom Transports. What a peer may rely on: docs/tran
 
 from ._accepting import Refusal, Upgrade, accept_websocket
 from ._address import WebSocketAddress, header_list
-from ._assembly import Assembly
 from ._connecting import connect_websocket
 from ._connection import SUBPROTOCOL
 
 __all__ = [
     "SUBPROTOCOL",
-    "Assembly",
     "Refusal",
     "Upgrade",
     "WebSocketAddress",

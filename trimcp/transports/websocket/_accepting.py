@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from trimcp.limits import Limits
 
+    from .._budget import Budget
     from .._channel import MessageChannel
 
 __all__ = ["Refusal", "Upgrade", "accept_websocket"]
@@ -61,6 +62,7 @@ async def accept_websocket(
     judge: Callable[[Upgrade], Refusal | None],
     *,
     peer: str,
+    budget: Budget | None = None,
 ) -> AsyncIterator[MessageChannel]:
     """Open the server's end of a WebSocket over a stream, which is closed at the end.
 
@@ -69,11 +71,14 @@ async def accept_websocket(
         limits: See `Connection`; the handshake gets `header_seconds`.
         judge: Says whether and why the client is refused.
         peer: A name for logs.
+        budget: See `open_stream_channel`.
 
     Raises:
         HandshakeFailed: There was none, or it was refused.
     """
-    connection = Connection(stream, limits, patience=limits.header_seconds, peer=peer)
+    connection = Connection(
+        stream, limits, patience=limits.header_seconds, peer=peer, budget=budget
+    )
 
     async def shake_hands() -> None:
         request = await connection._get_request()

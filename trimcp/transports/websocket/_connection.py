@@ -33,8 +33,9 @@ from wsproto.utilities import RemoteProtocolError
 from trimcp._groups import unwrapping
 from trimcp.errors import HandshakeFailed, WebSocketClosed
 
+from .._budget import Budget
 from .._channel import Incoming, MessageChannel, Outbox, write_out
-from ._assembly import Assembly
+from .._partial import PartialMessage
 from ._stream import WatchedStream
 
 if TYPE_CHECKING:
@@ -75,6 +76,7 @@ class Connection(WebSocketConnection):
         limits: `message_bytes`, `outbox_bytes` and `heartbeat_seconds`.
         patience: Seconds for the opening handshake.
         peer: A name for logs.
+        budget: Counts what it holds together with other connections; by default alone.
         request: For a client: `host`, `path` and `client_extra_headers` of its handshake.
 
     Attributes:
@@ -89,8 +91,10 @@ class Connection(WebSocketConnection):
         *,
         patience: float,
         peer: str,
+        budget: Budget | None = None,
         **request: Any,
     ) -> None:
+        budget = budget or Budget.of(limits)
         self._watched = WatchedStream(stream, self._pass_on)
         super().__init__(
             self._watched,
@@ -101,14 +105,14 @@ class Connection(WebSocketConnection):
         self._period = limits.heartbeat_seconds
         self._patience = patience
         self._feed, incoming = trio.open_memory_channel[list[Incoming]](1)
-        self._assembly = Assembly(limits.message_bytes)
+        self._partial = PartialMessage(limits.message_bytes, budget)
         self._arrived: list[Incoming] = []
         self._pong_due: Pong | None = None
         self._is_ponging = False
         self._is_pinging = False
         self._shaking_hands = trio.CancelScope(relative_deadline=patience)
         self._nursery: trio.Nursery
-        self.channel = MessageChannel(incoming, Outbox(limits.outbox_bytes), peer)
+        self.channel = MessageChannel(incoming, Outbox(limits.outbox_bytes, budget), peer)
         self.rejection: int | None = None
 
     # -- its life -------------------------------------------------------------------------
@@ -206,6 +210,7 @@ class Connection(WebSocketConnection):
             self.channel.failure = self.channel.failure or _reason_for(error)
             await self._abort_web_socket()
         finally:
+            self._partial.close()
             self._close_handshake.set()
             self._end()
 
@@ -220,9 +225,9 @@ class Connection(WebSocketConnection):
             await self._pass_on()
             await self._refuse(UNSUPPORTED_DATA, "messages are text")
             return
-        message = self._assembly.feed(event.data.encode(), event.message_finished)
-        if message is not None:
-            self._arrived.append(message)
+        self._partial.add(event.data.encode())
+        if event.message_finished:
+            self._arrived.append(self._partial.finish())
 
     async def _pass_on(self) -> None:
         """Hand over what was in the bytes received last, before more are received."""

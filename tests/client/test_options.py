@@ -1,0 +1,144 @@
+"""What a user gives to a client is checked at once, and the error says what to write."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from trimcp import Client, Server, client_for, open_client, open_stdio_client
+from trimcp.client import _open
+
+if TYPE_CHECKING:
+    from trio.testing import MockClock
+
+WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
+    ({"timeout": "5"}, TypeError, "timeout= is a number of seconds"),
+    ({"timeout": None}, TypeError, "timeout="),
+    ({"timeout": True}, TypeError, "timeout="),
+    ({"timeout": -1}, ValueError, "from 0 on"),
+    ({"timeout": math.nan}, ValueError, "from 0 on"),
+    ({"probe_timeout": "1"}, TypeError, "probe_timeout="),
+    ({"roots": "/tmp"}, TypeError, r"roots=\['/tmp'\]"),
+    ({"roots": b"/tmp"}, TypeError, "roots= is a list"),
+    ({"roots": Path("/tmp")}, TypeError, "roots= is a list"),
+    ({"roots": 5}, TypeError, "roots= is a list"),
+    ({"elicitation": True}, TypeError, "elicitation= is a function"),
+    ({"url_elicitation": "yes"}, TypeError, "url_elicitation="),
+    ({"sampling": {}}, TypeError, "sampling="),
+    ({"logging": "info"}, TypeError, "logging="),
+    ({"log_level": "loud"}, ValueError, "log_level= is one of debug"),
+    ({"revision": "tomorrow"}, ValueError, "tomorrow"),
+    ({"revision": 20251125}, TypeError, "revision= is a text"),
+    ({"name": 1.0}, TypeError, "name= is a text"),
+    ({"version": 1.0}, TypeError, "version= is a text"),
+    ({"max_rounds": "3"}, TypeError, "max_rounds="),
+    ({"max_rounds": 0}, ValueError, "max_rounds="),
+    ({"limits": 5}, TypeError, "limits= is a trimcp.Limits"),
+    ({"experimental": []}, TypeError, "experimental= is a mapping"),
+    ({"timeuot": 5}, TypeError, "timeuot"),
+]
+
+
+@pytest.mark.parametrize(("options", "kind", "said"), WRONG, ids=str)
+def test_options(options: dict[str, Any], kind: type[Exception], said: str) -> None:
+    with pytest.raises(kind, match=said):
+        client_for(["server"], **options)
+
+
+COMMANDS: list[tuple[Any, type[Exception], str]] = [
+    ("cmd arg", TypeError, r"\['cmd', 'arg'\]"),
+    ('cmd "a b"', TypeError, r"\['cmd', 'a b'\]"),
+    ("cmd 'unfinished", TypeError, "a command is a list"),
+    (b"cmd", TypeError, "a command is a list"),
+    (Path("cmd"), TypeError, r"\['cmd'\]"),
+    ([], ValueError, "empty"),
+    ((), ValueError, "empty"),
+    (5, TypeError, "a command is a list"),
+    (["cmd", 5], TypeError, "are texts"),
+    ([["cmd"]], TypeError, "are texts"),
+]
+
+
+@pytest.mark.parametrize(("command", "kind", "said"), COMMANDS, ids=str)
+async def test_commands(command: Any, kind: type[Exception], said: str) -> None:
+    with pytest.raises(kind, match=said):
+        async with open_stdio_client(command):
+            pass
+
+
+@pytest.mark.parametrize("grace", ["2", None, -1, math.nan])
+async def test_grace(grace: Any) -> None:
+    with pytest.raises((TypeError, ValueError), match="grace"):
+        async with open_stdio_client(["server"], grace=grace):
+            pass
+
+
+@pytest.mark.parametrize("target", [[], ()])
+def test_an_empty_command_as_the_target(target: Any) -> None:
+    with pytest.raises(ValueError, match="empty"):
+        client_for(target)
+
+
+@pytest.mark.parametrize("target", [5, None, b"server.py", Server])
+def test_a_target_of_another_type(target: Any) -> None:
+    with pytest.raises(TypeError, match="a client is opened to"):
+        client_for(target)
+
+
+def test_a_file_that_is_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for target in ("nofile.py", Path("nofile.py"), str(tmp_path / "nofile.py")):
+        with pytest.raises(FileNotFoundError, match=r"nofile\.py"):
+            client_for(target)
+    (tmp_path / "directory.py").mkdir()
+    with pytest.raises(FileNotFoundError):
+        client_for("directory.py")
+    (tmp_path / "server.py").write_text("")
+    assert isinstance(client_for("server.py"), Client)
+    (tmp_path / "a:b.py").write_text("")
+    assert isinstance(client_for("a:b.py"), Client)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://localhost:1/server.py",
+        "https://example.com/server.py",
+        "ws://localhost/server.py",
+        "unix:/tmp/server.py",
+        "tcp://server.py:80",
+    ],
+)
+def test_a_url_is_a_url_whatever_it_ends_with(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: Any, **__: Any) -> Any:
+        raise AssertionError("a process would be started")
+
+    monkeypatch.setattr(_open, "_process_way", never)
+    client = client_for(url)
+    assert "_process_way" not in repr(client._way)
+
+
+async def test_a_call_checks_its_arguments(autojump_clock: MockClock) -> None:
+    server: Server[Any] = Server("x")
+
+    @server.tool
+    def tool() -> str:
+        return "done"
+
+    async with open_client(server) as client:
+        for timeout in ("5", -1, math.nan, [1]):
+            with pytest.raises((TypeError, ValueError), match="timeout="):
+                await client.call_tool("tool", timeout=timeout)  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="progress="):
+            await client.call_tool("tool", progress="yes")  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="callback"):
+            client.on_notification("x", None)  # type: ignore[arg-type]
+        assert (await client.call_tool("tool", timeout=math.inf)).text == "done"
+
+
+def test_roots_may_be_any_list() -> None:
+    for roots in (["/tmp"], ("/tmp",), [Path("/tmp")], {"/tmp"}, lambda: ["/tmp"], []):
+        assert isinstance(client_for(["server"], roots=roots), Client)  # type: ignore[arg-type]

@@ -1,0 +1,46 @@
+"""What a server writes that is no message: noticed, and quoted where it explains something."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Garbage"]
+
+logger = logging.getLogger("trimcp.client")
+
+
+class Garbage:
+    """The first thing that came and was no message.
+
+    Attributes:
+        at_first: Called when it comes.
+    """
+
+    def __init__(self) -> None:
+        self.at_first: Callable[[], None] | None = None
+        self._quoted = ""
+
+    def __bool__(self) -> bool:
+        """Whether there is any."""
+        return bool(self._quoted)
+
+    def __str__(self) -> str:
+        """It, in quotes, without anything that a terminal would obey."""
+        return self._quoted
+
+    def take(self, beginning: bytes) -> None:
+        """Something came that is no message.
+
+        Args:
+            beginning: Its first bytes, a bounded number of them.
+        """
+        if self._quoted:
+            return
+        self._quoted = repr(beginning.decode(errors="replace"))
+        logger.warning("the server wrote what is no message of the protocol: %s", self)
+        if self.at_first is not None:
+            self.at_first()

@@ -1,0 +1,163 @@
+"""What a user gives to a client, checked at once."""
+
+from __future__ import annotations
+
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, TypedDict
+
+from trimcp.limits import Limits
+from trimcp.protocol import LOGGING_LEVELS
+
+from ._checks import check_callback, check_seconds
+
+if TYPE_CHECKING:
+    from trimcp.types import LoggingLevel
+
+    from ._answers import ElicitationCallback, Roots, SamplingCallback, UrlCallback
+    from ._client import LogCallback
+
+__all__ = [
+    "DEFAULT_TIMEOUT",
+    "ClientOptions",
+    "check_options",
+    "checked_command",
+    "checked_file",
+]
+
+#: Seconds to wait for an answer.
+DEFAULT_TIMEOUT: Final = 60.0
+
+
+class ClientOptions(TypedDict, total=False):
+    """What every way to open a client accepts. Callbacks may be async or not.
+
+    Attributes:
+        elicitation: Answers form questions: gets the form, returns the content (defaults are
+            filled in, and the whole is checked), or None to decline. What has no callback the
+            client declares it cannot do.
+        url_elicitation: Agrees that the user is sent to a URL; returns True or False.
+        sampling: Gives a model's answer, or just its text.
+        sampling_tools: Whether `sampling` understands tools. Default False.
+        roots: The client's roots (paths, URIs, `Root`s), or a function that gives them.
+        logging: Called with each log message of the server.
+        log_level: How severe a log message must be for the server to send it.
+        revision: Pins the protocol revision, such as `"2025-11-25"`; `"handshake"` means the
+            newest with a handshake that both sides speak.
+        timeout: Seconds to wait for an answer, unless a call says otherwise. Default 60.
+        probe_timeout: Seconds after which a server that does not answer `server/discover` is
+            taken for one of the handshake era; a server that writes what is no message of the
+            protocol is given up after half of them. Default 10.
+        max_rounds: Rounds of questions that one call may take (stateless era). Default 20.
+        experimental: Capabilities outside of the specification, by name.
+        extensions: Extensions of the protocol that it understands (stateless era).
+        name: How the client calls itself.
+        version: Its version.
+        limits: Bounds of everything that grows.
+    """
+
+    elicitation: ElicitationCallback | None
+    url_elicitation: UrlCallback | None
+    sampling: SamplingCallback | None
+    sampling_tools: bool
+    roots: Roots | None
+    logging: LogCallback | None
+    log_level: LoggingLevel | None
+    max_rounds: int
+    revision: str | None
+    timeout: float
+    probe_timeout: float
+    experimental: Mapping[str, Any] | None
+    extensions: Mapping[str, Any] | None
+    name: str
+    version: str
+    limits: Limits
+
+
+_CALLBACKS: Final = ("elicitation", "url_elicitation", "sampling", "logging")
+_TEXTS: Final = ("revision", "name", "version")
+_MAPPINGS: Final = ("experimental", "extensions")
+
+
+def check_options(options: Mapping[str, Any]) -> None:
+    """Check what every way to open a client accepts.
+
+    Raises:
+        TypeError: An option is unknown, or of another type than it must be.
+        ValueError: An option has a value that it must not have.
+    """
+    unknown = options.keys() - ClientOptions.__annotations__.keys()
+    if unknown:
+        raise TypeError(f"unknown options: {', '.join(sorted(unknown))}")
+    for name in _CALLBACKS:
+        check_callback(f"{name}=", options.get(name))
+    for name in ("timeout", "probe_timeout"):
+        check_seconds(f"{name}=", options.get(name, 0.0))
+    for name in _TEXTS:
+        _check_type(name, options, str, "a text")
+    for name in _MAPPINGS:
+        _check_type(name, options, Mapping, "a mapping")
+    _check_type("limits", options, Limits, "a trimcp.Limits")
+    _check_roots(options.get("roots"))
+    _check_rounds(options.get("max_rounds", 1))
+    level = options.get("log_level")
+    if level is not None and level not in LOGGING_LEVELS:
+        raise ValueError(f"log_level= is one of {', '.join(LOGGING_LEVELS)}, not {level!r}")
+
+
+def _check_type(name: str, options: Mapping[str, Any], cls: type, what: str) -> None:
+    value = options.get(name)
+    if value is not None and not isinstance(value, cls):
+        raise TypeError(f"{name}= is {what}, not {value!r:.100}")
+
+
+def _check_rounds(value: Any) -> None:
+    if type(value) is not int:
+        raise TypeError(f"max_rounds= is a whole number, not {value!r:.100}")
+    if value < 1:
+        raise ValueError(f"max_rounds= is at least 1, not {value}")
+
+
+def _check_roots(value: Any) -> None:
+    if value is None or callable(value):
+        return
+    if isinstance(value, str | bytes | os.PathLike):
+        raise TypeError(f"roots= is a list of paths: write roots=[{value!r}]")
+    if not isinstance(value, Sequence | frozenset | set):
+        raise TypeError(f"roots= is a list of paths, not {value!r:.100}")
+
+
+def checked_command(command: Any) -> list[str]:
+    """A program and its arguments.
+
+    Raises:
+        TypeError: It is no list of texts.
+        ValueError: It is empty.
+    """
+    if isinstance(command, str | bytes | os.PathLike):
+        text = os.fsdecode(command)
+        try:
+            parts = shlex.split(text)
+        except ValueError:
+            parts = [text]
+        raise TypeError(
+            f"a command is a list of the program and its arguments, since no shell is involved: "
+            f"write {parts!r}"
+        )
+    if not isinstance(command, Sequence):
+        raise TypeError(
+            f"a command is a list of the program and its arguments, not {command!r:.100}"
+        )
+    if not command:
+        raise ValueError("the command is empty: it is a list of the program and its arguments")
+    if not all(isinstance(each, str | os.PathLike) for each in command):
+        raise TypeError(f"the program and its arguments are texts: {list(command)!r:.200}")
+    return [os.fspath(each) for each in command]
+
+
+def checked_file(name: str) -> str:
+    """A Python file to run. Raises FileNotFoundError if there is none."""
+    if not os.path.isfile(name):
+        raise FileNotFoundError(f"there is no Python file {name!r} (in {os.getcwd()!r})")
+    return name

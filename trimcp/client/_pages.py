@@ -1,0 +1,104 @@
+"""One list, page by page: bounded in pages, in bytes and in time.
+
+Specification: Pagination.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import trio
+
+from trimcp.errors import INVALID_PARAMS, LimitExceeded, RequestError, RequestTimeout
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Iterator
+
+    from trimcp.limits import Limits
+
+__all__ = ["Pauses", "whole_list"]
+
+ItemT = TypeVar("ItemT")
+
+
+class Pauses:
+    """The time in which questions of the server were being answered, which no deadline counts."""
+
+    def __init__(self) -> None:
+        self._open = 0
+        self._began = 0.0
+        self._over = 0.0
+
+    @contextmanager
+    def pause(self) -> Iterator[None]:
+        """For the duration of one answer."""
+        if not self._open:
+            self._began = trio.current_time()
+        self._open += 1
+        try:
+            yield
+        finally:
+            self._open -= 1
+            if not self._open:
+                self._over += trio.current_time() - self._began
+
+    @property
+    def seconds(self) -> float:
+        """All of it, until now."""
+        return self._over + (trio.current_time() - self._began if self._open else 0.0)
+
+
+async def whole_list(
+    method: str,
+    page: Callable[[str | None, float], Awaitable[tuple[Any, int]]],
+    items_of: Callable[[Any], tuple[ItemT, ...]],
+    *,
+    limits: Limits,
+    timeout: float,
+    pauses: Pauses,
+) -> list[ItemT]:
+    """Turn pages to the end; begin again, once, if a cursor becomes invalid on the way.
+
+    A cursor is opaque, so one that comes twice may well lead somewhere else.
+
+    Args:
+        method: The list, for messages.
+        page: Asks for the page that a cursor leads to, within so many seconds; gives it and its
+            size in bytes.
+        items_of: The items of a page.
+        limits: `list_pages` and `list_bytes` are used.
+        timeout: Seconds for the whole list.
+        pauses: What does not count.
+
+    Raises:
+        LimitExceeded: There are more pages, or more bytes, than the bounds allow.
+        RequestTimeout: It did not end in time.
+    """
+    deadline = trio.current_time() + timeout - pauses.seconds
+    items: list[ItemT] = []
+    cursor: str | None = None
+    size = 0
+    again = True
+    for _ in range(limits.list_pages):
+        left = deadline + pauses.seconds - trio.current_time()
+        if left <= 0:
+            raise RequestTimeout(f"{method} did not come to its end within the deadline")
+        try:
+            found, more = await page(cursor, left)
+        except RequestError as error:
+            if cursor is None or error.code != INVALID_PARAMS or not again:
+                raise
+            again = False
+            items, cursor = [], None
+            continue
+        size += more
+        if size > limits.list_bytes:
+            raise LimitExceeded(
+                f"{method} is longer than Limits.list_bytes, {limits.list_bytes} bytes"
+            )
+        items += items_of(found)
+        cursor = found.next_cursor
+        if cursor is None:
+            return items
+    raise LimitExceeded(f"{method} has more pages than Limits.list_pages, {limits.list_pages}")

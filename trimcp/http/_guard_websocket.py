@@ -1,0 +1,97 @@
+"""hypercorn's WebSocket, which here ends when it is broken or too large, and always tells so.
+
+Compression is not agreed to: a few bytes of it can stand for any number of them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from hypercorn.protocol.events import (
+    Body,
+    Data,
+    EndBody,
+    EndData,
+    Request,
+    StreamClosed,
+)
+from hypercorn.protocol.ws_stream import FrameTooLargeError, WSStream
+from wsproto.connection import ConnectionState
+from wsproto.events import CloseConnection, Message, Ping
+from wsproto.frame_protocol import CloseReason
+
+if TYPE_CHECKING:
+    from hypercorn.protocol.events import Event
+
+__all__ = ["GuardedWebSocket"]
+
+_EXTENSIONS = b"sec-websocket-extensions"
+
+
+class GuardedWebSocket(WSStream):
+    """One WebSocket.
+
+    Specification: RFC 6455, 7.
+    """
+
+    async def handle(self, event: Event) -> None:
+        if self.closed:
+            return
+        if isinstance(event, Request):
+            plain = [pair for pair in event.headers if pair[0].lower() != _EXTENSIONS]
+            await super().handle(replace(event, headers=plain))
+            if self.closed:
+                # It was refused before the application heard of it.
+                await self.send(StreamClosed(stream_id=self.stream_id))
+        elif isinstance(event, Body | Data):
+            await self._take(event.data)
+        elif isinstance(event, EndBody):
+            await self._end()
+        else:
+            await super().handle(event)
+
+    async def _take(self, data: bytes) -> None:
+        if not self.handshake.accepted:
+            # Frames that nobody could answer yet.
+            await self._send_error_response(400)
+            await self._end()
+            return
+        self.connection.receive_data(data)
+        for event in self.connection.events():
+            if isinstance(event, Message):
+                if not await self._take_piece(event):
+                    return
+            elif isinstance(event, Ping):
+                await self._send_wsproto_event(event.response())
+            elif isinstance(event, CloseConnection):
+                await self._take_close(event)
+                return
+
+    async def _take_piece(self, piece: Message[Any]) -> bool:
+        """Take a piece of a message; whether there may be more."""
+        try:
+            self.buffer.extend(piece)
+        except FrameTooLargeError:
+            self.buffer.clear()
+            await self._send_wsproto_event(CloseConnection(code=CloseReason.MESSAGE_TOO_BIG))
+            await self._end()
+            return False
+        if piece.message_finished:
+            message: Any = self.buffer.to_message()
+            self.buffer.clear()
+            assert self.app_put is not None
+            await self.app_put(message)
+        return True
+
+    async def _take_close(self, event: CloseConnection) -> None:
+        """The client closes it, or what it sent is broken and the event says how."""
+        if self.connection.state is ConnectionState.REMOTE_CLOSING:
+            await self._send_wsproto_event(event.response())
+        elif self.connection.state is ConnectionState.OPEN:
+            await self._send_wsproto_event(CloseConnection(code=event.code))
+        await self._end()
+
+    async def _end(self) -> None:
+        await self.send(EndData(stream_id=self.stream_id))
+        await self.send(StreamClosed(stream_id=self.stream_id))

@@ -1,0 +1,94 @@
+"""From any value to the content blocks of a tool result.
+
+Specification: Tools, Tool Result.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from typing import Any, Final
+
+from msgspec import Raw
+
+from trimcp.types import (
+    UNSET,
+    AudioContent,
+    BlobResourceContents,
+    CallToolResult,
+    EmbeddedResource,
+    ImageContent,
+    ResourceLink,
+    TextContent,
+)
+
+from ._pydantic import to_json
+
+__all__ = ["CONTENT", "content_result", "structured_result"]
+
+CONTENT: Final = (TextContent, ImageContent, AudioContent, ResourceLink, EmbeddedResource)
+_BYTES: Final = (bytes, bytearray, memoryview)
+
+
+def content_result(value: Any, *, promised: bool) -> CallToolResult:
+    """A value that is not checked against a schema.
+
+    Args:
+        value: Nothing, text, bytes, content blocks, or anything that can be written as JSON.
+        promised: Whether the function promises content: an empty list is then no content.
+
+    Raises:
+        TypeError, ValueError: It cannot be written as JSON.
+    """
+    if value is None:
+        return CallToolResult(())
+    if _is_block(value):
+        return CallToolResult((_block(value),))
+    is_many = isinstance(value, (list, tuple)) and (value or promised)
+    if is_many and all(_is_block(each) for each in value):
+        return CallToolResult(tuple(_block(each) for each in value))
+    raw = to_json(value)
+    structured: Any = Raw(raw) if raw[:1] == b"{" else UNSET
+    return CallToolResult((TextContent(raw.decode()),), structured_content=structured)
+
+
+def structured_result(value: Any, raw: bytes, *, is_text: bool) -> CallToolResult:
+    """Structured content, and the same as text for those who only read text.
+
+    Args:
+        value: What the function returned.
+        raw: The JSON that leaves. Text is repeated as it is, everything else as JSON.
+        is_text: Whether the function gives text or nothing: nothing is then no content.
+    """
+    content: tuple[TextContent, ...] = ()
+    if isinstance(value, str):
+        content = (TextContent(_plain(value)),)
+    elif value is not None or not is_text:
+        content = (TextContent(raw.decode()),)
+    return CallToolResult(content, structured_content=Raw(raw))
+
+
+def _is_block(value: Any) -> bool:
+    return isinstance(value, (str, *_BYTES, *CONTENT))
+
+
+def _block(value: Any) -> Any:
+    if isinstance(value, str):
+        return TextContent(_plain(value))
+    return _bytes_block(bytes(value)) if isinstance(value, _BYTES) else value
+
+
+def _plain(text: str) -> str:
+    """The text of any kind of string, a member of an enumeration included."""
+    return str.__str__(text)
+
+
+def _bytes_block(data: bytes) -> TextContent | EmbeddedResource:
+    """Text where it is UTF-8, otherwise a blob, named by its digest (RFC 6920)."""
+    try:
+        return TextContent(data.decode())
+    except UnicodeDecodeError:
+        digest = base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode()
+        blob = base64.b64encode(data).decode()
+        contents = BlobResourceContents(f"ni:///sha-256;{digest}", blob, "application/octet-stream")
+        return EmbeddedResource(contents)

@@ -1,0 +1,195 @@
+"""What users hand over to be called: the one place where a function of any kind is looked at.
+
+Functions, bound and static methods, `functools.partial`, callable objects, and wrappers around all
+of these. What registers can be called: what would fail at every call is refused here.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import typing
+from typing import TYPE_CHECKING, Any, Final
+
+from trimcp.errors import RegistrationError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = [
+    "awaited",
+    "check_async",
+    "check_named",
+    "check_opened",
+    "inner_of",
+    "is_async",
+    "is_generator",
+    "signature_of",
+    "takes",
+]
+
+_LAMBDA: Final = (lambda: None).__name__
+
+#: Names of a method's first parameter, and of a context that lacks its annotation.
+_OWNERS: Final = ("self", "cls")
+_CONTEXTS: Final = ("ctx", "context")
+
+
+# -- which kind of function -------------------------------------------------------------------
+
+
+def inner_of(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function whose code runs when this is called; a wrapper is such a function too."""
+    while True:
+        if isinstance(function, functools.partial):
+            function = function.func
+        elif isinstance(function, staticmethod):
+            function = function.__func__
+        elif inspect.isroutine(function) or isinstance(function, _LruCache):
+            return function
+        else:
+            return type(function).__call__  # a callable object
+
+
+_LruCache: Final = type(functools.lru_cache(lambda: None))
+
+
+def is_async(function: Callable[..., Any]) -> bool:
+    """Whether calling it gives a coroutine, as far as that can be known before."""
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(inner_of(function))
+
+
+def is_generator(function: Callable[..., Any]) -> bool:
+    """Whether calling it gives a generator, asynchronous or not."""
+    inner = inner_of(function)
+    return inspect.isasyncgenfunction(inner) or inspect.isgeneratorfunction(inner)
+
+
+def _wrapped(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function at the bottom of all wrappers that `functools.wraps` made."""
+    inner = inner_of(function)
+    while hasattr(inner, "__wrapped__"):
+        inner = inner_of(inner.__wrapped__)
+    return inner
+
+
+async def awaited(value: Any) -> Any:
+    """The value; what it gives when it is awaited, if it can be."""
+    return await value if inspect.isawaitable(value) else value
+
+
+# -- what is refused --------------------------------------------------------------------------
+
+
+def signature_of(
+    function: Callable[..., Any], label: str
+) -> tuple[inspect.Signature, dict[str, Any]]:
+    """Its signature and resolved annotations.
+
+    Raises:
+        RegistrationError: It is no function, cannot be called as it stands, or its annotations
+            cannot be read.
+    """
+    _check_callable(function, label)
+    try:
+        signature = inspect.signature(function)
+        hints = typing.get_type_hints(inner_of(function), include_extras=True)
+    except (TypeError, ValueError, NameError, AttributeError) as error:
+        raise RegistrationError(f"{label}: its annotations cannot be read: {error}") from error
+    for parameter in list(signature.parameters.values())[:1]:
+        if parameter.name in _OWNERS and parameter.annotation is parameter.empty:
+            raise RegistrationError(
+                f"{label}: {parameter.name!r} would be an argument; register the method of an "
+                "instance, as in server.tool(instance.method)"
+            )
+    for parameter in signature.parameters.values():
+        if parameter.name in _CONTEXTS and parameter.annotation is parameter.empty:
+            raise RegistrationError(
+                f"{label}: the parameter {parameter.name!r} has no annotation; write "
+                f"'{parameter.name}: Context' for the request's context, or the type of an argument"
+            )
+    return signature, hints
+
+
+def _check_callable(function: Any, label: str) -> None:
+    if isinstance(function, classmethod):
+        raise RegistrationError(
+            f"{label}: a class method is registered after its class, as in server.tool(Class.name)"
+        )
+    if isinstance(function, type) or not callable(function):
+        raise RegistrationError(f"{label}: {function!r} is no function or callable object")
+    seen: Any = function
+    while seen is not None:
+        seen = inner_of(seen)
+        if isinstance(seen, _LruCache) and (
+            is_async(_wrapped(seen)) or is_generator(_wrapped(seen))
+        ):
+            raise RegistrationError(
+                f"{label}: lru_cache keeps the coroutine or generator, which runs only once; "
+                "keep what it gives instead"
+            )
+        seen = getattr(seen, "__wrapped__", None)
+
+
+def check_named(parameter: inspect.Parameter, label: str) -> None:
+    """Check that a parameter can be given by its name. Raises RegistrationError."""
+    where = f"{label}, parameter {parameter.name!r}"
+    if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+        raise RegistrationError(f"{where}: *args and **kwargs have no JSON Schema")
+    if parameter.kind is parameter.POSITIONAL_ONLY:
+        raise RegistrationError(f"{where}: arguments are passed by name, so drop the '/'")
+
+
+def takes(function: Callable[..., Any], count: int) -> bool:
+    """Whether it can be called with so many arguments by position."""
+    try:
+        inspect.signature(function).bind(*[None] * count)
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
+def check_async(function: Any, label: str, counts: tuple[int, ...], given: str) -> None:
+    """Check a function that is awaited: a hook, middleware and the like.
+
+    Args:
+        function: The function.
+        label: What it is to become, for messages.
+        counts: How many arguments it may be called with.
+        given: What these are, for messages.
+
+    Raises:
+        RegistrationError: It is not asynchronous, or takes something else.
+    """
+    _check_callable(function, label)
+    inner = inner_of(function)
+    is_lambda = getattr(inner, "__name__", "") == _LAMBDA  # may give something to await
+    if is_generator(function) or not (is_async(function) or is_async(_wrapped(inner)) or is_lambda):
+        raise RegistrationError(f"{label}: {function!r} is no async function; write 'async def'")
+    if not any(takes(function, count) for count in counts):
+        raise RegistrationError(f"{label}: {function!r} takes {given}")
+
+
+def check_opened(function: Any, label: str, given: str) -> None:
+    """Check a function whose result is entered with `async with`: a lifespan.
+
+    Raises:
+        RegistrationError: It surely gives no async context manager, or takes something else.
+    """
+    if isinstance(function, type):
+        is_manager = hasattr(function, "__aenter__") and hasattr(function, "__aexit__")
+    else:
+        _check_callable(function, label)
+        # The manager itself is called for, where it was made too early.
+        is_manager = not (
+            is_generator(function) or is_async(function) or hasattr(function, "__aenter__")
+        )
+        # `contextlib.contextmanager` makes one that is not asynchronous.
+        is_manager = is_manager and not inspect.isgeneratorfunction(_wrapped(function))
+    if not is_manager:
+        raise RegistrationError(
+            f"{label}: {function!r} gives no async context manager; write an async generator "
+            "function under @contextlib.asynccontextmanager"
+        )
+    if not takes(function, 1):
+        raise RegistrationError(f"{label}: {function!r} takes {given}")

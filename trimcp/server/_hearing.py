@@ -1,0 +1,65 @@
+"""Notifications of extensions, each of them handled in a task."""
+
+from __future__ import annotations
+
+import logging
+from typing import TYPE_CHECKING
+
+from trimcp.runtime import contained
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from msgspec import Raw
+
+    from trimcp.transports import Budget
+
+__all__ = ["Hearing"]
+
+logger = logging.getLogger("trimcp.server")
+
+
+class Hearing:
+    """The notifications that are being handled for one session, or for all that belong to none.
+
+    Args:
+        handle: Handles one, by its method and its params.
+        limit: How many may be handled at once; more are dropped, and that is logged.
+        budget: Counts their params; those for which there is no room are dropped too.
+        start_soon: Starts a task that ends with its owner at the latest.
+
+    Attributes:
+        count: How many there are.
+    """
+
+    def __init__(
+        self,
+        handle: Callable[[str, Raw | None], Awaitable[None]],
+        limit: int,
+        budget: Budget,
+        start_soon: Callable[..., None],
+    ) -> None:
+        self.count = 0
+        self._handle = handle
+        self._limit = limit
+        self._budget = budget
+        self._start_soon = start_soon
+
+    def hear(self, method: str, params: Raw | None) -> None:
+        """A client sent one."""
+        if self.count >= self._limit:
+            logger.warning("%s dropped: more than %d are being handled", method, self._limit)
+            return
+        size = 0 if params is None else len(params)
+        if not self._budget.take(size):
+            logger.warning("%s dropped: there is no room for it now", method)
+            return
+        self._start_soon(self._hear, method, params, size)
+        self.count += 1
+
+    async def _hear(self, method: str, params: Raw | None, size: int) -> None:
+        try:
+            await contained(f"the handler of {method}", self._handle, method, params)
+        finally:
+            self.count -= 1
+            self._budget.give(size)

@@ -1,0 +1,63 @@
+"""What a user gives to a server and to its decorators, checked at once."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from trimcp.errors import RegistrationError
+from trimcp.protocol import check_extensions
+from trimcp.runtime import check_opened
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = [
+    "check_name",
+    "checked_extensions",
+    "checked_keys",
+    "checked_lifespan",
+    "checked_page_size",
+]
+
+_KEY_BYTES: Final = 16
+
+
+def check_name(name: Any, label: str, example: str) -> None:
+    """Check the text that a decorator takes first. Raises RegistrationError.
+
+    Without parentheses after the decorator it is the decorated function.
+    """
+    if not isinstance(name, str):
+        raise RegistrationError(f"{label} is registered with a text first: {example}")
+
+
+def checked_page_size(size: Any) -> int | None:
+    """Raises RegistrationError if it is no number of items."""
+    if size is None or (type(size) is int and size > 0):
+        return size
+    raise RegistrationError(f"page_size= is at least 1, or None for all on one page; not {size!r}")
+
+
+def checked_keys(keys: Any) -> tuple[bytes, ...]:
+    """Raises RegistrationError if they are not several secrets of enough bytes."""
+    if not isinstance(keys, (list, tuple)) or not all(isinstance(key, bytes) for key in keys):
+        raise RegistrationError("state_keys= is a list of bytes, as in [os.urandom(32)]")
+    if any(len(key) < _KEY_BYTES for key in keys):
+        raise RegistrationError(f"state_keys=: a key needs at least {_KEY_BYTES} bytes of secret")
+    return tuple(keys)
+
+
+def checked_extensions(extensions: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """Raises RegistrationError if one of them is not named as the specification demands."""
+    try:
+        check_extensions(extensions)
+    except ValueError as error:
+        raise RegistrationError(str(error)) from None
+    return extensions
+
+
+def checked_lifespan(lifespan: Any, label: str, given: str) -> Any:
+    """Raises RegistrationError if it is no function that gives an async context manager."""
+    if lifespan is not None:
+        check_opened(lifespan, label, given)
+    return lifespan
