@@ -93,6 +93,19 @@ async def test_a_version_that_is_not_spoken_names_those_that_are() -> None:
         assert reply.message["error"]["data"] == data
 
 
+@pytest.mark.parametrize("missing", ["protocolVersion", "clientCapabilities"])
+async def test_a_request_that_lacks_its_terms_is_400(missing: str) -> None:
+    key = f"io.modelcontextprotocol/{missing}"
+    message = call("add", {"a": 1, "b": 2})
+    del message["params"]["_meta"][key]
+    server, _ = make_server()
+    async with served(server) as web:
+        reply = await web.post(message, mcp_protocol_version="2026-07-28")
+        assert (reply.status, reply.code) == (400, -32602)
+        assert key in reply.message["error"]["message"]
+        assert reply.message["id"] == 1
+
+
 async def test_names_of_headers_have_no_case_but_values_have() -> None:
     server, _ = make_server()
     async with served(server) as web:

@@ -69,7 +69,7 @@ def library(**options: Any) -> Server[Any]:
     async def whole() -> ReadResourceResult:
         return ReadResourceResult([TextResourceContents("note://whole", "")], -1, "public")
 
-    @server.resource("note://asking")
+    @server.resource("note://asking", ttl_ms=5000, cache_scope="public")
     async def asking(ctx: Context) -> str:
         return str((await ctx.elicit("Sure?", Sure)).sure)
 
@@ -100,6 +100,21 @@ async def test_questions_have_no_hints(autojump_clock: MockClock) -> None:
         answer = (await script.do("resources/read", {"uri": "note://asking"}))["result"]
         assert answer["resultType"] == "input_required"
         assert not HINTS & answer.keys()
+
+
+async def test_what_took_answers_is_nobody_elses(autojump_clock: MockClock) -> None:
+    """CACHE-17: whatever the resource says of itself."""
+    async with talking(library(), STATELESS, {"elicitation": {}}) as script:
+        asking = {"uri": "note://asking"}
+        asked = (await script.do("resources/read", asking))["result"]
+        [key] = asked["inputRequests"]
+        retry = asking | {
+            "requestState": asked["requestState"],
+            "inputResponses": {key: {"action": "accept", "content": {"sure": True}}},
+        }
+        answer = (await script.do("resources/read", retry))["result"]
+        assert answer["contents"][0]["text"] == "True"
+        assert answer["cacheScope"] == "private"
 
 
 async def test_negative_hints(autojump_clock: MockClock) -> None:

@@ -413,3 +413,13 @@ async def test_the_client_tells_errors_apart(revision: str, autojump_clock: Mock
         call = to.start(to.client.call_tool, "x")
         await to.line.send(error(await to.line.receive(), -32602, "Unknown tool"))
         assert "Unknown tool" in str(await call.fails(Exception))
+
+
+@pytest.mark.parametrize("task", [{"ttl": 60_000}, {}, None, 5], ids=repr)
+async def test_task_metadata_means_nothing(task: Any, autojump_clock: MockClock) -> None:
+    """TOOL-21: who declares no tasks runs the tool as if nothing had been said of them."""
+    async with talking(example(), "2025-11-25") as script:
+        params = {"name": "add", "arguments": {"a": 1}, "task": task}
+        answer = (await script.do("tools/call", params))["result"]
+        assert answer["content"] == [{"type": "text", "text": "2"}]
+        assert "task" not in answer

@@ -112,6 +112,9 @@ class ResultContext(Protocol):
     @property
     def stamp(self) -> Raw: ...
 
+    @property
+    def is_retry(self) -> bool: ...
+
 
 class HandshakeEra:
     """Terms were set by `initialize`; requests and results are bare."""
@@ -144,6 +147,9 @@ class StatelessEra:
             # Without a word from the server a result is stale at once and nobody else's.
             result[TTL_MS] = max(0, result.get(TTL_MS, 0))
             result.setdefault(CACHE_SCOPE, "private")
+            if result[CACHE_SCOPE] != "private" and exchange.is_retry:
+                # What was made of one user's answers is nobody else's.
+                result[CACHE_SCOPE] = "private"
         own = result.get(META)
         if own is None:
             result[META] = exchange.stamp

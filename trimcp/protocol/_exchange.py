@@ -27,6 +27,7 @@ from ._messages import (
     join_batch,
 )
 from ._nesting import is_deeper
+from ._shapes import read_retry
 from ._states import ExchangeEvent, ExchangeState, next_exchange_state
 
 if TYPE_CHECKING:
@@ -111,6 +112,11 @@ class Exchange:
     def is_answered(self) -> bool:
         """Whether an answer was given, other than to say that there is none."""
         return self.state is ExchangeState.ANSWERED
+
+    @property
+    def is_retry(self) -> bool:
+        """Whether the request brings answers or a state from an earlier round (stateless era)."""
+        return read_retry(self.params).is_present
 
     def encode(self, payload: Any) -> Wire:
         """A payload in wire form, in the revision of this exchange."""
