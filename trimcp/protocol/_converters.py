@@ -26,6 +26,7 @@ from ._given import (
     give_int,
     give_object,
     give_str,
+    give_uri,
     given,
     literal_encoder,
     mapping_encoder,
@@ -323,6 +324,8 @@ _Rules = dict[str, tuple["Encoder | None", "Decoder | None"]]
 
 def _field_rules(converter: Converter, revision: Revision, cls: type) -> _Rules:
     rules = _range_rules(cls)
+    if cls in _WITH_URI:
+        rules["uri"] = (give_uri, None)
     if cls is t.PromptMessage:
         rules["content"] = (_text_or_block(converter), None)
     if cls in (t.SamplingMessage, t.CreateMessageResult):
@@ -340,6 +343,9 @@ def _field_rules(converter: Converter, revision: Revision, cls: type) -> _Rules:
         )
     return rules
 
+
+#: What handlers return that names a resource.
+_WITH_URI: Final = (t.TextResourceContents, t.BlobResourceContents, t.ResourceLink)
 
 #: Numbers that the schema bounds on both sides.
 _PRIORITIES: Final[dict[type, tuple[str, ...]]] = {

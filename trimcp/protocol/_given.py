@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import functools
 import math
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, get_args
+from urllib.parse import quote
 
 import attrs
 
@@ -32,6 +34,7 @@ __all__ = [
     "give_int",
     "give_object",
     "give_str",
+    "give_uri",
     "given",
     "literal_encoder",
     "mapping_encoder",
@@ -40,6 +43,9 @@ __all__ = [
 ]
 
 _LONGEST_TEXT: Final = 60
+
+_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+_NOT_OF_URIS: Final = re.compile(r"[^A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+")
 
 
 class EncodeError(ValueError):
@@ -88,6 +94,14 @@ def give_str(value: Any) -> str:
     if isinstance(value, str):
         return str.__str__(value)
     raise _unfit("a string", value)
+
+
+def give_uri(value: Any) -> str:
+    """A URI with its scheme; characters that URIs do not have are percent-encoded (RFC 3986)."""
+    text = give_str(value)
+    if not _SCHEME.match(text):
+        raise _unfit("a URI with a scheme, such as https://example.com or note://1", value)
+    return _NOT_OF_URIS.sub(lambda found: quote(found[0], safe="", errors="strict"), text)
 
 
 def give_int(value: Any) -> int:
