@@ -37,6 +37,7 @@ async def test_answers_that_nobody_reads_are_bounded() -> None:
     limits = Limits(in_flight=5, outbox_bytes=100)
     server: Server[None] = Server("bounded", version="1", limits=limits)
     async with server.application(signals=False), open_raw_peer(server) as peer:
+        await trio.testing.wait_all_tasks_blocked()
         before = trio.lowlevel.current_statistics().tasks_living
         most = 0
 

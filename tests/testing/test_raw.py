@@ -82,7 +82,8 @@ async def test_handshake(autojump_clock: MockClock) -> None:
         answer = await peer.initialize()
         assert answer["result"]["protocolVersion"] == LATEST_HANDSHAKE.date
         assert (await peer.request("ping"))["result"] == {}
-        assert "error" in await peer.initialize()
+        again = await peer.initialize("2025-03-26")
+        assert again["result"]["protocolVersion"] == "2025-03-26"
     for asked, agreed in (
         ("2024-11-05", "2024-11-05"),
         ("1999-01-01", LATEST_HANDSHAKE.date),
