@@ -257,7 +257,7 @@ def test_custom_routes_are_checked() -> None:
     for path in ("/x", "x", "/healthz"):
         with pytest.raises(TypeError):
             server.custom_route(path)(fine)
-    with pytest.raises(TypeError, match="not async"):
+    with pytest.raises(TypeError, match="no async function"):
         server.custom_route("/y")(sync)  # type: ignore[arg-type]
 
 
