@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from msgspec import UnsetType
 
-from trimcp.errors import INVALID_PARAMS, INVALID_REQUEST, LIMIT_EXCEEDED
+from trimcp.errors import INVALID_PARAMS, INVALID_REQUEST, LIMIT_EXCEEDED, PARSE_ERROR
 from trimcp.types import CancelledNotificationParams, Implementation
 
 from ._codec import META, PROGRESS_TOKEN, codec_for
@@ -165,9 +165,12 @@ class Connection:
         call = None
         if message.id is not None and not message.is_request:
             call = self._take_call(message.id)
-        if call is None:
-            return [Ignored(message.message, message.head)]
-        return [AnswerUnusable(call, message.message)]
+        if call is not None:
+            return [AnswerUnusable(call, message.message)]
+        if self.role is Role.SERVER and message.code == PARSE_ERROR:
+            # It looks like an answer, but to nothing that was asked.
+            return self._refuse(None, message.code, message.message, None, batch)
+        return [Ignored(message.message, message.head)]
 
     def _on_request(self, request: Request, batch: BatchAnswer | None) -> list[Event]:
         if self.role is Role.CLIENT and self._is_stateless:
