@@ -285,7 +285,8 @@ class BackToBack(RuleBasedStateMachine):
         assert self.session is not None
         for asked in self.client.asked.values():
             is_open = not (asked.given_up or asked.answers)
-            if is_open and asked.call.terms.revision.era is Era.HANDSHAKE:
+            # A batch belongs to its session, with all that stands in it.
+            if is_open and (asked.call.terms.revision.era is Era.HANDSHAKE or asked.batch):
                 self.client.connection.cancel(asked.call)
                 asked.given_up = True
         params = InitializeRequestParams(self.session.date, ClientCapabilities(), CLIENT)
