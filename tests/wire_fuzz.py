@@ -403,11 +403,16 @@ def _expect(
 
 HEAD = re.compile(rb'\s*\{\s*"jsonrpc"\s*:\s*"2\.0"\s*,\s*"id"\s*:\s*(-?\d+|"[^"]*")\s*,\s*"(\w*)')
 
+#: An answer is not answered, in whatever order its members stand.
+ANSWER = re.compile(
+    rb'(?:\xef\xbb\xbf)?\s*\{\s*(?:"(?:jsonrpc|id)"\s*:[^,{}\[\]]*,\s*){0,2}"(?:result|error)"\s*:'
+)
+
 
 def _expect_oversized(found: Deserved, line: bytes) -> None:
     """It is refused; under its id only where that stands at the beginning."""
     head = HEAD.match(line)
-    if head is None or head[2] not in (b"result", b"error"):
+    if ANSWER.match(line) is None:
         found.oversized += 1
     if head is not None:
         try:

@@ -25,7 +25,7 @@ RequestId: TypeAlias = int | str
 
 #: Ids and progress tokens are repeated in every message about a request, so a long one would cost
 #: its length many times. The decoder has a bound of its own for the digits of numbers.
-LONGEST_ID: Final = 1024
+LONGEST_ID: Final = 16 * 1024
 ShortId: TypeAlias = int | Annotated[str, msgspec.Meta(max_length=LONGEST_ID)]
 
 #: Bytes kept of what is no message, to be shown.
