@@ -11,6 +11,7 @@ import pytest
 from tests.counting import assert_linear, bytes_taken, calls_of
 from trimcp.limits import Limits
 from trimcp.protocol import LATEST, META_PREFIX, Connection, RequestReceived, Role
+from trimcp.protocol._messages import LONGEST_ID
 from trimcp.protocol.http import SSEDecoder, accepts, decode_value, fold_headers
 from trimcp.transports import Budget, PartialMessage
 from trimcp.transports._lines import LineSplitter
@@ -99,7 +100,7 @@ def test_a_message(name: str) -> None:
     assert_linear(sizes, peaks, slack=200_000)
 
 
-@pytest.mark.parametrize("length", [1_025, 10_250, 102_500])
+@pytest.mark.parametrize("length", [16_385, 163_850])
 def test_ids_and_tokens_are_not_repeated_where_they_are_long(length: int) -> None:
     for wire in (
         {**request(), "id": "i" * length},
@@ -107,7 +108,10 @@ def test_ids_and_tokens_are_not_repeated_where_they_are_long(length: int) -> Non
     ):
         [reply] = connection().receive(json.dumps(wire).encode())
         assert len(reply.data) < 300  # type: ignore[union-attr]
-    longest = {**request(_meta={**META, "progressToken": "t" * 1024}), "id": "\u20ac" * 1024}
+    longest = {
+        **request(_meta={**META, "progressToken": "t" * LONGEST_ID}),
+        "id": "\u20ac" * LONGEST_ID,
+    }
     [event] = connection().receive(json.dumps(longest).encode())
     assert isinstance(event, RequestReceived)
 

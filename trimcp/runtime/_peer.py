@@ -321,7 +321,8 @@ class Peer:
         outcome: Any = None
         passing: BaseException | None = None
         try:
-            if not exchange.is_open:
+            if not exchange.is_open and not exchange.is_retry:
+                # Given up before it began. A retry is still to end the handler that it is for.
                 return
             outcome, passing = await captured(frame.scope, self._handlers.handle, frame)
             if passing is not None:
