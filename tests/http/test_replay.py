@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from trimcp.http._replay import MemoryEventStore
 from trimcp.http._streams import EventStream
+from trimcp.transports import Budget
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,7 +24,7 @@ EVENTS = st.lists(st.tuples(st.sampled_from("012"), st.integers(0, 300)), max_si
 
 
 def filled(limit: int, events: Sequence[tuple[str, int]]) -> tuple[MemoryEventStore, list[str]]:
-    store = MemoryEventStore(limit)
+    store = MemoryEventStore(limit, Budget())
     return store, [store.append(stream, b"x" * size) for stream, size in events]
 
 
@@ -65,6 +66,22 @@ def _is_kept(events: Sequence[tuple[str, int]], limit: int, number: int) -> bool
     return later <= limit or number == len(events) - 1
 
 
+@given(EVENTS, st.integers(1, 4000), st.integers(0, 300))
+def test_longer_than_the_limit_is_kept_while_there_is_room(
+    events: list[tuple[str, int]], limit: int, room: int
+) -> None:
+    budget = Budget(room)
+    store = MemoryEventStore(limit, budget)
+    for stream, size in events:
+        id = store.append(stream, b"x" * size)
+        assert store.after(id) == (stream, [])
+        held = sum(len(data) for _, _, data in store._events)
+        assert held <= limit + budget.used
+        assert bool(store._events) == (size + 128 <= limit or size <= room)
+    store.close()
+    assert budget.used == 0
+
+
 def test_events_without_data_are_bounded_too() -> None:
     store, ids = filled(1000, [("0", 0)] * 10_000)
     known = [id for id in ids if store.after(id) is not None]
@@ -99,7 +116,7 @@ class Stream:
     """A stream of a session, with what its readers saw."""
 
     def __init__(self, *, is_standing: bool, limit: int = 100) -> None:
-        self.store = MemoryEventStore(10_000)
+        self.store = MemoryEventStore(10_000, Budget())
         self.ended: list[EventStream] = []
         self.stream = EventStream(
             "0", self.store, limit, is_standing=is_standing, at_end=self.ended.append

@@ -6,9 +6,12 @@ Specification: 2025-11-25, Streamable HTTP, Resumability and Redelivery.
 from __future__ import annotations
 
 from collections import deque
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import attrs
+
+if TYPE_CHECKING:
+    from trimcp.transports import Budget
 
 __all__ = ["MemoryEventStore"]
 
@@ -38,12 +41,14 @@ class MemoryEventStore:
     number: whoever saw it last has missed nothing but what is kept.
 
     Args:
-        limit: Bytes to keep, with what each event takes beside its data; the latest event is
-            always kept.
+        limit: Bytes to keep, with what each event takes beside its data.
+        budget: Has room for the latest event, or not, where that alone is longer.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, budget: Budget) -> None:
         self._limit = limit
+        self._budget = budget
+        self._borrowed = 0
         # A deque from the first event on: most sessions never have one, and an empty deque is big.
         self._events: deque[tuple[int, str, bytes]] | tuple[()] = ()
         self._number = 0
@@ -56,11 +61,27 @@ class MemoryEventStore:
         events.append((self._number, stream, data))
         self._places.setdefault(stream, _Place()).kept += 1
         self._size += len(data) + _OVERHEAD
-        while self._size > self._limit and len(events) > 1:
+        while self._size > self._limit and (len(events) > 1 or not self._borrow(len(data))):
             self._forget(events)
         return f"{stream}-{self._number}"
 
+    def _borrow(self, size: int) -> bool:
+        """Room for an event that is longer than the limit, as long as it is the latest."""
+        if not self._budget.take(size):
+            return False
+        self._borrowed = size
+        return True
+
+    def close(self) -> None:
+        """The session has ended: nobody asks any more."""
+        self._give_back()
+
+    def _give_back(self) -> None:
+        self._budget.give(self._borrowed)
+        self._borrowed = 0
+
     def _forget(self, events: deque[tuple[int, str, bytes]]) -> None:
+        self._give_back()
         number, stream, data = events.popleft()
         self._size -= len(data) + _OVERHEAD
         place = self._places[stream]

@@ -67,7 +67,9 @@ class HttpSession:
         self._limits = application.server.limits
         make_store = settings.event_store
         self._store = (
-            MemoryEventStore(self._limits.replay_bytes) if make_store is None else make_store(id)
+            MemoryEventStore(self._limits.replay_bytes, application.budget)
+            if make_store is None
+            else make_store(id)
         )
         # A store need not have it.
         self._end_in_store = getattr(self._store, "end", None)
@@ -122,6 +124,8 @@ class HttpSession:
             self._ended.set()
             for stream in list(self.streams.values()):
                 stream.close()
+            if isinstance(self._store, MemoryEventStore):
+                self._store.close()
 
     def _begin(self, peer: Peer) -> None:
         self._peer = peer
