@@ -855,7 +855,7 @@ async def test_server_refuses_in_a_session(revision: str) -> None:
         assert (await line.receive())["result"]["protocolVersion"] == revision
         for sent, code in [
             *BAD_INPUT,
-            (request(13, "initialize", hello), -32600),
+            (request(13, "initialize", {}), -32602),
             (request(14, "tools/call", {}), -32602),
             (request(15, "tools/call", {"name": "no-such-tool"}), -32602),
             (request(16, "tools/list", {"cursor": "no-such-cursor"}), -32602),
@@ -863,6 +863,9 @@ async def test_server_refuses_in_a_session(revision: str) -> None:
         ]:
             await line.send(sent)
             assert (await line.receive())["error"]["code"] == code, sent
+        judge.expect("client", 18, "initialize")
+        await line.send(request(18, "initialize", hello))
+        assert (await line.receive())["result"]["protocolVersion"] == revision
 
 
 async def test_server_answers_a_batch() -> None:
