@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import enum
 import itertools
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from msgspec import UnsetType
 
@@ -36,7 +36,7 @@ from ._events import (
     SubscriptionReceived,
     without_given_up,
 )
-from ._exchange import BatchAnswer, Call, Exchange
+from ._exchange import BatchAnswer, Call, Exchange, addressed
 from ._fitting import fitting_failure, fitting_notification
 from ._messages import (
     Answer,
@@ -74,8 +74,6 @@ class Role(enum.Enum):
     SERVER = "server"
     CLIENT = "client"
 
-
-_AddressedT = TypeVar("_AddressedT", bound=Message)
 
 #: Methods that a handshake-era peer may use before the session is initialized.
 _BEFORE_SESSION = frozenset({"ping"})
@@ -116,7 +114,7 @@ class Connection:
         """Take one message (or batch) that has been decoded already; see `receive`."""
         if isinstance(message, Batch):
             return self._on_batch(message, about)
-        return self._on_message(self._addressed(message, about), None)
+        return self._on_message(addressed(message, about, self._calls), None)
 
     def assume(self, terms: Terms) -> None:
         """Take a handshake for granted that was made elsewhere."""
@@ -135,14 +133,7 @@ class Connection:
             tail: Its last bytes, which tell the id of an answer in another order.
         """
         malformed = malformed_from_ends(head, tail, LIMIT_EXCEEDED, flaw)
-        return self._on_message(self._addressed(malformed, about), None)
-
-    def _addressed(self, message: _AddressedT, about: Call | None) -> _AddressedT:
-        if about is None or not isinstance(message, Failure | Malformed):
-            return message
-        if message.id is None or message.id not in self._calls:
-            message.id = about.id
-        return message
+        return self._on_message(addressed(malformed, about, self._calls), None)
 
     def _on_message(self, message: Message, batch: BatchAnswer | None) -> list[Event]:
         if isinstance(message, Request):
@@ -307,7 +298,7 @@ class Connection:
         if self.terms is None or not self.terms.revision.batches:
             flaw = "batches are not part of this protocol revision"
             refused = Malformed(None, INVALID_REQUEST, flaw, head=batch.head)
-            return self._on_malformed(self._addressed(refused, about), None)
+            return self._on_malformed(addressed(refused, about, self._calls), None)
         if len(batch.messages) > self._limits.in_flight:
             flaw = f"a batch of more than {self._limits.in_flight} messages"
             return self._refuse(None, LIMIT_EXCEEDED, flaw, None, None)

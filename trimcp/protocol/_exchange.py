@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 import msgspec
@@ -21,6 +21,9 @@ from ._codec import INPUT_REQUIRED, META, RESULT_TYPE, codec_for
 from ._eras import ERAS, Terms, Wire
 from ._fitting import fitting_failure, fitting_notification
 from ._messages import (
+    Failure,
+    Malformed,
+    Message,
     RequestId,
     encode_answer,
     encode_failure,
@@ -31,7 +34,7 @@ from ._shapes import read_retry
 from ._states import ExchangeEvent, ExchangeState, next_exchange_state
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Container, Mapping
 
 OPEN = ExchangeState.OPEN
 
@@ -281,3 +284,21 @@ class Call:
         was_open = self.state is OPEN
         self.state = next_exchange_state(self.state, event)
         return was_open
+
+
+MessageT = TypeVar("MessageT", bound=Message)
+
+
+def addressed(message: MessageT, about: Call | None, open_calls: Container[RequestId]) -> MessageT:
+    """A message with the id of the call that it must be about, where it tells no open one.
+
+    Args:
+        message: What came.
+        about: The call that it came in answer to, where the transport knows.
+        open_calls: The ids of the calls that have no answer yet.
+    """
+    if about is None or not isinstance(message, Failure | Malformed):
+        return message
+    if message.id is None or message.id not in open_calls:
+        message.id = about.id
+    return message
