@@ -158,8 +158,9 @@ class Application:
                 raise NotServing("the server did not start")
             if at_missed is not None:
                 at_missed()
-            with trio.CancelScope() as missed:
-                missed.cancel(reason="a signal came before the server had started")
+            missed = trio.CancelScope()
+            missed.cancel(reason="a signal came before the server had started")
+            with missed:
                 yield self
 
     async def _enter_lifespan(self, lifespans: AsyncExitStack) -> None:
