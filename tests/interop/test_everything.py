@@ -195,10 +195,18 @@ async def test_tools() -> None:
 
 async def test_tools_that_need_the_client() -> None:
     """They are there as soon as the client has declared what it can do."""
+    asked = trio.Event()
+
+    def roots() -> list[str]:
+        asked.set()
+        return []
+
     async with opened(
-        roots=[], sampling=answer_with_text, elicitation=decline, url_elicitation=refuse
+        roots=roots, sampling=answer_with_text, elicitation=decline, url_elicitation=refuse
     ) as client:
         assert {tool.name for tool in await client.list_tools()} == ALWAYS | IF_THE_CLIENT_CAN
+        # It asks a while after the handshake, and would wait for an answer that cannot come.
+        await asked.wait()
 
 
 async def test_calls() -> None:
