@@ -819,7 +819,9 @@ async def test_a_slot_is_free_when_the_task_has_ended(
         refused = 0
         for _ in range(300):
             calling = script.calling("slow")
-            await script.send(calling, cancelled(calling["id"]))
+            await script.send(calling)
+            await trio.testing.wait_all_tasks_blocked()
+            await script.send(cancelled(calling["id"]))
             await trio.testing.wait_all_tasks_blocked()
         for _ in range(290):
             refused += code_of(await script.receive()) == -31001

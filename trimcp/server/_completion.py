@@ -130,7 +130,7 @@ class CompletionRegister:
 
 def _completer(function: Callable[..., Any], label: str) -> Completer:
     """Look at a function. Raises RegistrationError."""
-    signature, hints = signature_of(function, label)
+    signature, hints = signature_of(function, label, needs_types=False)
     if inspect.isasyncgenfunction(function):
         raise RegistrationError(f"{label}: an async generator; return a list")
     contexts = [name for name in signature.parameters if is_marked(hints.get(name), Context)]

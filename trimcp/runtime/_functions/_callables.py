@@ -82,9 +82,15 @@ async def awaited(value: Any) -> Any:
 
 
 def signature_of(
-    function: Callable[..., Any], label: str
+    function: Callable[..., Any], label: str, *, needs_types: bool = True
 ) -> tuple[inspect.Signature, dict[str, Any]]:
     """Its signature and resolved annotations.
+
+    Args:
+        function: The function.
+        label: What it is, for messages.
+        needs_types: Whether annotations must be readable; those that name what only type checkers
+            import are left out otherwise.
 
     Raises:
         RegistrationError: It is no function, cannot be called as it stands, or its annotations
@@ -94,7 +100,11 @@ def signature_of(
     try:
         signature = inspect.signature(function)
         hints = typing.get_type_hints(inner_of(function), include_extras=True)
-    except (TypeError, ValueError, NameError, AttributeError) as error:
+    except NameError as error:
+        if needs_types:
+            raise RegistrationError(f"{label}: its annotations cannot be read: {error}") from error
+        hints = {}
+    except (TypeError, ValueError, AttributeError) as error:
         raise RegistrationError(f"{label}: its annotations cannot be read: {error}") from error
     for parameter in list(signature.parameters.values())[:1]:
         if parameter.name in _OWNERS and parameter.annotation is parameter.empty:
