@@ -165,11 +165,12 @@ async def test_both_directions(revision: str, autojump_clock: MockClock) -> None
 async def test_sockets_use_the_same_framing(door: str, revision: str, tmp_path: Path) -> None:
     """TRAN-03, TRAN-04, TRAN-05: the messages, the handshake and the cancellation of stdio."""
     server = example()
-    stopped = trio.Event()
+    started, stopped = trio.Event(), trio.Event()
 
     @server.tool
     async def hang() -> None:
         try:
+            started.set()
             await trio.sleep_forever()
         finally:
             stopped.set()
@@ -191,8 +192,10 @@ async def test_sockets_use_the_same_framing(door: str, revision: str, tmp_path: 
             asked = script.calling("hang")
             await script.send(asked)
             params = {"requestId": asked["id"]}
-            await script.send(notification("notifications/cancelled", params))
             with trio.fail_after(30):
+                # A call that is cancelled before it starts never runs.
+                await started.wait()
+                await script.send(notification("notifications/cancelled", params))
                 await stopped.wait()
             assert text_of(await script.call("fail", {"text": "on"})) == "on"
         nursery.cancel_scope.cancel()
