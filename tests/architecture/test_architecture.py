@@ -55,7 +55,7 @@ NURSERIES = {
     "transports.websocket._connection.Connection.opened": "reader, writer, heartbeat and pongs",
     "transports._process.open_process_channel": "the reader of standard error",
     "transports._process._attend": "who reads what a child says that is to end",
-    "runtime._peer.Peer.run": "the requests of the peer",
+    "runtime._connected.ConnectedPeer.run": "the requests of the peer",
     "server._application.Application.open": "background tasks",
     "server._signals.told_of_signals": "the signal receiver",
     "server._succession.LateNursery.opened": "the tasks of one session",

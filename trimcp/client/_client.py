@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 
     from trimcp.limits import Limits
     from trimcp.protocol import Call, Revision, Terms
-    from trimcp.runtime import Chunks, Frame, Peer, ProgressCallback
+    from trimcp.runtime import Chunks, ConnectedPeer, Frame, Peer, ProgressCallback
     from trimcp.transports import ChildProcess, HTTPLink, MessageChannel
     from trimcp.types import ListToolsResult, LoggingLevel
 
@@ -121,7 +121,7 @@ class Client(Verbs):
         self._log_level = log_level
         self._closing = trio.Event()
         self._child: ChildProcess | None = None
-        self._peer: Peer
+        self._peer: ConnectedPeer
 
     # -- its life -------------------------------------------------------------------------
 

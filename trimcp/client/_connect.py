@@ -15,7 +15,7 @@ from trimcp.errors import (
     RequestError,
 )
 from trimcp.protocol import Connection, Role
-from trimcp.runtime import Peer
+from trimcp.runtime import ChannelPeer
 from trimcp.transports import HTTPLink
 
 from ._negotiation import STATELESS_ERRORS, Agreement, Offer, agree, handshake_only, initialize
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from trimcp.limits import Limits
     from trimcp.protocol import Revision
-    from trimcp.runtime import Handlers
+    from trimcp.runtime import ConnectedPeer, Handlers
     from trimcp.transports import ChildProcess, MessageChannel
 
     from ._garbage import Garbage
@@ -52,7 +52,7 @@ async def connect(
     revisions: tuple[Revision, ...],
     limits: Limits,
     garbage: Garbage,
-) -> tuple[Peer, Agreement]:
+) -> tuple[ConnectedPeer, Agreement]:
     """Start the driver of a connection and find out what the server speaks.
 
     Args:
@@ -71,13 +71,13 @@ async def connect(
             server did not answer as it must.
     """
     connection = Connection(Role.CLIENT, offer.identity, limits)
-    peer: Peer
+    peer: ConnectedPeer
     if isinstance(link, HTTPLink):
         peer = StreamablePeer(connection, link, handlers, limits, patience=offer.timeout)
     else:
-        peer = Peer(connection, link, handlers, limits)
+        peer = ChannelPeer(connection, link, handlers, limits)
         peer.at_garbage = garbage.take
-        peer.explain_loss = functools.partial(_loss, child, garbage)
+        peer.life.explain_loss = functools.partial(_loss, child, garbage)
     nursery.start_soon(peer.run)
     try:
         agreement = await agree(peer, offer, revisions, garbage)

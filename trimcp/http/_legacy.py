@@ -25,8 +25,6 @@ from ._sessions import check_alone
 from ._visits import check_accept, check_content
 
 if TYPE_CHECKING:
-    from trimcp.runtime import Peer
-
     from ._settings import Settings
     from ._visits import Visit
 
@@ -79,7 +77,7 @@ class StreamEndpoint:
         channel = MessageChannel(incoming, outbox, "HTTP+SSE client")
         opened = trio.Event()
 
-        def begin(_: Peer) -> None:
+        def begin() -> None:
             room.feeds[id] = feed
             opened.set()
 

@@ -5,7 +5,7 @@ Specification: 2026-07-28, Streamable HTTP.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -27,8 +27,7 @@ from trimcp.protocol.http import (
     encode_event,
     status_of,
 )
-from trimcp.runtime import Peer, holding
-from trimcp.transports import MessageChannel, Outbox
+from trimcp.runtime import Frame, Peer, holding
 
 from ._asgi import GONE
 from ._keepalive import watch_sleep
@@ -36,21 +35,10 @@ from ._refusals import Refused
 
 if TYPE_CHECKING:
     from trimcp.protocol import Exchange, Notification, Request, Revision
-    from trimcp.runtime import Frame
 
     from ._visits import Visit
 
 __all__ = ["answer_alone", "answer_request", "revision_of", "take_notification"]
-
-
-def _no_channel() -> MessageChannel:
-    """Stands where a connection has its channel: nothing comes, nothing is queued."""
-    feed, incoming = trio.open_memory_channel[list[bytes]](0)
-    feed.close()
-    return MessageChannel(incoming, Outbox(1), "HTTP client")  # type: ignore[arg-type]
-
-
-_NO_CHANNEL: Final = _no_channel()
 
 
 async def answer_request(visit: Visit, request: Request, *, keepalive: float) -> None:
@@ -131,12 +119,9 @@ class RequestPeer(Peer):
 
     def __init__(self, visit: Visit, connection: Connection) -> None:
         application = visit.application
-        super().__init__(
-            connection, _NO_CHANNEL, application, visit.limits, budget=application.budget
-        )
-        self.home = application
+        super().__init__(connection, application, application.budget, visit.at_drain)
         self.http = visit.http
-        self.at_drain = visit.at_drain
+        self._handlers = application
         self._visit = visit
         self._exchange: Exchange | None = None
 
@@ -146,7 +131,8 @@ class RequestPeer(Peer):
         visit = self._visit
         # From now on the params are held, and not the body around them.
         visit.release_body()
-        frame = self._begin(exchange)
+        frame = Frame(self, exchange)
+        frame.begin()
         frame.scope.deadline = visit.deadline
         visit.scope = frame.scope
         at_gone = visit.http.scope.get("extensions", {}).get(GONE)
@@ -157,7 +143,7 @@ class RequestPeer(Peer):
         watch_sleep(visit, keepalive)
         at_gone.add(self._client_gone)
         try:
-            await self.answer(frame)
+            await frame.answer(self._handlers)
         finally:
             at_gone.discard(self._client_gone)
 
@@ -169,7 +155,7 @@ class RequestPeer(Peer):
                 self._client_gone()
 
             nursery.start_soon(watch)
-            await self.answer(frame)
+            await frame.answer(self._handlers)
             nursery.cancel_scope.cancel(reason="answered")
 
     def _client_gone(self) -> None:
@@ -183,6 +169,9 @@ class RequestPeer(Peer):
             await self._visit.response.event(data)
         else:
             await trio.lowlevel.checkpoint()
+
+    def send_nowait(self, data: bytes | None) -> None:
+        """Nothing: a response cannot be written without waiting, and its connection is ending."""
 
     async def finish(self, data: bytes | None, exchange: Exchange) -> None:
         response = self._visit.response

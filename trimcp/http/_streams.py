@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trimcp.transports import Budget, Outbox
+from trimcp.transports import Budget, SendQueue
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["EventStream"]
 
 
-class EventStream(Outbox):
+class EventStream(SendQueue):
     """An outbox whose reader may go away and come back.
 
     Args:
@@ -49,10 +49,10 @@ class EventStream(Outbox):
         at_end: Callable[[EventStream], None],
         budget: Budget | None = None,
     ) -> None:
+        super().__init__()
         self.name = name
         self.is_closed = False
         self.pause: float | None = None
-        self.waiting_bytes = 0
         self._budget = budget or Budget()
         self._store = store
         self._limit = limit
@@ -60,8 +60,6 @@ class EventStream(Outbox):
         self._at_end = at_end
         self._pending: list[tuple[str | None, bytes]] = []
         self._reader: object | None = None
-        self._room = trio.lowlevel.ParkingLot()
-        self._turn = trio.StrictFIFOLock()
         self._news = trio.lowlevel.ParkingLot()
 
     # -- the outbox -----------------------------------------------------------------------
@@ -90,10 +88,15 @@ class EventStream(Outbox):
         self.waiting_bytes += size
         self._budget.hold(size)
 
-    def part(self) -> None:
-        """Every event is parted from the others anyway."""
-
     def interrupt(self, seconds: float) -> bool:
+        """Let the reader come back later for what is still to be said.
+
+        Args:
+            seconds: When it should.
+
+        Returns:
+            Whether there is one that is told so.
+        """
         if self._reader is None:
             return False
         self.pause = seconds
@@ -101,6 +104,7 @@ class EventStream(Outbox):
         return True
 
     def close(self) -> None:
+        """Accept nothing more; what waits is still told."""
         self.is_closed = True
         self._room.unpark_all()
         self._news.unpark_all()
@@ -112,9 +116,6 @@ class EventStream(Outbox):
         self._count(-sum(len(data) for _, data in self._pending))
         self._pending.clear()
         self._at_end(self)
-
-    def abandon(self) -> None:
-        self.close()
 
     # -- the reader -----------------------------------------------------------------------
 

@@ -3,11 +3,13 @@
 from ._boundary import Failed, ProtocolError, contained, leaves, method_not_found
 from ._bus import Bus, LocalBus
 from ._calls import Listener, ProgressCallback
+from ._channels import ChannelPeer, OutboxPeer
 from ._chunks import Chunks
+from ._connected import ConnectedPeer
 from ._contents import prompt_result, read_result
 from ._conversations import flaw_of_conversation
 from ._formats import has_format
-from ._frame import Frame, Handlers, Home, Retried
+from ._frame import Frame, Handlers, Retried
 from ._functions import (
     BadArguments,
     Function,
@@ -30,15 +32,16 @@ from ._functions import (
     to_json,
 )
 from ._held import holding
+from ._home import Home, Parked
 from ._http import EventStore, HttpRequest, HttpResponse
 from ._hub import Hub, Subscriber
 from ._input_required import InputRequired
+from ._life import Life
 from ._nonces import MemoryNonceStore, MissingNonceStore, NonceStore
 from ._parking import Job, Parking
 from ._peer import Peer
 from ._schemas import InvalidSchema, SchemaChecker
 from ._seal import Seal
-from ._side import SidePeer
 from ._streams import Final, drain, in_threads
 from ._templates import InvalidTemplate, UriTemplate, compile_template
 from ._threads import ToolThreads
@@ -46,7 +49,9 @@ from ._threads import ToolThreads
 __all__ = [
     "BadArguments",
     "Bus",
+    "ChannelPeer",
     "Chunks",
+    "ConnectedPeer",
     "EventStore",
     "Failed",
     "Final",
@@ -62,12 +67,15 @@ __all__ = [
     "InvalidSchema",
     "InvalidTemplate",
     "Job",
+    "Life",
     "Listener",
     "LocalBus",
     "MemoryNonceStore",
     "MessageFunction",
     "MissingNonceStore",
     "NonceStore",
+    "OutboxPeer",
+    "Parked",
     "Parking",
     "Peer",
     "ProgressCallback",
@@ -75,7 +83,6 @@ __all__ = [
     "Retried",
     "SchemaChecker",
     "Seal",
-    "SidePeer",
     "Subscriber",
     "ToolThreads",
     "UriTemplate",

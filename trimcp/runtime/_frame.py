@@ -8,32 +8,20 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import attrs
 import trio
 
+from ._boundary import answer_to, captured
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from msgspec import Raw
 
     from trimcp.protocol import Exchange
-    from trimcp.transports import Budget
 
     from ._peer import Peer
     from ._questions import Questions
     from ._seal import State
 
-__all__ = ["Frame", "Handlers", "Home", "Host", "Retried", "Slots"]
-
-
-class Home(Protocol):
-    """Where a handler that may ask lives: a nursery that outlasts its request.
-
-    Attributes:
-        parked: The handlers here that wait for their client's next round.
-    """
-
-    parked: set[Frame]
-
-    def start_soon(self, function: Callable[..., Awaitable[Any]], *args: Any) -> None:
-        """Start a task there. Raises NotServing where that is not possible any more."""
+__all__ = ["Frame", "Handlers", "Retried"]
 
 
 class Handlers(Protocol):
@@ -44,19 +32,6 @@ class Handlers(Protocol):
 
     def notified(self, peer: Peer, method: str, params: Raw | None) -> None:
         """A notification that concerns no single exchange. Must not block or raise."""
-
-
-class Host(Protocol):
-    """Where the tasks of a connection's requests live, inside of its own nursery."""
-
-    async def begin(self, nursery: trio.Nursery) -> None:
-        """Open what the first requests need."""
-
-    def attend(self, answer: Callable[[Frame], Awaitable[None]], frame: Frame) -> None:
-        """Start the task of a request. Must not block."""
-
-    def renew(self) -> None:
-        """The client has begun another session. Must not block."""
 
 
 @attrs.frozen
@@ -75,35 +50,6 @@ class Retried:
 
 
 _NOTHING: Final = Retried()
-
-
-class Slots:
-    """Counts the handlers of one connection whose tasks have not ended, and what it keeps.
-
-    Args:
-        budget: Counts the bytes of what is kept.
-    """
-
-    __slots__ = ("_budget", "_kept", "taken")
-
-    def __init__(self, budget: Budget) -> None:
-        self.taken = 0
-        self._budget = budget
-        self._kept = 0
-
-    def free(self) -> None:
-        """One has ended."""
-        self.taken -= 1
-
-    def keep(self, frame: Frame) -> None:
-        """What this request has brought is kept for the connection, in the place of another's."""
-        self.drop()
-        self._kept, frame.held = frame.held, 0
-
-    def drop(self) -> None:
-        """Nothing is kept any more."""
-        self._budget.give(self._kept)
-        self._kept = 0
 
 
 class Frame:
@@ -161,6 +107,45 @@ class Frame:
         self._round: Frame | None = None
         self._pauses = 0
         self._remaining = 0.0
+
+    def begin(self) -> None:
+        """A request begins to be handled; `answer` follows."""
+        self.exchange.owner = self
+        self.held = self.exchange.size
+        self.peer.budget.hold(self.held)
+
+    async def answer(self, handlers: Handlers) -> None:
+        """Run the handler and send its outcome. Nothing but Cancelled leaves here.
+
+        Args:
+            handlers: The role.
+        """
+        peer, exchange = self.peer, self.exchange
+        outcome: Any = None
+        passing: BaseException | None = None
+        try:
+            if not exchange.is_open and not exchange.is_retry:
+                # Given up before it began. A retry is still to end the handler that it is for.
+                return
+            outcome, passing = await captured(self.scope, handlers.handle, self)
+            if passing is not None:
+                if outcome is not None:
+                    peer.finish_nowait(answer_to(exchange, outcome))
+                raise passing
+            if exchange.has_reported:
+                # Some clients forget a call as soon as its answer is in what they have read.
+                await peer.part()
+            await peer.finish(answer_to(exchange, outcome), exchange)
+            if self.afterword is not None:
+                await peer.send(self.afterword)
+        finally:
+            self.end_round(peer.free_slot)
+            if exchange.method == "initialize":
+                self.held = peer.keep(self.held)
+            self.release()
+            peer.let_go(exchange)
+            # Nobody asks for it any more; the cycle would leave both to the garbage collector.
+            exchange.owner = outcome = passing = None
 
     def cancel(self, reason: str) -> None:
         """Stop the handler."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from trimcp.types import InputRequest
 
-    from ._frame import Home
+    from ._home import Home
 
 __all__ = ["Answers", "Delivery", "Question", "Questions"]
 

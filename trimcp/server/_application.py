@@ -23,7 +23,7 @@ import trio
 from trimcp._groups import unwrapping
 from trimcp.errors import NotServing
 from trimcp.protocol import Connection, ResourceUpdated, Role
-from trimcp.runtime import Hub, Parking, Peer, Seal, ToolThreads, takes
+from trimcp.runtime import ChannelPeer, Hub, Parking, Seal, ToolThreads, takes
 from trimcp.transports import Budget
 
 from ._hearing import Hearing
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from msgspec import Raw
 
     from trimcp.protocol import Callers, Change
-    from trimcp.runtime import Frame, HttpRequest
+    from trimcp.runtime import ConnectedPeer, Frame, HttpRequest, Parked, Peer
     from trimcp.transports import MessageChannel
 
     from ._server import Server
@@ -96,9 +96,9 @@ class Application:
         self.budget = Budget.of(server.limits)
         self.hub = Hub(server.limits, self.budget)
         self.notifier = Notifier(server.bus)
-        self.peers: dict[Peer, float] = {}
+        self.peers: dict[ConnectedPeer, float] = {}
         self.guests: dict[Guest, float] = {}
-        self.parked: set[Frame] = set()
+        self.parked: set[Parked] = set()
         self.rooms: dict[object, Any] = {}
         handle = functools.partial(server.methods.hear, self, None)
         self.hearing = Hearing(handle, server.limits.in_flight, self.budget, self.start_soon)
@@ -297,22 +297,23 @@ class Application:
         grace: float,
         id: str | None = None,
         http: HttpRequest | None = None,
-        at_open: Callable[[Peer], None] | None = None,
+        at_open: Callable[[], None] | None = None,
     ) -> None:
-        """Serve one connection to its end.
+        """Serve one connection over a channel to its end.
 
         Args:
             channel: The way to the peer.
             grace: Seconds that its requests get at shutdown.
             id: What names its session, if anything does.
             http: The HTTP request that opened it, if one did.
-            at_open: Called with the peer, once its session is open.
+            at_open: Called once its session is open.
+
+        Raises:
+            NotServing: The application is closing.
         """
         server = self.server
-        if self.is_closing:
-            raise NotServing("the server is shutting down")
         connection = Connection(Role.SERVER, server.identity, server.limits)
-        peer = Peer(
+        peer = ChannelPeer(
             connection,
             channel,
             self,
@@ -320,8 +321,22 @@ class Application:
             eof_grace=server.eof_grace,
             budget=self.budget,
         )
-        self.peers[peer] = grace if server.shutdown_grace is None else server.shutdown_grace
         peer.http = http
+        await self.serve_peer(peer, grace=grace, id=id, at_open=at_open)
+
+    async def serve_peer(
+        self,
+        peer: ConnectedPeer,
+        *,
+        grace: float,
+        id: str | None = None,
+        at_open: Callable[[], None] | None = None,
+    ) -> None:
+        """Serve one connection, of which there is a peer already; see `serve`."""
+        if self.is_closing:
+            raise NotServing("the server is shutting down")
+        own = self.server.shutdown_grace
+        self.peers[peer] = grace if own is None else own
         Succession(self, peer, id=id)
         try:
             with unwrapping():
@@ -389,7 +404,7 @@ class Application:
             http_requests=len(self.guests),
             http_sessions=sessions,
             buffered_bytes=self.budget.used,
-            outbox_bytes=sum(peer.channel.outbox.waiting_bytes for peer in self.peers),
+            outbox_bytes=sum(peer.waiting_bytes for peer in self.peers),
             unsent=sum(peer.unsent for peer in self.peers),
             notifications=sum(each.count for each in self._hearings()),
             questions=sum(peer.connection.open_calls for peer in self.peers),

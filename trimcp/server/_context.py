@@ -173,7 +173,7 @@ class Context(Asking, Generic[LifespanT, SessionT]):
         await trio.lowlevel.checkpoint()
         if not self._frame.exchange.terms.revision.polling:
             return False
-        return self._frame.peer.channel.outbox.interrupt(retry)
+        return self._frame.peer.interrupt(retry)
 
     async def report_progress(
         self, progress: float, total: float | None = None, message: str | None = None

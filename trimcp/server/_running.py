@@ -66,7 +66,7 @@ async def _stream(
 
 async def _send_chunk(frame: Frame, chunk: Any) -> None:
     """Send a chunk as progress, where the client asked for progress and has room for it."""
-    exchange, pace = frame.exchange, frame.peer.channel.pace
+    exchange, pace = frame.exchange, frame.peer.pace
     if pace is not None and exchange.progress_token is not None:
         await pace.spend(exchange.progress_token)
     progress = exchange.next_progress()

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
     from trimcp.protocol import Terms
-    from trimcp.runtime import Peer, Subscriber
+    from trimcp.runtime import ConnectedPeer, Subscriber
     from trimcp.types import ClientCapabilities, Implementation
 
     from ._application import Application
@@ -50,14 +50,16 @@ class Session(Generic[LifespanT]):
         hearing: Its notifications of extensions.
     """
 
-    def __init__(self, application: Application, peer: Peer, *, id: str | None = None) -> None:
+    def __init__(
+        self, application: Application, peer: ConnectedPeer, *, id: str | None = None
+    ) -> None:
         self.id = id
         self.context: Any = None
         self._application = application
         self._peer = peer
         self._subscriber: Subscriber | None = None
         self._has_ended = False
-        self.start_soon: Callable[..., None] = peer.start_soon
+        self.start_soon: Callable[..., None] = peer.life.start_soon
         server = application.server
         handle = functools.partial(server.methods.hear, application, self)
         limit = server.limits.in_flight

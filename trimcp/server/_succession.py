@@ -26,7 +26,7 @@ from ._session import Session
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from trimcp.runtime import Frame, Peer
+    from trimcp.runtime import ConnectedPeer, Frame
 
     from ._application import Application
 
@@ -83,7 +83,7 @@ class Stay:
         handshake: Where the session's own tasks live.
     """
 
-    def __init__(self, session: Session[Any], peer: Peer, after: Stay | None) -> None:
+    def __init__(self, session: Session[Any], peer: ConnectedPeer, after: Stay | None) -> None:
         self.early: list[tuple[Answering, Frame]] = []
         self.stateless = LateNursery()
         self.handshake = LateNursery()
@@ -108,7 +108,7 @@ class Stay:
                     try:
                         await self._work(task_status)
                     finally:
-                        if self._peer.is_closed:
+                        if self._peer.life.is_closed:
                             # That the connection ends is no error for the lifespan.
                             await lifespan.aclose()
         finally:
@@ -168,14 +168,16 @@ class Succession:
         id: What names its session, if anything does.
     """
 
-    def __init__(self, application: Application, peer: Peer, *, id: str | None = None) -> None:
+    def __init__(
+        self, application: Application, peer: ConnectedPeer, *, id: str | None = None
+    ) -> None:
         self.parked = peer.parked
         self._application = application
         self._peer = peer
         self._id = id
         self._nursery: trio.Nursery | None = None
         self._current = self._next(None)
-        peer.home = peer.host = self
+        peer.home = peer.life.host = self
 
     def _next(self, after: Stay | None) -> Stay:
         session = Session[Any](self._application, self._peer, id=self._id)
@@ -206,7 +208,7 @@ class Succession:
         for answer, frame in old.early:
             # Given up already, which these tasks notice at once.
             self._nursery.start_soon(answer, frame)
-        if not self._peer.is_draining:
+        if not self._peer.life.is_draining:
             self._nursery.start_soon(new.run)
 
     def attend(self, answer: Answering, frame: Frame) -> None:

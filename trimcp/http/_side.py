@@ -1,4 +1,4 @@
-"""One of several ways to the same peer."""
+"""The client of one POST in a session: what is asked here is answered here."""
 
 from __future__ import annotations
 
@@ -6,38 +6,44 @@ from typing import TYPE_CHECKING
 
 from trimcp.errors import SHUTTING_DOWN
 from trimcp.protocol import RequestReceived
-
-from ._peer import Peer
+from trimcp.runtime import OutboxPeer
 
 if TYPE_CHECKING:
     from trimcp.protocol import Batch, Exchange, Message
-    from trimcp.transports import MessageChannel
+    from trimcp.runtime import Frame, HttpRequest
 
-    from ._frame import Frame
+    from ._streams import EventStream
 
 __all__ = ["SidePeer"]
 
 
-class SidePeer(Peer):
-    """A peer, seen through one channel of several: what is asked here is answered here.
+class SidePeer(OutboxPeer):
+    """One of several ways to the client of a session, for what a POST brings.
 
-    The tasks live in the main peer's nursery, and whatever belongs to the connection as a whole
-    is the main peer's. The outbox is closed once everything is answered.
+    It shares the session's life: tasks live in its nursery. The stream is closed once everything
+    is answered.
 
     Args:
-        main: The peer, while it runs.
-        channel: The way to it that this is about.
+        main: The session's peer, while it runs.
+        stream: What is said to this POST.
+        http: The POST.
     """
 
-    def __init__(self, main: Peer, channel: MessageChannel) -> None:
-        super().__init__(main.connection, channel, main._handlers, main._limits, budget=main.budget)
+    def __init__(self, main: OutboxPeer, stream: EventStream, http: HttpRequest) -> None:
+        super().__init__(
+            main.connection,
+            stream,
+            main.handlers,
+            main.limits,
+            "HTTP client",
+            life=main.life,
+            budget=main.budget,
+            slots=main.slots,
+        )
         self.data = main.data
-        self.home, self.host = main.home, main.host
-        self.at_drain = main.at_drain
-        self.explain_loss = main.explain_loss
-        self._main = main
-        self._slots = main._slots
-        self._tasks = main._tasks
+        self.home = main.home
+        self.http = http
+        self._stream = stream
         self._unanswered = 0
 
     def take(self, message: Message | Batch) -> bool:
@@ -51,7 +57,7 @@ class SidePeer(Peer):
         asked = [event.exchange for event in events if isinstance(event, RequestReceived)]
         self._unanswered = sum(exchange.is_open for exchange in asked)
         if not self._unanswered:
-            self.channel.outbox.close()
+            self._stream.close()
         return self._unanswered > 0
 
     async def answer(self, frame: Frame) -> None:
@@ -60,15 +66,12 @@ class SidePeer(Peer):
         finally:
             self._unanswered -= 1
             if not self._unanswered:
-                self.channel.outbox.close()
+                self._stream.close()
+
+    def interrupt(self, seconds: float) -> bool:
+        return self._stream.interrupt(seconds)
 
     def let_go(self, exchange: Exchange) -> None:
         if exchange.is_open:
             # The connection ends, but whoever posted the request is still there.
             self.send_nowait(exchange.fail(SHUTTING_DOWN, "the session has ended"))
-
-    def settle(self) -> None:
-        self._main.settle()
-
-    def close(self) -> None:
-        self._main.close()
