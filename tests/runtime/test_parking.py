@@ -295,7 +295,7 @@ class Asking:
         assert (numbers.parked, numbers.in_flight) == (0, 0)
         application = self.server._application
         if application is not None:
-            assert not application.parking._frames
+            assert not application.parking._askers
             assert not application.parking._waiting
             assert all(not peer.parked for peer in application.peers)
 

@@ -10,7 +10,7 @@ from trimcp.runtime import OutboxPeer
 
 if TYPE_CHECKING:
     from trimcp.protocol import Batch, Exchange, Message
-    from trimcp.runtime import Frame, HttpRequest
+    from trimcp.runtime import HttpRequest, Round
 
     from ._streams import EventStream
 
@@ -60,9 +60,9 @@ class SidePeer(OutboxPeer):
             self._stream.close()
         return self._unanswered > 0
 
-    async def answer(self, frame: Frame) -> None:
+    async def answer(self, round_: Round) -> None:
         try:
-            await super().answer(frame)
+            await super().answer(round_)
         finally:
             self._unanswered -= 1
             if not self._unanswered:

@@ -27,7 +27,7 @@ from trimcp.protocol.http import (
     encode_event,
     status_of,
 )
-from trimcp.runtime import Frame, Peer, holding
+from trimcp.runtime import Peer, Round, holding
 
 from ._asgi import GONE
 from ._keepalive import watch_sleep
@@ -131,23 +131,22 @@ class RequestPeer(Peer):
         visit = self._visit
         # From now on the params are held, and not the body around them.
         visit.release_body()
-        frame = Frame(self, exchange)
-        frame.begin()
-        frame.scope.deadline = visit.deadline
-        visit.scope = frame.scope
+        round_ = Round(self, exchange)
+        round_.scope.deadline = visit.deadline
+        visit.scope = round_.scope
         at_gone = visit.http.scope.get("extensions", {}).get(GONE)
         if at_gone is None:
-            await self._answer_watched(frame, keepalive)
+            await self._answer_watched(round_, keepalive)
             return
         # The same without a task and a nursery of its own, which cost as much as a small handler.
         watch_sleep(visit, keepalive)
         at_gone.add(self._client_gone)
         try:
-            await frame.answer(self._handlers)
+            await round_.answer(self._handlers)
         finally:
             at_gone.discard(self._client_gone)
 
-    async def _answer_watched(self, frame: Frame, keepalive: float) -> None:
+    async def _answer_watched(self, round_: Round, keepalive: float) -> None:
         async with trio.open_nursery() as nursery:
 
             async def watch() -> None:
@@ -155,7 +154,7 @@ class RequestPeer(Peer):
                 self._client_gone()
 
             nursery.start_soon(watch)
-            await frame.answer(self._handlers)
+            await round_.answer(self._handlers)
             nursery.cancel_scope.cancel(reason="answered")
 
     def _client_gone(self) -> None:

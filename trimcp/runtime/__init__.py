@@ -9,7 +9,6 @@ from ._connected import ConnectedPeer
 from ._contents import prompt_result, read_result
 from ._conversations import flaw_of_conversation
 from ._formats import has_format
-from ._frame import Frame, Handlers, Retried
 from ._functions import (
     BadArguments,
     Function,
@@ -31,6 +30,7 @@ from ._functions import (
     takes,
     to_json,
 )
+from ._handler import Asker, Handler, Retried
 from ._held import holding
 from ._home import Home, Parked
 from ._http import EventStore, HttpRequest, HttpResponse
@@ -38,8 +38,9 @@ from ._hub import Hub, Subscriber
 from ._input_required import InputRequired
 from ._life import Life
 from ._nonces import MemoryNonceStore, MissingNonceStore, NonceStore
-from ._parking import Job, Parking
+from ._parking import Parking
 from ._peer import Peer
+from ._round import Handlers, Round
 from ._schemas import InvalidSchema, SchemaChecker
 from ._seal import Seal
 from ._streams import Final, drain, in_threads
@@ -47,6 +48,7 @@ from ._templates import InvalidTemplate, UriTemplate, compile_template
 from ._threads import ToolThreads
 
 __all__ = [
+    "Asker",
     "BadArguments",
     "Bus",
     "ChannelPeer",
@@ -55,8 +57,8 @@ __all__ = [
     "EventStore",
     "Failed",
     "Final",
-    "Frame",
     "Function",
+    "Handler",
     "Handlers",
     "Header",
     "Home",
@@ -66,7 +68,6 @@ __all__ = [
     "InputRequired",
     "InvalidSchema",
     "InvalidTemplate",
-    "Job",
     "Life",
     "Listener",
     "LocalBus",
@@ -81,6 +82,7 @@ __all__ = [
     "ProgressCallback",
     "ProtocolError",
     "Retried",
+    "Round",
     "SchemaChecker",
     "Seal",
     "Subscriber",

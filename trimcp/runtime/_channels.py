@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from trimcp.protocol import Connection, Exchange
     from trimcp.transports import Budget, MessageChannel, SendQueue
 
-    from ._frame import Handlers
     from ._held import Slots
     from ._life import Life
+    from ._round import Handlers
 
 __all__ = ["ChannelPeer", "OutboxPeer"]
 

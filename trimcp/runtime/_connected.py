@@ -32,10 +32,10 @@ from trimcp.protocol import (
 from trimcp.transports import Budget, Oversized
 
 from ._calls import ON_CALL, Listener, Pending, ProgressCallback, check_sendable, reason_of
-from ._frame import Frame
 from ._held import NO_ROOM, Slots
 from ._life import Life
 from ._peer import Peer
+from ._round import Round
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -46,8 +46,8 @@ if TYPE_CHECKING:
     from trimcp.protocol import Event, Terms
 
     from ._chunks import Chunks
-    from ._frame import Handlers
     from ._home import Parked
+    from ._round import Handlers
 
 __all__ = ["ConnectedPeer"]
 
@@ -246,19 +246,18 @@ class ConnectedPeer(Peer):
             self.send_nowait(exchange.fail(LIMIT_EXCEEDED, NO_ROOM))
             return
         self.slots.taken += 1
-        frame = Frame(self, exchange)
-        frame.begin()
+        round_ = Round(self, exchange)
         if self.life.host is None:
-            self.life.nursery.start_soon(self.answer, frame)
+            self.life.nursery.start_soon(self.answer, round_)
         else:
-            self.life.host.attend(self.answer, frame)
+            self.life.host.attend(self.answer, round_)
 
-    def answer(self, frame: Frame) -> Awaitable[None]:
-        """Answer a request; see `Frame.answer`."""
-        return frame.answer(self.handlers)
+    def answer(self, round_: Round) -> Awaitable[None]:
+        """Answer a request; see `Round.answer`."""
+        return round_.answer(self.handlers)
 
     def free_slot(self) -> None:
-        self.slots.free()
+        self.slots.taken -= 1
 
     def keep(self, held: int) -> int:
         if self.life.nursery is None:
@@ -268,10 +267,10 @@ class ConnectedPeer(Peer):
 
     def _on_cancelled(self, event: ExchangeCancelled) -> None:
         logger.debug("cancelled by the peer: %s", event.reason)
-        frame: Frame = event.exchange.owner
-        frame.cancel(event.reason or "cancelled by the peer")
+        round_: Round = event.exchange.owner
+        round_.cancel(event.reason or "cancelled by the peer")
         # The rest of its batch is answered where the batch came from.
-        frame.peer.send_nowait(event.released)
+        round_.peer.send_nowait(event.released)
         self.life.settle()
 
     def _on_session_ended(self, event: SessionEnded) -> None:

@@ -58,10 +58,6 @@ class Slots:
         self._budget = budget
         self._kept = 0
 
-    def free(self) -> None:
-        """One has ended."""
-        self.taken -= 1
-
     def keep(self, held: int) -> None:
         """So many bytes of a request are kept for the connection, in the place of another's."""
         self.drop()

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
     from trimcp.protocol import Connection
 
-    from ._frame import Frame
     from ._home import Parked
+    from ._round import Round
 
 __all__ = ["Host", "Life"]
 
@@ -25,7 +25,7 @@ class Host(Protocol):
     async def begin(self, nursery: trio.Nursery) -> None:
         """Open what the first requests need."""
 
-    def attend(self, answer: Callable[[Frame], Awaitable[None]], frame: Frame) -> None:
+    def attend(self, answer: Callable[[Round], Awaitable[None]], round_: Round) -> None:
         """Start the task of a request. Must not block."""
 
     def renew(self) -> None:

@@ -23,9 +23,10 @@ import trio
 from trimcp._groups import unwrapping
 from trimcp.errors import NotServing
 from trimcp.protocol import Connection, ResourceUpdated, Role
-from trimcp.runtime import ChannelPeer, Hub, Parking, Seal, ToolThreads, takes
+from trimcp.runtime import ChannelPeer, Handler, Hub, Parking, Seal, ToolThreads, takes
 from trimcp.transports import Budget
 
+from ._context import Context
 from ._hearing import Hearing
 from ._lifespans import CLEANUP_SECONDS, check_trio, entered, grant_cleanup
 from ._notifier import Notifier
@@ -35,13 +36,15 @@ from ._statistics import Statistics
 from ._succession import Succession
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 
     from msgspec import Raw
 
+    from trimcp.limits import Limits
     from trimcp.protocol import Callers, Change
-    from trimcp.runtime import ConnectedPeer, Frame, HttpRequest, Parked, Peer
+    from trimcp.runtime import ConnectedPeer, HttpRequest, Parked, Peer, Round
     from trimcp.transports import MessageChannel
+    from trimcp.types import Implementation
 
     from ._server import Server
     from ._session import Session
@@ -100,8 +103,8 @@ class Application:
         self.guests: dict[Guest, float] = {}
         self.parked: set[Parked] = set()
         self.rooms: dict[object, Any] = {}
-        handle = functools.partial(server.methods.hear, self, None)
-        self.hearing = Hearing(handle, server.limits.in_flight, self.budget, self.start_soon)
+        hear = functools.partial(self.hear, None)
+        self.hearing = Hearing(hear, server.limits.in_flight, self.budget, self.start_soon)
         self.is_closing = False
         self.is_alone = True
         self._nursery: trio.Nursery | None = None
@@ -111,6 +114,16 @@ class Application:
         self._has_started = self._is_leaving = False
         self._signals = 0
         self._warned: set[str] = set()
+
+    @property
+    def limits(self) -> Limits:
+        """The server's bounds."""
+        return self.server.limits
+
+    @property
+    def identity(self) -> Implementation:
+        """How the server calls itself."""
+        return self.server.identity
 
     # -- opening and closing --------------------------------------------------------------
 
@@ -245,8 +258,8 @@ class Application:
         now = trio.current_time()
         for scope in self._accepting:
             scope.cancel(reason="the server is shutting down")
-        for frame in list(self.parked):
-            frame.cancel("the server is shutting down")
+        for handler in list(self.parked):
+            handler.cancel("the server is shutting down")
         last = now
         for guest, own_grace in [*self.peers.items(), *self.guests.items()]:
             deadline = now + (own_grace if grace is None else grace)
@@ -290,7 +303,7 @@ class Application:
         finally:
             del self.guests[guest]
 
-    async def serve(
+    def serve(
         self,
         channel: MessageChannel,
         *,
@@ -298,7 +311,7 @@ class Application:
         id: str | None = None,
         http: HttpRequest | None = None,
         at_open: Callable[[], None] | None = None,
-    ) -> None:
+    ) -> Coroutine[Any, Any, None]:
         """Serve one connection over a channel to its end.
 
         Args:
@@ -322,7 +335,7 @@ class Application:
             budget=self.budget,
         )
         peer.http = http
-        await self.serve_peer(peer, grace=grace, id=id, at_open=at_open)
+        return self.serve_peer(peer, grace=grace, id=id, at_open=at_open)
 
     async def serve_peer(
         self,
@@ -344,9 +357,15 @@ class Application:
         finally:
             del self.peers[peer]
 
-    def handle(self, frame: Frame) -> Awaitable[Any]:
+    def handle(self, round_: Round) -> Awaitable[Any]:
         """Handle one request."""
-        return handle(self, frame)
+        return handle(self.server, Context(Handler(round_, round_.data), self))
+
+    def hear(
+        self, session: Session[Any] | None, method: str, params: Raw | None
+    ) -> Awaitable[None]:
+        """Handle a notification of an extension."""
+        return self.server.methods.hear(self, session, method, params)
 
     def notified(self, peer: Peer | None, method: str, params: Raw | None) -> None:
         """A notification that concerns no single exchange.

@@ -20,9 +20,9 @@ from trimcp.protocol import (
     params_of,
 )
 
-from ._context import LifespanT
 from ._hearing import Hearing
 from ._lifespans import CLEANUP_SECONDS, entered, grant_cleanup
+from ._typevars import LifespanT
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from trimcp.runtime import ConnectedPeer, Subscriber
     from trimcp.types import ClientCapabilities, Implementation
 
-    from ._application import Application
     from ._server import Server
+    from ._serving import Serving
 
 __all__ = ["Session"]
 
@@ -50,9 +50,7 @@ class Session(Generic[LifespanT]):
         hearing: Its notifications of extensions.
     """
 
-    def __init__(
-        self, application: Application, peer: ConnectedPeer, *, id: str | None = None
-    ) -> None:
+    def __init__(self, application: Serving, peer: ConnectedPeer, *, id: str | None = None) -> None:
         self.id = id
         self.context: Any = None
         self._application = application
@@ -60,16 +58,16 @@ class Session(Generic[LifespanT]):
         self._subscriber: Subscriber | None = None
         self._has_ended = False
         self.start_soon: Callable[..., None] = peer.life.start_soon
-        server = application.server
-        handle = functools.partial(server.methods.hear, application, self)
-        limit = server.limits.in_flight
+        handle = functools.partial(application.hear, self)
+        limit = application.limits.in_flight
         self.hearing = Hearing(handle, limit, application.budget, self._start_soon)
         peer.data = self
 
     @property
     def server(self) -> Server[LifespanT]:
         """The server that serves it."""
-        return self._application.server
+        server: Server[LifespanT] = self._application.server
+        return server
 
     @property
     def lifespan_context(self) -> LifespanT:
