@@ -2,21 +2,16 @@
 
 from ._asgi import ASGIApp
 from ._making import make_asgi_app, make_http_app, make_sse_app
-from ._serving import Hosting, serve, supervise
-from ._sharing import check_sharing
+from ._serving import Hosting, serve_http
 from ._websocket import WebSocketApp, websocket_endpoint
-from ._workers import assignment_for
 
 __all__ = [
     "ASGIApp",
     "Hosting",
     "WebSocketApp",
-    "assignment_for",
-    "check_sharing",
     "make_asgi_app",
     "make_http_app",
     "make_sse_app",
-    "serve",
-    "supervise",
+    "serve_http",
     "websocket_endpoint",
 ]

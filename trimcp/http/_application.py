@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import trio
 
 from trimcp.errors import NotServing
 from trimcp.protocol.http import SESSION_ID, fold_headers
-from trimcp.runtime import HttpRequest
-from trimcp.server import NETWORK_GRACE
+from trimcp.runtime import NETWORK_GRACE, HttpRequest
 
 from ._asgi import ENDINGS, path_in, tell_without_trio
 from ._bodies import RequestBody
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from trimcp.protocol.http import Headers
-    from trimcp.server import Application, Server
+    from trimcp.runtime import Served, Serving
 
     from ._asgi import Receive, Scope, Send
     from ._settings import Settings
@@ -66,7 +65,7 @@ class HttpApplication:
 
     def __init__(
         self,
-        server: Server[Any],
+        server: Served,
         endpoints: Mapping[str, Endpoint],
         settings: Settings,
         *,
@@ -134,7 +133,7 @@ class HttpApplication:
         with application.attending(visit, NETWORK_GRACE):
             await endpoint.serve(visit)
 
-    def _entered(self) -> Application:
+    def _entered(self) -> Serving:
         """The server's application. Raises Refused (503)."""
         application = self._server.running
         if application is None:
@@ -152,7 +151,7 @@ class HttpApplication:
             raise Refused(503, "too many requests at once", headers={"retry-after": "1"})
         return application
 
-    def _check_caller(self, application: Application, headers: Headers) -> None:
+    def _check_caller(self, application: Serving, headers: Headers) -> None:
         """Specification: Streamable HTTP, Security & Endpoint. Raises Refused (403)."""
         origins = [headers["origin"]] if "origin" in headers else []
         host = headers.get("host", "")

@@ -6,10 +6,10 @@ Specification: ASGI, Lifespan Protocol.
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from trimcp.server import Server
+    from trimcp.runtime import Served
 
     from ._asgi import Receive, Send
 
@@ -18,7 +18,7 @@ __all__ = ["run_lifespan"]
 logger = logging.getLogger("trimcp.http")
 
 
-async def run_lifespan(server: Server[Any], receive: Receive, send: Send) -> None:
+async def run_lifespan(server: Served, receive: Receive, send: Send) -> None:
     """Keep the application open between the server's startup and shutdown events.
 
     When it ends by itself, requests get 503 until the process is gone; ASGI has no word for that.

@@ -12,7 +12,7 @@ from ._streamable import StreamableEndpoint
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from trimcp.server import Server
+    from trimcp.runtime import Served
 
     from ._application import Endpoint
 
@@ -24,13 +24,13 @@ _MESSAGES: Final = "/messages"
 _WEBSOCKET: Final = "/ws"
 
 
-def make_http_app(server: Server[Any], path: str, options: Mapping[str, Any]) -> HttpApplication:
+def make_http_app(server: Served, path: str, options: Mapping[str, Any]) -> HttpApplication:
     """See `Server.http_app`."""
     settings = Settings(**options)
     return HttpApplication(server, {_checked(path): StreamableEndpoint(settings)}, settings)
 
 
-def make_sse_app(server: Server[Any], options: Mapping[str, Any]) -> HttpApplication:
+def make_sse_app(server: Served, options: Mapping[str, Any]) -> HttpApplication:
     """See `Server.sse_app`."""
     settings = Settings(**options)
     if not settings.sessions:
@@ -39,7 +39,7 @@ def make_sse_app(server: Server[Any], options: Mapping[str, Any]) -> HttpApplica
 
 
 def make_asgi_app(
-    server: Server[Any], options: Mapping[str, Any], listening: Sequence[str] = ()
+    server: Served, options: Mapping[str, Any], listening: Sequence[str] = ()
 ) -> HttpApplication:
     """See `Server.asgi_app`.
 

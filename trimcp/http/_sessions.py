@@ -23,8 +23,7 @@ import trio
 
 from trimcp.errors import NotServing
 from trimcp.protocol import Connection, Role
-from trimcp.runtime import OutboxPeer
-from trimcp.server import NETWORK_GRACE
+from trimcp.runtime import NETWORK_GRACE, OutboxPeer
 
 from ._asgi import ENDINGS
 from ._refusals import Refused
@@ -34,7 +33,7 @@ from ._streams import EventStream
 
 if TYPE_CHECKING:
     from trimcp.protocol import Revision
-    from trimcp.server import Application
+    from trimcp.runtime import Serving
 
     from ._settings import Settings
     from ._visits import Visit
@@ -59,10 +58,10 @@ class HttpSession:
         streams: The streams that more will be said on, by name.
     """
 
-    def __init__(self, id: str, application: Application, settings: Settings) -> None:
+    def __init__(self, id: str, application: Serving, settings: Settings) -> None:
         self.id = id
         self._application = application
-        self._limits = application.server.limits
+        self._limits = application.limits
         make_store = settings.event_store
         self._store = (
             MemoryEventStore(self._limits.replay_bytes, application.budget)
@@ -124,7 +123,7 @@ class HttpSession:
     async def _serve(self) -> None:
         application = self._application
         peer = OutboxPeer(
-            Connection(Role.SERVER, application.server.identity, self._limits),
+            Connection(Role.SERVER, application.identity, self._limits),
             self.standing,
             application,
             self._limits,
@@ -219,9 +218,9 @@ class Sessions:
         application: The application.
     """
 
-    def __init__(self, application: Application) -> None:
+    def __init__(self, application: Serving) -> None:
         self._application = application
-        self._limits = application.server.limits
+        self._limits = application.limits
         self._by_id: dict[str, HttpSession] = {}
         #: Those that take a place, the oldest first; also those that cannot be found any more.
         self._alive: dict[HttpSession, None] = {}
@@ -293,7 +292,7 @@ class Sessions:
                     self.end(session)
 
 
-def check_alone(application: Application) -> None:
+def check_alone(application: Serving) -> None:
     """See that what this process remembers is of use. Raises Refused (500)."""
     if not application.is_alone:
         logger.error(
@@ -303,10 +302,10 @@ def check_alone(application: Application) -> None:
         raise Refused(500, "there can be no sessions here")
 
 
-def sessions_of(application: Application) -> Sessions:
+def sessions_of(application: Serving) -> Sessions:
     """The sessions of an application, whichever endpoint they came to."""
-    room: Any = application.rooms.get(Sessions)
-    if room is None:
-        room = application.rooms[Sessions] = Sessions(application)
-    assert isinstance(room, Sessions)
-    return room
+    sessions: Any = application.state.get(Sessions)
+    if sessions is None:
+        sessions = application.state[Sessions] = Sessions(application)
+    assert isinstance(sessions, Sessions)
+    return sessions

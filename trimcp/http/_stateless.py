@@ -58,7 +58,7 @@ async def answer_request(visit: Visit, request: Request, *, keepalive: float) ->
     except Rejected as error:
         await _refuse(visit, request, error)
         return
-    connection = Connection(Role.SERVER, application.server.identity, visit.limits)
+    connection = Connection(Role.SERVER, application.identity, visit.limits)
     await _answer_on(visit, connection, request, keepalive)
 
 
@@ -70,7 +70,7 @@ async def answer_alone(visit: Visit, request: Request, *, keepalive: float) -> N
 
     Specification: 2025-11-25, Streamable HTTP, Session Management (sessions are optional).
     """
-    connection = Connection(Role.SERVER, visit.application.server.identity, visit.limits)
+    connection = Connection(Role.SERVER, visit.application.identity, visit.limits)
     if request.method != "initialize":
         connection.assume(Terms(revision_of(visit) or ASSUMED))
     await _answer_on(visit, connection, request, keepalive)

@@ -16,8 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from trimcp.limits import Limits
-    from trimcp.runtime import HttpRequest
-    from trimcp.server import Application
+    from trimcp.runtime import HttpRequest, Serving
 
     from ._bodies import RequestBody
     from ._responses import Response
@@ -41,7 +40,7 @@ class Visit:
     """
 
     def __init__(
-        self, application: Application, http: HttpRequest, body: RequestBody, response: Response
+        self, application: Serving, http: HttpRequest, body: RequestBody, response: Response
     ) -> None:
         self.application = application
         self.http = http
@@ -65,7 +64,7 @@ class Visit:
     @property
     def limits(self) -> Limits:
         """The server's bounds."""
-        return self.application.server.limits
+        return self.application.limits
 
     def drain(self, deadline: float) -> None:
         """The server is shutting down."""

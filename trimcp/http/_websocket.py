@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import trio
 
@@ -20,18 +20,17 @@ from trimcp._groups import unwrapping
 from trimcp.errors import NotServing, WebSocketClosed
 from trimcp.protocol import callers_of
 from trimcp.protocol.http import fold_headers
-from trimcp.runtime import HttpRequest
-from trimcp.server import NETWORK_GRACE
+from trimcp.runtime import NETWORK_GRACE, HttpRequest
 from trimcp.transports import Incoming, MessageChannel, Outbox, Oversized, write_out
 
 from ._asgi import path_in, tell_without_trio
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator
 
     from trimcp.limits import Limits
     from trimcp.protocol import Callers
-    from trimcp.server import Server
+    from trimcp.runtime import Served, Serving
     from trimcp.transports import Budget
 
     from ._asgi import Receive, Scope, Send
@@ -56,25 +55,8 @@ _UPGRADE_REQUIRED: Final = 426
 _HEAD: Final = 256
 
 
-class _Application(Protocol):
-    """What is needed of a server that serves."""
-
-    @property
-    def server(self) -> Any: ...
-    @property
-    def is_closing(self) -> bool: ...
-    @property
-    def budget(self) -> Budget: ...
-    @property
-    def peers(self) -> Any: ...
-    def refusal(self, callers: Callers, host: str, origins: Sequence[str]) -> str | None: ...
-    async def serve(
-        self, channel: MessageChannel, *, grace: float, http: HttpRequest | None
-    ) -> None: ...
-
-
 async def websocket_endpoint(
-    application: _Application,
+    application: Serving,
     scope: Scope,
     receive: Receive,
     send: Send,
@@ -102,7 +84,7 @@ async def websocket_endpoint(
     asked = bool(scope.get("subprotocols"))
     await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL if asked else None})
     try:
-        limits = application.server.limits
+        limits = application.limits
         async with _open_channel(limits, receive, send, application.budget) as channel:
             http = HttpRequest(fold_headers(scope["headers"]), scope)
             await application.serve(channel, grace=NETWORK_GRACE, http=http)
@@ -115,7 +97,7 @@ def _default_callers(scope: Scope) -> Callers:
     return callers_of([server[0]] if server else [], None, None)
 
 
-def _refusal(application: _Application, scope: Scope, callers: Callers) -> tuple[int, str] | None:
+def _refusal(application: Serving, scope: Scope, callers: Callers) -> tuple[int, str] | None:
     """Why the client is refused, as an HTTP status and a sentence."""
     hosts, origins = _values(scope, b"host"), _values(scope, b"origin")
     host = hosts[0] if len(hosts) == 1 else ""
@@ -124,7 +106,7 @@ def _refusal(application: _Application, scope: Scope, callers: Callers) -> tuple
         return 403, refusal
     if scope.get("subprotocols") and SUBPROTOCOL not in scope["subprotocols"]:
         return 400, f"the only subprotocol is {SUBPROTOCOL!r}"
-    limit = application.server.limits.connections
+    limit = application.limits.connections
     if len(application.peers) >= limit:
         logger.warning("more than %d connections: one refused", limit)
         return 503, "too many connections"
@@ -175,11 +157,11 @@ class WebSocketApp:
         callers: Who may connect; see `websocket_endpoint`.
     """
 
-    def __init__(self, server: Server[Any], path: str, callers: Callers | None) -> None:
+    def __init__(self, server: Served, path: str, callers: Callers | None) -> None:
         self._server = server
         self._path = path
         self._callers = callers
-        self._application: _Application | None = None
+        self._application: Serving | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if not trio.lowlevel.in_trio_run():

@@ -33,7 +33,7 @@ from ._functions import (
 from ._handler import Asker, Handler, Retried
 from ._held import holding
 from ._home import Home, Parked
-from ._http import EventStore, HttpRequest, HttpResponse
+from ._http import CustomRoute, EventStore, HttpRequest, HttpResponse
 from ._hub import Hub, Subscriber
 from ._input_required import InputRequired
 from ._life import Life
@@ -43,21 +43,27 @@ from ._peer import Peer
 from ._round import Handlers, Round
 from ._schemas import InvalidSchema, SchemaChecker
 from ._seal import Seal
+from ._served import NEEDS_TRIO, NETWORK_GRACE, Guest, Served, Serving
+from ._signals import told_of_signals
 from ._streams import Final, drain, in_threads
 from ._templates import InvalidTemplate, UriTemplate, compile_template
 from ._threads import ToolThreads
 
 __all__ = [
+    "NEEDS_TRIO",
+    "NETWORK_GRACE",
     "Asker",
     "BadArguments",
     "Bus",
     "ChannelPeer",
     "Chunks",
     "ConnectedPeer",
+    "CustomRoute",
     "EventStore",
     "Failed",
     "Final",
     "Function",
+    "Guest",
     "Handler",
     "Handlers",
     "Header",
@@ -85,6 +91,8 @@ __all__ = [
     "Round",
     "SchemaChecker",
     "Seal",
+    "Served",
+    "Serving",
     "Subscriber",
     "ToolThreads",
     "UriTemplate",
@@ -114,4 +122,5 @@ __all__ = [
     "signature_of",
     "takes",
     "to_json",
+    "told_of_signals",
 ]

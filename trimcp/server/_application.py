@@ -16,14 +16,23 @@ from __future__ import annotations
 import functools
 import logging
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
 from trimcp._groups import unwrapping
 from trimcp.errors import NotServing
 from trimcp.protocol import Connection, ResourceUpdated, Role
-from trimcp.runtime import ChannelPeer, Handler, Hub, Parking, Seal, ToolThreads, takes
+from trimcp.runtime import (
+    ChannelPeer,
+    Handler,
+    Hub,
+    Parking,
+    Seal,
+    ToolThreads,
+    takes,
+    told_of_signals,
+)
 from trimcp.transports import Budget
 
 from ._context import Context
@@ -31,7 +40,6 @@ from ._hearing import Hearing
 from ._lifespans import CLEANUP_SECONDS, check_trio, entered, grant_cleanup
 from ._notifier import Notifier
 from ._routes import handle
-from ._signals import told_of_signals
 from ._statistics import Statistics
 from ._succession import Succession
 
@@ -42,11 +50,11 @@ if TYPE_CHECKING:
 
     from trimcp.limits import Limits
     from trimcp.protocol import Callers, Change
-    from trimcp.runtime import ConnectedPeer, HttpRequest, Parked, Peer, Round
+    from trimcp.runtime import ConnectedPeer, Guest, HttpRequest, Parked, Peer, Round
     from trimcp.transports import MessageChannel
     from trimcp.types import Implementation
 
-    from ._server import Server
+    from ._offer import Setup
     from ._session import Session
 
 __all__ = ["Application"]
@@ -55,13 +63,6 @@ logger = logging.getLogger("trimcp.server")
 
 #: How much longer than its requests the body of `application()` may take to end.
 _AFTER_DRAIN: Final = 0.25
-
-
-class Guest(Protocol):
-    """Somebody who is served and must be let go at shutdown."""
-
-    def drain(self, deadline: float) -> None:
-        """Finish what is in flight until the deadline, then end."""
 
 
 class Application:
@@ -84,12 +85,12 @@ class Application:
         peers: The connections being served, with the grace of each.
         guests: The HTTP requests being served, with the grace of each.
         parked: Handlers that live here and wait for their client's next request.
-        rooms: What the doors keep while it is open.
+        state: What is kept for it while it is open, by whoever serves it.
         is_alone: Whether no other process is behind the same socket.
         hearing: Notifications of extensions that belong to no session.
     """
 
-    def __init__(self, server: Server[Any], *, explicit: bool) -> None:
+    def __init__(self, server: Setup, *, explicit: bool) -> None:
         check_trio()
         self.server = server
         self.explicit = explicit
@@ -102,7 +103,7 @@ class Application:
         self.peers: dict[ConnectedPeer, float] = {}
         self.guests: dict[Guest, float] = {}
         self.parked: set[Parked] = set()
-        self.rooms: dict[object, Any] = {}
+        self.state: dict[object, Any] = {}
         hear = functools.partial(self.hear, None)
         self.hearing = Hearing(hear, server.limits.in_flight, self.budget, self.start_soon)
         self.is_closing = False

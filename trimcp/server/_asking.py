@@ -37,7 +37,7 @@ if TYPE_CHECKING:
         ToolChoice,
     )
 
-    from ._serving import Serving
+    from ._services import Services
 
 __all__ = ["Asking", "ask_by_request"]
 
@@ -66,7 +66,7 @@ class Asking:
 
     __slots__ = ("_application", "_handler")
 
-    def __init__(self, handler: Handler, application: Serving) -> None:
+    def __init__(self, handler: Handler, application: Services) -> None:
         self._handler = handler
         self._application = application
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from msgspec import Raw
 
-    from ._serving import Serving
+    from ._services import Services
 
 __all__ = ["MethodRegister"]
 
@@ -94,7 +94,7 @@ class MethodRegister:
         return function.result(await _run(context._application, function, bound))
 
     async def hear(
-        self, application: Serving, session: Session[Any] | None, name: str, params: Raw | None
+        self, application: Services, session: Session[Any] | None, name: str, params: Raw | None
     ) -> None:
         """Handle a notification; one that is malformed is logged and dropped."""
         function = self._notifications.items[name]
@@ -114,7 +114,7 @@ def _bind(function: MessageFunction, params: Raw | None) -> dict[str, Any]:
     return function.bind(wire)
 
 
-async def _run(application: Serving, function: MessageFunction, bound: dict[str, Any]) -> Any:
+async def _run(application: Services, function: MessageFunction, bound: dict[str, Any]) -> Any:
     if function.is_async:
         return await function.call(**bound)
     return await awaited(await application.threads.run(function.call, bound))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Callable, Sequence
+    from contextlib import AbstractAsyncContextManager
 
+    from trimcp.limits import Limits
+    from trimcp.runtime import Bus, NonceStore
     from trimcp.types import CacheScope, Implementation, ServerCapabilities
 
     from ._completion import CompletionRegister
@@ -17,7 +20,7 @@ if TYPE_CHECKING:
     from ._resources import ResourceRegister
     from ._tools import RegisteredTool
 
-__all__ = ["Offer"]
+__all__ = ["Offer", "Setup"]
 
 
 class Offer(Protocol):
@@ -47,3 +50,30 @@ class Offer(Protocol):
     def list_ttl_ms(self) -> int | None: ...
     @property
     def list_scope(self) -> CacheScope | None: ...
+
+
+class Setup(Offer, Protocol):
+    """What an application finds in a server: what it offers, and how it is served."""
+
+    @property
+    def limits(self) -> Limits: ...
+    @property
+    def lifespan(self) -> Callable[[Any], AbstractAsyncContextManager[Any]] | None: ...
+    @property
+    def session_lifespan(self) -> Callable[[Any], AbstractAsyncContextManager[Any]] | None: ...
+    @property
+    def startup_hooks(self) -> Sequence[Callable[..., Awaitable[Any]]]: ...
+    @property
+    def shutdown_hooks(self) -> Sequence[Callable[..., Awaitable[Any]]]: ...
+    @property
+    def background_tasks(self) -> Sequence[Callable[..., Awaitable[Any]]]: ...
+    @property
+    def bus(self) -> Bus: ...
+    @property
+    def state_keys(self) -> Sequence[bytes]: ...
+    @property
+    def nonces(self) -> NonceStore: ...
+    @property
+    def shutdown_grace(self) -> float | None: ...
+    @property
+    def eof_grace(self) -> float: ...

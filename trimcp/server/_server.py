@@ -18,10 +18,10 @@ from trimcp.protocol import (
     ToolsListChanged,
     callers_of,
 )
-from trimcp.runtime import LocalBus, MemoryNonceStore
+from trimcp.runtime import NETWORK_GRACE, LocalBus, MemoryNonceStore
 from trimcp.types import CacheScope, Implementation
 
-from ._accepting import NETWORK_GRACE, serve_listeners
+from ._accepting import serve_listeners
 from ._application import Application
 from ._context import Context, current_context
 from ._described import described, option

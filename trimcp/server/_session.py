@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from trimcp.types import ClientCapabilities, Implementation
 
     from ._server import Server
-    from ._serving import Serving
+    from ._services import Services
 
 __all__ = ["Session"]
 
@@ -50,7 +50,9 @@ class Session(Generic[LifespanT]):
         hearing: Its notifications of extensions.
     """
 
-    def __init__(self, application: Serving, peer: ConnectedPeer, *, id: str | None = None) -> None:
+    def __init__(
+        self, application: Services, peer: ConnectedPeer, *, id: str | None = None
+    ) -> None:
         self.id = id
         self.context: Any = None
         self._application = application

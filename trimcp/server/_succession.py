@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from trimcp.runtime import ConnectedPeer, Round
 
-    from ._serving import Serving
+    from ._services import Services
 
 __all__ = ["Succession"]
 
@@ -168,7 +168,9 @@ class Succession:
         id: What names its session, if anything does.
     """
 
-    def __init__(self, application: Serving, peer: ConnectedPeer, *, id: str | None = None) -> None:
+    def __init__(
+        self, application: Services, peer: ConnectedPeer, *, id: str | None = None
+    ) -> None:
         self.parked = peer.parked
         self._application = application
         self._peer = peer

@@ -13,10 +13,10 @@ if TYPE_CHECKING:
     from trimcp.runtime import Hub, Parking, ToolThreads
     from trimcp.transports import Budget
 
-__all__ = ["Serving"]
+__all__ = ["Services"]
 
 
-class Serving(Protocol):
+class Services(Protocol):
     """A server while it serves.
 
     Attributes:
