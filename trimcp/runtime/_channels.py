@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import trio
 
@@ -14,13 +14,41 @@ from ._held import holding
 if TYPE_CHECKING:
     from trimcp.limits import Limits
     from trimcp.protocol import Connection, Exchange
-    from trimcp.transports import Budget, MessageChannel, SendQueue
+    from trimcp.transports import Budget, MessageChannel
 
     from ._held import Slots
     from ._life import Life
     from ._round import Handlers
 
-__all__ = ["ChannelPeer", "OutboxPeer"]
+__all__ = ["ChannelPeer", "MessageQueue", "OutboxPeer"]
+
+
+class MessageQueue(Protocol):
+    """Messages that wait to be sent, bounded in bytes: an `Outbox`, or what serves as one.
+
+    Attributes:
+        waiting_bytes: Bytes that wait.
+    """
+
+    waiting_bytes: int
+
+    def send_nowait(self, data: bytes) -> None:
+        """Queue one message.
+
+        Raises:
+            trio.WouldBlock: There is no room.
+            trio.BrokenResourceError: The peer is gone.
+            trio.ClosedResourceError: The queue was closed on this side.
+        """
+
+    async def send(self, data: bytes) -> None:
+        """Queue one message, waiting for room, in the order of arrival.
+
+        Always a checkpoint. Raises as `send_nowait`, without WouldBlock.
+        """
+
+    def close(self) -> None:
+        """Accept nothing more; what waits is still sent."""
 
 
 class OutboxPeer(ConnectedPeer):
@@ -40,7 +68,7 @@ class OutboxPeer(ConnectedPeer):
     def __init__(
         self,
         connection: Connection,
-        outbox: SendQueue,
+        outbox: MessageQueue,
         handlers: Handlers,
         limits: Limits,
         name: str,

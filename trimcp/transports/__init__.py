@@ -1,7 +1,7 @@
 """Ways to a peer, each a pair of bounded memory channels."""
 
 from ._budget import Budget
-from ._channel import Incoming, MessageChannel, Outbox, Oversized, SendQueue, write_out
+from ._channel import Incoming, MessageChannel, Outbox, Oversized, write_out
 from ._http import HTTPAnswer, HTTPClient, HTTPLink, Unreachable, check_url, open_http_link
 from ._lines import open_stream_channel
 from ._memory import open_memory_channels
@@ -32,7 +32,6 @@ __all__ = [
     "Oversized",
     "Pace",
     "PartialMessage",
-    "SendQueue",
     "Unreachable",
     "addresses_of",
     "check_standard_streams",

@@ -6,7 +6,6 @@ and the **one** writer that empties the outbox. Nobody else touches the wire.
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
 
     from ._pace import Pace
 
-__all__ = ["Incoming", "MessageChannel", "Outbox", "Oversized", "SendQueue", "write_out"]
+__all__ = ["Incoming", "MessageChannel", "Outbox", "Oversized", "write_out"]
 
 #: Messages that may wait for the writer, whatever their size.
 _OUTBOX_MESSAGES = 65_536
@@ -49,19 +48,24 @@ class Oversized:
 Incoming: TypeAlias = "bytes | Oversized"
 
 
-class SendQueue(ABC):
-    """Messages that wait to be sent, with room for a bounded number of bytes.
+class Outbox:
+    """Messages waiting for the writer, bounded in bytes.
 
-    Whoever finds no room waits in the order of arrival.
-
-    Attributes:
-        waiting_bytes: Bytes that wait.
+    Args:
+        limit: Bytes that may wait, those being written included. A single message is always
+            accepted when nothing waits.
+        budget: Counts them together with those of other peers.
     """
 
-    def __init__(self) -> None:
-        self.waiting_bytes = 0
+    def __init__(self, limit: int, budget: Budget | None = None) -> None:
+        self._limit = limit
+        self._budget = budget or Budget()
+        self._send, self._receive = trio.open_memory_channel[bytes](_OUTBOX_MESSAGES)
         self._room = trio.lowlevel.ParkingLot()
         self._turn = trio.StrictFIFOLock()
+        self._broken = False
+        self._closed = False
+        self.waiting_bytes = 0
 
     def send_nowait(self, data: bytes) -> None:
         """Queue one message.
@@ -69,12 +73,26 @@ class SendQueue(ABC):
         Raises:
             trio.WouldBlock: There is no room.
             trio.BrokenResourceError: The peer is gone.
-            trio.ClosedResourceError: The queue was closed on this side.
+            trio.ClosedResourceError: The outbox was closed on this side.
         """
         if self._turn.locked():
             # Somebody has waited longer; small messages must not pass a large one for ever.
             raise trio.WouldBlock
         self._put(data)
+
+    def _put(self, data: bytes) -> None:
+        """Queue one message if there is room, whoever waits. Raises as `send_nowait`."""
+        if self._broken:
+            raise trio.BrokenResourceError
+        if self._closed:
+            raise trio.ClosedResourceError
+        size = len(data)
+        if not self.waiting_bytes:
+            self._budget.hold(size)
+        elif self.waiting_bytes + size > self._limit or not self._budget.take(size):
+            raise trio.WouldBlock
+        self.waiting_bytes += size
+        self._send.send_nowait(data)
 
     async def send(self, data: bytes) -> None:
         """Queue one message, waiting for room, in the order of arrival.
@@ -97,45 +115,6 @@ class SendQueue(ABC):
             else:
                 return
 
-    @abstractmethod
-    def _put(self, data: bytes) -> None:
-        """Queue one message if there is room, whoever waits. Raises as `send_nowait`."""
-
-    @abstractmethod
-    def close(self) -> None:
-        """Accept nothing more; what waits is still sent."""
-
-
-class Outbox(SendQueue):
-    """Messages waiting for the writer, bounded in bytes.
-
-    Args:
-        limit: Bytes that may wait, those being written included. A single message is always
-            accepted when nothing waits.
-        budget: Counts them together with those of other peers.
-    """
-
-    def __init__(self, limit: int, budget: Budget | None = None) -> None:
-        super().__init__()
-        self._limit = limit
-        self._budget = budget or Budget()
-        self._send, self._receive = trio.open_memory_channel[bytes](_OUTBOX_MESSAGES)
-        self._broken = False
-        self._closed = False
-
-    def _put(self, data: bytes) -> None:
-        if self._broken:
-            raise trio.BrokenResourceError
-        if self._closed:
-            raise trio.ClosedResourceError
-        size = len(data)
-        if not self.waiting_bytes:
-            self._budget.hold(size)
-        elif self.waiting_bytes + size > self._limit or not self._budget.take(size):
-            raise trio.WouldBlock
-        self.waiting_bytes += size
-        self._send.send_nowait(data)
-
     def part(self) -> None:
         """What is sent from now on is not written in one go with what waits already."""
         if self.waiting_bytes and not (self._closed or self._broken):
@@ -143,6 +122,7 @@ class Outbox(SendQueue):
                 self._send.send_nowait(_PARTING)
 
     def close(self) -> None:
+        """Accept nothing more; what waits is still written."""
         self._closed = True
         self._send.close()
         self._room.unpark_all()
