@@ -1,7 +1,7 @@
 """The HTTP doors: ASGI applications for MCP, and serving them with hypercorn's trio worker."""
 
+from ._application import make_asgi_app, make_http_app, make_sse_app
 from ._asgi import ASGIApp
-from ._making import make_asgi_app, make_http_app, make_sse_app
 from ._serving import Hosting, serve_http
 from ._websocket import WebSocketApp, websocket_endpoint
 

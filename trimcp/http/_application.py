@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import trio
 
@@ -12,12 +12,11 @@ from trimcp.protocol.http import SESSION_ID, fold_headers
 from trimcp.runtime import NETWORK_GRACE, HttpRequest
 
 from ._asgi import ENDINGS, path_in, tell_without_trio
-from ._bodies import RequestBody
-from ._lifespan import run_lifespan
-from ._refusals import Refused
-from ._responses import Response
+from ._legacy import MessagesEndpoint, StreamEndpoint
 from ._routes import CustomEndpoint
-from ._visits import Visit
+from ._settings import Settings
+from ._streamable import StreamableEndpoint
+from ._visits import Refused, RequestBody, Response, Visit
 from ._websocket import refuse_websocket, websocket_endpoint
 
 if TYPE_CHECKING:
@@ -27,13 +26,16 @@ if TYPE_CHECKING:
     from trimcp.runtime import Served, Serving
 
     from ._asgi import Receive, Scope, Send
-    from ._settings import Settings
 
-__all__ = ["Endpoint", "HttpApplication"]
+__all__ = ["Endpoint", "HttpApplication", "make_asgi_app", "make_http_app", "make_sse_app"]
 
 logger = logging.getLogger("trimcp.http")
 
 _HEALTH: Final = "/healthz"
+_MCP: Final = "/mcp"
+_SSE: Final = "/sse"
+_MESSAGES: Final = "/messages"
+_WEBSOCKET: Final = "/ws"
 
 #: How long a browser may remember what it was told about other origins, in seconds.
 _PREFLIGHT_SECONDS: Final = "600"
@@ -83,7 +85,7 @@ class HttpApplication:
         if not trio.lowlevel.in_trio_run():
             await tell_without_trio(scope, receive, send)
         elif scope["type"] == "lifespan":
-            await run_lifespan(self._server, receive, send)
+            await _run_lifespan(self._server, receive, send)
         elif scope["type"] == "http":
             await self._contained(scope, receive, send)
         elif scope["type"] == "websocket":
@@ -233,3 +235,75 @@ async def _answer_preflight(http: HttpRequest, response: Response, endpoint: End
         if wanted:
             headers["access-control-allow-headers"] = wanted
     await response.whole(204, headers=headers)
+
+
+async def _run_lifespan(server: Served, receive: Receive, send: Send) -> None:
+    """Keep the application open between the server's startup and shutdown events.
+
+    When it ends by itself, requests get 503 until the process is gone; ASGI has no word for that.
+    Signals stay with whoever runs the process.
+
+    Specification: ASGI, Lifespan Protocol.
+    """
+    await receive()
+    state = "startup"
+    try:
+        async with server.application(signals=False):
+            await send({"type": "lifespan.startup.complete"})
+            state = "running"
+            await receive()
+            state = "shutdown"
+    except Exception as error:
+        logger.exception("the application of server %r failed", server.identity.name)
+        outcome = {"type": "lifespan.shutdown.failed", "message": type(error).__name__}
+    else:
+        outcome = {"type": "lifespan.shutdown.complete"}
+    if state == "startup":
+        outcome["type"] = "lifespan.startup.failed"
+    elif state == "running":
+        await receive()
+    await send(outcome)
+
+
+# -- making one -------------------------------------------------------------------------------
+
+
+def make_http_app(server: Served, path: str, options: Mapping[str, Any]) -> HttpApplication:
+    """See `Server.http_app`."""
+    settings = Settings(**options)
+    return HttpApplication(server, {_checked(path): StreamableEndpoint(settings)}, settings)
+
+
+def make_sse_app(server: Served, options: Mapping[str, Any]) -> HttpApplication:
+    """See `Server.sse_app`."""
+    settings = Settings(**options)
+    if not settings.sessions:
+        raise ValueError("HTTP+SSE is nothing but sessions: http_app() can do without")
+    return HttpApplication(server, _legacy(settings), settings)
+
+
+def make_asgi_app(
+    server: Served, options: Mapping[str, Any], listening: Sequence[str] = ()
+) -> HttpApplication:
+    """See `Server.asgi_app`.
+
+    Args:
+        server: The server.
+        options: See `HttpOptions`.
+        listening: Names that are the server's own.
+    """
+    settings = Settings(**options, listening=listening)
+    endpoints: dict[str, Endpoint] = {_MCP: StreamableEndpoint(settings)}
+    if settings.sessions:
+        endpoints |= _legacy(settings)
+    return HttpApplication(server, endpoints, settings, websocket_path=_WEBSOCKET)
+
+
+def _legacy(settings: Settings) -> dict[str, Endpoint]:
+    return {_SSE: StreamEndpoint(settings, _MESSAGES), _MESSAGES: MessagesEndpoint()}
+
+
+def _checked(path: str) -> str:
+    if not path.startswith("/"):
+        raise ValueError(f"the path {path!r} does not begin with a slash")
+    return path.rstrip("/") or "/"

@@ -20,9 +20,8 @@ from trimcp.runtime import NETWORK_GRACE
 from trimcp.transports import Incoming, MessageChannel, Outbox, write_out
 
 from ._asgi import root_of
-from ._refusals import Refused
 from ._sessions import check_alone
-from ._visits import check_accept, check_content
+from ._visits import Refused, check_accept, check_content
 
 if TYPE_CHECKING:
     from ._settings import Settings

@@ -15,9 +15,8 @@ from trimcp.errors import NotServing
 from trimcp.runtime import NETWORK_GRACE, MemoryNonceStore, MissingNonceStore, told_of_signals
 from trimcp.transports import open_tcp_listeners, unix_listener
 
-from ._application import HttpApplication
+from ._application import HttpApplication, make_asgi_app
 from ._hosting import config_for, host
-from ._making import make_asgi_app
 from ._workers import Assignment, Supervisor, assignment_for
 
 if TYPE_CHECKING:

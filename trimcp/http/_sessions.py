@@ -26,10 +26,10 @@ from trimcp.protocol import Connection, Role
 from trimcp.runtime import NETWORK_GRACE, OutboxPeer
 
 from ._asgi import ENDINGS
-from ._refusals import Refused
 from ._replay import MemoryEventStore
 from ._side import SidePeer
 from ._streams import EventStream
+from ._visits import Refused
 
 if TYPE_CHECKING:
     from trimcp.protocol import Revision

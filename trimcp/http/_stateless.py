@@ -31,7 +31,7 @@ from trimcp.runtime import Peer, Round, holding
 
 from ._asgi import GONE
 from ._keepalive import watch_sleep
-from ._refusals import Refused
+from ._visits import Refused
 
 if TYPE_CHECKING:
     from trimcp.protocol import Exchange, Notification, Request, Revision
