@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from trimcp.limits import Limits
     from trimcp.protocol import Revision
-    from trimcp.runtime import ConnectedPeer, Handlers
+    from trimcp.runtime import ConnectedPeer, Responder
     from trimcp.transports import ChildProcess, MessageChannel
 
     from ._garbage import Garbage
@@ -47,7 +47,7 @@ async def connect(
     nursery: trio.Nursery,
     link: MessageChannel | HTTPLink,
     child: ChildProcess | None,
-    handlers: Handlers,
+    responder: Responder,
     offer: Offer,
     revisions: tuple[Revision, ...],
     limits: Limits,
@@ -59,7 +59,7 @@ async def connect(
         nursery: Where the driver runs.
         link: The way to the server.
         child: The server's process, if it is ours.
-        handlers: The client.
+        responder: The client.
         offer: What it brings.
         revisions: Those that may be used, the oldest first.
         limits: Bounds.
@@ -73,9 +73,9 @@ async def connect(
     connection = Connection(Role.CLIENT, offer.identity, limits)
     peer: ConnectedPeer
     if isinstance(link, HTTPLink):
-        peer = StreamablePeer(connection, link, handlers, limits, patience=offer.timeout)
+        peer = StreamablePeer(connection, link, responder, limits, patience=offer.timeout)
     else:
-        peer = ChannelPeer(connection, link, handlers, limits)
+        peer = ChannelPeer(connection, link, responder, limits)
         peer.at_garbage = garbage.take
         peer.life.explain_loss = functools.partial(_loss, child, garbage)
     nursery.start_soon(peer.run)
@@ -86,7 +86,7 @@ async def connect(
         if not isinstance(link, HTTPLink) or not older or not _may_be_sse(error):
             raise
         peer.close()
-        peer = SSEPeer(connection, link, handlers, limits, patience=offer.timeout)
+        peer = SSEPeer(connection, link, responder, limits, patience=offer.timeout)
         nursery.start_soon(peer.run)
         await _begin_sse(peer, offer, error)
         agreement = await initialize(peer, offer, older, garbage)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from trimcp.limits import Limits
     from trimcp.protocol import Call, Connection, Exchange
     from trimcp.protocol.http import ServerSentEvent
-    from trimcp.runtime import Handlers
+    from trimcp.runtime import Responder
     from trimcp.transports import HTTPAnswer, HTTPLink, Incoming
 
 __all__ = ["HTTPPeer", "message_of", "status_error"]
@@ -41,7 +41,7 @@ class HTTPPeer(ConnectedPeer):
     Args:
         connection: The protocol's state.
         link: The way to the server.
-        handlers: The role.
+        responder: The role.
         limits: Bounds.
         patience: Seconds for messages for whose answer nobody waits.
     """
@@ -50,12 +50,12 @@ class HTTPPeer(ConnectedPeer):
         self,
         connection: Connection,
         link: HTTPLink,
-        handlers: Handlers,
+        responder: Responder,
         limits: Limits,
         *,
         patience: float,
     ) -> None:
-        super().__init__(connection, handlers, limits, link.url)
+        super().__init__(connection, responder, limits, link.url)
         self._link = link
         self._patience = patience
         self._all_sent = trio.lowlevel.ParkingLot()

@@ -64,14 +64,14 @@ class SSEPeer(HTTPPeer):
                 if not self._decided.is_set():
                     raise ProtocolViolation("the stream ended without naming an endpoint")
         except (ConnectionLost, HTTPStatusError, ProtocolViolation) as error:
-            self.failure = error.__cause__ or error
+            self._failure = error.__cause__ or error
             if not self._decided.is_set():
                 self._refusal = error
         finally:
             self._decided.set()
 
     def break_off(self, reason: str) -> None:
-        self.failure = TimeoutError(reason)
+        self._failure = TimeoutError(reason)
         self.life.reading.cancel(reason=reason)
 
     async def _carry(

@@ -33,7 +33,7 @@ class SidePeer(OutboxPeer):
         super().__init__(
             main.connection,
             stream,
-            main.handlers,
+            main.responder,
             main.limits,
             "HTTP client",
             life=main.life,

@@ -121,7 +121,7 @@ class RequestPeer(Peer):
         application = visit.application
         super().__init__(connection, application, application.budget, visit.at_drain)
         self.http = visit.http
-        self._handlers = application
+        self._responder = application
         self._visit = visit
         self._exchange: Exchange | None = None
 
@@ -142,7 +142,7 @@ class RequestPeer(Peer):
         watch_sleep(visit, keepalive)
         at_gone.add(self._client_gone)
         try:
-            await round_.answer(self._handlers)
+            await round_.answer(self._responder)
         finally:
             at_gone.discard(self._client_gone)
 
@@ -154,7 +154,7 @@ class RequestPeer(Peer):
                 self._client_gone()
 
             nursery.start_soon(watch)
-            await round_.answer(self._handlers)
+            await round_.answer(self._responder)
             nursery.cancel_scope.cancel(reason="answered")
 
     def _client_gone(self) -> None:

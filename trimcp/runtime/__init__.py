@@ -40,7 +40,7 @@ from ._life import Life
 from ._nonces import MemoryNonceStore, MissingNonceStore, NonceStore
 from ._parking import Parking
 from ._peer import Peer
-from ._round import Handlers, Round
+from ._round import Responder, Round
 from ._schemas import InvalidSchema, SchemaChecker
 from ._seal import Seal
 from ._served import NEEDS_TRIO, NETWORK_GRACE, Guest, Served, Serving
@@ -65,7 +65,6 @@ __all__ = [
     "Function",
     "Guest",
     "Handler",
-    "Handlers",
     "Header",
     "Home",
     "HttpRequest",
@@ -87,6 +86,7 @@ __all__ = [
     "Peer",
     "ProgressCallback",
     "ProtocolError",
+    "Responder",
     "Retried",
     "Round",
     "SchemaChecker",

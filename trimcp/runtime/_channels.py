@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from ._held import Slots
     from ._life import Life
-    from ._round import Handlers
+    from ._round import Responder
 
 __all__ = ["ChannelPeer", "MessageQueue", "OutboxPeer"]
 
@@ -57,7 +57,7 @@ class OutboxPeer(ConnectedPeer):
     Args:
         connection: The protocol's state.
         outbox: Takes what is to be sent.
-        handlers: The role.
+        responder: The role.
         limits: Bounds.
         name: A name for logs.
         life: The connection's life; by default its own.
@@ -69,7 +69,7 @@ class OutboxPeer(ConnectedPeer):
         self,
         connection: Connection,
         outbox: MessageQueue,
-        handlers: Handlers,
+        responder: Responder,
         limits: Limits,
         name: str,
         *,
@@ -77,7 +77,7 @@ class OutboxPeer(ConnectedPeer):
         budget: Budget | None = None,
         slots: Slots | None = None,
     ) -> None:
-        super().__init__(connection, handlers, limits, name, life=life, budget=budget, slots=slots)
+        super().__init__(connection, responder, limits, name, life=life, budget=budget, slots=slots)
         self.outbox = outbox
 
     async def flush(self) -> None:
@@ -134,7 +134,7 @@ class ChannelPeer(OutboxPeer):
     Args:
         connection: The protocol's state.
         channel: The way to the peer.
-        handlers: The role.
+        responder: The role.
         limits: Bounds.
         eof_grace: Seconds that requests in flight get after the end of input, where the
             channel drains.
@@ -145,13 +145,13 @@ class ChannelPeer(OutboxPeer):
         self,
         connection: Connection,
         channel: MessageChannel,
-        handlers: Handlers,
+        responder: Responder,
         limits: Limits,
         *,
         eof_grace: float = 5.0,
         budget: Budget | None = None,
     ) -> None:
-        super().__init__(connection, channel.outbox, handlers, limits, channel.peer, budget=budget)
+        super().__init__(connection, channel.outbox, responder, limits, channel.peer, budget=budget)
         self.pace = channel.pace
         self._channel = channel
         self._eof_grace = eof_grace
@@ -165,7 +165,7 @@ class ChannelPeer(OutboxPeer):
                     self._dispatch(self.connection.receive(data))
 
     @property
-    def failure(self) -> BaseException | None:  # type: ignore[override]
+    def failure(self) -> BaseException | None:
         """Why the channel has ended; None as long as nothing is wrong with it."""
         return self._channel.failure
 

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
     from ._chunks import Chunks
     from ._home import Parked
-    from ._round import Handlers
+    from ._round import Responder
 
 __all__ = ["ConnectedPeer"]
 
@@ -64,7 +64,7 @@ class ConnectedPeer(Peer):
 
     Args:
         connection: The protocol's state.
-        handlers: The role.
+        responder: The role.
         limits: Bounds.
         name: A name for logs.
         life: The connection's life, where this is one of several ways to the same peer; by
@@ -74,15 +74,12 @@ class ConnectedPeer(Peer):
 
     Attributes:
         at_garbage: Called with the beginning of whatever comes and is no message.
-        failure: What went wrong with the connection, if anything did.
     """
-
-    failure: BaseException | None = None
 
     def __init__(
         self,
         connection: Connection,
-        handlers: Handlers,
+        responder: Responder,
         limits: Limits,
         name: str,
         *,
@@ -93,10 +90,11 @@ class ConnectedPeer(Peer):
         self.life = life = life or Life(connection)
         super().__init__(connection, life, budget or Budget.of(limits), life.at_drain)
         self.name = name
-        self.handlers = handlers
+        self.responder = responder
         self.limits = limits
         self.slots = slots or Slots(self.budget)
         self.at_garbage: Callable[[bytes], None] | None = None
+        self._failure: BaseException | None = None
         self._errands = 0
         self._unsent = 0
         self._answering = 0
@@ -156,6 +154,11 @@ class ConnectedPeer(Peer):
     def _outlives_its_input(self) -> bool:
         """Whether what is in flight is still answered after the end of input."""
         return False
+
+    @property
+    def failure(self) -> BaseException | None:
+        """What went wrong with the connection, if anything did."""
+        return self._failure
 
     @property
     def parked(self) -> set[Parked]:
@@ -254,7 +257,7 @@ class ConnectedPeer(Peer):
 
     def answer(self, round_: Round) -> Awaitable[None]:
         """Answer a request; see `Round.answer`."""
-        return round_.answer(self.handlers)
+        return round_.answer(self.responder)
 
     def free_slot(self) -> None:
         self.slots.taken -= 1
@@ -358,7 +361,7 @@ class ConnectedPeer(Peer):
     # -- the rest -------------------------------------------------------------------------
 
     def _on_notification(self, event: NotificationReceived) -> None:
-        self.handlers.notified(self, event.method, event.params)
+        self.responder.notified(self, event.method, event.params)
 
     def _on_reply(self, event: Reply) -> None:
         self.send_nowait(event.data)

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
     from ._peer import Peer
 
-__all__ = ["Handlers", "Lasting", "Round"]
+__all__ = ["Lasting", "Responder", "Round"]
 
 
-class Handlers(Protocol):
-    """What a role does with what arrives."""
+class Responder(Protocol):
+    """A role: answers the requests of a peer, and takes its notifications."""
 
     def handle(self, round_: Round) -> Awaitable[Any]:
         """Handle one request; return a payload or raise."""
@@ -74,11 +74,11 @@ class Round:
         peer.budget.hold(self.held)
         exchange.owner = self
 
-    async def answer(self, handlers: Handlers) -> None:
+    async def answer(self, responder: Responder) -> None:
         """Run the handler and send its outcome. Nothing but Cancelled leaves here.
 
         Args:
-            handlers: The role.
+            responder: The role.
         """
         peer, exchange = self.peer, self.exchange
         outcome: Any = None
@@ -87,7 +87,7 @@ class Round:
             if not exchange.is_open and not exchange.is_retry:
                 # Given up before it began. A retry is still to end the handler that it is for.
                 return
-            outcome, passing = await captured(self.scope, handlers.handle, self)
+            outcome, passing = await captured(self.scope, responder.handle, self)
             if passing is not None:
                 if outcome is not None:
                     peer.finish_nowait(answer_to(exchange, outcome))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ._home import Home
-from ._round import Handlers
+from ._round import Responder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -42,7 +42,7 @@ class Guest(Protocol):
         """Finish what is in flight until the deadline, then end."""
 
 
-class Serving(Home, Handlers, Protocol):
+class Serving(Home, Responder, Protocol):
     """An open application.
 
     Attributes:
