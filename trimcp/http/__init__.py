@@ -1,9 +1,9 @@
 """The HTTP doors: ASGI applications for MCP, and serving them with hypercorn's trio worker."""
 
-from ._application import make_asgi_app, make_http_app, make_sse_app
+from ._application import WebSocketApp, make_asgi_app, make_http_app, make_sse_app
 from ._asgi import ASGIApp
 from ._serving import Hosting, serve_http
-from ._websocket import WebSocketApp, websocket_endpoint
+from ._websocket import websocket_endpoint
 
 __all__ = [
     "ASGIApp",

@@ -22,12 +22,20 @@ from ._websocket import refuse_websocket, websocket_endpoint
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from trimcp.protocol import Callers
     from trimcp.protocol.http import Headers
     from trimcp.runtime import Served, Serving
 
     from ._asgi import Receive, Scope, Send
 
-__all__ = ["Endpoint", "HttpApplication", "make_asgi_app", "make_http_app", "make_sse_app"]
+__all__ = [
+    "Endpoint",
+    "HttpApplication",
+    "WebSocketApp",
+    "make_asgi_app",
+    "make_http_app",
+    "make_sse_app",
+]
 
 logger = logging.getLogger("trimcp.http")
 
@@ -36,6 +44,12 @@ _MCP: Final = "/mcp"
 _SSE: Final = "/sse"
 _MESSAGES: Final = "/messages"
 _WEBSOCKET: Final = "/ws"
+
+#: What there is for a plain HTTP request at the address of a WebSocket.
+_UPGRADE_REQUIRED: Final = 426
+
+#: Seconds for the word that the application has failed.
+_FAREWELL_SECONDS: Final = 1.0
 
 #: How long a browser may remember what it was told about other origins, in seconds.
 _PREFLIGHT_SECONDS: Final = "600"
@@ -78,6 +92,7 @@ class HttpApplication:
         self._websocket_path = websocket_path
         self.keeps_sessions = settings.sessions
         self._callers = settings.callers
+        self._websocket_callers: Callers | None = settings.callers
         self._readers = settings.readers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -85,13 +100,40 @@ class HttpApplication:
         if not trio.lowlevel.in_trio_run():
             await tell_without_trio(scope, receive, send)
         elif scope["type"] == "lifespan":
-            await _run_lifespan(self._server, receive, send)
+            await self._live(receive, send)
         elif scope["type"] == "http":
             await self._contained(scope, receive, send)
         elif scope["type"] == "websocket":
             await self._serve_websocket(scope, receive, send)
         else:
             raise ValueError(f"unknown ASGI scope {scope['type']!r}")
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        """Keep the application open between the server's startup and shutdown events.
+
+        When it ends by itself, requests get 503 until the process is gone; ASGI has no word for
+        that. Signals stay with whoever runs the process.
+
+        Specification: ASGI, Lifespan Protocol.
+        """
+        await receive()
+        state = "startup"
+        try:
+            async with self._server.application(signals=False):
+                await send({"type": "lifespan.startup.complete"})
+                state = "running"
+                await receive()
+                state = "shutdown"
+        except Exception as error:
+            logger.exception("the application of server %r failed", self._server.identity.name)
+            outcome = {"type": "lifespan.shutdown.failed", "message": type(error).__name__}
+        else:
+            outcome = {"type": "lifespan.shutdown.complete"}
+        if state == "startup":
+            outcome["type"] = "lifespan.startup.failed"
+        elif state == "running":
+            await receive()
+        await send(outcome)
 
     async def _contained(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request. Nothing but Cancelled leaves: a server may not survive it."""
@@ -194,15 +236,62 @@ class HttpApplication:
         await response.whole(200 if is_well else 503, body, plain)
 
     async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if path_in(scope) != self._websocket_path:
-            await refuse_websocket(scope, receive, send, 404, "there is nothing here")
-            return
         try:
+            if path_in(scope) != self._websocket_path:
+                raise Refused(404, "there is nothing here")
             application = self._entered()
         except Refused as refused:
             await refuse_websocket(scope, receive, send, refused.status, refused.message)
             return
-        await websocket_endpoint(application, scope, receive, send, callers=self._callers)
+        await websocket_endpoint(application, scope, receive, send, callers=self._websocket_callers)
+
+
+class WebSocketApp(HttpApplication):
+    """An HTTP application without endpoints: it serves a server's WebSockets and nothing else.
+
+    It joins the application that the user has opened, or opens its own, from the ASGI server's
+    `lifespan.startup` to its `lifespan.shutdown`; without these events every client is refused with
+    503.
+
+    Args:
+        server: The server.
+        path: The path of the server's URL.
+        callers: Who may connect; see `websocket_endpoint`.
+    """
+
+    def __init__(self, server: Served, path: str, callers: Callers | None) -> None:
+        super().__init__(server, {}, Settings(sessions=False), websocket_path=path)
+        self._websocket_callers = callers
+        self._application: Serving | None = None
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            # The process belongs to the ASGI server, and with it the signals.
+            async with self._server.joined(signals=False) as self._application:
+                await send({"type": "lifespan.startup.complete"})
+                await receive()
+        except Exception:
+            event = "startup" if self._application is None else "shutdown"
+            with trio.CancelScope(shield=True, relative_deadline=_FAREWELL_SECONDS):
+                await send({"type": f"lifespan.{event}.failed"})
+            raise
+        finally:
+            self._application = None
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _contained(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A plain HTTP request: there is nothing for it, whoever it comes from."""
+        status = _UPGRADE_REQUIRED if path_in(scope) == self._websocket_path else 404
+        headers = [(b"upgrade", b"websocket"), (b"content-length", b"0")]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body"})
+
+    def _entered(self) -> Serving:
+        if self._application is None:
+            logger.error("the ASGI server has sent no lifespan events: nobody can be served")
+            raise Refused(503, "the server has not been started")
+        return self._application
 
 
 async def _refuse(response: Response, body: RequestBody, refused: Refused) -> None:
@@ -235,34 +324,6 @@ async def _answer_preflight(http: HttpRequest, response: Response, endpoint: End
         if wanted:
             headers["access-control-allow-headers"] = wanted
     await response.whole(204, headers=headers)
-
-
-async def _run_lifespan(server: Served, receive: Receive, send: Send) -> None:
-    """Keep the application open between the server's startup and shutdown events.
-
-    When it ends by itself, requests get 503 until the process is gone; ASGI has no word for that.
-    Signals stay with whoever runs the process.
-
-    Specification: ASGI, Lifespan Protocol.
-    """
-    await receive()
-    state = "startup"
-    try:
-        async with server.application(signals=False):
-            await send({"type": "lifespan.startup.complete"})
-            state = "running"
-            await receive()
-            state = "shutdown"
-    except Exception as error:
-        logger.exception("the application of server %r failed", server.identity.name)
-        outcome = {"type": "lifespan.shutdown.failed", "message": type(error).__name__}
-    else:
-        outcome = {"type": "lifespan.shutdown.complete"}
-    if state == "startup":
-        outcome["type"] = "lifespan.startup.failed"
-    elif state == "running":
-        await receive()
-    await send(outcome)
 
 
 # -- making one -------------------------------------------------------------------------------

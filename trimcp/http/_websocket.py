@@ -23,19 +23,17 @@ from trimcp.protocol.http import fold_headers
 from trimcp.runtime import NETWORK_GRACE, HttpRequest
 from trimcp.transports import Incoming, MessageChannel, Outbox, Oversized, write_out
 
-from ._asgi import path_in, tell_without_trio
-
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from trimcp.limits import Limits
     from trimcp.protocol import Callers
-    from trimcp.runtime import Served, Serving
+    from trimcp.runtime import Serving
     from trimcp.transports import Budget
 
     from ._asgi import Receive, Scope, Send
 
-__all__ = ["WebSocketApp", "refuse_websocket", "websocket_endpoint"]
+__all__ = ["refuse_websocket", "websocket_endpoint"]
 
 logger = logging.getLogger("trimcp.http")
 
@@ -47,9 +45,6 @@ _CLOSE_SECONDS: Final = 1.0
 _GOOD_ENDS: Final = (1000, 1001, 1005)
 _GOING_AWAY: Final = 1001
 _UNSUPPORTED_DATA: Final = 1003
-
-#: What there is for a plain HTTP request at the address of a WebSocket.
-_UPGRADE_REQUIRED: Final = 426
 
 #: Bytes kept of a message that is skipped.
 _HEAD: Final = 256
@@ -143,68 +138,6 @@ async def _refuse(scope: Scope, send: Send, status: int, reason: str) -> None:
     headers = [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(body))]
     await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
     await send({"type": "websocket.http.response.body", "body": body})
-
-
-class WebSocketApp:
-    """An ASGI application that serves a server's WebSockets and nothing else.
-
-    The application is open from the ASGI server's `lifespan.startup` to its
-    `lifespan.shutdown`; without these events every client is refused with 503.
-
-    Args:
-        server: The server.
-        path: The path of the server's URL.
-        callers: Who may connect; see `websocket_endpoint`.
-    """
-
-    def __init__(self, server: Served, path: str, callers: Callers | None) -> None:
-        self._server = server
-        self._path = path
-        self._callers = callers
-        self._application: Serving | None = None
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not trio.lowlevel.in_trio_run():
-            await tell_without_trio(scope, receive, send)
-        elif scope["type"] == "lifespan":
-            await self._live(receive, send)
-        elif scope["type"] == "websocket":
-            await self._serve(scope, receive, send)
-        else:
-            status = _UPGRADE_REQUIRED if self._is_ours(scope) else 404
-            headers = [(b"upgrade", b"websocket"), (b"content-length", b"0")]
-            await send({"type": "http.response.start", "status": status, "headers": headers})
-            await send({"type": "http.response.body"})
-
-    def _is_ours(self, scope: Scope) -> bool:
-        return path_in(scope) == self._path
-
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not self._is_ours(scope):
-            reason = f"there is nothing at {scope['path']!r}"
-            await refuse_websocket(scope, receive, send, 404, reason)
-        elif self._application is None:
-            logger.error("the ASGI server has sent no lifespan events: nobody can be served")
-            await refuse_websocket(scope, receive, send, 503, "the server has not been started")
-        else:
-            await websocket_endpoint(self._application, scope, receive, send, callers=self._callers)
-
-    async def _live(self, receive: Receive, send: Send) -> None:
-        """Keep the application open between the two lifespan events."""
-        await receive()
-        try:
-            # The process belongs to the ASGI server, and with it the signals.
-            async with self._server.joined(signals=False) as self._application:
-                await send({"type": "lifespan.startup.complete"})
-                await receive()
-        except Exception:
-            event = "startup" if self._application is None else "shutdown"
-            with trio.CancelScope(shield=True, relative_deadline=_CLOSE_SECONDS):
-                await send({"type": f"lifespan.{event}.failed"})
-            raise
-        finally:
-            self._application = None
-        await send({"type": "lifespan.shutdown.complete"})
 
 
 # -- the channel ------------------------------------------------------------------------------
