@@ -313,18 +313,7 @@ class Application:
         http: HttpRequest | None = None,
         at_open: Callable[[], None] | None = None,
     ) -> Coroutine[Any, Any, None]:
-        """Serve one connection over a channel to its end.
-
-        Args:
-            channel: The way to the peer.
-            grace: Seconds that its requests get at shutdown.
-            id: What names its session, if anything does.
-            http: The HTTP request that opened it, if one did.
-            at_open: Called once its session is open.
-
-        Raises:
-            NotServing: The application is closing.
-        """
+        """Serve one connection over a channel to its end; see `Serving.serve`."""
         server = self.server
         connection = Connection(Role.SERVER, server.identity, server.limits)
         peer = ChannelPeer(
@@ -346,7 +335,7 @@ class Application:
         id: str | None = None,
         at_open: Callable[[], None] | None = None,
     ) -> None:
-        """Serve one connection, of which there is a peer already; see `serve`."""
+        """Serve one connection; see `Serving.serve_peer`."""
         if self.is_closing:
             raise NotServing("the server is shutting down")
         own = self.server.shutdown_grace
@@ -369,16 +358,7 @@ class Application:
         return self.server.methods.hear(self, session, method, params)
 
     def notified(self, peer: Peer | None, method: str, params: Raw | None) -> None:
-        """A notification that concerns no single exchange.
-
-        Args:
-            peer: Who sent it; None over HTTP without a session.
-            method: Its method.
-            params: Its params.
-
-        Raises:
-            NotServing: It belongs to no session, and the application is closing.
-        """
+        """A notification that concerns no single exchange; see `Serving.notified`."""
         session: Session[Any] | None = None if peer is None else peer.data
         hearing = self.hearing if session is None else session.hearing
         if session is not None and method == "notifications/initialized":
@@ -393,11 +373,6 @@ class Application:
 
         The log says it too: at first as a warning, since whoever runs the server may have
         forgotten to name it; then as information, with the beginning of what was sent.
-
-        Args:
-            callers: Who may.
-            host: The `Host` header.
-            origins: The `Origin` headers.
         """
         reason = callers.refusal(host, origins)
         if reason is None:

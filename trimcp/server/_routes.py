@@ -81,8 +81,8 @@ async def _handle(offer: Offer, context: Context[Any]) -> Any:
     raise method_not_found(method)
 
 
-# Those that run a user's function are plain functions, and give back what runs it: so no frame of
-# theirs stays on the way.
+# Those that run a user's function are no coroutines: they give back the one that runs it, so that
+# none of theirs stands between.
 
 
 def _call_tool(offer: Offer, context: Context[Any]) -> Awaitable[Any]:
