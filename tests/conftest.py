@@ -1,7 +1,8 @@
 """Hypothesis profiles; chosen by the environment variable HYPOTHESIS_PROFILE.
 
-`default` is quick and looks somewhere else each time. `ci` looks at four times as much and always
-at the same, so that a failure there can be repeated. `deep` is for a night.
+`default` is quick and looks somewhere else each time. `ci` looks at as much and always at the same,
+so that a failure there can be repeated; `short` is a quarter of it, and `thorough` four times as
+much. `deep` is for a night. A single test may take long under the last two: give `--timeout=3600`.
 """
 
 from __future__ import annotations
@@ -11,8 +12,14 @@ import os
 from hypothesis import settings
 
 settings.register_profile("default", max_examples=100, deadline=None, print_blob=True)
-settings.register_profile(
-    "ci", max_examples=400, deadline=None, derandomize=True, database=None, print_blob=True
-)
+for name, count in (("short", 25), ("ci", 100), ("thorough", 400)):
+    settings.register_profile(
+        name,
+        max_examples=count,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        print_blob=True,
+    )
 settings.register_profile("deep", max_examples=10_000, deadline=None, print_blob=True)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))

@@ -9,7 +9,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from trimcp.cli import _schemas
@@ -240,6 +240,7 @@ def test_a_long_default_is_not_shown_whole() -> None:
 LETTERS = st.lists(st.sampled_from(["a", "b ", "界", "é", "e\u0301", "👩\u200d🔬"]), max_size=20)
 
 
+@example(["", "👩\u200d🔬aa"])
 @given(st.lists(LETTERS.map("".join), min_size=1))
 def test_columns_stand_below_each_other(cells: list[str]) -> None:
     rows = [(cell, "|") for cell in cells]

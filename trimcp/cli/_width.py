@@ -17,6 +17,9 @@ _PIECE: Final = 100
 #: Behind some characters it asks for the wide form, an emoji.
 _AS_EMOJI: Final = "\ufe0f"
 
+#: What follows it is drawn with what stands before it.
+_JOINER: Final = "\u200d"
+
 
 def width_of(text: str) -> int:
     """The columns that a line takes."""
@@ -48,7 +51,8 @@ def wrap(line: str, width: int) -> list[str]:
     pieces: list[str] = []
     room = 0
     for word in line.split():
-        for number, part in enumerate(_parts(word, width - len(_INDENT))):
+        fits_alone = not pieces and width_of(word) <= width
+        for number, part in enumerate(_parts(word, width if fits_alone else width - len(_INDENT))):
             needed = width_of(part) + 1
             if number == 0 and needed <= room:
                 pieces[-1] += f" {part}"
@@ -61,16 +65,18 @@ def wrap(line: str, width: int) -> list[str]:
 
 
 def _parts(word: str, width: int) -> Iterator[str]:
-    """A word in parts that fit."""
+    """A word in parts that fit, none of which begins in the middle of a joined character."""
     if width_of(word) <= width:
         yield word
         return
     from wcwidth import wcwidth
 
     begin = used = 0
+    before = ""
     for place, each in enumerate(word):
-        columns = 1 if each == _AS_EMOJI else max(wcwidth(each), 0)
-        if used + columns > width and place > begin:
+        columns = 0 if before == _JOINER else 1 if each == _AS_EMOJI else max(wcwidth(each), 0)
+        before = each
+        if columns and place > begin and used + columns > width:
             yield word[begin:place]
             begin, used = place, 0
         used += columns
