@@ -154,7 +154,7 @@ class Client(Verbs):
                 requester.peer = peer
                 try:
                     if isinstance(peer, StreamablePeer) and not requester.is_stateless:
-                        peer.renew = self._renew
+                        peer.session.begin_another = self._begin_another_session
                         peer.standing.on_gap = self._listening.miss
                         await peer.standing.open()
                     await self._ask_for_logs()
@@ -166,7 +166,7 @@ class Client(Verbs):
                         await peer.flush()
                     nursery.cancel_scope.cancel(reason="the client was closed")
 
-    async def _renew(self) -> None:
+    async def _begin_another_session(self) -> None:
         """Begin another HTTP session, as the one that the server has forgotten was begun."""
         requester, peer = self._requester, self._requester.peer
         assert isinstance(peer, StreamablePeer)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import trio
 
-from trimcp.errors import ConnectionLost, HTTPStatusError, MCPError, RequestTimeout
+from trimcp.errors import ConnectionLost, MCPError, RequestTimeout
 from trimcp.protocol import (
     PromptsListChanged,
     ResourcesListChanged,
@@ -28,7 +28,7 @@ from trimcp.types import (
 
 from ._http import HTTPPeer
 from ._listen import Changes
-from ._reconnection import Reconnection, is_temporary
+from ._reconnection import Reconnection
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
@@ -243,12 +243,7 @@ class Subscription:
     def _may_come_back(self, error: MCPError) -> bool:
         if not isinstance(self._peer, HTTPPeer) or not self._changes.is_acknowledged:
             return False
-        if isinstance(error, HTTPStatusError):
-            self._going_on.defer(error)
-            is_passing = is_temporary(error.status)
-        else:
-            is_passing = isinstance(error, ConnectionLost)
-        return is_passing and not self._going_on.is_hopeless
+        return self._going_on.may_follow(error) and not self._going_on.is_hopeless
 
 
 def _declared(wanted: SubscriptionFilter, offered: ServerCapabilities) -> SubscriptionFilter:
