@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from trimcp.limits import Limits
     from trimcp.protocol import Revision
-    from trimcp.runtime import Frame, Peer
+    from trimcp.runtime import Peer, Round
     from trimcp.transports import ChildProcess, HTTPLink, MessageChannel
     from trimcp.types import LoggingLevel, ServerCapabilities
 
@@ -291,10 +291,10 @@ class Client(Verbs):
         known = method in self._requester.agreement.terms.revision.client_notifications
         await peer.send(peer.connection.notify(method) if known else None)
 
-    async def handle(self, frame: Frame) -> Any:
+    async def handle(self, round_: Round) -> Any:
         """Handle one request of the server (handshake era)."""
-        with self._requester.pauses.pause(), frame.peer.answering():
-            return await self._answerer.handle(frame)
+        with self._requester.pauses.pause(), round_.peer.answering():
+            return await self._answerer.handle(round_)
 
     def notified(self, peer: Peer, method: str, params: Raw | None) -> None:
         """A notification that concerns no single call."""

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from msgspec import Raw
 
     from trimcp.protocol import Change
-    from trimcp.runtime import Peer
+    from trimcp.runtime import ConnectedPeer, Peer
     from trimcp.types import ServerCapabilities
 
     from ._cache import ResponseCache
@@ -99,7 +99,7 @@ class Listening:
 
     @asynccontextmanager
     async def _by_request(
-        self, peer: Peer, wanted: SubscriptionFilter, timeout: float
+        self, peer: ConnectedPeer, wanted: SubscriptionFilter, timeout: float
     ) -> AsyncIterator[Changes]:
         """Keep a `subscriptions/listen` request open; leaving cancels it."""
         changes = Changes(wanted)
@@ -119,7 +119,7 @@ class Listening:
 
     @asynccontextmanager
     async def _by_session(
-        self, peer: Peer, wanted: SubscriptionFilter, timeout: float
+        self, peer: ConnectedPeer, wanted: SubscriptionFilter, timeout: float
     ) -> AsyncIterator[Changes]:
         """Subscribe to resources; changes of lists come to every session unasked."""
         changes = Changes(wanted)
@@ -187,7 +187,7 @@ class Subscription:
         self,
         cache: ResponseCache,
         notified: Notified,
-        peer: Peer,
+        peer: ConnectedPeer,
         wanted: SubscriptionFilter,
         changes: Changes,
     ) -> None:
@@ -266,5 +266,5 @@ async def _watch(peer: HTTPPeer, method: str, break_off: Callable[[str], None]) 
         await trio.sleep(peer.heartbeat_seconds)
 
 
-async def _end_with(peer: Peer, changes: Changes) -> None:
+async def _end_with(peer: ConnectedPeer, changes: Changes) -> None:
     changes.end(await peer.wait_lost())

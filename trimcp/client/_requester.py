@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from trimcp.limits import Limits
     from trimcp.protocol import Call, Terms
-    from trimcp.runtime import Chunks, Peer, ProgressCallback
+    from trimcp.runtime import Chunks, ConnectedPeer, ProgressCallback
     from trimcp.types import ListToolsResult, Tool
 
     from ._answers import Answerer
@@ -59,7 +59,7 @@ class Requester:
         agreement: What was agreed with it.
     """
 
-    peer: Peer
+    peer: ConnectedPeer
     agreement: Agreement
 
     def __init__(

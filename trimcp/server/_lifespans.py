@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 import trio
 
 from trimcp.errors import NotServing
-from trimcp.runtime import check_opened, leaves
+from trimcp.runtime import NEEDS_TRIO, check_opened, leaves
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CLEANUP_SECONDS",
-    "NEEDS_TRIO",
     "check_trio",
     "combine_lifespans",
     "entered",
@@ -32,11 +31,6 @@ logger = logging.getLogger("trimcp.server")
 
 #: Seconds for `on_shutdown` hooks and for leaving the lifespans.
 CLEANUP_SECONDS: Final = 10.0
-
-NEEDS_TRIO: Final = (
-    "trimcp needs Trio, and this program runs another event loop: start the server with trio.run, "
-    "or let `hypercorn -k trio module:app` serve its application"
-)
 
 
 def check_trio() -> None:
