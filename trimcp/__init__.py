@@ -35,6 +35,7 @@ from trimcp.errors import (
     ToolError,
     WebSocketClosed,
 )
+from trimcp.functions import Final, Header, InputRequired
 from trimcp.limits import Limits
 from trimcp.protocol import (
     Change,
@@ -43,17 +44,7 @@ from trimcp.protocol import (
     ResourceUpdated,
     ToolsListChanged,
 )
-from trimcp.runtime import (
-    Bus,
-    EventStore,
-    Final,
-    Header,
-    HttpRequest,
-    HttpResponse,
-    InputRequired,
-    LocalBus,
-    NonceStore,
-)
+from trimcp.runtime import Bus, EventStore, HttpRequest, HttpResponse, LocalBus, NonceStore
 from trimcp.server import (
     CallNext,
     Context,

@@ -1,71 +1,38 @@
 """Events to tasks: the driver of a connection, and what handlers are run with."""
 
+from ._awaiting import awaited
 from ._boundary import Failed, ProtocolError, contained, leaves, method_not_found
 from ._bus import Bus, LocalBus
 from ._calls import Listener, ProgressCallback
 from ._chunks import Chunks
-from ._contents import prompt_result, read_result
 from ._conversations import flaw_of_conversation
-from ._formats import has_format
 from ._frame import Frame, Handlers, Home, Retried
-from ._functions import (
-    BadArguments,
-    Function,
-    Header,
-    MessageFunction,
-    awaited,
-    check_async,
-    check_opened,
-    compile_form,
-    compile_function,
-    compile_message,
-    convert,
-    flaw_of_form,
-    has_choice_lists,
-    is_async,
-    is_generator,
-    is_marked,
-    signature_of,
-    takes,
-    to_json,
-)
 from ._held import holding
 from ._http import EventStore, HttpRequest, HttpResponse
 from ._hub import Hub, Subscriber
-from ._input_required import InputRequired
 from ._nonces import MemoryNonceStore, MissingNonceStore, NonceStore
 from ._parking import Job, Parking
 from ._peer import Peer
-from ._schemas import InvalidSchema, SchemaChecker
 from ._seal import Seal
 from ._side import SidePeer
-from ._streams import Final, drain, in_threads
-from ._templates import InvalidTemplate, UriTemplate, compile_template
+from ._streams import drain, in_threads
 from ._threads import ToolThreads
 
 __all__ = [
-    "BadArguments",
     "Bus",
     "Chunks",
     "EventStore",
     "Failed",
-    "Final",
     "Frame",
-    "Function",
     "Handlers",
-    "Header",
     "Home",
     "HttpRequest",
     "HttpResponse",
     "Hub",
-    "InputRequired",
-    "InvalidSchema",
-    "InvalidTemplate",
     "Job",
     "Listener",
     "LocalBus",
     "MemoryNonceStore",
-    "MessageFunction",
     "MissingNonceStore",
     "NonceStore",
     "Parking",
@@ -73,36 +40,16 @@ __all__ = [
     "ProgressCallback",
     "ProtocolError",
     "Retried",
-    "SchemaChecker",
     "Seal",
     "SidePeer",
     "Subscriber",
     "ToolThreads",
-    "UriTemplate",
     "awaited",
-    "check_async",
-    "check_opened",
-    "compile_form",
-    "compile_function",
-    "compile_message",
-    "compile_template",
     "contained",
-    "convert",
     "drain",
     "flaw_of_conversation",
-    "flaw_of_form",
-    "has_choice_lists",
-    "has_format",
     "holding",
     "in_threads",
-    "is_async",
-    "is_generator",
-    "is_marked",
     "leaves",
     "method_not_found",
-    "prompt_result",
-    "read_result",
-    "signature_of",
-    "takes",
-    "to_json",
 ]

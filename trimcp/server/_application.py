@@ -22,8 +22,9 @@ import trio
 
 from trimcp._groups import unwrapping
 from trimcp.errors import NotServing
+from trimcp.functions import takes
 from trimcp.protocol import Connection, ResourceUpdated, Role
-from trimcp.runtime import Hub, Parking, Peer, Seal, ToolThreads, takes
+from trimcp.runtime import Hub, Parking, Peer, Seal, ToolThreads
 from trimcp.transports import Budget
 
 from ._hearing import Hearing

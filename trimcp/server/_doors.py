@@ -9,7 +9,8 @@ import attrs
 import trio
 
 from trimcp.errors import NotServing, RegistrationError
-from trimcp.runtime import MemoryNonceStore, MissingNonceStore, check_async
+from trimcp.functions import check_async
+from trimcp.runtime import MemoryNonceStore, MissingNonceStore
 
 from ._options import check_name
 
