@@ -6,7 +6,6 @@ Each table here is exact: what is not in it is not allowed, and what is in it mu
 from __future__ import annotations
 
 import ast
-import copy
 import functools
 import re
 import subprocess
@@ -31,22 +30,13 @@ FLOORS = {
     "transports": 2,
     "functions": 2,
     "runtime": 3,
-    "server": 4,
-    "client": 4,
-    "cli": 5,
-    "http": 5,
-    "testing": 5,
-    "": 6,  # the face
-    "__main__": 6,  # `python -m trimcp`
-}
-
-#: Methods that open a door two floors up, and load it only then.
-DOORS = {
-    "server._server.Server.websocket_app": "http",
-    "server._doors.HttpDoors.http_app": "http",
-    "server._doors.HttpDoors.sse_app": "http",
-    "server._doors.HttpDoors.asgi_app": "http",
-    "server._doors.HttpDoors.serve_http": "http",
+    "http": 4,
+    "server": 5,
+    "client": 5,
+    "cli": 6,
+    "testing": 6,
+    "": 7,  # the face
+    "__main__": 7,  # `python -m trimcp`
 }
 
 #: Who opens a nursery, and what lives in it.
@@ -56,9 +46,9 @@ NURSERIES = {
     "transports.websocket._connection.Connection.opened": "reader, writer, heartbeat and pongs",
     "transports._process.open_process_channel": "the reader of standard error",
     "transports._process._attend": "who reads what a child says that is to end",
-    "runtime._peer.Peer.run": "the requests of the peer",
+    "runtime._connected.ConnectedPeer.run": "the requests of the peer",
     "server._application.Application.open": "background tasks",
-    "server._signals.told_of_signals": "the signal receiver",
+    "runtime._signals.told_of_signals": "the signal receiver",
     "server._succession.LateNursery.opened": "the tasks of one session",
     "server._server.Server.serve_stdio": "the watch on the parent process",
     "server._accepting.serve_listeners": "connections",
@@ -77,8 +67,8 @@ NURSERIES = {
     "http._handshake._while_there": "the watch on the client of a stream",
     "http._legacy.StreamEndpoint.serve": "the one writer, and the watch on the client",
     "http._routes.CustomEndpoint.serve": "the watch on the client of a custom route",
-    "http._serving.serve": "the watch on the supervisor",
-    "http._serving.supervise": "the supervisor",
+    "http._serving._serve": "the watch on the supervisor",
+    "http._serving._supervise": "the supervisor",
     "http._workers.Supervisor.run": "the watch on each worker",
     "http._workers.Supervisor._end_all": "waiting for the end of each worker",
 }
@@ -196,26 +186,7 @@ def foreign(module: Module) -> set[str]:
     return {name.partition(".")[0] for name in imports(module)} - {"trimcp"}
 
 
-def without_doors(module: Module) -> Module:
-    """The module as it is without the imports in its doors, and those for annotations alone."""
-    tree = copy.deepcopy(module.tree)
-    for name, node in functions(module._replace(tree=tree)):
-        if name in DOORS and isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            node.body = [each for each in node.body if not is_door(each, DOORS[name])]
-        elif isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING":
-            rooms = {DOORS[door] for door in DOORS if door.startswith(f"{module.name}.")}
-            node.body = [
-                each for each in node.body if not any(is_door(each, room) for room in rooms)
-            ]
-    return module._replace(tree=tree)
-
-
-def is_door(node: ast.stmt, room: str) -> bool:
-    return isinstance(node, ast.ImportFrom) and node.module == f"trimcp.{room}"
-
-
 def upward(module: Module) -> list[str]:
-    module = without_doors(module)
     floor = FLOORS[module.room]
     wrong = []
     for name in own(module):
@@ -246,18 +217,8 @@ def test_upward_imports_are_noticed() -> None:
         assert upward(parse(source)), source
     assert upward(parse("from trimcp.client import Client", "server._x"))
     assert upward(parse("from trimcp.server import Server", "client._x"))
+    assert upward(parse("def f():\n    from trimcp.server import Server", "http._x"))
     assert not upward(parse("from trimcp import types\nfrom ._names import META\nimport enum"))
-
-
-def test_doors_are_loaded_by_those_who_open_them() -> None:
-    for door, room in DOORS.items():
-        name, _, method = door.rpartition(".")
-        owner, _, kind = name.rpartition(".")
-        inside = f"class {kind}:\n  def {method}(self):\n    from trimcp.{room} import app"
-        assert not upward(parse(inside, owner))
-        assert upward(parse(inside.replace(method, "another"), owner))
-        assert upward(parse(f"from trimcp.{room} import app", owner))
-        assert any(door == found for module in modules() for found, _ in functions(module))
 
 
 def private(module: Module) -> list[str]:

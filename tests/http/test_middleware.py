@@ -13,7 +13,7 @@ import pytest
 import trio
 
 from trimcp import HttpRequest, Limits, Server
-from trimcp.http._bodies import RequestBody
+from trimcp.http._visits import RequestBody
 from trimcp.transports import Budget
 
 from .harness import PATIENCE, Web, call, request

@@ -16,7 +16,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.strategies import examples
-from trimcp import AnswerRefused, Context, Limits, Server, ToolError, open_memory_client
+from trimcp import (
+    AnswerRefused,
+    CallNext,
+    Context,
+    Limits,
+    RequestError,
+    Server,
+    ToolError,
+    open_memory_client,
+)
 from trimcp.errors import (
     INVALID_PARAMS,
     INVALID_REQUEST,
@@ -128,6 +137,33 @@ async def test_refused_answer(revision: str, content: Any, action: str) -> None:
         assert result.is_error
         assert result.content[0].text == f"The user answered the question with: {action}."  # type: ignore[union-attr]
         assert seen == [action]
+
+
+@by_era
+async def test_a_timeout_stands_still_while_a_question_waits(
+    revision: str, autojump_clock: object
+) -> None:
+    """Only the time in which the tool itself runs counts."""
+    server = Server("asking")
+
+    @server.tool(timeout=2)
+    async def ask(seconds: float, ctx: Context) -> str:
+        await trio.sleep(1)
+        answer = await ctx.elicit("Well?", Text)
+        await trio.sleep(seconds)
+        return answer.value
+
+    async def answer(_: Any) -> dict[str, Any]:
+        await trio.sleep(100)
+        return {"value": "at last"}
+
+    async with open_memory_client(server, revision=revision, elicitation=answer) as client:
+        result = await client.call_tool("ask", {"seconds": 0.5})
+        assert result.content[0].text == "at last"  # type: ignore[union-attr]
+        began = trio.current_time()
+        result = await client.call_tool("ask", {"seconds": 1.5})
+        assert result.content[0].text == "The tool did not finish within 2 seconds."  # type: ignore[union-attr]
+        assert trio.current_time() - began == pytest.approx(102)
 
 
 # -- the stateless era, by hand ---------------------------------------------------------------
@@ -259,7 +295,7 @@ class Asking:
         assert (numbers.parked, numbers.in_flight) == (0, 0)
         application = self.server._application
         if application is not None:
-            assert not application.parking._frames
+            assert not application.parking._askers
             assert not application.parking._waiting
             assert all(not peer.parked for peer in application.peers)
 
@@ -593,6 +629,34 @@ async def test_outcome_after_several_rounds_is_kept(autojump_clock: object) -> N
         assert text_of(await wire.call(**retry(second, second="too late"))) == "a"
 
 
+@pytest.mark.parametrize("end", ["expiry", "shutdown", "disconnect"])
+async def test_a_clean_up_that_fails_between_two_rounds_is_logged(
+    end: str, caplog: pytest.LogCaptureFixture, autojump_clock: object
+) -> None:
+    """Its round has been answered: nobody is told, and the log has the error once."""
+    server = Server("asking", limits=Limits(parked_seconds=60))
+
+    @server.tool
+    async def ask(ctx: Context) -> str:
+        try:
+            return (await ctx.elicit("first", Text)).value
+        finally:
+            raise ValueError("in the clean-up")
+
+    async with server.application(signals=False), connected(server) as wire:
+        await wire.call()
+        assert "in the clean-up" not in caplog.text
+        if end == "expiry":
+            await trio.sleep(61)
+        elif end == "shutdown":
+            server.shutdown(grace=1)
+        else:
+            await wire.stream.aclose()
+        await trio.testing.wait_all_tasks_blocked()
+        assert caplog.text.count("ValueError: in the clean-up") == 1
+        assert server.statistics().parked == 0
+
+
 async def test_retry_while_the_handler_is_cleaning_up(autojump_clock: object) -> None:
     """It has been told to stop and takes its time: nobody may hand it a request any more."""
     server = Server("asking", limits=Limits(parked=1))
@@ -807,6 +871,46 @@ async def test_same_retry_while_the_first_runs(autojump_clock: object) -> None:
         asking.check_nothing_is_left()
 
 
+async def test_cancelling_a_superseded_round_leaves_the_handler_alone(
+    autojump_clock: object,
+) -> None:
+    """It belongs to the later round, whatever still goes on in the earlier one."""
+    asking = Asking()
+    superseded = trio.Event()
+
+    @asking.server.middleware
+    async def linger(ctx: Context, call_next: CallNext) -> Any:
+        try:
+            return await call_next()
+        except RequestError:
+            superseded.set()
+            await trio.sleep_forever()
+
+    async def work() -> None:
+        await trio.sleep(10)
+
+    asking.after = work
+    async with connected(asking.server) as wire:
+        first = await wire.call()
+        second = await wire.call(**retry(first, first="a"))
+        earlier = await wire.request(**retry(second, second="b"))
+        await trio.testing.wait_all_tasks_blocked()
+        later = await wire.request(**retry(second, second="b"))
+        await superseded.wait()
+        await wire.send(
+            {
+                "jsonrpc": "2.0",
+                "method": "notifications/cancelled",
+                "params": {"requestId": earlier},
+            }
+        )
+        message = await wire.receive()
+        assert message["id"] == later
+        assert text_of(message["result"]) == "a b"
+        assert asking.runs == 1
+        asking.check_nothing_is_left()
+
+
 @pytest.mark.parametrize("replay", [False, True])
 async def test_same_retry_after_the_end(replay: bool) -> None:
     asking = Asking(replay=replay)
@@ -836,6 +940,29 @@ async def test_retry_over_another_connection() -> None:
         second = await two.call(**retry(first, first="a"))
         assert text_of(await two.call(**retry(second, second="b"))) == "a b"
         assert asking.runs == 1
+        asking.check_nothing_is_left()
+
+
+async def test_a_handler_speaks_to_the_connection_of_its_round(autojump_clock: object) -> None:
+    """Not to the one on which it began."""
+    asking = Asking()
+
+    @asking.server.tool
+    async def tell(ctx: Context) -> str:
+        await ctx.elicit("first", Text)
+        await ctx.notify("notifications/com.example/going-on")
+        return "told"
+
+    async with (
+        asking.server.application(signals=False),
+        connected(asking.server) as one,
+        connected(asking.server) as two,
+    ):
+        first = await one.call("tell")
+        await two.request("tell", **retry(first, first="a"))
+        assert (await two.receive())["method"] == "notifications/com.example/going-on"
+        assert text_of((await two.receive())["result"]) == "told"
+        assert text_of(await one.call("other")) == "other"
         asking.check_nothing_is_left()
 
 

@@ -44,7 +44,7 @@ from ._forms import flaw_of_form, flaws_of_formats
 
 if TYPE_CHECKING:
     from trimcp.protocol import Revision
-    from trimcp.runtime import Frame
+    from trimcp.runtime import Round
     from trimcp.types import InputRequiredResult
 
 __all__ = ["Answerer", "ElicitationCallback", "Roots", "SamplingCallback", "UrlCallback"]
@@ -113,9 +113,9 @@ class Answerer:
             extensions=self.extensions,
         )
 
-    async def handle(self, frame: Frame) -> Any:
+    async def handle(self, round_: Round) -> Any:
         """A request of the server (handshake era). Raises RequestError."""
-        exchange = frame.exchange
+        exchange = round_.exchange
         if exchange.method == "ping":
             return EmptyResult()
         method = exchange.terms.revision.server_requests.get(exchange.method)

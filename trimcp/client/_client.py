@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 
     from trimcp.limits import Limits
     from trimcp.protocol import Call, Revision, Terms
-    from trimcp.runtime import Chunks, Frame, Peer, ProgressCallback
+    from trimcp.runtime import Chunks, ConnectedPeer, Peer, ProgressCallback, Round
     from trimcp.transports import ChildProcess, HTTPLink, MessageChannel
     from trimcp.types import ListToolsResult, LoggingLevel
 
@@ -121,7 +121,7 @@ class Client(Verbs):
         self._log_level = log_level
         self._closing = trio.Event()
         self._child: ChildProcess | None = None
-        self._peer: Peer
+        self._peer: ConnectedPeer
 
     # -- its life -------------------------------------------------------------------------
 
@@ -408,10 +408,10 @@ class Client(Verbs):
         known = method in self._agreement.terms.revision.client_notifications
         await self._peer.send(self._peer.connection.notify(method) if known else None)
 
-    async def handle(self, frame: Frame) -> Any:
+    async def handle(self, round_: Round) -> Any:
         """Handle one request of the server (handshake era)."""
-        with self._pauses.pause(), frame.peer.answering():
-            return await self._answerer.handle(frame)
+        with self._pauses.pause(), round_.peer.answering():
+            return await self._answerer.handle(round_)
 
     def notified(self, peer: Peer, method: str, params: Raw | None) -> None:
         """A notification that concerns no single call."""

@@ -15,7 +15,7 @@ from trimcp.errors import (
     RequestError,
 )
 from trimcp.protocol import Connection, Role
-from trimcp.runtime import Peer
+from trimcp.runtime import ChannelPeer
 from trimcp.transports import HTTPLink
 
 from ._negotiation import STATELESS_ERRORS, Agreement, Offer, agree, handshake_only, initialize
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from trimcp.limits import Limits
     from trimcp.protocol import Revision
-    from trimcp.runtime import Handlers
+    from trimcp.runtime import ConnectedPeer, Responder
     from trimcp.transports import ChildProcess, MessageChannel
 
     from ._garbage import Garbage
@@ -47,19 +47,19 @@ async def connect(
     nursery: trio.Nursery,
     link: MessageChannel | HTTPLink,
     child: ChildProcess | None,
-    handlers: Handlers,
+    responder: Responder,
     offer: Offer,
     revisions: tuple[Revision, ...],
     limits: Limits,
     garbage: Garbage,
-) -> tuple[Peer, Agreement]:
+) -> tuple[ConnectedPeer, Agreement]:
     """Start the driver of a connection and find out what the server speaks.
 
     Args:
         nursery: Where the driver runs.
         link: The way to the server.
         child: The server's process, if it is ours.
-        handlers: The client.
+        responder: The client.
         offer: What it brings.
         revisions: Those that may be used, the oldest first.
         limits: Bounds.
@@ -71,13 +71,13 @@ async def connect(
             server did not answer as it must.
     """
     connection = Connection(Role.CLIENT, offer.identity, limits)
-    peer: Peer
+    peer: ConnectedPeer
     if isinstance(link, HTTPLink):
-        peer = StreamablePeer(connection, link, handlers, limits, patience=offer.timeout)
+        peer = StreamablePeer(connection, link, responder, limits, patience=offer.timeout)
     else:
-        peer = Peer(connection, link, handlers, limits)
+        peer = ChannelPeer(connection, link, responder, limits)
         peer.at_garbage = garbage.take
-        peer.explain_loss = functools.partial(_loss, child, garbage)
+        peer.life.explain_loss = functools.partial(_loss, child, garbage)
     nursery.start_soon(peer.run)
     try:
         agreement = await agree(peer, offer, revisions, garbage)
@@ -86,7 +86,7 @@ async def connect(
         if not isinstance(link, HTTPLink) or not older or not _may_be_sse(error):
             raise
         peer.close()
-        peer = SSEPeer(connection, link, handlers, limits, patience=offer.timeout)
+        peer = SSEPeer(connection, link, responder, limits, patience=offer.timeout)
         nursery.start_soon(peer.run)
         await _begin_sse(peer, offer, error)
         agreement = await initialize(peer, offer, older, garbage)

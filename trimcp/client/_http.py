@@ -11,8 +11,8 @@ import trio
 
 from trimcp.errors import ConnectionLost, HTTPStatusError, MCPError, RequestError, RequestTimeout
 from trimcp.protocol import FailureReceived
-from trimcp.runtime import Peer
-from trimcp.transports import MessageChannel, Outbox, Oversized
+from trimcp.runtime import ConnectedPeer
+from trimcp.transports import Oversized
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from trimcp.limits import Limits
     from trimcp.protocol import Call, Connection, Exchange
     from trimcp.protocol.http import ServerSentEvent
-    from trimcp.runtime import Handlers
+    from trimcp.runtime import Responder
     from trimcp.transports import HTTPAnswer, HTTPLink, Incoming
 
 __all__ = ["HTTPPeer", "message_of", "status_error"]
@@ -35,13 +35,13 @@ _EXCERPT: Final = 200
 _REST_SECONDS: Final = 0.1
 
 
-class HTTPPeer(Peer):
+class HTTPPeer(ConnectedPeer):
     """Sends every message with a POST of its own, in the task that has it.
 
     Args:
         connection: The protocol's state.
         link: The way to the server.
-        handlers: The role.
+        responder: The role.
         limits: Bounds.
         patience: Seconds for messages for whose answer nobody waits.
     """
@@ -50,16 +50,12 @@ class HTTPPeer(Peer):
         self,
         connection: Connection,
         link: HTTPLink,
-        handlers: Handlers,
+        responder: Responder,
         limits: Limits,
         *,
         patience: float,
     ) -> None:
-        # Nothing travels through this channel; what is wrong with the connection stands in it.
-        _, incoming = trio.open_memory_channel[list["Incoming"]](0)
-        channel = MessageChannel(incoming, Outbox(limits.outbox_bytes), link.url)
-        channel.written.set()
-        super().__init__(connection, channel, handlers, limits)
+        super().__init__(connection, responder, limits, link.url)
         self._link = link
         self._patience = patience
         self._all_sent = trio.lowlevel.ParkingLot()
@@ -136,7 +132,7 @@ class HTTPPeer(Peer):
     @property
     def heartbeat_seconds(self) -> float:
         """`Limits.heartbeat_seconds`."""
-        return self._limits.heartbeat_seconds
+        return self.limits.heartbeat_seconds
 
     # -- silence ----------------------------------------------------------------------------
 
@@ -149,7 +145,7 @@ class HTTPPeer(Peer):
         Args:
             method: The request.
         """
-        seconds = self._limits.heartbeat_seconds
+        seconds = self.limits.heartbeat_seconds
         if math.isinf(seconds):
             await trio.sleep_forever()
         while True:

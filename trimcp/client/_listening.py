@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
     from trimcp.protocol import Change
-    from trimcp.runtime import Peer
+    from trimcp.runtime import ConnectedPeer
     from trimcp.types import ServerCapabilities
 
     from ._client import Client
@@ -74,7 +74,7 @@ class Listening:
 
     @asynccontextmanager
     async def by_request(
-        self, peer: Peer, wanted: SubscriptionFilter, timeout: float
+        self, peer: ConnectedPeer, wanted: SubscriptionFilter, timeout: float
     ) -> AsyncIterator[Changes]:
         """Keep a `subscriptions/listen` request open; leaving cancels it."""
         changes = Changes(wanted)
@@ -94,7 +94,7 @@ class Listening:
 
     @asynccontextmanager
     async def by_session(
-        self, peer: Peer, wanted: SubscriptionFilter, timeout: float
+        self, peer: ConnectedPeer, wanted: SubscriptionFilter, timeout: float
     ) -> AsyncIterator[Changes]:
         """Subscribe to resources; changes of lists come to every session unasked."""
         changes = Changes(wanted)
@@ -159,7 +159,7 @@ class Subscription:
     """
 
     def __init__(
-        self, client: Client, peer: Peer, wanted: SubscriptionFilter, changes: Changes
+        self, client: Client, peer: ConnectedPeer, wanted: SubscriptionFilter, changes: Changes
     ) -> None:
         self._client = client
         self._peer = peer
@@ -240,5 +240,5 @@ async def _watch(peer: HTTPPeer, method: str, break_off: Callable[[str], None]) 
         await trio.sleep(peer.heartbeat_seconds)
 
 
-async def _end_with(peer: Peer, changes: Changes) -> None:
+async def _end_with(peer: ConnectedPeer, changes: Changes) -> None:
     changes.end(await peer.wait_lost())

@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from msgspec import Raw
 
     from trimcp.protocol import Call
-    from trimcp.runtime import Peer
+    from trimcp.runtime import ConnectedPeer
 
     from ._garbage import Garbage
 
@@ -148,7 +148,7 @@ def handshake_only(revisions: tuple[Revision, ...]) -> tuple[Revision, ...]:
 
 
 async def agree(
-    peer: Peer, offer: Offer, revisions: tuple[Revision, ...], garbage: Garbage
+    peer: ConnectedPeer, offer: Offer, revisions: tuple[Revision, ...], garbage: Garbage
 ) -> Agreement:
     """Find the newest revision that both sides speak.
 
@@ -203,7 +203,7 @@ def _may_be_status_of_older(status: int) -> bool:
 
 
 async def _discover(
-    peer: Peer,
+    peer: ConnectedPeer,
     offer: Offer,
     revisions: tuple[Revision, ...],
     garbage: Garbage,
@@ -299,7 +299,7 @@ def _identity(wire: Any, revision: Revision) -> Implementation | None:
 
 
 async def initialize(
-    peer: Peer, offer: Offer, accepted: tuple[Revision, ...], garbage: Garbage
+    peer: ConnectedPeer, offer: Offer, accepted: tuple[Revision, ...], garbage: Garbage
 ) -> Agreement:
     """Offer the newest of these revisions; the server may choose another of them.
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from msgspec import Raw
 
     from trimcp.protocol import Call
-    from trimcp.runtime import Chunks, Peer, ProgressCallback
+    from trimcp.runtime import Chunks, ConnectedPeer, ProgressCallback
 
     from ._known import KnownTools
 
@@ -30,7 +30,7 @@ logger = logging.getLogger("trimcp.client")
 
 
 async def reached(
-    peer: Peer,
+    peer: ConnectedPeer,
     known: KnownTools,
     relist: Callable[[float], Awaitable[None]],
     method: str,
@@ -39,7 +39,7 @@ async def reached(
     progress: ProgressCallback | None,
     chunks: Chunks | None,
 ) -> tuple[Call, Raw]:
-    """One request, as `Peer.request`; made again where that does no harm, in the same time.
+    """One request; made again where that does no harm, in the same time.
 
     A call of a tool is made again, once, after the HTTP layer itself has refused its headers, and
     the tools have been listed anew.
@@ -63,7 +63,7 @@ async def reached(
 
 
 async def _reached_once(
-    peer: Peer,
+    peer: ConnectedPeer,
     known: KnownTools,
     method: str,
     params: Any,

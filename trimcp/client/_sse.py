@@ -64,15 +64,15 @@ class SSEPeer(HTTPPeer):
                 if not self._decided.is_set():
                     raise ProtocolViolation("the stream ended without naming an endpoint")
         except (ConnectionLost, HTTPStatusError, ProtocolViolation) as error:
-            self.channel.failure = error.__cause__ or error
+            self._failure = error.__cause__ or error
             if not self._decided.is_set():
                 self._refusal = error
         finally:
             self._decided.set()
 
     def break_off(self, reason: str) -> None:
-        self.channel.failure = TimeoutError(reason)
-        self._reading.cancel(reason=reason)
+        self._failure = TimeoutError(reason)
+        self.life.reading.cancel(reason=reason)
 
     async def _carry(
         self, call: Call, data: bytes, timeout: float, on_progress: ProgressCallback | None

@@ -65,7 +65,7 @@ class StreamablePeer(HTTPPeer):
         self.mirror = HeaderMirror()
         self.renew: Callable[[], Awaitable[None]] | None = None
         self.standing = StandingStream(
-            self._link, self._headers, self._receive, self._renew, self.start_soon
+            self._link, self._headers, self._receive, self._renew, self.life.start_soon
         )
         self._session_id: str | None = None
         self._renewing = trio.Lock()

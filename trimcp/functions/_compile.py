@@ -57,7 +57,6 @@ class Function:
         parameters: The names of its parameters, the context left out.
         is_async: Whether it is a coroutine function. Others may still give something to await.
         is_stream: Whether it is a generator function.
-        may_stream: Whether a generator that it gives is a stream of chunks.
         context: The name of the parameter that takes the `Context`, or None.
     """
 
@@ -68,7 +67,6 @@ class Function:
     parameters: tuple[str, ...]
     is_async: bool
     is_stream: bool
-    may_stream: bool
     context: str | None
     _binder: Binder
     _output: Output
@@ -153,7 +151,6 @@ def compile_function(
         tuple(parameter.name for parameter in parameters),
         is_async(function),
         is_stream,
-        kind == "tool",
         context,
         binder,
         _output(label, kind, returned, output_schema),

@@ -9,32 +9,47 @@ import trio
 
 from trimcp.errors import NotServing
 from trimcp.protocol.http import SESSION_ID, fold_headers
-from trimcp.runtime import HttpRequest
-from trimcp.server import NETWORK_GRACE
+from trimcp.runtime import NETWORK_GRACE, HttpRequest
 
 from ._asgi import ENDINGS, path_in, tell_without_trio
-from ._bodies import RequestBody
-from ._lifespan import run_lifespan
-from ._refusals import Refused
-from ._responses import Response
+from ._legacy import MessagesEndpoint, StreamEndpoint
 from ._routes import CustomEndpoint
-from ._visits import Visit
+from ._settings import Settings
+from ._streamable import StreamableEndpoint
+from ._visits import Refused, RequestBody, Response, Visit
 from ._websocket import refuse_websocket, websocket_endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from trimcp.protocol import Callers
     from trimcp.protocol.http import Headers
-    from trimcp.server import Application, Server
+    from trimcp.runtime import Served, Serving
 
     from ._asgi import Receive, Scope, Send
-    from ._settings import Settings
 
-__all__ = ["Endpoint", "HttpApplication"]
+__all__ = [
+    "Endpoint",
+    "HttpApplication",
+    "WebSocketApp",
+    "make_asgi_app",
+    "make_http_app",
+    "make_sse_app",
+]
 
 logger = logging.getLogger("trimcp.http")
 
 _HEALTH: Final = "/healthz"
+_MCP: Final = "/mcp"
+_SSE: Final = "/sse"
+_MESSAGES: Final = "/messages"
+_WEBSOCKET: Final = "/ws"
+
+#: What there is for a plain HTTP request at the address of a WebSocket.
+_UPGRADE_REQUIRED: Final = 426
+
+#: Seconds for the word that the application has failed.
+_FAREWELL_SECONDS: Final = 1.0
 
 #: How long a browser may remember what it was told about other origins, in seconds.
 _PREFLIGHT_SECONDS: Final = "600"
@@ -66,7 +81,7 @@ class HttpApplication:
 
     def __init__(
         self,
-        server: Server[Any],
+        server: Served,
         endpoints: Mapping[str, Endpoint],
         settings: Settings,
         *,
@@ -77,6 +92,7 @@ class HttpApplication:
         self._websocket_path = websocket_path
         self.keeps_sessions = settings.sessions
         self._callers = settings.callers
+        self._websocket_callers: Callers | None = settings.callers
         self._readers = settings.readers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -84,13 +100,40 @@ class HttpApplication:
         if not trio.lowlevel.in_trio_run():
             await tell_without_trio(scope, receive, send)
         elif scope["type"] == "lifespan":
-            await run_lifespan(self._server, receive, send)
+            await self._live(receive, send)
         elif scope["type"] == "http":
             await self._contained(scope, receive, send)
         elif scope["type"] == "websocket":
             await self._serve_websocket(scope, receive, send)
         else:
             raise ValueError(f"unknown ASGI scope {scope['type']!r}")
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        """Keep the application open between the server's startup and shutdown events.
+
+        When it ends by itself, requests get 503 until the process is gone; ASGI has no word for
+        that. Signals stay with whoever runs the process.
+
+        Specification: ASGI, Lifespan Protocol.
+        """
+        await receive()
+        state = "startup"
+        try:
+            async with self._server.application(signals=False):
+                await send({"type": "lifespan.startup.complete"})
+                state = "running"
+                await receive()
+                state = "shutdown"
+        except Exception as error:
+            logger.exception("the application of server %r failed", self._server.identity.name)
+            outcome = {"type": "lifespan.shutdown.failed", "message": type(error).__name__}
+        else:
+            outcome = {"type": "lifespan.shutdown.complete"}
+        if state == "startup":
+            outcome["type"] = "lifespan.startup.failed"
+        elif state == "running":
+            await receive()
+        await send(outcome)
 
     async def _contained(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request. Nothing but Cancelled leaves: a server may not survive it."""
@@ -134,7 +177,7 @@ class HttpApplication:
         with application.attending(visit, NETWORK_GRACE):
             await endpoint.serve(visit)
 
-    def _entered(self) -> Application:
+    def _entered(self) -> Serving:
         """The server's application. Raises Refused (503)."""
         application = self._server.running
         if application is None:
@@ -152,7 +195,7 @@ class HttpApplication:
             raise Refused(503, "too many requests at once", headers={"retry-after": "1"})
         return application
 
-    def _check_caller(self, application: Application, headers: Headers) -> None:
+    def _check_caller(self, application: Serving, headers: Headers) -> None:
         """Specification: Streamable HTTP, Security & Endpoint. Raises Refused (403)."""
         origins = [headers["origin"]] if "origin" in headers else []
         host = headers.get("host", "")
@@ -193,15 +236,62 @@ class HttpApplication:
         await response.whole(200 if is_well else 503, body, plain)
 
     async def _serve_websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if path_in(scope) != self._websocket_path:
-            await refuse_websocket(scope, receive, send, 404, "there is nothing here")
-            return
         try:
+            if path_in(scope) != self._websocket_path:
+                raise Refused(404, "there is nothing here")
             application = self._entered()
         except Refused as refused:
             await refuse_websocket(scope, receive, send, refused.status, refused.message)
             return
-        await websocket_endpoint(application, scope, receive, send, callers=self._callers)
+        await websocket_endpoint(application, scope, receive, send, callers=self._websocket_callers)
+
+
+class WebSocketApp(HttpApplication):
+    """An HTTP application without endpoints: it serves a server's WebSockets and nothing else.
+
+    It joins the application that the user has opened, or opens its own, from the ASGI server's
+    `lifespan.startup` to its `lifespan.shutdown`; without these events every client is refused with
+    503.
+
+    Args:
+        server: The server.
+        path: The path of the server's URL.
+        callers: Who may connect; see `websocket_endpoint`.
+    """
+
+    def __init__(self, server: Served, path: str, callers: Callers | None) -> None:
+        super().__init__(server, {}, Settings(sessions=False), websocket_path=path)
+        self._websocket_callers = callers
+        self._application: Serving | None = None
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        await receive()
+        try:
+            # The process belongs to the ASGI server, and with it the signals.
+            async with self._server.joined(signals=False) as self._application:
+                await send({"type": "lifespan.startup.complete"})
+                await receive()
+        except Exception:
+            event = "startup" if self._application is None else "shutdown"
+            with trio.CancelScope(shield=True, relative_deadline=_FAREWELL_SECONDS):
+                await send({"type": f"lifespan.{event}.failed"})
+            raise
+        finally:
+            self._application = None
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _contained(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """A plain HTTP request: there is nothing for it, whoever it comes from."""
+        status = _UPGRADE_REQUIRED if path_in(scope) == self._websocket_path else 404
+        headers = [(b"upgrade", b"websocket"), (b"content-length", b"0")]
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body"})
+
+    def _entered(self) -> Serving:
+        if self._application is None:
+            logger.error("the ASGI server has sent no lifespan events: nobody can be served")
+            raise Refused(503, "the server has not been started")
+        return self._application
 
 
 async def _refuse(response: Response, body: RequestBody, refused: Refused) -> None:
@@ -234,3 +324,47 @@ async def _answer_preflight(http: HttpRequest, response: Response, endpoint: End
         if wanted:
             headers["access-control-allow-headers"] = wanted
     await response.whole(204, headers=headers)
+
+
+# -- making one -------------------------------------------------------------------------------
+
+
+def make_http_app(server: Served, path: str, options: Mapping[str, Any]) -> HttpApplication:
+    """See `Server.http_app`."""
+    settings = Settings(**options)
+    return HttpApplication(server, {_checked(path): StreamableEndpoint(settings)}, settings)
+
+
+def make_sse_app(server: Served, options: Mapping[str, Any]) -> HttpApplication:
+    """See `Server.sse_app`."""
+    settings = Settings(**options)
+    if not settings.sessions:
+        raise ValueError("HTTP+SSE is nothing but sessions: http_app() can do without")
+    return HttpApplication(server, _legacy(settings), settings)
+
+
+def make_asgi_app(
+    server: Served, options: Mapping[str, Any], listening: Sequence[str] = ()
+) -> HttpApplication:
+    """See `Server.asgi_app`.
+
+    Args:
+        server: The server.
+        options: See `HttpOptions`.
+        listening: Names that are the server's own.
+    """
+    settings = Settings(**options, listening=listening)
+    endpoints: dict[str, Endpoint] = {_MCP: StreamableEndpoint(settings)}
+    if settings.sessions:
+        endpoints |= _legacy(settings)
+    return HttpApplication(server, endpoints, settings, websocket_path=_WEBSOCKET)
+
+
+def _legacy(settings: Settings) -> dict[str, Endpoint]:
+    return {_SSE: StreamEndpoint(settings, _MESSAGES), _MESSAGES: MessagesEndpoint()}
+
+
+def _checked(path: str) -> str:
+    if not path.startswith("/"):
+        raise ValueError(f"the path {path!r} does not begin with a slash")
+    return path.rstrip("/") or "/"

@@ -8,7 +8,7 @@ from typing import Any, Final, TypeAlias
 
 import trio
 
-from trimcp.server import NEEDS_TRIO
+from trimcp.runtime import NEEDS_TRIO
 
 __all__ = [
     "ENDINGS",

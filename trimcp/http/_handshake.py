@@ -21,10 +21,9 @@ from trimcp.protocol.http import (
     encode_event,
 )
 
-from ._refusals import Refused
 from ._sessions import sessions_of
 from ._stateless import answer_alone, revision_of, take_notification
-from ._visits import check_accept
+from ._visits import Refused, check_accept
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import trio
 
 if TYPE_CHECKING:
-    from trimcp.server import Application
+    from trimcp.runtime import Serving
 
     from ._visits import Visit
 
@@ -25,7 +25,7 @@ class _Keeper:
         seconds: The bound.
     """
 
-    def __init__(self, application: Application, seconds: float) -> None:
+    def __init__(self, application: Serving, seconds: float) -> None:
         self._application = application
         self._seconds = seconds
         application.start_soon(self._run)
@@ -49,8 +49,8 @@ class _Keeper:
 
 def watch_sleep(visit: Visit, keepalive: float) -> None:
     """From now on, let no more than so many seconds of silence pass in the answer to a visit."""
-    rooms = visit.application.rooms
-    keeper = rooms.get((_Keeper, keepalive))
+    state = visit.application.state
+    keeper = state.get((_Keeper, keepalive))
     if keeper is None:
-        keeper = rooms[_Keeper, keepalive] = _Keeper(visit.application, keepalive)
+        keeper = state[_Keeper, keepalive] = _Keeper(visit.application, keepalive)
     visit.keeper = keeper

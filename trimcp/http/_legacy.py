@@ -16,17 +16,14 @@ import trio
 
 from trimcp._groups import unwrapping
 from trimcp.protocol.http import EVENT_STREAM, encode_event
-from trimcp.server import NETWORK_GRACE
+from trimcp.runtime import NETWORK_GRACE
 from trimcp.transports import Incoming, MessageChannel, Outbox, write_out
 
 from ._asgi import root_of
-from ._refusals import Refused
 from ._sessions import check_alone
-from ._visits import check_accept, check_content
+from ._visits import Refused, check_accept, check_content
 
 if TYPE_CHECKING:
-    from trimcp.runtime import Peer
-
     from ._settings import Settings
     from ._visits import Visit
 
@@ -39,19 +36,16 @@ _KEPT_IN_PATHS: Final = "/:@!$&'()*+,;=~-._%"
 
 
 @attrs.frozen
-class _Room:
+class _Streams:
     """The streams that are open, by the name that their client was told."""
 
     feeds: dict[str, trio.MemorySendChannel[list[Incoming]]] = attrs.field(factory=dict)
 
 
-def _room_of(visit: Visit) -> _Room:
-    rooms = visit.application.rooms
-    if _Room not in rooms:
-        rooms[_Room] = _Room()
-    room = rooms[_Room]
-    assert isinstance(room, _Room)
-    return room
+def _streams_of(visit: Visit) -> _Streams:
+    streams = visit.application.state.setdefault(_Streams, _Streams())
+    assert isinstance(streams, _Streams)
+    return streams
 
 
 class StreamEndpoint:
@@ -72,15 +66,15 @@ class StreamEndpoint:
         """Serve one client for as long as its stream is open. Raises Refused."""
         check_accept(visit.headers, EVENT_STREAM)
         check_alone(visit.application)
-        room = _room_of(visit)
+        streams = _streams_of(visit)
         id = secrets.token_urlsafe(32)
         feed, incoming = trio.open_memory_channel[list[Incoming]](1)
         outbox = Outbox(visit.limits.outbox_bytes, visit.application.budget)
         channel = MessageChannel(incoming, outbox, "HTTP+SSE client")
         opened = trio.Event()
 
-        def begin(_: Peer) -> None:
-            room.feeds[id] = feed
+        def begin() -> None:
+            streams.feeds[id] = feed
             opened.set()
 
         async def write() -> None:
@@ -108,7 +102,7 @@ class StreamEndpoint:
                     )
                     nursery.cancel_scope.cancel(reason="the connection has ended")
         finally:
-            room.feeds.pop(id, None)
+            streams.feeds.pop(id, None)
             feed.close()
         await visit.response.end()
 
@@ -127,7 +121,7 @@ class MessagesEndpoint:
         """Take one message. Raises Refused."""
         check_content(visit.headers)
         named = visit.http.query.get(_PARAMETER, [])
-        feed = _room_of(visit).feeds.get(named[0]) if len(named) == 1 else None
+        feed = _streams_of(visit).feeds.get(named[0]) if len(named) == 1 else None
         if feed is None:
             raise Refused(404, "there is no such stream: open a new one")
         body = await visit.json()

@@ -13,7 +13,7 @@ from trimcp.runtime import HttpResponse
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from trimcp.server import CustomRoute
+    from trimcp.runtime import CustomRoute
 
     from ._visits import Visit
 

@@ -11,20 +11,22 @@ import attrs
 import trio
 
 from trimcp._groups import unwrapping
-from trimcp.server import told_of_signals
+from trimcp.errors import NotServing
+from trimcp.runtime import NETWORK_GRACE, MemoryNonceStore, MissingNonceStore, told_of_signals
 from trimcp.transports import open_tcp_listeners, unix_listener
 
+from ._application import HttpApplication, make_asgi_app
 from ._hosting import config_for, host
-from ._workers import Assignment, Supervisor
+from ._workers import Assignment, Supervisor, assignment_for
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
-    from trimcp.server import Application
+    from trimcp.runtime import Served, Serving
 
     from ._asgi import ASGIApp
 
-__all__ = ["Hosting", "serve", "supervise"]
+__all__ = ["Hosting", "serve_http"]
 
 
 @attrs.frozen(kw_only=True)
@@ -42,6 +44,7 @@ class Hosting:
     keyfile: str | os.PathLike[str] | None = None
     tls: ssl.SSLContext | None = None
     http2: bool = True
+    workers: int = 1
     root_path: str = ""
 
     def __attrs_post_init__(self) -> None:
@@ -80,12 +83,93 @@ class Hosting:
         return context
 
 
-async def serve(
-    application: Application,
+async def serve_http(
+    server: Served,
+    hosting: Hosting,
+    app: ASGIApp | None,
+    options: Mapping[str, Any],
+    *,
+    task_status: trio.TaskStatus[list[str]],
+) -> None:
+    """See `Server.serve_http`: alone, as the supervisor of workers, or as one of them.
+
+    Args:
+        server: The server.
+        hosting: Where, and by how many processes.
+        app: The ASGI application; by default one with all there is.
+        options: The options of that one; see `trimcp.server.HttpOptions`.
+        task_status: Gets the URLs; none where a signal came before the server had started.
+
+    Raises:
+        OSError: The address cannot be bound.
+        ValueError: An option is out of range, or given beside an application; there are to be
+            workers, and something is asked for that one process would have to remember.
+        NotServing: There are to be workers, and the application is open already.
+        ChildProcessError: A worker ended before it served for the first time.
+    """
+    if app is not None and options:
+        raise ValueError("options belong to the application that is given")
+    if hosting.workers > 1:
+        _check_sharing(server, app, options, hosting.workers)
+    assignment = assignment_for(hosting.label) if hosting.workers > 1 else None
+    if hosting.workers > 1 and assignment is None:
+        if server.running is not None:
+            raise NotServing("the application of a server with workers is opened by them")
+        await _supervise(hosting, server.shutdown_grace, task_status=task_status)
+        return
+    if assignment is not None:
+        # One of several processes: they share a key, and what one alone remembers is no use.
+        server.state_keys = server.state_keys or (assignment.key,)
+        if isinstance(server.nonces, MemoryNonceStore):
+            server.nonces = MissingNonceStore()
+        options = {**options, "sessions": False}
+    if app is None:
+        app = make_asgi_app(server, options, [hosting.host])
+    async with server.joined(lambda: task_status.started([])) as application:
+        await _serve(application, app, hosting, assignment=assignment, task_status=task_status)
+
+
+def _check_sharing(
+    server: Served, app: ASGIApp | None, options: Mapping[str, Any], workers: int
+) -> None:
+    """See that a server can be served by several processes, each of which remembers for itself.
+
+    Args:
+        server: The server.
+        app: The application, if one is given.
+        options: The options of `serve_http`.
+        workers: How many processes there are to be, for the message.
+
+    Raises:
+        ValueError: It cannot; says what to write instead.
+    """
+    if options.get("sessions") or (isinstance(app, HttpApplication) and app.keeps_sessions):
+        raise ValueError(
+            f"workers={workers} cannot have sessions: a session lives in one process, and the next "
+            "request may come to another. Give sessions=False to the application, such as "
+            "server.http_app(sessions=False), or serve with workers=1"
+        )
+    registered = [
+        *server.tools,
+        *server.prompts,
+        *server.resources.fixed,
+        *server.resources.templates,
+    ]
+    is_single = any(each.single_use for each in registered)
+    if is_single and isinstance(server.nonces, MemoryNonceStore):
+        raise ValueError(
+            f"workers={workers} and single_use=True need a store that all workers share: each "
+            "would accept the same state once. Give one to Server(nonces=...), or serve with "
+            "workers=1"
+        )
+
+
+async def _serve(
+    application: Serving,
     app: ASGIApp,
     hosting: Hosting,
     *,
-    assignment: Assignment | None = None,
+    assignment: Assignment | None,
     task_status: trio.TaskStatus[list[str]],
 ) -> None:
     """Serve an ASGI application until the server's application is shut down or this is cancelled.
@@ -108,7 +192,7 @@ async def serve(
             if assignment is not None:
                 assignment.say_serving()
 
-        limits, accepting = application.server.limits, application.accepting
+        limits, accepting = application.limits, application.accepting
         config = config_for(limits, hosting.root_path)
         await host(
             app, listeners, limits, accepting=accepting, started=started, tls=tls, config=config
@@ -133,15 +217,14 @@ async def serve(
         assignment.say_leaving()
 
 
-async def supervise(
-    hosting: Hosting, workers: int, grace: float, *, task_status: trio.TaskStatus[list[str]]
+async def _supervise(
+    hosting: Hosting, grace: float | None, *, task_status: trio.TaskStatus[list[str]]
 ) -> None:
     """Let several processes serve, until they are told to end or this is cancelled.
 
     Args:
-        hosting: Where.
-        workers: How many.
-        grace: Seconds that requests get at shutdown.
+        hosting: Where, and how many.
+        grace: Seconds that requests get at shutdown; by default those of the network.
         task_status: Gets the URLs.
 
     Raises:
@@ -149,7 +232,8 @@ async def supervise(
         ChildProcessError: A worker ended before it served for the first time.
     """
     hosting.tls_context()  # refused here rather than in each worker
-    supervisor = Supervisor(hosting.label, workers, grace)
+    grace = NETWORK_GRACE if grace is None else grace
+    supervisor = Supervisor(hosting.label, hosting.workers, grace)
     with unwrapping():
         async with told_of_signals(supervisor.on_signal):
             with _bound(hosting, await _tcp_listeners(hosting)) as listeners:

@@ -22,18 +22,18 @@ from typing import TYPE_CHECKING, Any, Final
 import trio
 
 from trimcp.errors import NotServing
-from trimcp.runtime import Peer, SidePeer
-from trimcp.server import NETWORK_GRACE
-from trimcp.transports import Incoming, MessageChannel
+from trimcp.protocol import Connection, Role
+from trimcp.runtime import NETWORK_GRACE, OutboxPeer
 
 from ._asgi import ENDINGS
-from ._refusals import Refused
 from ._replay import MemoryEventStore
+from ._side import SidePeer
 from ._streams import EventStream
+from ._visits import Refused
 
 if TYPE_CHECKING:
     from trimcp.protocol import Revision
-    from trimcp.server import Application
+    from trimcp.runtime import Serving
 
     from ._settings import Settings
     from ._visits import Visit
@@ -44,9 +44,6 @@ logger = logging.getLogger("trimcp.http")
 
 #: The name of a session's own stream.
 _STANDING: Final = "0"
-
-#: Stands where a connection has what comes in: a session's messages come in POSTs.
-_, _NEVER_ANYTHING = _KEPT_OPEN = trio.open_memory_channel[list[Incoming]](0)
 
 
 class HttpSession:
@@ -61,10 +58,10 @@ class HttpSession:
         streams: The streams that more will be said on, by name.
     """
 
-    def __init__(self, id: str, application: Application, settings: Settings) -> None:
+    def __init__(self, id: str, application: Serving, settings: Settings) -> None:
         self.id = id
         self._application = application
-        self._limits = application.server.limits
+        self._limits = application.limits
         make_store = settings.event_store
         self._store = (
             MemoryEventStore(self._limits.replay_bytes, application.budget)
@@ -75,9 +72,7 @@ class HttpSession:
         self._end_in_store = getattr(self._store, "end", None)
         self.standing = self._new_stream(_STANDING, is_standing=True)
         self.streams = {_STANDING: self.standing}
-        self._channel = MessageChannel(_NEVER_ANYTHING, self.standing, "HTTP session")
-        self._channel.written.set()
-        self._peer: Peer | None = None
+        self._peer: OutboxPeer | None = None
         self._life = trio.CancelScope()
         self._opened = trio.Event()
         self._ended = trio.Event()
@@ -110,9 +105,7 @@ class HttpSession:
             with self._life:
                 if predecessor is not None:
                     await predecessor.wait_ended()
-                await self._application.serve(
-                    self._channel, grace=NETWORK_GRACE, id=self.id, at_open=self._begin
-                )
+                await self._serve()
         except* ENDINGS:
             raise
         except* NotServing:
@@ -127,9 +120,22 @@ class HttpSession:
             if isinstance(self._store, MemoryEventStore):
                 self._store.close()
 
-    def _begin(self, peer: Peer) -> None:
-        self._peer = peer
-        self._opened.set()
+    async def _serve(self) -> None:
+        application = self._application
+        peer = OutboxPeer(
+            Connection(Role.SERVER, application.identity, self._limits),
+            self.standing,
+            application,
+            self._limits,
+            "HTTP session",
+            budget=application.budget,
+        )
+
+        def begin() -> None:
+            self._peer = peer
+            self._opened.set()
+
+        await application.serve_peer(peer, grace=NETWORK_GRACE, id=self.id, at_open=begin)
 
     async def wait_open(self) -> None:
         """Wait until it is being served. Raises Refused if it ended before (500)."""
@@ -179,14 +185,12 @@ class HttpSession:
     def open_way(self, visit: Visit) -> tuple[SidePeer, EventStream]:
         """A way of its own for what a POST brings, and the stream of what is said to it."""
         assert self._peer is not None
-        if self._peer.is_draining:
+        if self._peer.life.is_draining:
             raise Refused(503, "the session is ending")
         self._named += 1
         stream = self._new_stream(str(self._named), is_standing=False)
         self.streams[stream.name] = stream
-        side = SidePeer(self._peer, MessageChannel(self._channel.incoming, stream, "HTTP client"))
-        side.http = visit.http
-        return side, stream
+        return SidePeer(self._peer, stream, visit.http), stream
 
     def resume(self, id: str) -> tuple[EventStream | None, list[tuple[str, bytes]]]:
         """Where a client left off.
@@ -214,9 +218,9 @@ class Sessions:
         application: The application.
     """
 
-    def __init__(self, application: Application) -> None:
+    def __init__(self, application: Serving) -> None:
         self._application = application
-        self._limits = application.server.limits
+        self._limits = application.limits
         self._by_id: dict[str, HttpSession] = {}
         #: Those that take a place, the oldest first; also those that cannot be found any more.
         self._alive: dict[HttpSession, None] = {}
@@ -288,7 +292,7 @@ class Sessions:
                     self.end(session)
 
 
-def check_alone(application: Application) -> None:
+def check_alone(application: Serving) -> None:
     """See that what this process remembers is of use. Raises Refused (500)."""
     if not application.is_alone:
         logger.error(
@@ -298,10 +302,10 @@ def check_alone(application: Application) -> None:
         raise Refused(500, "there can be no sessions here")
 
 
-def sessions_of(application: Application) -> Sessions:
+def sessions_of(application: Serving) -> Sessions:
     """The sessions of an application, whichever endpoint they came to."""
-    room: Any = application.rooms.get(Sessions)
-    if room is None:
-        room = application.rooms[Sessions] = Sessions(application)
-    assert isinstance(room, Sessions)
-    return room
+    sessions: Any = application.state.get(Sessions)
+    if sessions is None:
+        sessions = application.state[Sessions] = Sessions(application)
+    assert isinstance(sessions, Sessions)
+    return sessions

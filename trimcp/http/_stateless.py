@@ -5,7 +5,7 @@ Specification: 2026-07-28, Streamable HTTP.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 import trio
 
@@ -27,30 +27,18 @@ from trimcp.protocol.http import (
     encode_event,
     status_of,
 )
-from trimcp.runtime import Peer, holding
-from trimcp.transports import MessageChannel, Outbox
+from trimcp.runtime import Peer, Round, holding
 
 from ._asgi import GONE
 from ._keepalive import watch_sleep
-from ._refusals import Refused
+from ._visits import Refused
 
 if TYPE_CHECKING:
     from trimcp.protocol import Exchange, Notification, Request, Revision
-    from trimcp.runtime import Frame
 
     from ._visits import Visit
 
 __all__ = ["answer_alone", "answer_request", "revision_of", "take_notification"]
-
-
-def _no_channel() -> MessageChannel:
-    """Stands where a connection has its channel: nothing comes, nothing is queued."""
-    feed, incoming = trio.open_memory_channel[list[bytes]](0)
-    feed.close()
-    return MessageChannel(incoming, Outbox(1), "HTTP client")  # type: ignore[arg-type]
-
-
-_NO_CHANNEL: Final = _no_channel()
 
 
 async def answer_request(visit: Visit, request: Request, *, keepalive: float) -> None:
@@ -70,7 +58,7 @@ async def answer_request(visit: Visit, request: Request, *, keepalive: float) ->
     except Rejected as error:
         await _refuse(visit, request, error)
         return
-    connection = Connection(Role.SERVER, application.server.identity, visit.limits)
+    connection = Connection(Role.SERVER, application.identity, visit.limits)
     await _answer_on(visit, connection, request, keepalive)
 
 
@@ -82,7 +70,7 @@ async def answer_alone(visit: Visit, request: Request, *, keepalive: float) -> N
 
     Specification: 2025-11-25, Streamable HTTP, Session Management (sessions are optional).
     """
-    connection = Connection(Role.SERVER, visit.application.server.identity, visit.limits)
+    connection = Connection(Role.SERVER, visit.application.identity, visit.limits)
     if request.method != "initialize":
         connection.assume(Terms(revision_of(visit) or ASSUMED))
     await _answer_on(visit, connection, request, keepalive)
@@ -131,12 +119,9 @@ class RequestPeer(Peer):
 
     def __init__(self, visit: Visit, connection: Connection) -> None:
         application = visit.application
-        super().__init__(
-            connection, _NO_CHANNEL, application, visit.limits, budget=application.budget
-        )
-        self.home = application
+        super().__init__(connection, application, application.budget, visit.at_drain)
         self.http = visit.http
-        self.at_drain = visit.at_drain
+        self._responder = application
         self._visit = visit
         self._exchange: Exchange | None = None
 
@@ -146,22 +131,22 @@ class RequestPeer(Peer):
         visit = self._visit
         # From now on the params are held, and not the body around them.
         visit.release_body()
-        frame = self._begin(exchange)
-        frame.scope.deadline = visit.deadline
-        visit.scope = frame.scope
+        round_ = Round(self, exchange)
+        round_.scope.deadline = visit.deadline
+        visit.scope = round_.scope
         at_gone = visit.http.scope.get("extensions", {}).get(GONE)
         if at_gone is None:
-            await self._answer_watched(frame, keepalive)
+            await self._answer_watched(round_, keepalive)
             return
         # The same without a task and a nursery of its own, which cost as much as a small handler.
         watch_sleep(visit, keepalive)
         at_gone.add(self._client_gone)
         try:
-            await self.answer(frame)
+            await round_.answer(self._responder)
         finally:
             at_gone.discard(self._client_gone)
 
-    async def _answer_watched(self, frame: Frame, keepalive: float) -> None:
+    async def _answer_watched(self, round_: Round, keepalive: float) -> None:
         async with trio.open_nursery() as nursery:
 
             async def watch() -> None:
@@ -169,7 +154,7 @@ class RequestPeer(Peer):
                 self._client_gone()
 
             nursery.start_soon(watch)
-            await self.answer(frame)
+            await round_.answer(self._responder)
             nursery.cancel_scope.cancel(reason="answered")
 
     def _client_gone(self) -> None:
@@ -183,6 +168,9 @@ class RequestPeer(Peer):
             await self._visit.response.event(data)
         else:
             await trio.lowlevel.checkpoint()
+
+    def send_nowait(self, data: bytes | None) -> None:
+        """Nothing: a response cannot be written without waiting, and its connection is ending."""
 
     async def finish(self, data: bytes | None, exchange: Exchange) -> None:
         response = self._visit.response

@@ -24,9 +24,8 @@ from trimcp.protocol.http import (
 )
 
 from ._handshake import delete_session, open_stream, take_message
-from ._refusals import Refused
 from ._stateless import answer_request, take_notification
-from ._visits import check_accept, check_content
+from ._visits import Refused, check_accept, check_content
 
 if TYPE_CHECKING:
     from trimcp.protocol import Batch, Message

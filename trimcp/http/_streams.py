@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import trio
 
-from trimcp.transports import Budget, Outbox
+from trimcp.transports import Budget
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["EventStream"]
 
 
-class EventStream(Outbox):
-    """An outbox whose reader may go away and come back.
+class EventStream:
+    """A queue of messages whose reader may go away and come back; see `OutboxPeer`.
 
     Args:
         name: Its name in the store.
@@ -34,6 +34,7 @@ class EventStream(Outbox):
         budget: Counts what waits together with what waits for other peers.
 
     Attributes:
+        waiting_bytes: Bytes that wait for a reader.
         is_closed: Whether nothing more will be said.
         pause: Seconds after which the client should come back, once its response should end
             although more will be said.
@@ -50,9 +51,9 @@ class EventStream(Outbox):
         budget: Budget | None = None,
     ) -> None:
         self.name = name
+        self.waiting_bytes = 0
         self.is_closed = False
         self.pause: float | None = None
-        self.waiting_bytes = 0
         self._budget = budget or Budget()
         self._store = store
         self._limit = limit
@@ -64,7 +65,31 @@ class EventStream(Outbox):
         self._turn = trio.StrictFIFOLock()
         self._news = trio.lowlevel.ParkingLot()
 
-    # -- the outbox -----------------------------------------------------------------------
+    # -- the queue ------------------------------------------------------------------------
+
+    def send_nowait(self, data: bytes) -> None:
+        """Queue one event.
+
+        Raises:
+            trio.WouldBlock: The reader is slow, or somebody has waited longer for room.
+            trio.ClosedResourceError: Nothing more may be said.
+        """
+        if self._turn.locked() or self._must_wait(data):
+            raise trio.WouldBlock
+        self._put(data)
+
+    async def send(self, data: bytes) -> None:
+        """Queue one event, waiting for room, in the order of arrival.
+
+        Always a checkpoint. Raises as `send_nowait`, without WouldBlock.
+        """
+        async with self._turn:
+            while self._must_wait(data):
+                await self._room.park()
+            self._put(data)
+
+    def _must_wait(self, data: bytes) -> bool:
+        return self._reader is not None and not self.is_closed and self._is_full(data)
 
     def _put(self, data: bytes) -> None:
         if self.is_closed:
@@ -72,8 +97,6 @@ class EventStream(Outbox):
         if self._reader is None and not self._is_standing:
             self.keep(data)
             return
-        if self._is_full(data) and self._reader is not None:
-            raise trio.WouldBlock
         while self._is_full(data) and self._pending:
             self._count(-len(self._pending.pop(0)[1]))
         self._pending.append((None, data))
@@ -90,10 +113,15 @@ class EventStream(Outbox):
         self.waiting_bytes += size
         self._budget.hold(size)
 
-    def part(self) -> None:
-        """Every event is parted from the others anyway."""
-
     def interrupt(self, seconds: float) -> bool:
+        """Let the reader come back later for what is still to be said.
+
+        Args:
+            seconds: When it should.
+
+        Returns:
+            Whether there is one that is told so.
+        """
         if self._reader is None:
             return False
         self.pause = seconds
@@ -101,6 +129,7 @@ class EventStream(Outbox):
         return True
 
     def close(self) -> None:
+        """Accept nothing more; what waits is still told."""
         self.is_closed = True
         self._room.unpark_all()
         self._news.unpark_all()
@@ -112,9 +141,6 @@ class EventStream(Outbox):
         self._count(-sum(len(data) for _, data in self._pending))
         self._pending.clear()
         self._at_end(self)
-
-    def abandon(self) -> None:
-        self.close()
 
     # -- the reader -----------------------------------------------------------------------
 

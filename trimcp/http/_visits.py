@@ -1,28 +1,327 @@
-"""One HTTP request while it is served."""
+"""One HTTP request while it is served: its body, its answer, and how it is refused."""
 
 from __future__ import annotations
 
 import codecs
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
-from trimcp.protocol.http import JSON, Headers, accepts, media_type
-
-from ._refusals import Refused
+from trimcp.errors import FORBIDDEN, INVALID_REQUEST, LIMIT_EXCEEDED, SHUTTING_DOWN
+from trimcp.protocol import encode_failure
+from trimcp.protocol.http import (
+    EVENT_STREAM,
+    JSON,
+    Headers,
+    accepts,
+    encode_comment,
+    encode_event,
+    media_type,
+)
+from trimcp.transports import Budget
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from trimcp.limits import Limits
-    from trimcp.runtime import HttpRequest
-    from trimcp.server import Application
+    from trimcp.runtime import HttpRequest, Serving
 
-    from ._bodies import RequestBody
-    from ._responses import Response
+    from ._asgi import Receive, Send
 
-__all__ = ["Visit", "check_accept", "check_content"]
+__all__ = [
+    "Refused",
+    "RequestBody",
+    "Response",
+    "Visit",
+    "check_accept",
+    "check_content",
+    "no_room",
+]
+
+# -- refusing ---------------------------------------------------------------------------------
+
+_CODES: Final = {
+    403: FORBIDDEN,
+    408: LIMIT_EXCEEDED,
+    413: LIMIT_EXCEEDED,
+    503: SHUTTING_DOWN,
+}
+
+
+class Refused(Exception):
+    """The request is answered with a status; its body is an error response without an id.
+
+    Args:
+        status: The HTTP status.
+        message: One sentence.
+        headers: Further headers of the answer.
+        code: The error code, where the status does not say it.
+        data: More about the error, as JSON.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        message: str,
+        *,
+        headers: Mapping[str, str] | None = None,
+        code: int | None = None,
+        data: Any = None,
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.message = message
+        self.headers = dict(headers or {})
+        self.code = _CODES.get(status, INVALID_REQUEST) if code is None else code
+        self.data = data
+
+    @property
+    def body(self) -> bytes:
+        """The error response."""
+        return encode_failure(None, self.code, self.message, self.data, omit_id=True)
+
+
+def no_room() -> Refused:
+    """There is no room for what a request brings, because of what is held for others."""
+    message = "too much is held for clients at the moment: try again later"
+    return Refused(503, message, headers={"retry-after": "1"}, code=LIMIT_EXCEEDED)
+
+
+# -- the body ---------------------------------------------------------------------------------
+
+#: Seconds and bytes for which the rest of a refused body is read: were the connection closed at
+#: once, its sender would not get to see why.
+_LINGER_SECONDS: Final = 2.0
+_LINGER_BYTES: Final = 4 * 1024 * 1024
+
+#: Pieces that are taken at most without letting others run.
+_PIECES: Final = 64
+
+_DISCONNECT: Final = "http.disconnect"
+
+#: Seconds between two questions whether the client is gone, where the answers mean nothing.
+_FIRST_PAUSE: Final = 0.01
+_LONGEST_PAUSE: Final = 1.0
+
+
+class RequestBody:
+    """A body that is being received.
+
+    Args:
+        receive: The ASGI callable.
+    """
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._is_read = False
+        self._pieces = 0
+        self._budget = Budget()
+        self._held = 0
+
+    async def read(self, headers: Headers, limits: Limits, budget: Budget) -> bytes:
+        """The whole body, which is held until `release`.
+
+        Args:
+            headers: The request's headers.
+            limits: `message_bytes` and `body_seconds` are used.
+            budget: Counts what has come of it.
+
+        Raises:
+            Refused: It is too long (413), takes too long (408), or there is no room for it (503).
+            ConnectionError: The client went away before it was complete.
+        """
+        limit = limits.message_bytes
+        declared = _declared_size(headers)
+        if declared > limit:
+            raise Refused(413, f"the body is longer than {limit} bytes")
+        if declared > budget.room:
+            raise no_room()
+        self._budget = budget
+        with trio.move_on_after(limits.body_seconds):
+            return await self._read(limit)
+        raise Refused(408, f"the body took longer than {limits.body_seconds:g} s")
+
+    async def _read(self, limit: int) -> bytes:
+        """Piece by piece, in one growing piece of memory: there may be very many."""
+        body: bytes | bytearray = b""
+        while not self._is_read:
+            piece = await self._next()
+            if self._held + len(piece) > limit:
+                raise Refused(413, f"the body is longer than {limit} bytes")
+            if not self._budget.take(len(piece)):
+                raise no_room()
+            self._held += len(piece)
+            if not body:
+                body = piece
+                continue
+            if isinstance(body, bytes):
+                body = bytearray(body)
+            body += piece
+        return bytes(body)
+
+    def release(self) -> None:
+        """It is not held any more."""
+        self._budget.give(self._held)
+        self._held = 0
+
+    async def _next(self) -> bytes:
+        event = await self._receive()
+        if event["type"] == _DISCONNECT:
+            raise ConnectionResetError("the client went away")
+        self._is_read = not event.get("more_body", False)
+        piece: bytes = event.get("body", b"")
+        self._pieces += 1
+        if not self._is_read and (not piece or self._pieces % _PIECES == 0):
+            # Middleware that has read the body already does not wait, and may never end.
+            await trio.lowlevel.checkpoint()
+        return piece
+
+    async def wait_gone(self) -> None:
+        """Wait until the client is gone, or its answer is complete.
+
+        Middleware may repeat the body instead, once or for ever, and without waiting. So it is
+        asked again after growing pauses.
+        """
+        pause = 0.0
+        while (await self._receive())["type"] != _DISCONNECT:
+            await trio.sleep(pause)
+            pause = min(2 * pause + _FIRST_PAUSE, _LONGEST_PAUSE)
+
+    async def linger(self) -> None:
+        """Read and forget what is still coming, within bounds. Raises ConnectionError."""
+        size = 0
+        with trio.move_on_after(_LINGER_SECONDS):
+            while not self._is_read and size < _LINGER_BYTES:
+                size += len(await self._next())
+
+
+def _declared_size(headers: Headers) -> int:
+    size = headers.get("content-length", "0")
+    return int(size) if size.isascii() and size.isdigit() else 0
+
+
+# -- the answer -------------------------------------------------------------------------------
+
+_STREAM_HEADERS: Final = {
+    "content-type": EVENT_STREAM,
+    "cache-control": "no-cache, no-transform",
+    # nginx would hold events back to fill its buffer.
+    "x-accel-buffering": "no",
+}
+
+#: Statuses of answers that end with their head (RFC 9110, 8.6).
+_WITHOUT_CONTENT: Final = (204, 304)
+
+
+class Response:
+    """One answer: a whole body, or a stream of events that opens with the first of them.
+
+    Sending waits while the client is slow to read. To a client that is gone nothing is sent, and
+    nothing is raised: whoever watches for its end acts on it.
+
+    Args:
+        send: The ASGI callable.
+        headers: Headers of every answer.
+
+    Attributes:
+        has_begun: Whether the status is decided.
+        is_stream: Whether it is a stream of events.
+        has_ended: Whether all has been said.
+        last_sent: When something was sent last, or else when this began.
+        is_sending: Whether something is being sent, or waits for that.
+    """
+
+    def __init__(self, send: Send, headers: Mapping[str, str] | None = None) -> None:
+        self.headers = dict(headers or {})
+        self.has_begun = False
+        self.is_stream = False
+        self.has_ended = False
+        self.last_sent = trio.current_time()
+        self.is_sending = False
+        self._send = send
+        self._turn = trio.Lock()
+
+    async def whole(
+        self,
+        status: int,
+        body: bytes = b"",
+        headers: Mapping[str, str] | None = None,
+        *,
+        more: bool = False,
+    ) -> None:
+        """Answer with a status and a body.
+
+        Args:
+            status: The HTTP status.
+            body: The whole body.
+            headers: Further headers.
+            more: Whether the request is not to be forgotten yet; `end` follows then.
+        """
+        given = {**(headers or {}), "content-length": str(len(body))}
+        if status in _WITHOUT_CONTENT:
+            body = b""
+            del given["content-length"]
+        self.has_begun = True
+        self.has_ended = not more
+        await self._begin(status, given)
+        await self._put(body, more=more)
+
+    async def json(
+        self,
+        status: int,
+        body: bytes,
+        headers: Mapping[str, str] | None = None,
+        *,
+        more: bool = False,
+    ) -> None:
+        """Answer with one JSON text."""
+        await self.whole(status, body, {"content-type": JSON, **(headers or {})}, more=more)
+
+    async def event(self, data: bytes, *, id: str | None = None, retry: int | None = None) -> None:
+        """Send one event."""
+        await self.write(encode_event(data, id=id, retry=retry))
+
+    async def comment(self) -> None:
+        """Send a sign of life, unless the answer is on its way anyway."""
+        await self.write(encode_comment())
+
+    async def write(self, data: bytes, *, more: bool = True) -> None:
+        """Send a piece of the stream, and open it if need be; nothing once all has been said."""
+        async with self._turn:
+            if self.has_ended:
+                return
+            self.has_ended = not more
+            if not self.has_begun:
+                self.has_begun = self.is_stream = True
+                await self._begin(200, _STREAM_HEADERS)
+            await self._put(data, more=more)
+
+    async def end(self) -> None:
+        """End the answer."""
+        await self.write(b"", more=False)
+
+    async def _begin(self, status: int, headers: Mapping[str, str]) -> None:
+        pairs = {**self.headers, **headers}
+        encoded = [(name.encode("latin-1"), text.encode("latin-1")) for name, text in pairs.items()]
+        await self._pass_on({"type": "http.response.start", "status": status, "headers": encoded})
+
+    async def _put(self, data: bytes, *, more: bool) -> None:
+        await self._pass_on({"type": "http.response.body", "body": data, "more_body": more})
+
+    async def _pass_on(self, event: dict[str, object]) -> None:
+        self.is_sending = True
+        try:
+            await self._send(event)
+        except OSError:
+            # ASGI's way to say that the client is gone.
+            self.has_ended = True
+        finally:
+            self.is_sending = False
+            self.last_sent = trio.current_time()
+
+
+# -- the request ------------------------------------------------------------------------------
 
 
 class Visit:
@@ -41,7 +340,7 @@ class Visit:
     """
 
     def __init__(
-        self, application: Application, http: HttpRequest, body: RequestBody, response: Response
+        self, application: Serving, http: HttpRequest, body: RequestBody, response: Response
     ) -> None:
         self.application = application
         self.http = http
@@ -65,7 +364,7 @@ class Visit:
     @property
     def limits(self) -> Limits:
         """The server's bounds."""
-        return self.application.server.limits
+        return self.application.limits
 
     def drain(self, deadline: float) -> None:
         """The server is shutting down."""

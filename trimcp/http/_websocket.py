@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import asynccontextmanager, suppress
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 import trio
 
@@ -20,23 +20,20 @@ from trimcp._groups import unwrapping
 from trimcp.errors import NotServing, WebSocketClosed
 from trimcp.protocol import callers_of
 from trimcp.protocol.http import fold_headers
-from trimcp.runtime import HttpRequest
-from trimcp.server import NETWORK_GRACE
+from trimcp.runtime import NETWORK_GRACE, HttpRequest
 from trimcp.transports import Incoming, MessageChannel, Outbox, Oversized, write_out
 
-from ._asgi import path_in, tell_without_trio
-
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator
 
     from trimcp.limits import Limits
     from trimcp.protocol import Callers
-    from trimcp.server import Server
+    from trimcp.runtime import Serving
     from trimcp.transports import Budget
 
     from ._asgi import Receive, Scope, Send
 
-__all__ = ["WebSocketApp", "refuse_websocket", "websocket_endpoint"]
+__all__ = ["refuse_websocket", "websocket_endpoint"]
 
 logger = logging.getLogger("trimcp.http")
 
@@ -49,32 +46,12 @@ _GOOD_ENDS: Final = (1000, 1001, 1005)
 _GOING_AWAY: Final = 1001
 _UNSUPPORTED_DATA: Final = 1003
 
-#: What there is for a plain HTTP request at the address of a WebSocket.
-_UPGRADE_REQUIRED: Final = 426
-
 #: Bytes kept of a message that is skipped.
 _HEAD: Final = 256
 
 
-class _Application(Protocol):
-    """What is needed of a server that serves."""
-
-    @property
-    def server(self) -> Any: ...
-    @property
-    def is_closing(self) -> bool: ...
-    @property
-    def budget(self) -> Budget: ...
-    @property
-    def peers(self) -> Any: ...
-    def refusal(self, callers: Callers, host: str, origins: Sequence[str]) -> str | None: ...
-    async def serve(
-        self, channel: MessageChannel, *, grace: float, http: HttpRequest | None
-    ) -> None: ...
-
-
 async def websocket_endpoint(
-    application: _Application,
+    application: Serving,
     scope: Scope,
     receive: Receive,
     send: Send,
@@ -102,7 +79,7 @@ async def websocket_endpoint(
     asked = bool(scope.get("subprotocols"))
     await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL if asked else None})
     try:
-        limits = application.server.limits
+        limits = application.limits
         async with _open_channel(limits, receive, send, application.budget) as channel:
             http = HttpRequest(fold_headers(scope["headers"]), scope)
             await application.serve(channel, grace=NETWORK_GRACE, http=http)
@@ -115,7 +92,7 @@ def _default_callers(scope: Scope) -> Callers:
     return callers_of([server[0]] if server else [], None, None)
 
 
-def _refusal(application: _Application, scope: Scope, callers: Callers) -> tuple[int, str] | None:
+def _refusal(application: Serving, scope: Scope, callers: Callers) -> tuple[int, str] | None:
     """Why the client is refused, as an HTTP status and a sentence."""
     hosts, origins = _values(scope, b"host"), _values(scope, b"origin")
     host = hosts[0] if len(hosts) == 1 else ""
@@ -124,7 +101,7 @@ def _refusal(application: _Application, scope: Scope, callers: Callers) -> tuple
         return 403, refusal
     if scope.get("subprotocols") and SUBPROTOCOL not in scope["subprotocols"]:
         return 400, f"the only subprotocol is {SUBPROTOCOL!r}"
-    limit = application.server.limits.connections
+    limit = application.limits.connections
     if len(application.peers) >= limit:
         logger.warning("more than %d connections: one refused", limit)
         return 503, "too many connections"
@@ -161,68 +138,6 @@ async def _refuse(scope: Scope, send: Send, status: int, reason: str) -> None:
     headers = [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(body))]
     await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
     await send({"type": "websocket.http.response.body", "body": body})
-
-
-class WebSocketApp:
-    """An ASGI application that serves a server's WebSockets and nothing else.
-
-    The application is open from the ASGI server's `lifespan.startup` to its
-    `lifespan.shutdown`; without these events every client is refused with 503.
-
-    Args:
-        server: The server.
-        path: The path of the server's URL.
-        callers: Who may connect; see `websocket_endpoint`.
-    """
-
-    def __init__(self, server: Server[Any], path: str, callers: Callers | None) -> None:
-        self._server = server
-        self._path = path
-        self._callers = callers
-        self._application: _Application | None = None
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not trio.lowlevel.in_trio_run():
-            await tell_without_trio(scope, receive, send)
-        elif scope["type"] == "lifespan":
-            await self._live(receive, send)
-        elif scope["type"] == "websocket":
-            await self._serve(scope, receive, send)
-        else:
-            status = _UPGRADE_REQUIRED if self._is_ours(scope) else 404
-            headers = [(b"upgrade", b"websocket"), (b"content-length", b"0")]
-            await send({"type": "http.response.start", "status": status, "headers": headers})
-            await send({"type": "http.response.body"})
-
-    def _is_ours(self, scope: Scope) -> bool:
-        return path_in(scope) == self._path
-
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not self._is_ours(scope):
-            reason = f"there is nothing at {scope['path']!r}"
-            await refuse_websocket(scope, receive, send, 404, reason)
-        elif self._application is None:
-            logger.error("the ASGI server has sent no lifespan events: nobody can be served")
-            await refuse_websocket(scope, receive, send, 503, "the server has not been started")
-        else:
-            await websocket_endpoint(self._application, scope, receive, send, callers=self._callers)
-
-    async def _live(self, receive: Receive, send: Send) -> None:
-        """Keep the application open between the two lifespan events."""
-        await receive()
-        try:
-            # The process belongs to the ASGI server, and with it the signals.
-            async with self._server.joined(signals=False) as self._application:
-                await send({"type": "lifespan.startup.complete"})
-                await receive()
-        except Exception:
-            event = "startup" if self._application is None else "shutdown"
-            with trio.CancelScope(shield=True, relative_deadline=_CLOSE_SECONDS):
-                await send({"type": f"lifespan.{event}.failed"})
-            raise
-        finally:
-            self._application = None
-        await send({"type": "lifespan.shutdown.complete"})
 
 
 # -- the channel ------------------------------------------------------------------------------

@@ -4,44 +4,61 @@ from ._awaiting import awaited
 from ._boundary import Failed, ProtocolError, contained, leaves, method_not_found
 from ._bus import Bus, LocalBus
 from ._calls import Listener, ProgressCallback
+from ._channels import ChannelPeer, OutboxPeer
 from ._chunks import Chunks
+from ._connected import ConnectedPeer
 from ._conversations import flaw_of_conversation
-from ._frame import Frame, Handlers, Home, Retried
+from ._handler import Asker, Handler, Retried
 from ._held import holding
-from ._http import EventStore, HttpRequest, HttpResponse
+from ._home import Home, Parked
+from ._http import CustomRoute, EventStore, HttpRequest, HttpResponse
 from ._hub import Hub, Subscriber
+from ._life import Life
 from ._nonces import MemoryNonceStore, MissingNonceStore, NonceStore
-from ._parking import Job, Parking
+from ._parking import Parking
 from ._peer import Peer
+from ._round import Responder, Round
 from ._seal import Seal
-from ._side import SidePeer
+from ._served import NEEDS_TRIO, NETWORK_GRACE, Guest, Served, Serving
+from ._signals import told_of_signals
 from ._streams import drain, in_threads
 from ._threads import ToolThreads
 
 __all__ = [
+    "NEEDS_TRIO",
+    "NETWORK_GRACE",
+    "Asker",
     "Bus",
+    "ChannelPeer",
     "Chunks",
+    "ConnectedPeer",
+    "CustomRoute",
     "EventStore",
     "Failed",
-    "Frame",
-    "Handlers",
+    "Guest",
+    "Handler",
     "Home",
     "HttpRequest",
     "HttpResponse",
     "Hub",
-    "Job",
+    "Life",
     "Listener",
     "LocalBus",
     "MemoryNonceStore",
     "MissingNonceStore",
     "NonceStore",
+    "OutboxPeer",
+    "Parked",
     "Parking",
     "Peer",
     "ProgressCallback",
     "ProtocolError",
+    "Responder",
     "Retried",
+    "Round",
     "Seal",
-    "SidePeer",
+    "Served",
+    "Serving",
     "Subscriber",
     "ToolThreads",
     "awaited",
@@ -52,4 +69,5 @@ __all__ = [
     "in_threads",
     "leaves",
     "method_not_found",
+    "told_of_signals",
 ]

@@ -1,4 +1,4 @@
-"""Answers that are held because their peer does not read them, within the budget."""
+"""What is held for a peer, within its bounds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from trimcp.protocol import Exchange
     from trimcp.transports import Budget
 
-__all__ = ["NO_ROOM", "holding"]
+__all__ = ["NO_ROOM", "Slots", "holding"]
 
 #: What a peer is told whose message there is no room for.
 NO_ROOM: Final = "too much is held for clients at the moment: try again later"
@@ -42,3 +42,28 @@ def holding(budget: Budget, data: bytes, exchange: Exchange) -> Iterator[bytes]:
         yield data
     finally:
         budget.give(len(data))
+
+
+class Slots:
+    """Counts the handlers of one connection whose tasks have not ended, and what it keeps.
+
+    Args:
+        budget: Counts the bytes of what is kept.
+    """
+
+    __slots__ = ("_budget", "_kept", "taken")
+
+    def __init__(self, budget: Budget) -> None:
+        self.taken = 0
+        self._budget = budget
+        self._kept = 0
+
+    def keep(self, held: int) -> None:
+        """So many bytes of a request are kept for the connection, in the place of another's."""
+        self.drop()
+        self._kept = held
+
+    def drop(self) -> None:
+        """Nothing is kept any more."""
+        self._budget.give(self._kept)
+        self._kept = 0

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
-__all__ = ["EventStore", "HttpRequest", "HttpResponse"]
+__all__ = ["CustomRoute", "EventStore", "HttpRequest", "HttpResponse"]
 
 
 @attrs.frozen(eq=False)
@@ -62,6 +62,19 @@ class HttpResponse:
     body: bytes = b""
     status: int = 200
     headers: Mapping[str, str] = attrs.field(factory=dict)
+
+
+@attrs.frozen(eq=False)
+class CustomRoute:
+    """A user's own endpoint.
+
+    Attributes:
+        methods: The HTTP methods it is for.
+        function: What answers them.
+    """
+
+    methods: tuple[str, ...]
+    function: Callable[[HttpRequest], Awaitable[Any]]
 
 
 class EventStore(Protocol):

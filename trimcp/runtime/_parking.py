@@ -1,8 +1,8 @@
 """Handlers that wait for the client's answer between two requests (stateless era).
 
-A question ends the exchange with `input_required`; the handler's frame stays where it is, in its
-own task, under a deadline. The client's retry is a new exchange; it brings the answers and a
-sealed state that says which frame they are for, and the *same frame* goes on. When the frame is
+A question ends the exchange with `input_required`; the handler stays where it is, in its own
+task, under a deadline. The client's retry is a new exchange; it brings the answers and a
+sealed state that says which handler they are for, and *that same handler* goes on. When it is
 gone, a handler that was registered for it runs again from the top and is given the recorded
 answers back.
 
@@ -19,7 +19,6 @@ import math
 import time
 from typing import TYPE_CHECKING, Any
 
-import attrs
 import trio
 
 from trimcp.errors import (
@@ -33,8 +32,7 @@ from trimcp.protocol import InvalidShape, read_retry, subject_of
 from trimcp.types import InputRequest, InputRequiredResult
 
 from ._boundary import Failed, ProtocolError, captured, log_unheard
-from ._frame import Frame, Retried
-from ._questions import Answers, Delivery, Question, Questions
+from ._handler import Answers, Asker, Delivery, Question, Retried
 from ._seal import InvalidState, State, digest_of
 
 if TYPE_CHECKING:
@@ -43,25 +41,12 @@ if TYPE_CHECKING:
     from trimcp.limits import Limits
     from trimcp.protocol import Exchange
 
+    from ._handler import Handler
     from ._nonces import NonceStore
+    from ._round import Round
     from ._seal import Seal
 
-__all__ = ["Job", "Parking"]
-
-
-@attrs.frozen(eq=False)
-class Job:
-    """A handler that may ask.
-
-    Attributes:
-        work: Runs it.
-        replay: Whether it may run again from the top with recorded answers.
-        single_use: Whether each state that it gave out is accepted only once.
-    """
-
-    work: Callable[[Frame], Awaitable[Any]]
-    replay: bool
-    single_use: bool
+__all__ = ["Parking"]
 
 
 class Parking:
@@ -77,8 +62,8 @@ class Parking:
         self._seal = seal
         self._limits = limits
         self._nonces = nonces
-        self._frames: dict[str, Frame] = {}
-        self._waiting: dict[str, Frame] = {}
+        self._askers: dict[str, Asker] = {}
+        self._waiting: dict[str, Asker] = {}
 
     @property
     def waiting(self) -> int:
@@ -87,8 +72,21 @@ class Parking:
 
     # -- rounds ---------------------------------------------------------------------------
 
-    async def run(self, round_: Frame, job: Job) -> Any:
+    async def run(
+        self,
+        round_: Round,
+        work: Callable[[Asker], Awaitable[Any]],
+        *,
+        replay: bool,
+        single_use: bool,
+    ) -> Any:
         """Answer a request: start its handler, or let the one go on that waits for it.
+
+        Args:
+            round_: The request.
+            work: Runs the handler, in its own task.
+            replay: Whether it may run again from the top with recorded answers.
+            single_use: Whether each state that it gave out is accepted only once.
 
         Returns:
             What the handler returned, or an `InputRequiredResult` if it asks.
@@ -97,58 +95,58 @@ class Parking:
             RequestError: The request brings a state that cannot be used.
             BaseException: What the handler raised.
         """
-        retry = await self._read_retry(round_.exchange, job)
+        retry = await self._read_retry(round_.exchange, single_use=single_use)
         state = retry.state
-        waiting = None if state is None or state.frame is None else self._frames.get(state.frame)
+        waiting = None if state is None or state.frame is None else self._askers.get(state.frame)
         if waiting is not None and not waiting.scope.cancel_called:
             delivery = self._resume(waiting, round_, retry.responses or {})
-        elif state is not None and state.frame is not None and not job.replay:
+        elif state is not None and state.frame is not None and not replay:
             raise RequestError(
                 INVALID_PARAMS,
                 "state lost: the handler that asked is gone; ask again from the start",
             )
         else:
-            delivery = self._start(round_, job, retry)
+            delivery = self._start(round_, work, retry)
         return await delivery.take()
 
-    def _start(self, round_: Frame, job: Job, retry: Retried) -> Delivery:
-        questions = Questions(round_.peer.home, _delivery(round_), _recorded(retry))
-        frame = Frame(round_.peer, round_.exchange)
-        frame.retry = retry
-        frame.questions = questions
-        frame.bind(round_)
+    def _start(
+        self, round_: Round, work: Callable[[Asker], Awaitable[Any]], retry: Retried
+    ) -> Delivery:
+        asker = Asker(round_, _delivery(round_), _recorded(retry))
+        asker.retry = retry
         try:
-            questions.home.start_soon(self._live, frame, questions, job)
+            asker.home.start_soon(self._live, asker, work)
         except NotServing as error:
+            asker.end()
             raise ProtocolError(SHUTTING_DOWN, str(error)) from None
-        self._frames[questions.id] = frame
-        return questions.delivery
+        self._askers[asker.id] = asker
+        return asker.delivery
 
-    async def _live(self, frame: Frame, questions: Questions, job: Job) -> None:
+    async def _live(self, asker: Asker, work: Callable[[Asker], Awaitable[Any]]) -> None:
         """The handler's task: from its first round to its last."""
         outcome, passing = None, None
         try:
-            outcome, passing = await captured(frame.scope, job.work, frame)
+            outcome, passing = await captured(asker.scope, work, asker)
             if passing is not None:
                 raise passing
-            if questions.is_parked:
-                await _wait_round(frame, questions)
+            if asker.is_parked:
+                await _wait_round(asker)
         finally:
-            questions.home.parked.discard(frame)
-            self._frames.pop(questions.id, None)
-            self._waiting.pop(questions.id, None)
-            questions.delivery.put(outcome)
-            frame.end()
+            asker.home.parked.discard(asker)
+            self._askers.pop(asker.id, None)
+            self._waiting.pop(asker.id, None)
+            asker.delivery.put(outcome)
+            asker.end()
             # An error and the frames that it came through would keep each other.
             outcome = passing = None
 
     # -- asking ---------------------------------------------------------------------------
 
-    async def ask(self, frame: Frame, request: InputRequest, key: str | None) -> dict[str, Any]:
+    async def ask(self, handler: Handler, request: InputRequest, key: str | None) -> dict[str, Any]:
         """Ask the client and wait for the answer.
 
         Args:
-            frame: Who asks.
+            handler: Who asks.
             request: What the client is asked.
             key: The handler's own name for the question, or None.
 
@@ -158,55 +156,53 @@ class Parking:
         Raises:
             RequestError: The question is not the one that the recorded answer answers.
         """
-        questions = frame.questions
-        if questions is None:
+        if not isinstance(handler, Asker):
             raise RequestError(
                 INVALID_REQUEST, "only a handler with a Context parameter may ask the client"
             )
-        digest = digest_of(frame.exchange.encode(request))
-        name = questions.name(key, digest)
-        recorded = questions.answers.get(name)
+        asker = handler
+        digest = digest_of(asker.exchange.encode(request))
+        name = asker.name(key, digest)
+        recorded = asker.answers.get(name)
         if recorded is not None:
             await trio.lowlevel.checkpoint()
             if recorded[0] not in (None, digest):
                 raise RequestError(INVALID_PARAMS, f"the question {name!r} changed between rounds")
             return recorded[1]
-        question = questions.pending[name] = Question(request, digest)
-        frame.pause()
+        question = asker.pending[name] = Question(request, digest)
+        asker.pause()
         try:
             # Sibling tasks that are about to ask too share this round.
             await trio.lowlevel.checkpoint()
-            if not questions.is_parked and not question.answered.is_set():
-                self._park(frame, questions)
+            if not asker.is_parked and not question.answered.is_set():
+                self._park(asker)
             await question.answered.wait()
         finally:
-            del questions.pending[name]
-            frame.resume()
+            del asker.pending[name]
+            asker.resume()
         assert question.answer is not None
         return question.answer
 
-    def _park(self, frame: Frame, questions: Questions) -> None:
+    def _park(self, asker: Asker) -> None:
         """End the round with every open question, and let the handler wait."""
         asked = {
             name: question
-            for name, question in questions.pending.items()
+            for name, question in asker.pending.items()
             if not question.answered.is_set()
         }
         digests = {name: question.digest for name, question in asked.items()}
-        answers = {
-            name: (digest or "", answer) for name, (digest, answer) in questions.answers.items()
-        }
+        answers = {name: (digest or "", answer) for name, (digest, answer) in asker.answers.items()}
         result = InputRequiredResult(
             input_requests={name: question.request for name, question in asked.items()},
-            request_state=self._sealed(frame.exchange, questions.id, digests, answers),
+            request_state=self._sealed(asker.exchange, asker.id, digests, answers),
         )
-        questions.is_parked = True
-        questions.resumed = trio.Event()
-        questions.deadline = trio.current_time() + self._limits.parked_seconds
-        frame.scope.deadline = questions.deadline
-        questions.home.parked.add(frame)
-        self._waiting[questions.id] = frame
-        questions.delivery.put(result)
+        asker.is_parked = True
+        asker.resumed = trio.Event()
+        asker.deadline = trio.current_time() + self._limits.parked_seconds
+        asker.scope.deadline = asker.deadline
+        asker.home.parked.add(asker)
+        self._waiting[asker.id] = asker
+        asker.delivery.put(result)
         if len(self._waiting) > self._limits.parked:
             self._evict()
 
@@ -253,7 +249,7 @@ class Parking:
 
     # -- retries --------------------------------------------------------------------------
 
-    async def _read_retry(self, exchange: Exchange, job: Job) -> Retried:
+    async def _read_retry(self, exchange: Exchange, *, single_use: bool) -> Retried:
         """Look at what a request brings from an earlier round.
 
         Raises:
@@ -268,7 +264,7 @@ class Parking:
             return Retried(responses)
         state = self._open(retry.request_state, exchange)
         left = state.expires - time.time()
-        if job.single_use and not await self._nonces.use(state.nonce, left):
+        if single_use and not await self._nonces.use(state.nonce, left):
             raise RequestError(INVALID_PARAMS, "requestState has already been used")
         return Retried(responses, state, state.kept)
 
@@ -288,35 +284,33 @@ class Parking:
         return state
 
     def _resume(
-        self, frame: Frame, round_: Frame, responses: Mapping[str, dict[str, Any]]
+        self, asker: Asker, round_: Round, responses: Mapping[str, dict[str, Any]]
     ) -> Delivery:
         """The next round: the handler takes over its exchange and gets its answers."""
-        questions = frame.questions
-        assert questions is not None
         superseded = RequestError(INVALID_REQUEST, "superseded by a later retry")
-        questions.delivery.put(Failed(superseded))
-        questions.delivery = delivery = _delivery(round_)
-        frame.bind(round_)
-        if not questions.is_parked:
+        asker.delivery.put(Failed(superseded))
+        asker.delivery = delivery = _delivery(round_)
+        asker.bind(round_)
+        if not asker.is_parked:
             # The client sent its retry again, believing the first one lost.
             return delivery
-        self._unpark(frame, questions)
-        for name, question in questions.pending.items():
+        self._unpark(asker)
+        for name, question in asker.pending.items():
             if name in responses and not question.answered.is_set():
                 question.answer = responses[name]
-                questions.answers[name] = (question.digest, responses[name])
+                asker.answers[name] = (question.digest, responses[name])
                 question.answered.set()
-        if any(not question.answered.is_set() for question in questions.pending.values()):
-            self._park(frame, questions)
+        if any(not question.answered.is_set() for question in asker.pending.values()):
+            self._park(asker)
         else:
-            questions.resumed.set()
+            asker.resumed.set()
         return delivery
 
-    def _unpark(self, frame: Frame, questions: Questions) -> None:
-        questions.is_parked = False
-        frame.scope.deadline = math.inf
-        questions.home.parked.discard(frame)
-        self._waiting.pop(questions.id, None)
+    def _unpark(self, asker: Asker) -> None:
+        asker.is_parked = False
+        asker.scope.deadline = math.inf
+        asker.home.parked.discard(asker)
+        self._waiting.pop(asker.id, None)
 
 
 def _recorded(retry: Retried) -> Answers:
@@ -333,14 +327,14 @@ def _recorded(retry: Retried) -> Answers:
     return answers
 
 
-def _delivery(round_: Frame) -> Delivery:
+def _delivery(round_: Round) -> Delivery:
     return Delivery(functools.partial(log_unheard, round_.exchange))
 
 
-async def _wait_round(frame: Frame, questions: Questions) -> None:
+async def _wait_round(asker: Asker) -> None:
     """The handler has ended between two rounds: keep its outcome until the next one or too late."""
-    if frame.scope.cancel_called:
+    if asker.scope.cancel_called:
         return
-    frame.scope = trio.CancelScope(deadline=questions.deadline)
-    with frame.scope:
-        await questions.resumed.wait()
+    asker.scope = trio.CancelScope(deadline=asker.deadline)
+    with asker.scope:
+        await asker.resumed.wait()

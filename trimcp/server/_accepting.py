@@ -8,25 +8,22 @@ from typing import TYPE_CHECKING, Any
 import trio
 
 from trimcp.errors import HandshakeFailed, NotServing
+from trimcp.runtime import NETWORK_GRACE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractAsyncContextManager
 
+    from trimcp.runtime import Serving
     from trimcp.transports import Budget, MessageChannel
 
-    from ._application import Application
-
-__all__ = ["NETWORK_GRACE", "serve_listeners"]
+__all__ = ["serve_listeners"]
 
 logger = logging.getLogger("trimcp.server")
 
-#: Seconds that requests in flight get at shutdown.
-NETWORK_GRACE = 5.0
-
 
 async def serve_listeners(
-    application: Application,
+    application: Serving,
     listeners: Sequence[trio.abc.Listener[Any]],
     open_channel: Callable[[Any, Budget], AbstractAsyncContextManager[MessageChannel]],
     started: Callable[[], None],
@@ -40,7 +37,7 @@ async def serve_listeners(
             counts against the budget.
         started: Called once connections are accepted.
     """
-    limit = application.server.limits.connections
+    limit = application.limits.connections
     async with trio.open_nursery() as connections:
 
         async def serve(stream: trio.abc.Stream) -> None:
@@ -57,7 +54,7 @@ async def serve_listeners(
 
 
 async def _serve_connection(
-    application: Application, opening: AbstractAsyncContextManager[MessageChannel]
+    application: Serving, opening: AbstractAsyncContextManager[MessageChannel]
 ) -> None:
     """One connection, contained: its crash is logged and closes nobody else."""
     try:

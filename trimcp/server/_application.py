@@ -16,7 +16,7 @@ from __future__ import annotations
 import functools
 import logging
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
@@ -24,27 +24,29 @@ from trimcp._groups import unwrapping
 from trimcp.errors import NotServing
 from trimcp.functions import takes
 from trimcp.protocol import Connection, ResourceUpdated, Role
-from trimcp.runtime import Hub, Parking, Peer, Seal, ToolThreads
+from trimcp.runtime import ChannelPeer, Handler, Hub, Parking, Seal, ToolThreads, told_of_signals
 from trimcp.transports import Budget
 
+from ._context import Context
 from ._hearing import Hearing
 from ._lifespans import CLEANUP_SECONDS, check_trio, entered, grant_cleanup
 from ._notifier import Notifier
 from ._routes import handle
-from ._signals import told_of_signals
 from ._statistics import Statistics
 from ._succession import Succession
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 
     from msgspec import Raw
 
+    from trimcp.limits import Limits
     from trimcp.protocol import Callers, Change
-    from trimcp.runtime import Frame, HttpRequest
+    from trimcp.runtime import ConnectedPeer, Guest, HttpRequest, Parked, Peer, Round
     from trimcp.transports import MessageChannel
+    from trimcp.types import Implementation
 
-    from ._server import Server
+    from ._offer import Setup
     from ._session import Session
 
 __all__ = ["Application"]
@@ -53,13 +55,6 @@ logger = logging.getLogger("trimcp.server")
 
 #: How much longer than its requests the body of `application()` may take to end.
 _AFTER_DRAIN: Final = 0.25
-
-
-class Guest(Protocol):
-    """Somebody who is served and must be let go at shutdown."""
-
-    def drain(self, deadline: float) -> None:
-        """Finish what is in flight until the deadline, then end."""
 
 
 class Application:
@@ -82,12 +77,12 @@ class Application:
         peers: The connections being served, with the grace of each.
         guests: The HTTP requests being served, with the grace of each.
         parked: Handlers that live here and wait for their client's next request.
-        rooms: What the doors keep while it is open.
+        state: What is kept for it while it is open, by whoever serves it.
         is_alone: Whether no other process is behind the same socket.
         hearing: Notifications of extensions that belong to no session.
     """
 
-    def __init__(self, server: Server[Any], *, explicit: bool) -> None:
+    def __init__(self, server: Setup, *, explicit: bool) -> None:
         check_trio()
         self.server = server
         self.explicit = explicit
@@ -97,12 +92,12 @@ class Application:
         self.budget = Budget.of(server.limits)
         self.hub = Hub(server.limits, self.budget)
         self.notifier = Notifier(server.bus)
-        self.peers: dict[Peer, float] = {}
+        self.peers: dict[ConnectedPeer, float] = {}
         self.guests: dict[Guest, float] = {}
-        self.parked: set[Frame] = set()
-        self.rooms: dict[object, Any] = {}
-        handle = functools.partial(server.methods.hear, self, None)
-        self.hearing = Hearing(handle, server.limits.in_flight, self.budget, self.start_soon)
+        self.parked: set[Parked] = set()
+        self.state: dict[object, Any] = {}
+        hear = functools.partial(self.hear, None)
+        self.hearing = Hearing(hear, server.limits.in_flight, self.budget, self.start_soon)
         self.is_closing = False
         self.is_alone = True
         self._nursery: trio.Nursery | None = None
@@ -112,6 +107,16 @@ class Application:
         self._has_started = self._is_leaving = False
         self._signals = 0
         self._warned: set[str] = set()
+
+    @property
+    def limits(self) -> Limits:
+        """The server's bounds."""
+        return self.server.limits
+
+    @property
+    def identity(self) -> Implementation:
+        """How the server calls itself."""
+        return self.server.identity
 
     # -- opening and closing --------------------------------------------------------------
 
@@ -246,8 +251,8 @@ class Application:
         now = trio.current_time()
         for scope in self._accepting:
             scope.cancel(reason="the server is shutting down")
-        for frame in list(self.parked):
-            frame.cancel("the server is shutting down")
+        for handler in list(self.parked):
+            handler.cancel("the server is shutting down")
         last = now
         for guest, own_grace in [*self.peers.items(), *self.guests.items()]:
             deadline = now + (own_grace if grace is None else grace)
@@ -291,29 +296,19 @@ class Application:
         finally:
             del self.guests[guest]
 
-    async def serve(
+    def serve(
         self,
         channel: MessageChannel,
         *,
         grace: float,
         id: str | None = None,
         http: HttpRequest | None = None,
-        at_open: Callable[[Peer], None] | None = None,
-    ) -> None:
-        """Serve one connection to its end.
-
-        Args:
-            channel: The way to the peer.
-            grace: Seconds that its requests get at shutdown.
-            id: What names its session, if anything does.
-            http: The HTTP request that opened it, if one did.
-            at_open: Called with the peer, once its session is open.
-        """
+        at_open: Callable[[], None] | None = None,
+    ) -> Coroutine[Any, Any, None]:
+        """Serve one connection over a channel to its end; see `Serving.serve`."""
         server = self.server
-        if self.is_closing:
-            raise NotServing("the server is shutting down")
         connection = Connection(Role.SERVER, server.identity, server.limits)
-        peer = Peer(
+        peer = ChannelPeer(
             connection,
             channel,
             self,
@@ -321,8 +316,22 @@ class Application:
             eof_grace=server.eof_grace,
             budget=self.budget,
         )
-        self.peers[peer] = grace if server.shutdown_grace is None else server.shutdown_grace
         peer.http = http
+        return self.serve_peer(peer, grace=grace, id=id, at_open=at_open)
+
+    async def serve_peer(
+        self,
+        peer: ConnectedPeer,
+        *,
+        grace: float,
+        id: str | None = None,
+        at_open: Callable[[], None] | None = None,
+    ) -> None:
+        """Serve one connection; see `Serving.serve_peer`."""
+        if self.is_closing:
+            raise NotServing("the server is shutting down")
+        own = self.server.shutdown_grace
+        self.peers[peer] = grace if own is None else own
         Succession(self, peer, id=id)
         try:
             with unwrapping():
@@ -330,21 +339,18 @@ class Application:
         finally:
             del self.peers[peer]
 
-    def handle(self, frame: Frame) -> Awaitable[Any]:
+    def handle(self, round_: Round) -> Awaitable[Any]:
         """Handle one request."""
-        return handle(self, frame)
+        return handle(self.server, Context(Handler(round_, round_.data), self))
+
+    def hear(
+        self, session: Session[Any] | None, method: str, params: Raw | None
+    ) -> Awaitable[None]:
+        """Handle a notification of an extension."""
+        return self.server.methods.hear(self, session, method, params)
 
     def notified(self, peer: Peer | None, method: str, params: Raw | None) -> None:
-        """A notification that concerns no single exchange.
-
-        Args:
-            peer: Who sent it; None over HTTP without a session.
-            method: Its method.
-            params: Its params.
-
-        Raises:
-            NotServing: It belongs to no session, and the application is closing.
-        """
+        """A notification that concerns no single exchange; see `Serving.notified`."""
         session: Session[Any] | None = None if peer is None else peer.data
         hearing = self.hearing if session is None else session.hearing
         if session is not None and method == "notifications/initialized":
@@ -359,11 +365,6 @@ class Application:
 
         The log says it too: at first as a warning, since whoever runs the server may have
         forgotten to name it; then as information, with the beginning of what was sent.
-
-        Args:
-            callers: Who may.
-            host: The `Host` header.
-            origins: The `Origin` headers.
         """
         reason = callers.refusal(host, origins)
         if reason is None:
@@ -390,7 +391,7 @@ class Application:
             http_requests=len(self.guests),
             http_sessions=sessions,
             buffered_bytes=self.budget.used,
-            outbox_bytes=sum(peer.channel.outbox.waiting_bytes for peer in self.peers),
+            outbox_bytes=sum(peer.waiting_bytes for peer in self.peers),
             unsent=sum(peer.unsent for peer in self.peers),
             notifications=sum(each.count for each in self._hearings()),
             questions=sum(peer.connection.open_calls for peer in self.peers),

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from trimcp.protocol import Revision
-    from trimcp.runtime import Frame
+    from trimcp.runtime import Handler
     from trimcp.types import (
         IncludeContext,
         JSONObject,
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
         ToolChoice,
     )
 
-    from ._application import Application
+    from ._services import Services
 
 __all__ = ["Asking", "ask_by_request"]
 
@@ -64,10 +64,10 @@ class Asking:
     * `RequestError`: the request is of a kind that may not ask, or the answer is malformed.
     """
 
-    __slots__ = ("_application", "_frame")
+    __slots__ = ("_application", "_handler")
 
-    def __init__(self, frame: Frame, application: Application) -> None:
-        self._frame = frame
+    def __init__(self, handler: Handler, application: Services) -> None:
+        self._handler = handler
         self._application = application
 
     # -- elicitation ----------------------------------------------------------------------
@@ -198,7 +198,7 @@ class Asking:
 
         None where the client brought none; see `InputRequired`.
         """
-        return self._frame.retry.responses
+        return self._handler.retry.responses
 
     @overload
     def input_response(self, key: str, asked: type[AskedT]) -> AskedT | None: ...
@@ -218,53 +218,52 @@ class Asking:
             AnswerRefused: The user declined or dismissed the form.
             RequestError: The answer is malformed or does not fit.
         """
-        wire = (self._frame.retry.responses or {}).get(key)
+        wire = (self._handler.retry.responses or {}).get(key)
         return None if wire is None else read_answer(self._revision, wire, asked)
 
     @property
     def request_state(self) -> Any:
         """The `state` of the `InputRequired` that led to this run, or None."""
-        return self._frame.retry.kept
+        return self._handler.retry.kept
 
     # -- how ------------------------------------------------------------------------------
 
     @property
     def _revision(self) -> Revision:
         # The round that brought an answer may be of another revision than the first.
-        return self._frame.exchange.terms.revision
+        return self._handler.exchange.terms.revision
 
     async def _ask(self, question: InputRequest, key: str | None) -> dict[str, Any]:
         """Put a question to the client in the way of the request's era."""
-        exchange = self._frame.exchange
+        exchange = self._handler.exchange
         if (error := lacking(exchange.terms, question)) is not None:
             raise error
         if exchange.terms.revision.era is Era.HANDSHAKE:
-            return await ask_by_request(self._application, self._frame, question)
+            return await ask_by_request(self, question)
         if exchange.method not in exchange.terms.revision.multi_round:
             raise RequestError(INVALID_REQUEST, f"{exchange.method} may not ask the client")
-        return await self._application.parking.ask(self._frame, question, key)
+        return await self._application.parking.ask(self._handler, question, key)
 
 
-async def ask_by_request(
-    application: Application, frame: Frame, question: InputRequest
-) -> dict[str, Any]:
+async def ask_by_request(context: Asking, question: InputRequest) -> dict[str, Any]:
     """Ask a client of the handshake era. Raises RequestError, RequestTimeout, ConnectionLost."""
-    peer, exchange, method = frame.peer, frame.exchange, question.method
+    handler = context._handler
+    peer, exchange, method = handler.peer, handler.exchange, question.method
     if method not in exchange.terms.revision.server_requests:
         raise RequestError(INVALID_REQUEST, f"{method} is not part of this protocol revision")
     if not peer.connection.is_initialized:
         # Lifecycle: nothing but pings and logs before `notifications/initialized`.
         raise RequestError(INVALID_REQUEST, "the client has not finished the handshake")
-    frame.pause()
+    handler.pause()
     try:
         _, raw = await peer.request(
             method,
             question.params,
             terms=exchange.terms,
-            timeout=application.server.limits.parked_seconds,
+            timeout=context._application.limits.parked_seconds,
         )
     finally:
-        frame.resume()
+        handler.resume()
     try:
         return read_object(raw)
     except InvalidShape as error:

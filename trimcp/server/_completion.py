@@ -24,10 +24,6 @@ from ._register import Named
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from trimcp.runtime import Frame
-
-    from ._application import Application
-
 __all__ = ["Completer", "CompletionKey", "CompletionRegister"]
 
 #: The specification allows no more suggestions in one answer.
@@ -54,21 +50,22 @@ class Completer:
     context: str | None
 
     async def complete(
-        self, application: Application, frame: Frame, value: str, arguments: Mapping[str, str]
+        self, context: Context[Any], value: str, arguments: Mapping[str, str]
     ) -> Completion:
         """Ask for suggestions; more than the protocol allows are counted and cut off.
 
         Raises:
             TypeError: The function gave something else.
         """
-        context: Context[Any] = Context(frame, application)
         enter_context(context)
         given = (value, dict(arguments)) if self.takes_arguments else (value,)
         named = {} if self.context is None else {self.context: context}
         call = functools.partial(self.call, *given, **named)
         if self.is_async:
             return _completion(await call())
-        return _completion(await awaited(await application.threads.run(_collected, {"call": call})))
+        return _completion(
+            await awaited(await context._application.threads.run(_collected, {"call": call}))
+        )
 
 
 def _collected(call: Callable[[], Any]) -> Any:
@@ -115,8 +112,7 @@ class CompletionRegister:
 
     async def complete(
         self,
-        application: Application,
-        frame: Frame,
+        context: Context[Any],
         key: CompletionKey,
         value: str,
         arguments: Mapping[str, str],
@@ -126,7 +122,7 @@ class CompletionRegister:
         if completer is None:
             await trio.lowlevel.checkpoint()
             return Completion((), 0, False)
-        return await completer.complete(application, frame, value, arguments)
+        return await completer.complete(context, value, arguments)
 
 
 def _completer(function: Callable[..., Any], label: str) -> Completer:

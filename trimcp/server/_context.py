@@ -18,24 +18,14 @@ from trimcp.types import (
 )
 
 from ._asking import Asking
+from ._typevars import LifespanT, SessionT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from typing_extensions import TypeVar
-
     from ._session import Session
 
-    LifespanT = TypeVar("LifespanT", default=Any)
-    SessionT = TypeVar("SessionT", default=Any)
-else:
-    # Defaults of type variables came with Python 3.13; only type checkers need this one.
-    from typing import TypeVar
-
-    LifespanT = TypeVar("LifespanT")
-    SessionT = TypeVar("SessionT")
-
-__all__ = ["Context", "LifespanT", "current_context"]
+__all__ = ["Context", "current_context", "enter_context"]
 
 _current: ContextVar[Context[Any]] = ContextVar("trimcp_context")
 
@@ -67,7 +57,7 @@ class Context(Asking, Generic[LifespanT, SessionT]):
     @property
     def session(self) -> Session[LifespanT] | None:
         """The client's connection or handshake session; None for stateless requests over HTTP."""
-        session: Session[LifespanT] | None = self._frame.data
+        session: Session[LifespanT] | None = self._handler.data
         return session
 
     @property
@@ -86,32 +76,32 @@ class Context(Asking, Generic[LifespanT, SessionT]):
     @property
     def method(self) -> str:
         """The request's method, such as `tools/call`."""
-        return self._frame.exchange.method
+        return self._handler.exchange.method
 
     @property
     def params(self) -> dict[str, Any]:
         """The request's params as they stand on the wire, read anew each time."""
-        return read_object(self._frame.exchange.params)
+        return read_object(self._handler.exchange.params)
 
     @property
     def request_id(self) -> str | int:
         """The id of the request."""
-        return self._frame.exchange.id
+        return self._handler.exchange.id
 
     @property
     def revision(self) -> str:
         """The protocol revision of the request, such as `2025-11-25`."""
-        return self._frame.exchange.terms.revision.date
+        return self._handler.exchange.terms.revision.date
 
     @property
     def client_info(self) -> Implementation | None:
         """How the client calls itself; for display only."""
-        return self._frame.exchange.terms.client_info
+        return self._handler.exchange.terms.client_info
 
     @property
     def client_capabilities(self) -> ClientCapabilities:
         """What the client declared it can do."""
-        return self._frame.exchange.terms.capabilities
+        return self._handler.exchange.terms.capabilities
 
     async def notify(self, method: str, params: Mapping[str, Any] | None = None) -> None:
         """Send a notification of an extension, about this request.
@@ -124,7 +114,7 @@ class Context(Asking, Generic[LifespanT, SessionT]):
             LimitExceeded: It is longer than `Limits.message_bytes`.
         """
         wire = None if params is None else dict(params)
-        await self._frame.peer.send(self._frame.exchange.notify(method, wire))
+        await self._handler.peer.send(self._handler.exchange.notify(method, wire))
 
     @property
     def http_headers(self) -> Mapping[str, str] | None:
@@ -132,13 +122,13 @@ class Context(Asking, Generic[LifespanT, SessionT]):
 
         With WebSocket they are those of the handshake.
         """
-        http = self._frame.peer.http
+        http = self._handler.peer.http
         return None if http is None else http.headers
 
     @property
     def http_scope(self) -> Mapping[str, Any] | None:
         """The ASGI scope of the HTTP request, with what middleware has added; None without one."""
-        http = self._frame.peer.http
+        http = self._handler.peer.http
         return None if http is None else http.scope
 
     @property
@@ -150,7 +140,7 @@ class Context(Asking, Generic[LifespanT, SessionT]):
 
         Specification: 2026-07-28, Overview, OpenTelemetry trace context.
         """
-        given = read_traceparent(self._frame.exchange.params)
+        given = read_traceparent(self._handler.exchange.params)
         if given is None and self.http_headers is not None:
             given = self.http_headers.get("traceparent")
         return given
@@ -171,9 +161,9 @@ class Context(Asking, Generic[LifespanT, SessionT]):
         Specification: 2025-11-25, Streamable HTTP, Sending Messages to the Server (6).
         """
         await trio.lowlevel.checkpoint()
-        if not self._frame.exchange.terms.revision.polling:
+        if not self._handler.exchange.terms.revision.polling:
             return False
-        return self._frame.peer.channel.outbox.interrupt(retry)
+        return self._handler.peer.interrupt(retry)
 
     async def report_progress(
         self, progress: float, total: float | None = None, message: str | None = None
@@ -198,14 +188,14 @@ class Context(Asking, Generic[LifespanT, SessionT]):
         for number in (progress, total):
             if number is not None and not math.isfinite(number):
                 raise ValueError(f"progress is told in finite numbers, not {number}")
-        exchange = self._frame.exchange
+        exchange = self._handler.exchange
         if not exchange.advances(progress):
             await trio.lowlevel.checkpoint()
             return
         token = exchange.progress_token
         assert token is not None
         params = ProgressNotificationParams(token, progress, total, message)
-        await self._frame.peer.send(exchange.notify("notifications/progress", params))
+        await self._handler.peer.send(exchange.notify("notifications/progress", params))
 
     async def log(self, level: LoggingLevel, data: Any, *, logger: str | None = None) -> None:
         """Send a log message to the client.
@@ -227,20 +217,20 @@ class Context(Asking, Generic[LifespanT, SessionT]):
         OpenTelemetry).
         """
         rank = LOGGING_LEVELS.index(level)
-        exchange = self._frame.exchange
+        exchange = self._handler.exchange
         wanted = self._wanted_level()
         if wanted is None or rank < LOGGING_LEVELS.index(wanted):
             await trio.lowlevel.checkpoint()
             return
         params = LoggingMessageNotificationParams(level, data, logger)
-        await self._frame.peer.send(exchange.notify("notifications/message", params))
+        await self._handler.peer.send(exchange.notify("notifications/message", params))
 
     def _wanted_level(self) -> LoggingLevel | None:
-        terms = self._frame.exchange.terms
+        terms = self._handler.exchange.terms
         if terms.revision.era is Era.STATELESS:
             return terms.log_level
         # `logging/setLevel` may have come since the request began.
-        session = self._frame.peer.connection.terms
+        session = self._handler.peer.connection.terms
         return (session.log_level if session is not None else None) or "info"
 
     async def debug(self, data: Any, *, logger: str | None = None) -> None:

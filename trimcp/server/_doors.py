@@ -5,12 +5,11 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, TypedDict, TypeVar, cast
 
-import attrs
 import trio
 
-from trimcp.errors import NotServing, RegistrationError
+from trimcp.errors import RegistrationError
 from trimcp.functions import check_async
-from trimcp.runtime import MemoryNonceStore, MissingNonceStore
+from trimcp.runtime import CustomRoute
 
 from ._options import check_name
 
@@ -23,12 +22,10 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from trimcp.http import ASGIApp
-    from trimcp.runtime import EventStore, HttpRequest, NonceStore
+    from trimcp.runtime import EventStore, HttpRequest, NonceStore, Served, Serving
 
-    from ._application import Application
-    from ._server import Server
 
-__all__ = ["CustomRoute", "HttpDoors", "HttpOptions"]
+__all__ = ["HttpDoors", "HttpOptions"]
 
 RouteT = TypeVar("RouteT", bound="Callable[[HttpRequest], Awaitable[Any]]")
 
@@ -63,19 +60,6 @@ class HttpOptions(TypedDict, total=False):
     event_store: Callable[[str], EventStore]
 
 
-@attrs.frozen(eq=False)
-class CustomRoute:
-    """A user's own endpoint.
-
-    Attributes:
-        methods: The HTTP methods it is for.
-        function: What answers them.
-    """
-
-    methods: tuple[str, ...]
-    function: Callable[[HttpRequest], Awaitable[Any]]
-
-
 class HttpDoors:
     """The ASGI applications of a `Server`, and serving them.
 
@@ -91,17 +75,17 @@ class HttpDoors:
     if TYPE_CHECKING:
 
         @property
-        def running(self) -> Application | None: ...
+        def running(self) -> Serving | None: ...
 
         def application(self, *, signals: bool = True) -> AbstractAsyncContextManager[Any]: ...
 
         def joined(
             self, at_missed: Callable[[], None] | None = None, *, signals: bool = True
-        ) -> AbstractAsyncContextManager[Application]: ...
+        ) -> AbstractAsyncContextManager[Serving]: ...
 
     @property
-    def _itself(self) -> Server[Any]:
-        return cast("Server[Any]", self)
+    def _itself(self) -> Served:
+        return cast("Served", self)
 
     # -- ASGI -----------------------------------------------------------------------------
 
@@ -251,17 +235,8 @@ class HttpDoors:
 
         Specification: Streamable HTTP.
         """
-        from trimcp.http import (
-            Hosting,
-            assignment_for,
-            check_sharing,
-            make_asgi_app,
-            serve,
-            supervise,
-        )
+        from trimcp.http import Hosting, serve_http
 
-        if app is not None and options:
-            raise ValueError("options belong to the application that is given")
         hosting = Hosting(
             host=host,
             port=port,
@@ -270,26 +245,7 @@ class HttpDoors:
             keyfile=keyfile,
             tls=tls,
             http2=http2,
+            workers=workers,
             root_path=root_path,
         )
-        if workers > 1:
-            check_sharing(self._itself, app, options, workers)
-        assignment = assignment_for(hosting.label) if workers > 1 else None
-        if workers > 1 and assignment is None:
-            if self.running is not None:
-                raise NotServing("the application of a server with workers is opened by them")
-            grace = self.shutdown_grace
-            await supervise(
-                hosting, workers, 5.0 if grace is None else grace, task_status=task_status
-            )
-            return
-        if assignment is not None:
-            self.state_keys = self.state_keys or (assignment.key,)
-            if isinstance(self.nonces, MemoryNonceStore):
-                self.nonces = MissingNonceStore()
-            options["sessions"] = False
-        chosen = make_asgi_app(self._itself, options, [host]) if app is None else app
-        async with self.joined(lambda: task_status.started([])) as application:
-            await serve(
-                application, chosen, hosting, assignment=assignment, task_status=task_status
-            )
+        await serve_http(self._itself, hosting, app, options, task_status=task_status)

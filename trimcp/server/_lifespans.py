@@ -14,7 +14,7 @@ import trio
 
 from trimcp.errors import NotServing
 from trimcp.functions import check_opened
-from trimcp.runtime import leaves
+from trimcp.runtime import NEEDS_TRIO, leaves
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CLEANUP_SECONDS",
-    "NEEDS_TRIO",
     "check_trio",
     "combine_lifespans",
     "entered",
@@ -33,11 +32,6 @@ logger = logging.getLogger("trimcp.server")
 
 #: Seconds for `on_shutdown` hooks and for leaving the lifespans.
 CLEANUP_SECONDS: Final = 10.0
-
-NEEDS_TRIO: Final = (
-    "trimcp needs Trio, and this program runs another event loop: start the server with trio.run, "
-    "or let `hypercorn -k trio module:app` serve its application"
-)
 
 
 def check_trio() -> None:

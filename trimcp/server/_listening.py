@@ -6,7 +6,7 @@ Specification: 2026-07-28, Subscriptions; to 2025-11-25, Resources (Subscription
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
@@ -27,9 +27,11 @@ from ._params import params_as
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from trimcp.runtime import Frame, Subscriber
+    from trimcp.protocol import Exchange
+    from trimcp.runtime import Hub, Peer, Subscriber
 
-    from ._application import Application
+    from ._context import Context
+    from ._offer import Offer
     from ._session import Session
 
 __all__ = ["listen", "subscribe", "unsubscribe"]
@@ -40,77 +42,71 @@ logger = logging.getLogger("trimcp.server")
 _BETWEEN_CHECKPOINTS: Final = 50
 
 
-async def listen(application: Application, frame: Frame) -> SubscriptionsListenResult:
+async def listen(offer: Offer, context: Context[Any]) -> SubscriptionsListenResult:
     """`subscriptions/listen`: tell of changes until the client or the server has enough."""
-    wanted = params_as(frame.exchange, SubscriptionsListenRequestParams).notifications
-    uris = await _known(application, wanted.resource_subscriptions or ())
-    subscriber = application.hub.join(kinds_of(wanted), uris)
-    ends = frame.peer.at_drain
-    ends.add(subscriber.close)
+    handler, hub = context._handler, context._application.hub
+    exchange, peer = handler.exchange, handler.peer
+    wanted = params_as(exchange, SubscriptionsListenRequestParams).notifications
+    uris = await _known(offer, hub, wanted.resource_subscriptions or ())
+    subscriber = hub.join(kinds_of(wanted), uris)
+    peer.at_drain.add(subscriber.close)
     try:
-        await _tell(frame, subscriber)
+        await _tell(exchange, peer, subscriber)
     finally:
-        ends.discard(subscriber.close)
-        application.hub.leave(subscriber)
-    return _ended(frame)
+        peer.at_drain.discard(subscriber.close)
+        hub.leave(subscriber)
+    # The graceful end. On a shared pipe the specification wants a cancellation after it.
+    cancelled = CancelledNotificationParams(exchange.id, "the server is shutting down")
+    handler.round.afterword = exchange.notify("notifications/cancelled", cancelled)
+    exchange.stamp_with({META_SUBSCRIPTION_ID: exchange.id})
+    return SubscriptionsListenResult()
 
 
-async def _known(application: Application, asked: Sequence[str]) -> list[str]:
+async def _known(offer: Offer, hub: Hub, asked: Sequence[str]) -> list[str]:
     """The resources among those asked about. Raises LimitExceeded before any of them is sought."""
     distinct = dict.fromkeys(asked)
-    application.hub.check_uris(len(distinct))
-    resources = application.server.resources
+    hub.check_uris(len(distinct))
     known: list[str] = []
     for position, uri in enumerate(distinct):
         if position % _BETWEEN_CHECKPOINTS == 0:
             await trio.lowlevel.checkpoint()
-        if resources.find(uri) is not None:
+        if offer.resources.find(uri) is not None:
             known.append(uri)
     return known
 
 
-async def _tell(frame: Frame, subscriber: Subscriber) -> None:
-    exchange, send = frame.exchange, frame.peer.send
+async def _tell(exchange: Exchange, peer: Peer, subscriber: Subscriber) -> None:
     meta = {META_SUBSCRIPTION_ID: exchange.id}
     granted = filter_of(subscriber.kinds, sorted(subscriber.uris))
     acknowledged = SubscriptionsAcknowledgedNotificationParams(granted)
-    await send(exchange.notify("notifications/subscriptions/acknowledged", acknowledged, meta))
+    await peer.send(exchange.notify("notifications/subscriptions/acknowledged", acknowledged, meta))
     while (change := await subscriber.next()) is not None:
         try:
             data = exchange.notify(method_of(change), params_of(change), meta)
         except LimitExceeded as error:
             logger.warning("a client is not told of a change: %s", error)
         else:
-            await send(data)
+            await peer.send(data)
 
 
-def _ended(frame: Frame) -> SubscriptionsListenResult:
-    """The graceful end. On a shared pipe the specification wants a cancellation after it."""
-    identity = frame.exchange.id
-    cancelled = CancelledNotificationParams(identity, "the server is shutting down")
-    frame.afterword = frame.exchange.notify("notifications/cancelled", cancelled)
-    frame.exchange.stamp_with({META_SUBSCRIPTION_ID: identity})
-    return SubscriptionsListenResult()
-
-
-async def subscribe(application: Application, frame: Frame) -> EmptyResult:
+async def subscribe(offer: Offer, context: Context[Any]) -> EmptyResult:
     """`resources/subscribe` of a handshake session."""
-    uri = params_as(frame.exchange, SubscribeRequestParams).uri
-    if application.server.resources.find(uri) is None:
+    uri = params_as(context._handler.exchange, SubscribeRequestParams).uri
+    if offer.resources.find(uri) is None:
         raise ResourceNotFound(uri)
-    _session_of(frame).subscribe(uri)
+    _session_of(context).subscribe(uri)
     return EmptyResult()
 
 
-async def unsubscribe(application: Application, frame: Frame) -> EmptyResult:
+async def unsubscribe(offer: Offer, context: Context[Any]) -> EmptyResult:
     """`resources/unsubscribe` of a handshake session."""
-    _session_of(frame).unsubscribe(params_as(frame.exchange, UnsubscribeRequestParams).uri)
+    uri = params_as(context._handler.exchange, UnsubscribeRequestParams).uri
+    _session_of(context).unsubscribe(uri)
     return EmptyResult()
 
 
-def _session_of(frame: Frame) -> Session:
+def _session_of(context: Context[Any]) -> Session[Any]:
     """Raises RequestError where there is none: over HTTP, with sessions turned off."""
-    session: Session | None = frame.data
-    if session is None:
+    if context.session is None:
         raise RequestError(INVALID_REQUEST, "without a session nobody can be told of changes")
-    return session
+    return context.session

@@ -22,9 +22,7 @@ if TYPE_CHECKING:
 
     from msgspec import Raw
 
-    from trimcp.runtime import Frame
-
-    from ._application import Application
+    from ._services import Services
 
 __all__ = ["MethodRegister"]
 
@@ -80,24 +78,24 @@ class MethodRegister:
         """Whether there is a notification of that name."""
         return self._notifications.find(name) is not None
 
-    async def call(self, application: Application, frame: Frame) -> dict[str, Any]:
+    async def call(self, context: Context[Any]) -> dict[str, Any]:
         """Handle a request for one of the methods. Raises RequestError."""
-        function = self._methods.items[frame.exchange.method]
+        exchange = context._handler.exchange
+        function = self._methods.items[exchange.method]
         try:
-            bound = _bind(function, frame.exchange.params)
+            bound = _bind(function, exchange.params)
         except BadArguments as error:
             flaws = str(error).replace("\n", "; ")
             raise RequestError(INVALID_PARAMS, f"invalid params: {flaws}") from None
-        context: Context[Any, Any] = Context(frame, application)
         enter_context(context)
         if Context in function.given:
             bound[function.given[Context]] = context
         if Session in function.given:
             bound[function.given[Session]] = context.session
-        return function.result(await _run(application, function, bound))
+        return function.result(await _run(context._application, function, bound))
 
     async def hear(
-        self, application: Application, session: Session[Any] | None, name: str, params: Raw | None
+        self, application: Services, session: Session[Any] | None, name: str, params: Raw | None
     ) -> None:
         """Handle a notification; one that is malformed is logged and dropped."""
         function = self._notifications.items[name]
@@ -117,7 +115,7 @@ def _bind(function: MessageFunction, params: Raw | None) -> dict[str, Any]:
     return function.bind(wire)
 
 
-async def _run(application: Application, function: MessageFunction, bound: dict[str, Any]) -> Any:
+async def _run(application: Services, function: MessageFunction, bound: dict[str, Any]) -> Any:
     if function.is_async:
         return await function.call(**bound)
     return await awaited(await application.threads.run(function.call, bound))

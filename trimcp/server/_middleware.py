@@ -12,10 +12,6 @@ from ._context import Context, enter_context
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from trimcp.runtime import Frame
-
-    from ._application import Application
-
 __all__ = ["CallNext", "Middleware", "check_middleware", "through"]
 
 #: Goes on with the request; returns its result, raises what its handler raised.
@@ -23,21 +19,21 @@ CallNext: TypeAlias = "Callable[[], Awaitable[Any]]"
 
 Middleware: TypeAlias = "Callable[[Context[Any], CallNext], Awaitable[Any]]"
 
-Handler: TypeAlias = "Callable[[Application, Frame], Awaitable[Any]]"
-
 
 def check_middleware(middleware: Any) -> None:
     """Raises RegistrationError if it is no async function of two parameters."""
     check_async(middleware, "middleware", (2,), "a context and call_next")
 
 
-async def through(
-    chain: Sequence[Middleware], application: Application, frame: Frame, handler: Handler
-) -> Any:
-    """Handle a request, wrapped in middleware: the first of the chain is the outermost."""
-    context: Context[Any] = Context(frame, application)
+async def through(chain: Sequence[Middleware], context: Context[Any], call_next: CallNext) -> Any:
+    """Handle a request, wrapped in middleware: the first of the chain is the outermost.
+
+    Args:
+        chain: The middleware.
+        context: The request.
+        call_next: Handles it.
+    """
     enter_context(context)
-    call_next: CallNext = functools.partial(handler, application, frame)
     for middleware in reversed(chain):
         call_next = functools.partial(middleware, context, call_next)
     result = await call_next()

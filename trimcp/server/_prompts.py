@@ -5,7 +5,6 @@ Specification: Prompts.
 
 from __future__ import annotations
 
-import functools
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -16,15 +15,12 @@ from trimcp.types import Prompt, PromptArgument
 
 from ._context import Context
 from ._described import described, option
-from ._running import call_function, run_askable
+from ._running import call_function, run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from trimcp.runtime import Frame
     from trimcp.types import Icon
-
-    from ._application import Application
 
 __all__ = ["RegisteredPrompt", "make_prompt"]
 
@@ -45,9 +41,7 @@ class RegisteredPrompt:
     replay: bool
     single_use: bool
 
-    async def get(
-        self, application: Application, frame: Frame, arguments: Mapping[str, str]
-    ) -> Any:
+    def get(self, context: Context[Any], arguments: Mapping[str, str]) -> Awaitable[Any]:
         """Run the prompt's function.
 
         Returns:
@@ -57,19 +51,20 @@ class RegisteredPrompt:
             RequestError: An argument is missing, unknown or malformed.
             Exception: Whatever the prompt raises.
         """
-        work = functools.partial(self._run, application, arguments)
-        return await run_askable(application, frame, self, work)
+        return run(context, self, arguments)
 
-    async def _run(
-        self, application: Application, arguments: Mapping[str, str], frame: Frame
-    ) -> Any:
+    async def work(self, context: Context[Any], given: Mapping[str, str]) -> Any:
+        """Run the function once, with the request's arguments.
+
+        Returns a `GetPromptResult`, or an `InputRequired` if it asks so.
+        """
         try:
-            bound = self.function.bind_text(arguments)
+            bound = self.function.bind_text(given)
         except BadArguments as error:
             flaws = str(error).replace("\n", "; ")
             flaw = f"Invalid arguments for prompt {self.description.name}: {flaws}"
             raise RequestError(INVALID_PARAMS, flaw) from None
-        value = await call_function(application, frame, self.function, bound)
+        value = await call_function(context, self.function, bound)
         if isinstance(value, InputRequired):
             return value
         return prompt_result(value, self.description.description)

@@ -5,7 +5,6 @@ Specification: Resources.
 
 from __future__ import annotations
 
-import functools
 import re
 from typing import TYPE_CHECKING, Any, Final
 
@@ -27,14 +26,10 @@ from trimcp.types import CacheScope, Resource, ResourceTemplate
 from ._context import Context
 from ._described import described, option
 from ._register import Register
-from ._running import call_function, run_askable
+from ._running import call_function, run
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from trimcp.runtime import Frame
-
-    from ._application import Application
+    from collections.abc import Awaitable, Callable, Iterable
 
 __all__ = ["Reading", "ResourceRegister"]
 
@@ -76,9 +71,7 @@ class Reading:
             # `user://{id}` with an id that is no number names no resource.
             return None
 
-    async def read(
-        self, application: Application, frame: Frame, uri: str, arguments: dict[str, Any]
-    ) -> Any:
+    def read(self, context: Context[Any], uri: str, arguments: dict[str, Any]) -> Awaitable[Any]:
         """Run the function.
 
         Returns:
@@ -87,14 +80,16 @@ class Reading:
         Raises:
             Exception: Whatever the function raises.
         """
-        work = functools.partial(self._run, application, uri, arguments)
-        return await run_askable(application, frame, self, work)
+        return run(context, self, (uri, arguments))
 
-    async def _run(
-        self, application: Application, uri: str, arguments: dict[str, Any], frame: Frame
-    ) -> Any:
+    async def work(self, context: Context[Any], given: tuple[str, dict[str, Any]]) -> Any:
+        """Run the function once, for a URI with arguments.
+
+        Returns a `ReadResourceResult`, or an `InputRequired` if it asks so.
+        """
+        uri, arguments = given
         # A copy, since the function may run more than once.
-        value = await call_function(application, frame, self.function, dict(arguments))
+        value = await call_function(context, self.function, dict(arguments))
         if isinstance(value, InputRequired):
             return value
         result = read_result(value, uri, self.description.mime_type)

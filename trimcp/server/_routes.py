@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import attrs
@@ -38,164 +39,166 @@ from ._params import params_as
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from trimcp.runtime import Frame
     from trimcp.types import CompletionReference
 
-    from ._application import Application
     from ._completion import CompletionKey
+    from ._context import Context
+    from ._offer import Offer
     from ._register import Register
-    from ._server import Server
 
 __all__ = ["handle"]
 
 ItemT = TypeVar("ItemT")
 
 
-async def handle(application: Application, frame: Frame) -> Any:
+def handle(offer: Offer, context: Context[Any]) -> Awaitable[Any]:
     """Handle one request, middleware around it.
+
+    Args:
+        offer: What the server offers.
+        context: The request.
 
     Raises:
         RequestError: The method does not exist in the request's revision, or its params are
             invalid.
     """
-    chain = application.server.middlewares
-    if chain:
-        return await through(chain, application, frame, _handle)
-    return await _handle(application, frame)
+    if offer.middlewares:
+        return through(offer.middlewares, context, functools.partial(_handle, offer, context))
+    return _handle(offer, context)
 
 
-async def _handle(application: Application, frame: Frame) -> Any:
-    exchange = frame.exchange
+async def _handle(offer: Offer, context: Context[Any]) -> Any:
+    exchange = context._handler.exchange
     method = exchange.method
     route = _ROUTES.get(method)
     try:
         if route is not None and method in exchange.terms.revision.client_requests:
-            return await route(application, frame)
-        if application.server.methods.knows(method):
-            return await application.server.methods.call(application, frame)
+            return await route(offer, context)
+        if offer.methods.knows(method):
+            return await offer.methods.call(context)
     except InvalidShape as error:
         raise RequestError(INVALID_PARAMS, f"invalid params: {error}") from None
     raise method_not_found(method)
 
 
-async def _call_tool(application: Application, frame: Frame) -> Any:
-    shape = read_call(frame.exchange.params)
-    tool = application.server.tools.find(shape.name)
+# Those that run a user's function are no coroutines: they give back the one that runs it, so that
+# none of theirs stands between.
+
+
+def _call_tool(offer: Offer, context: Context[Any]) -> Awaitable[Any]:
+    shape = read_call(context._handler.exchange.params)
+    tool = offer.tools.find(shape.name)
     if tool is None:
         raise RequestError(INVALID_PARAMS, f"Unknown tool: {shape.name}")
-    return await tool.call(application, frame, shape)
+    return tool.call(context, shape)
 
 
-async def _list_tools(application: Application, frame: Frame) -> ListToolsResult:
-    server = application.server
-    tools, following = _page(server, frame, server.tools)
-    listed = [tool.description for tool in tools]
-    return ListToolsResult(listed, following, server.list_ttl_ms, server.list_scope)
-
-
-async def _list_resources(application: Application, frame: Frame) -> ListResourcesResult:
-    server = application.server
-    readings, following = _page(server, frame, server.resources.fixed)
-    listed: Any = [reading.description for reading in readings]
-    return ListResourcesResult(listed, following, server.list_ttl_ms, server.list_scope)
-
-
-async def _list_templates(application: Application, frame: Frame) -> ListResourceTemplatesResult:
-    server = application.server
-    readings, following = _page(server, frame, server.resources.templates)
-    listed: Any = [reading.description for reading in readings]
-    return ListResourceTemplatesResult(listed, following, server.list_ttl_ms, server.list_scope)
-
-
-async def _read_resource(application: Application, frame: Frame) -> Any:
-    uri = params_as(frame.exchange, ReadResourceRequestParams).uri
-    found = application.server.resources.find(uri)
+def _read_resource(offer: Offer, context: Context[Any]) -> Awaitable[Any]:
+    uri = params_as(context._handler.exchange, ReadResourceRequestParams).uri
+    found = offer.resources.find(uri)
     if found is None:
         raise ResourceNotFound(uri)
     reading, arguments = found
-    return await reading.read(application, frame, uri, arguments)
+    return reading.read(context, uri, arguments)
 
 
-async def _list_prompts(application: Application, frame: Frame) -> ListPromptsResult:
-    server = application.server
-    prompts, following = _page(server, frame, server.prompts)
-    listed = [prompt.description for prompt in prompts]
-    return ListPromptsResult(listed, following, server.list_ttl_ms, server.list_scope)
-
-
-async def _get_prompt(application: Application, frame: Frame) -> Any:
-    params = params_as(frame.exchange, GetPromptRequestParams)
-    prompt = application.server.prompts.find(params.name)
+def _get_prompt(offer: Offer, context: Context[Any]) -> Awaitable[Any]:
+    params = params_as(context._handler.exchange, GetPromptRequestParams)
+    prompt = offer.prompts.find(params.name)
     if prompt is None:
         raise RequestError(INVALID_PARAMS, f"Unknown prompt: {params.name}")
-    return await prompt.get(application, frame, params.arguments or {})
+    return prompt.get(context, params.arguments or {})
 
 
-async def _complete(application: Application, frame: Frame) -> CompleteResult:
-    if not application.server.completions:
-        raise method_not_found(frame.exchange.method)
-    params = params_as(frame.exchange, CompleteRequestParams)
-    key = _completed(application.server, params.ref, params.argument.name)
+async def _complete(offer: Offer, context: Context[Any]) -> CompleteResult:
+    exchange = context._handler.exchange
+    if not offer.completions:
+        raise method_not_found(exchange.method)
+    params = params_as(exchange, CompleteRequestParams)
+    key = _completed(offer, params.ref, params.argument.name)
     given = None if params.context is None else params.context.arguments
-    completions = application.server.completions
     value = params.argument.value
-    return CompleteResult(await completions.complete(application, frame, key, value, given or {}))
+    return CompleteResult(await offer.completions.complete(context, key, value, given or {}))
 
 
-def _completed(server: Server[Any], ref: CompletionReference, argument: str) -> CompletionKey:
+def _completed(offer: Offer, ref: CompletionReference, argument: str) -> CompletionKey:
     """What is to be completed. Raises RequestError if there is no such prompt or template."""
     if isinstance(ref, PromptReference):
         kind, name = "prompt", ref.name
-        known = server.prompts.find(name) is not None
+        known = offer.prompts.find(name) is not None
     else:
         kind, name = "resource", ref.uri
-        known = server.resources.knows(name)
+        known = offer.resources.knows(name)
     if not known:
         raise RequestError(INVALID_PARAMS, f"Unknown {kind}: {name}")
     return kind, name, argument
 
 
-async def _set_level(application: Application, frame: Frame) -> EmptyResult:
-    params = params_as(frame.exchange, SetLevelRequestParams)
-    connection = frame.peer.connection
+async def _list_tools(offer: Offer, context: Context[Any]) -> ListToolsResult:
+    tools, following = _page(offer, context, offer.tools)
+    listed = [tool.description for tool in tools]
+    return ListToolsResult(listed, following, offer.list_ttl_ms, offer.list_scope)
+
+
+async def _list_resources(offer: Offer, context: Context[Any]) -> ListResourcesResult:
+    readings, following = _page(offer, context, offer.resources.fixed)
+    listed: Any = [reading.description for reading in readings]
+    return ListResourcesResult(listed, following, offer.list_ttl_ms, offer.list_scope)
+
+
+async def _list_templates(offer: Offer, context: Context[Any]) -> ListResourceTemplatesResult:
+    readings, following = _page(offer, context, offer.resources.templates)
+    listed: Any = [reading.description for reading in readings]
+    return ListResourceTemplatesResult(listed, following, offer.list_ttl_ms, offer.list_scope)
+
+
+async def _list_prompts(offer: Offer, context: Context[Any]) -> ListPromptsResult:
+    prompts, following = _page(offer, context, offer.prompts)
+    listed = [prompt.description for prompt in prompts]
+    return ListPromptsResult(listed, following, offer.list_ttl_ms, offer.list_scope)
+
+
+def _page(
+    offer: Offer, context: Context[Any], register: Register[ItemT]
+) -> tuple[list[ItemT], str | None]:
+    cursor = params_as(context._handler.exchange, PaginatedRequestParams).cursor
+    return register.page(cursor, offer.page_size)
+
+
+async def _set_level(offer: Offer, context: Context[Any]) -> EmptyResult:
+    handler = context._handler
+    params = params_as(handler.exchange, SetLevelRequestParams)
+    connection = handler.peer.connection
     if connection.terms is not None:
         connection.terms = attrs.evolve(connection.terms, log_level=params.level)
     return EmptyResult()
 
 
-async def _initialize(application: Application, frame: Frame) -> InitializeResult:
-    server = application.server
+async def _initialize(offer: Offer, context: Context[Any]) -> InitializeResult:
     return InitializeResult(
-        frame.exchange.terms.revision.date,
-        server.capabilities,
-        server.identity,
-        server.instructions,
+        context._handler.exchange.terms.revision.date,
+        offer.capabilities,
+        offer.identity,
+        offer.instructions,
     )
 
 
-async def _discover(application: Application, frame: Frame) -> DiscoverResult:
-    server = application.server
+async def _discover(offer: Offer, context: Context[Any]) -> DiscoverResult:
+    exchange = context._handler.exchange
     # With its pictures, which other results leave out.
-    frame.exchange.stamp_with({META_SERVER_INFO: frame.exchange.encode(server.identity)})
+    exchange.stamp_with({META_SERVER_INFO: exchange.encode(offer.identity)})
     return DiscoverResult(
         tuple(revision.date for revision in reversed(STATELESS_REVISIONS)),
-        server.capabilities,
-        server.instructions,
+        offer.capabilities,
+        offer.instructions,
     )
 
 
-async def _ping(application: Application, frame: Frame) -> EmptyResult:
+async def _ping(offer: Offer, context: Context[Any]) -> EmptyResult:
     return EmptyResult()
 
 
-def _page(
-    server: Server[Any], frame: Frame, register: Register[ItemT]
-) -> tuple[list[ItemT], str | None]:
-    cursor = params_as(frame.exchange, PaginatedRequestParams).cursor
-    return register.page(cursor, server.page_size)
-
-
-_ROUTES: Final[dict[str, Callable[[Application, Frame], Awaitable[Any]]]] = {
+_ROUTES: Final[dict[str, Callable[[Offer, Context[Any]], Awaitable[Any]]]] = {
     "tools/call": _call_tool,
     "tools/list": _list_tools,
     "resources/list": _list_resources,

@@ -18,12 +18,12 @@ from trimcp.protocol import (
     ToolsListChanged,
     callers_of,
 )
-from trimcp.runtime import LocalBus, MemoryNonceStore
+from trimcp.runtime import NETWORK_GRACE, LocalBus, MemoryNonceStore
 from trimcp.types import CacheScope, Implementation
 
-from ._accepting import NETWORK_GRACE, serve_listeners
+from ._accepting import serve_listeners
 from ._application import Application
-from ._context import Context, LifespanT, current_context
+from ._context import Context, current_context
 from ._described import described, option
 from ._doors import HttpDoors
 from ._options import (
@@ -34,6 +34,7 @@ from ._options import (
 )
 from ._registration import Registration
 from ._statistics import Statistics
+from ._typevars import LifespanT
 
 if TYPE_CHECKING:
     import os

@@ -20,19 +20,19 @@ from trimcp.protocol import (
     params_of,
 )
 
-from ._context import LifespanT
 from ._hearing import Hearing
 from ._lifespans import CLEANUP_SECONDS, entered, grant_cleanup
+from ._typevars import LifespanT
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
 
     from trimcp.protocol import Terms
-    from trimcp.runtime import Peer, Subscriber
+    from trimcp.runtime import ConnectedPeer, Subscriber
     from trimcp.types import ClientCapabilities, Implementation
 
-    from ._application import Application
     from ._server import Server
+    from ._services import Services
 
 __all__ = ["Session"]
 
@@ -50,24 +50,26 @@ class Session(Generic[LifespanT]):
         hearing: Its notifications of extensions.
     """
 
-    def __init__(self, application: Application, peer: Peer, *, id: str | None = None) -> None:
+    def __init__(
+        self, application: Services, peer: ConnectedPeer, *, id: str | None = None
+    ) -> None:
         self.id = id
         self.context: Any = None
         self._application = application
         self._peer = peer
         self._subscriber: Subscriber | None = None
         self._has_ended = False
-        self.start_soon: Callable[..., None] = peer.start_soon
-        server = application.server
-        handle = functools.partial(server.methods.hear, application, self)
-        limit = server.limits.in_flight
+        self.start_soon: Callable[..., None] = peer.life.start_soon
+        handle = functools.partial(application.hear, self)
+        limit = application.limits.in_flight
         self.hearing = Hearing(handle, limit, application.budget, self._start_soon)
         peer.data = self
 
     @property
     def server(self) -> Server[LifespanT]:
         """The server that serves it."""
-        return self._application.server
+        server: Server[LifespanT] = self._application.server
+        return server
 
     @property
     def lifespan_context(self) -> LifespanT:

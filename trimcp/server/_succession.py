@@ -26,13 +26,13 @@ from ._session import Session
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from trimcp.runtime import Frame, Peer
+    from trimcp.runtime import ConnectedPeer, Round
 
-    from ._application import Application
+    from ._services import Services
 
 __all__ = ["Succession"]
 
-Answering: TypeAlias = "Callable[[Frame], Awaitable[None]]"
+Answering: TypeAlias = "Callable[[Round], Awaitable[None]]"
 Start: TypeAlias = "tuple[Callable[..., Awaitable[Any]], tuple[Any, ...]]"
 
 
@@ -83,8 +83,8 @@ class Stay:
         handshake: Where the session's own tasks live.
     """
 
-    def __init__(self, session: Session[Any], peer: Peer, after: Stay | None) -> None:
-        self.early: list[tuple[Answering, Frame]] = []
+    def __init__(self, session: Session[Any], peer: ConnectedPeer, after: Stay | None) -> None:
+        self.early: list[tuple[Answering, Round]] = []
         self.stateless = LateNursery()
         self.handshake = LateNursery()
         self._session = session
@@ -108,7 +108,7 @@ class Stay:
                     try:
                         await self._work(task_status)
                     finally:
-                        if self._peer.is_closed:
+                        if self._peer.life.is_closed:
                             # That the connection ends is no error for the lifespan.
                             await lifespan.aclose()
         finally:
@@ -118,8 +118,8 @@ class Stay:
         async with self.stateless.opened() as outlasting:
             async with self.handshake.opened() as handshake:
                 self._handshake_scope = handshake.cancel_scope
-                for answer, frame in self.early:
-                    handshake.start_soon(answer, frame)
+                for answer, round_ in self.early:
+                    handshake.start_soon(answer, round_)
                 self.early.clear()
                 task_status.started()
                 await self._over.wait()
@@ -149,14 +149,14 @@ class Stay:
         self._opening.cancel(reason="the client has begun another session")
         return self if self._is_begun else self._after
 
-    def attend(self, answer: Answering, frame: Frame) -> None:
+    def attend(self, answer: Answering, round_: Round) -> None:
         """Start the task of a request, now or when the session is open."""
-        if frame.exchange.terms.revision.era is Era.STATELESS:
-            self.stateless.start_soon(answer, frame)
+        if round_.exchange.terms.revision.era is Era.STATELESS:
+            self.stateless.start_soon(answer, round_)
         elif self._handshake_scope is not None:
-            self.handshake.start_soon(answer, frame)
+            self.handshake.start_soon(answer, round_)
         else:
-            self.early.append((answer, frame))
+            self.early.append((answer, round_))
 
 
 class Succession:
@@ -168,14 +168,16 @@ class Succession:
         id: What names its session, if anything does.
     """
 
-    def __init__(self, application: Application, peer: Peer, *, id: str | None = None) -> None:
+    def __init__(
+        self, application: Services, peer: ConnectedPeer, *, id: str | None = None
+    ) -> None:
         self.parked = peer.parked
         self._application = application
         self._peer = peer
         self._id = id
         self._nursery: trio.Nursery | None = None
         self._current = self._next(None)
-        peer.home = peer.host = self
+        peer.home = peer.life.host = self
 
     def _next(self, after: Stay | None) -> Stay:
         session = Session[Any](self._application, self._peer, id=self._id)
@@ -196,22 +198,22 @@ class Succession:
         new = self._current = self._next(old.end())
         for function, args in old.stateless.waiting:
             # They came before it was open, and are the next one's.
-            frame: Frame = args[0]
-            frame.data = self._peer.data
+            round_: Round = args[0]
+            round_.data = self._peer.data
             new.stateless.start_soon(function, *args)
         # What they hold is given back when they have run.
         new.handshake.waiting += old.handshake.waiting
         if self._nursery is None:
             return
-        for answer, frame in old.early:
+        for answer, round_ in old.early:
             # Given up already, which these tasks notice at once.
-            self._nursery.start_soon(answer, frame)
-        if not self._peer.is_draining:
+            self._nursery.start_soon(answer, round_)
+        if not self._peer.life.is_draining:
             self._nursery.start_soon(new.run)
 
-    def attend(self, answer: Answering, frame: Frame) -> None:
+    def attend(self, answer: Answering, round_: Round) -> None:
         """Start the task of a request."""
-        self._current.attend(answer, frame)
+        self._current.attend(answer, round_)
 
     def start_soon(self, function: Callable[..., Awaitable[Any]], *args: Any) -> None:
         """Start a handler that may outlive its request."""

@@ -5,7 +5,6 @@ Specification: Tools.
 
 from __future__ import annotations
 
-import functools
 import re
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,22 +16,20 @@ from trimcp.errors import INVALID_PARAMS, RegistrationError, RequestError, ToolE
 from trimcp.functions import BadArguments, Function, InputRequired, compile_function
 from trimcp.protocol import Rejected, codec_for, read_object
 from trimcp.protocol.http import check_arguments, header_params
-from trimcp.runtime import Frame, ProtocolError
+from trimcp.runtime import ProtocolError
 from trimcp.types import UNSET, CallToolResult, JSONObject, TextContent, Tool
 
 from ._context import Context
 from ._described import described, option
 from ._options import checked_seconds
-from ._running import call_function, run_askable
+from ._running import GENERATORS, call_function, run, streamed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from trimcp.protocol import Revision, ToolCall
     from trimcp.protocol.http import HeaderParam, Headers
     from trimcp.types import Icon, ToolAnnotations
-
-    from ._application import Application
 
 __all__ = ["RegisteredTool", "make_tool"]
 
@@ -59,7 +56,7 @@ class RegisteredTool:
     single_use: bool
     mirrored: tuple[HeaderParam, ...]
 
-    async def call(self, application: Application, frame: Frame, shape: ToolCall) -> Any:
+    def call(self, context: Context[Any], shape: ToolCall) -> Awaitable[Any]:
         """Run the tool for one request.
 
         Returns:
@@ -68,12 +65,12 @@ class RegisteredTool:
         Raises:
             Exception: Whatever the tool raises.
         """
-        http = frame.peer.http
-        revision = frame.exchange.terms.revision
+        handler = context._handler
+        http = handler.peer.http
+        revision = handler.exchange.terms.revision
         if self.mirrored and http is not None and http.is_mirror and revision.mirrors:
             self._check_mirrored(http.headers, shape)
-        work = functools.partial(self._run, application, shape)
-        return await run_askable(application, frame, self, work, is_retry=shape.is_retry)
+        return run(context, self, shape, is_retry=shape.is_retry)
 
     def _check_mirrored(self, headers: Headers, shape: ToolCall) -> None:
         raw = shape.arguments if isinstance(shape.arguments, Raw) else None
@@ -84,8 +81,9 @@ class RegisteredTool:
         except Rejected as error:
             raise ProtocolError(error.code, error.message, error.data) from None
 
-    async def _run(self, application: Application, shape: ToolCall, frame: Frame) -> Any:
-        arguments = shape.arguments if isinstance(shape.arguments, Raw) else None
+    async def work(self, context: Context[Any], given: ToolCall) -> Any:
+        """Run the tool once. Returns a `CallToolResult`, or an `InputRequired` if it asks so."""
+        arguments = given.arguments if isinstance(given.arguments, Raw) else None
         if arguments is not None and not _is_object(arguments):
             # No model could mend this: the request itself is malformed (Tools, Error Handling).
             raise RequestError(INVALID_PARAMS, "invalid params: arguments must be an object")
@@ -95,18 +93,23 @@ class RegisteredTool:
             text = f"Invalid arguments for tool {self.description.name}:\n{error}"
             return CallToolResult((TextContent(text),), is_error=True)
         if self.timeout is None:
-            value = await call_function(application, frame, self.function, bound)
+            value = await call_function(context, self.function, bound)
+            if isinstance(value, GENERATORS):
+                value = await streamed(context, self.function, value)
         else:
-            value = await self._call_in_time(application, frame, bound, self.timeout)
+            value = await self._call_in_time(context, bound, self.timeout)
         if isinstance(value, InputRequired):
             return value
-        return self._fitted(self.function.result(value), frame.exchange.terms.revision)
+        return self._fitted(self.function.result(value), context._handler.exchange.terms.revision)
 
     async def _call_in_time(
-        self, application: Application, frame: Frame, bound: dict[str, Any], seconds: float
+        self, context: Context[Any], bound: dict[str, Any], seconds: float
     ) -> Any:
-        with trio.move_on_after(seconds) as frame.timer:
-            return await call_function(application, frame, self.function, bound)
+        with trio.move_on_after(seconds) as context._handler.timer:
+            value = await call_function(context, self.function, bound)
+            if isinstance(value, GENERATORS):
+                value = await streamed(context, self.function, value)
+            return value
         raise ToolError(f"The tool did not finish within {seconds:g} seconds.")
 
     def _fitted(self, result: CallToolResult, revision: Revision) -> CallToolResult:

@@ -13,16 +13,15 @@ if TYPE_CHECKING:
     import trio
 
     from trimcp.protocol import Callers
+    from trimcp.runtime import Serving
     from trimcp.transports import Budget, MessageChannel
     from trimcp.transports.websocket import Upgrade
-
-    from ._application import Application
 
 __all__ = ["websocket_opener"]
 
 
 def websocket_opener(
-    application: Application, path: str, callers: Callers
+    application: Serving, path: str, callers: Callers
 ) -> Callable[[trio.abc.Stream, Budget], AbstractAsyncContextManager[MessageChannel]]:
     """Makes streams message channels, for clients that may have one."""
 
@@ -36,7 +35,7 @@ def websocket_opener(
             return Refusal(400, f"the only subprotocol is {SUBPROTOCOL!r}")
         return None
 
-    limits = application.server.limits
+    limits = application.limits
 
     def opener(
         stream: trio.abc.Stream, budget: Budget

@@ -135,17 +135,6 @@ class Outbox:
         self.waiting_bytes = 0
         self._room.unpark_all()
 
-    def interrupt(self, seconds: float) -> bool:
-        """Let the peer come back later for what is still to be said, where that can be done.
-
-        Args:
-            seconds: When it should.
-
-        Returns:
-            Whether it was told so.
-        """
-        return False
-
     async def take(self) -> list[bytes]:
         """For the writer: everything that waits up to the next parting, at least one message.
 

@@ -1,0 +1,77 @@
+"""The client of one POST in a session: what is asked here is answered here."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trimcp.errors import SHUTTING_DOWN
+from trimcp.protocol import RequestReceived
+from trimcp.runtime import OutboxPeer
+
+if TYPE_CHECKING:
+    from trimcp.protocol import Batch, Exchange, Message
+    from trimcp.runtime import HttpRequest, Round
+
+    from ._streams import EventStream
+
+__all__ = ["SidePeer"]
+
+
+class SidePeer(OutboxPeer):
+    """One of several ways to the client of a session, for what a POST brings.
+
+    It shares the session's life: tasks live in its nursery. The stream is closed once everything
+    is answered.
+
+    Args:
+        main: The session's peer, while it runs.
+        stream: What is said to this POST.
+        http: The POST.
+    """
+
+    def __init__(self, main: OutboxPeer, stream: EventStream, http: HttpRequest) -> None:
+        super().__init__(
+            main.connection,
+            stream,
+            main.responder,
+            main.limits,
+            "HTTP client",
+            life=main.life,
+            budget=main.budget,
+            slots=main.slots,
+        )
+        self.data = main.data
+        self.home = main.home
+        self.http = http
+        self._stream = stream
+        self._unanswered = 0
+
+    def take(self, message: Message | Batch) -> bool:
+        """Take what came this way.
+
+        Returns:
+            Whether handlers are at work on it now.
+        """
+        events = self.connection.take(message)
+        self._dispatch(events)
+        asked = [event.exchange for event in events if isinstance(event, RequestReceived)]
+        self._unanswered = sum(exchange.is_open for exchange in asked)
+        if not self._unanswered:
+            self._stream.close()
+        return self._unanswered > 0
+
+    async def answer(self, round_: Round) -> None:
+        try:
+            await super().answer(round_)
+        finally:
+            self._unanswered -= 1
+            if not self._unanswered:
+                self._stream.close()
+
+    def interrupt(self, seconds: float) -> bool:
+        return self._stream.interrupt(seconds)
+
+    def let_go(self, exchange: Exchange) -> None:
+        if exchange.is_open:
+            # The connection ends, but whoever posted the request is still there.
+            self.send_nowait(exchange.fail(SHUTTING_DOWN, "the session has ended"))

@@ -1,0 +1,183 @@
+"""Peers whose messages wait in an outbox, and those at the other end of a channel."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import trio
+
+from trimcp.transports import Oversized
+
+from ._connected import ConnectedPeer
+from ._held import holding
+
+if TYPE_CHECKING:
+    from trimcp.limits import Limits
+    from trimcp.protocol import Connection, Exchange
+    from trimcp.transports import Budget, MessageChannel
+
+    from ._held import Slots
+    from ._life import Life
+    from ._round import Responder
+
+__all__ = ["ChannelPeer", "MessageQueue", "OutboxPeer"]
+
+
+class MessageQueue(Protocol):
+    """Messages that wait to be sent, bounded in bytes: an `Outbox`, or what serves as one.
+
+    Attributes:
+        waiting_bytes: Bytes that wait.
+    """
+
+    waiting_bytes: int
+
+    def send_nowait(self, data: bytes) -> None:
+        """Queue one message.
+
+        Raises:
+            trio.WouldBlock: There is no room.
+            trio.BrokenResourceError: The peer is gone.
+            trio.ClosedResourceError: The queue was closed on this side.
+        """
+
+    async def send(self, data: bytes) -> None:
+        """Queue one message, waiting for room, in the order of arrival.
+
+        Always a checkpoint. Raises as `send_nowait`, without WouldBlock.
+        """
+
+    def close(self) -> None:
+        """Accept nothing more; what waits is still sent."""
+
+
+class OutboxPeer(ConnectedPeer):
+    """A peer for which messages wait in an outbox; somebody else brings what it sends.
+
+    Args:
+        connection: The protocol's state.
+        outbox: Takes what is to be sent.
+        responder: The role.
+        limits: Bounds.
+        name: A name for logs.
+        life: The connection's life; by default its own.
+        budget: Counts what is held for the peer together with others; by default alone.
+        slots: Counts the handlers of the connection; by default its own.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        outbox: MessageQueue,
+        responder: Responder,
+        limits: Limits,
+        name: str,
+        *,
+        life: Life | None = None,
+        budget: Budget | None = None,
+        slots: Slots | None = None,
+    ) -> None:
+        super().__init__(connection, responder, limits, name, life=life, budget=budget, slots=slots)
+        self.outbox = outbox
+
+    async def flush(self) -> None:
+        self.outbox.close()
+        await trio.lowlevel.checkpoint()
+
+    @property
+    def waiting_bytes(self) -> int:
+        return self.outbox.waiting_bytes
+
+    async def send(self, data: bytes | None) -> None:
+        """Send one message, waiting for room. Always a checkpoint; nothing if None or empty.
+
+        A peer that is gone takes no harm and gives no error: the reader notices it.
+        """
+        if not data:
+            await trio.lowlevel.checkpoint()
+            return
+        try:
+            await self.outbox.send(data)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            return
+
+    def send_nowait(self, data: bytes | None) -> None:
+        """Send one message; if there is no room, an errand in the nursery waits for it."""
+        if not data:
+            return
+        try:
+            self.outbox.send_nowait(data)
+        except trio.WouldBlock:
+            self._send_later(data)
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            return
+
+    async def finish(self, data: bytes | None, exchange: Exchange) -> None:
+        if data is not None:
+            try:
+                self.outbox.send_nowait(data)
+            except trio.WouldBlock:
+                self._unsent += 1
+                try:
+                    with holding(self.budget, data, exchange) as answer:
+                        await self.send(answer)
+                finally:
+                    self._unsent -= 1
+            except (trio.BrokenResourceError, trio.ClosedResourceError):
+                pass
+        self.life.settle()
+
+
+class ChannelPeer(OutboxPeer):
+    """The peer at the other end of a message channel.
+
+    Args:
+        connection: The protocol's state.
+        channel: The way to the peer.
+        responder: The role.
+        limits: Bounds.
+        eof_grace: Seconds that requests in flight get after the end of input, where the
+            channel drains.
+        budget: Counts what is held for the peer together with others; by default alone.
+    """
+
+    def __init__(
+        self,
+        connection: Connection,
+        channel: MessageChannel,
+        responder: Responder,
+        limits: Limits,
+        *,
+        eof_grace: float = 5.0,
+        budget: Budget | None = None,
+    ) -> None:
+        super().__init__(connection, channel.outbox, responder, limits, channel.peer, budget=budget)
+        self.pace = channel.pace
+        self._channel = channel
+        self._eof_grace = eof_grace
+
+    async def _read(self) -> None:
+        async for batch in self._channel.incoming:
+            for data in batch:
+                if isinstance(data, Oversized):
+                    self._on_oversized(data)
+                else:
+                    self._dispatch(self.connection.receive(data))
+
+    @property
+    def failure(self) -> BaseException | None:
+        """Why the channel has ended; None as long as nothing is wrong with it."""
+        return self._channel.failure
+
+    def _outlives_its_input(self) -> bool:
+        if not self._channel.drains or self.failure is not None:
+            return False
+        self.life.is_draining = True
+        self.life.scope.deadline = trio.current_time() + self._eof_grace
+        return True
+
+    async def part(self) -> None:
+        await self._channel.part()
+
+    async def flush(self) -> None:
+        await self._channel.flush()

@@ -1,0 +1,238 @@
+"""One run of a user's function, and what is asked in it."""
+
+from __future__ import annotations
+
+import collections
+import math
+import os
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import attrs
+import trio
+
+from ._boundary import Failed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from trimcp.types import InputRequest
+
+    from ._home import Home
+    from ._peer import Peer
+    from ._round import Round
+    from ._seal import State
+
+__all__ = ["Answers", "Asker", "Delivery", "Handler", "Question", "Retried"]
+
+#: Digest of the question (None if the client volunteered the answer) and the answer, by key.
+Answers: TypeAlias = dict[str, tuple[str | None, dict[str, Any]]]
+
+
+@attrs.frozen
+class Retried:
+    """What a request brings from an earlier round.
+
+    Attributes:
+        responses: The answers, by key; None if it brings none.
+        state: The state that they are for, if it came with them.
+        kept: What the handler wanted back.
+    """
+
+    responses: Mapping[str, Any] | None = None
+    state: State | None = None
+    kept: Any = None
+
+
+_NOTHING: Final = Retried()
+
+
+class Handler:
+    """One run of a user's function for a round.
+
+    Args:
+        round_: The round that it answers.
+        data: What the role keeps for the peer.
+
+    Attributes:
+        round: The round that it answers now.
+        peer: Whose round that is.
+        exchange: The round's exchange.
+        data: What the role kept for the peer when the handler began.
+        retry: What its first round brought.
+        timer: Bounds its running time, where it is bounded; see `pause`.
+    """
+
+    __slots__ = ("_pauses", "_remaining", "data", "exchange", "peer", "retry", "round", "timer")
+
+    def __init__(self, round_: Round, data: Any) -> None:
+        self.round = round_
+        self.peer = round_.peer
+        self.exchange = round_.exchange
+        self.data = data
+        self.retry = _NOTHING
+        self.timer: trio.CancelScope | None = None
+        self._pauses = 0
+        self._remaining = 0.0
+
+    def pause(self) -> None:
+        """Stop the timer: the handler waits for the client's answer."""
+        if self.timer is not None:
+            if self._pauses == 0:
+                self._remaining = self.timer.deadline - trio.current_time()
+                self.timer.deadline = math.inf
+            self._pauses += 1
+
+    def resume(self) -> None:
+        """Undo one `pause`; the last one lets the timer go on."""
+        if self.timer is not None:
+            self._pauses -= 1
+            if self._pauses == 0:
+                self.timer.deadline = trio.current_time() + self._remaining
+
+
+@attrs.define(eq=False)
+class Question:
+    """One open question.
+
+    Attributes:
+        request: What the client is asked.
+        digest: What the answer is matched by.
+        answered: Set once the answer is there.
+        answer: The client's result in wire form.
+    """
+
+    request: InputRequest
+    digest: str
+    answered: trio.Event = attrs.field(factory=trio.Event)
+    answer: dict[str, Any] | None = None
+
+
+class Delivery:
+    """The outcome of one round, on its way from the handler's task to the round's.
+
+    Args:
+        unheard: Called with an outcome that its round does not wait for any more.
+    """
+
+    __slots__ = ("_arrived", "_outcome", "_unheard", "_was_left")
+
+    def __init__(self, unheard: Callable[[Any], None]) -> None:
+        self._arrived = trio.Event()
+        self._outcome: Any = None
+        self._unheard = unheard
+        self._was_left = False
+
+    def put(self, outcome: Any) -> None:
+        """The first outcome counts: a value, a `Failed`, or None for a cancelled handler."""
+        if self._arrived.is_set() or self._was_left:
+            self._unheard(outcome)
+        else:
+            self._outcome = outcome
+            self._arrived.set()
+
+    async def take(self) -> Any:
+        """Wait for the outcome. Raises what the handler raised."""
+        try:
+            await self._arrived.wait()
+        except trio.Cancelled:
+            self._was_left = True
+            self._unheard(self._outcome)
+            raise
+        # Kept nowhere: an error and the frames that it came through would keep each other.
+        outcome, self._outcome = self._outcome, None
+        if not isinstance(outcome, Failed):
+            return outcome
+        try:
+            raise outcome.error
+        finally:
+            del outcome
+
+
+class Asker(Handler):
+    """A handler that may ask its client, and so may outlive its round.
+
+    It has a task of its own, and is bound to one round after another. All that belongs to the
+    current round is reached through it, since the task and its context variables stay those of
+    the first.
+
+    Args:
+        round_: The first round.
+        delivery: Where the outcome of that round goes.
+        answers: The answers that are known already, by key.
+
+    Attributes:
+        id: Names it in sealed states.
+        scope: Cancels it.
+        home: Where its task lives.
+        delivery: Where the outcome of the current round goes.
+        answers: The answers so far, by key.
+        pending: The open questions, by key.
+        is_parked: Whether it has no round and waits for the next one.
+        deadline: When that wait is over.
+        resumed: Set when the next round begins.
+        freeing: The peer whose slot its task takes, where its round has ended before.
+        held: Bytes that its rounds have brought, which the budget counts until it ends.
+    """
+
+    __slots__ = (
+        "_asked",
+        "answers",
+        "deadline",
+        "delivery",
+        "freeing",
+        "held",
+        "home",
+        "id",
+        "is_parked",
+        "pending",
+        "resumed",
+        "scope",
+    )
+
+    def __init__(self, round_: Round, delivery: Delivery, answers: Answers) -> None:
+        super().__init__(round_, round_.peer.data)
+        self.id = os.urandom(16).hex()
+        self.scope = trio.CancelScope()
+        self.home: Home = round_.peer.home
+        self.delivery = delivery
+        self.answers = answers
+        self.pending: dict[str, Question] = {}
+        self.is_parked = False
+        self.deadline = 0.0
+        self.resumed = trio.Event()
+        self.freeing: Peer | None = None
+        self.held = 0
+        self._asked: collections.Counter[str] = collections.Counter()
+        self._take(round_)
+
+    def cancel(self, reason: str) -> None:
+        """Stop it."""
+        self.scope.cancel(reason=reason)
+
+    def bind(self, round_: Round) -> None:
+        """A round begins: from now on its exchange is what is answered."""
+        self.round.handler = None
+        self.round = round_
+        self.peer = round_.peer
+        self.exchange = round_.exchange
+        self._take(round_)
+
+    def _take(self, round_: Round) -> None:
+        round_.handler = self
+        # Answers are kept until the handler ends, and with them what they came in.
+        self.held += round_.held
+        round_.held = 0
+
+    def end(self) -> None:
+        """Its task has ended."""
+        self.peer.budget.give(self.held)
+        self.round.handler = None
+        if self.freeing is not None:
+            self.freeing.free_slot()
+
+    def name(self, key: str | None, digest: str) -> str:
+        """The key of a question: the handler's own or its digest, and its occurrence."""
+        base = key or digest
+        self._asked[base] += 1
+        count = self._asked[base]
+        return base if count == 1 else f"{base}-{count}"

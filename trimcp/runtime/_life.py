@@ -1,0 +1,120 @@
+"""The life of a connection: its nursery, its draining, its loss."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+import trio
+
+from trimcp.errors import ConnectionLost
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from trimcp.protocol import Connection
+
+    from ._home import Parked
+    from ._round import Round
+
+__all__ = ["Host", "Life"]
+
+
+class Host(Protocol):
+    """Where the tasks of a connection's requests live, inside of its own nursery."""
+
+    async def begin(self, nursery: trio.Nursery) -> None:
+        """Open what the first requests need."""
+
+    def attend(self, answer: Callable[[Round], Awaitable[None]], round_: Round) -> None:
+        """Start the task of a request. Must not block."""
+
+    def renew(self) -> None:
+        """The client has begun another session. Must not block."""
+
+
+class Life:
+    """The life of one connection, which several ways to the same peer may share.
+
+    It is also the home of handlers that may ask, unless somebody else is.
+
+    Args:
+        connection: The protocol's state.
+
+    Attributes:
+        scope: Around everything.
+        reading: Around the reader; cancelled when nothing more needs to be read.
+        nursery: Where the tasks live; None before and after.
+        host: Where the tasks of requests live; in the nursery itself, unless somebody says
+            otherwise.
+        parked: Handlers whose tasks live here and wait for the client's next round.
+        at_drain: Called once no new requests are taken: ends what would otherwise never end.
+        is_draining: Whether new requests are refused.
+        lost: Why no answer can come any more, or is wanted; None while that is not so.
+        explain_loss: Makes the error for calls whose answer can no longer come.
+    """
+
+    def __init__(self, connection: Connection) -> None:
+        self.scope = trio.CancelScope()
+        self.reading = trio.CancelScope()
+        self.nursery: trio.Nursery | None = None
+        self.host: Host | None = None
+        self.parked: set[Parked] = set()
+        self.at_drain: set[Callable[[], None]] = set()
+        self.is_draining = False
+        self.lost: str | None = None
+        self.explain_loss: Callable[[str], ConnectionLost] = ConnectionLost
+        self._connection = connection
+        self._has_lost = trio.Event()
+
+    def start_soon(self, function: Callable[..., Awaitable[Any]], *args: Any) -> None:
+        """Start a task in the connection's nursery, while there is one."""
+        if self.nursery is not None:
+            self.nursery.start_soon(function, *args)
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether whatever still runs is cancelled because the connection ends."""
+        return self.scope.cancel_called
+
+    def drain(self, deadline: float) -> None:
+        """Refuse new requests, let those in flight finish until the deadline, then end."""
+        self.is_draining = True
+        self.scope.deadline = min(self.scope.deadline, deadline)
+        self.end_waits("the server is shutting down")
+        self.settle()
+
+    def close(self, reason: str = "the connection was closed") -> None:
+        """End now."""
+        self.scope.cancel(reason=reason)
+
+    def end_waits(self, reason: str) -> None:
+        """End what would wait for ever: subscriptions, and handlers whose answers cannot come."""
+        for end in list(self.at_drain):
+            end()
+        for handler in list(self.parked):
+            handler.cancel(reason)
+
+    def settle(self) -> None:
+        """An exchange has ended: if the connection is being drained, it may be over."""
+        if self.is_draining and not self._connection.open_exchanges:
+            self.reading.cancel(reason="drained")
+
+    def lose(self, reason: str) -> None:
+        """No answer can come any more, or is wanted; the first reason counts."""
+        if self.lost is None:
+            self.lost = reason
+        self._has_lost.set()
+
+    async def wait_lost(self) -> None:
+        """Wait until no answer can come any more."""
+        await self._has_lost.wait()
+
+    def loss(self, cause: BaseException | None) -> ConnectionLost:
+        """The error that says why no answer can come.
+
+        Args:
+            cause: What went wrong with the connection, if anything did.
+        """
+        error = self.explain_loss(self.lost or "the connection was closed")
+        error.__cause__ = cause
+        return error

@@ -1,0 +1,121 @@
+"""One exchange on one peer: how it is answered, and how it is stopped."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+import trio
+
+from ._boundary import answer_to, captured
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+
+    from msgspec import Raw
+
+    from trimcp.protocol import Exchange
+
+    from ._peer import Peer
+
+__all__ = ["Lasting", "Responder", "Round"]
+
+
+class Responder(Protocol):
+    """A role: answers the requests of a peer, and takes its notifications."""
+
+    def handle(self, round_: Round) -> Awaitable[Any]:
+        """Handle one request; return a payload or raise."""
+
+    def notified(self, peer: Peer, method: str, params: Raw | None) -> None:
+        """A notification that concerns no single exchange. Must not block or raise."""
+
+
+class Lasting(Protocol):
+    """A handler that may outlive its rounds.
+
+    Attributes:
+        freeing: The peer whose slot the handler's task takes, where its round has ended before.
+    """
+
+    freeing: Peer | None
+
+    def cancel(self, reason: str) -> None:
+        """Stop it."""
+
+
+class Round:
+    """One exchange on one peer, which the budget counts from now on.
+
+    It is over when the exchange is. A handler that may ask its client outlives it: in the
+    stateless era a question ends the exchange, and the answers come with another one.
+
+    Args:
+        peer: Who asks.
+        exchange: What is asked.
+
+    Attributes:
+        data: What the role kept for the peer when the round began.
+        scope: Cancels what runs in the round.
+        handler: The handler that outlives the round, while the round is its current one.
+        afterword: What is sent after the answer, on transports where a connection is shared.
+        held: Bytes that it has brought, which the budget counts until it ends.
+    """
+
+    __slots__ = ("afterword", "data", "exchange", "handler", "held", "peer", "scope")
+
+    def __init__(self, peer: Peer, exchange: Exchange) -> None:
+        self.peer = peer
+        self.exchange = exchange
+        self.data: Any = peer.data
+        self.scope = trio.CancelScope()
+        self.handler: Lasting | None = None
+        self.afterword: bytes | None = None
+        self.held = exchange.size
+        peer.budget.hold(self.held)
+        exchange.owner = self
+
+    async def answer(self, responder: Responder) -> None:
+        """Run the handler and send its outcome. Nothing but Cancelled leaves here.
+
+        Args:
+            responder: The role.
+        """
+        peer, exchange = self.peer, self.exchange
+        outcome: Any = None
+        passing: BaseException | None = None
+        try:
+            if not exchange.is_open and not exchange.is_retry:
+                # Given up before it began. A retry is still to end the handler that it is for.
+                return
+            outcome, passing = await captured(self.scope, responder.handle, self)
+            if passing is not None:
+                if outcome is not None:
+                    peer.finish_nowait(answer_to(exchange, outcome))
+                raise passing
+            if exchange.has_reported:
+                # Some clients forget a call as soon as its answer is in what they have read.
+                await peer.part()
+            await peer.finish(answer_to(exchange, outcome), exchange)
+            if self.afterword is not None:
+                await peer.send(self.afterword)
+        finally:
+            self._end()
+            # Nobody asks for it any more; the cycle would leave both to the garbage collector.
+            exchange.owner = outcome = passing = None
+
+    def cancel(self, reason: str) -> None:
+        """Stop what runs in the round."""
+        self.scope.cancel(reason=reason)
+
+    def _end(self) -> None:
+        """It is over. If its client was not told how to go on, nobody will."""
+        peer, exchange = self.peer, self.exchange
+        if self.handler is None or exchange.is_answered:
+            peer.free_slot()
+        else:
+            self.handler.cancel("its request was cancelled")
+            self.handler.freeing = peer
+        if exchange.method == "initialize":
+            self.held = peer.keep(self.held)
+        peer.budget.give(self.held)
+        peer.let_go(exchange)

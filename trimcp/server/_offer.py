@@ -1,0 +1,79 @@
+"""What a server offers: its registers, and what it says of itself."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+    from contextlib import AbstractAsyncContextManager
+
+    from trimcp.limits import Limits
+    from trimcp.runtime import Bus, NonceStore
+    from trimcp.types import CacheScope, Implementation, ServerCapabilities
+
+    from ._completion import CompletionRegister
+    from ._methods import MethodRegister
+    from ._middleware import Middleware
+    from ._prompts import RegisteredPrompt
+    from ._register import Register
+    from ._resources import ResourceRegister
+    from ._tools import RegisteredTool
+
+__all__ = ["Offer", "Setup"]
+
+
+class Offer(Protocol):
+    """What the protocol's methods find in a server; see `Server`."""
+
+    @property
+    def tools(self) -> Register[RegisteredTool]: ...
+    @property
+    def resources(self) -> ResourceRegister: ...
+    @property
+    def prompts(self) -> Register[RegisteredPrompt]: ...
+    @property
+    def completions(self) -> CompletionRegister: ...
+    @property
+    def methods(self) -> MethodRegister: ...
+    @property
+    def middlewares(self) -> Sequence[Middleware]: ...
+    @property
+    def identity(self) -> Implementation: ...
+    @property
+    def instructions(self) -> str | None: ...
+    @property
+    def capabilities(self) -> ServerCapabilities: ...
+    @property
+    def page_size(self) -> int | None: ...
+    @property
+    def list_ttl_ms(self) -> int | None: ...
+    @property
+    def list_scope(self) -> CacheScope | None: ...
+
+
+class Setup(Offer, Protocol):
+    """What an application finds in a server: what it offers, and how it is served."""
+
+    @property
+    def limits(self) -> Limits: ...
+    @property
+    def lifespan(self) -> Callable[[Any], AbstractAsyncContextManager[Any]] | None: ...
+    @property
+    def session_lifespan(self) -> Callable[[Any], AbstractAsyncContextManager[Any]] | None: ...
+    @property
+    def startup_hooks(self) -> Sequence[Callable[..., Awaitable[Any]]]: ...
+    @property
+    def shutdown_hooks(self) -> Sequence[Callable[..., Awaitable[Any]]]: ...
+    @property
+    def background_tasks(self) -> Sequence[Callable[..., Awaitable[Any]]]: ...
+    @property
+    def bus(self) -> Bus: ...
+    @property
+    def state_keys(self) -> Sequence[bytes]: ...
+    @property
+    def nonces(self) -> NonceStore: ...
+    @property
+    def shutdown_grace(self) -> float | None: ...
+    @property
+    def eof_grace(self) -> float: ...
