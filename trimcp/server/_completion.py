@@ -14,7 +14,8 @@ import attrs
 import trio
 
 from trimcp.errors import RegistrationError
-from trimcp.runtime import awaited, is_async, is_marked, signature_of
+from trimcp.functions import is_async, is_marked, signature_of
+from trimcp.runtime import awaited
 from trimcp.types import Completion
 
 from ._context import Context, enter_context

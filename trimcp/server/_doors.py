@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final, TypedDict, TypeVar, cast
 import trio
 
 from trimcp.errors import RegistrationError
-from trimcp.runtime import CustomRoute, check_async
+from trimcp.functions import check_async
+from trimcp.runtime import CustomRoute
 
 from ._options import check_name
 

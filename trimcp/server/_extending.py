@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from trimcp.runtime import check_async
+from trimcp.functions import check_async
 
 from ._methods import MethodRegister
 from ._middleware import check_middleware

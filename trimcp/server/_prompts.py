@@ -10,13 +10,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from trimcp.errors import INVALID_PARAMS, RequestError
-from trimcp.runtime import (
-    BadArguments,
-    Function,
-    InputRequired,
-    compile_function,
-    prompt_result,
-)
+from trimcp.functions import BadArguments, Function, InputRequired, compile_function, prompt_result
 from trimcp.types import Prompt, PromptArgument
 
 from ._context import Context

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from trimcp.errors import RegistrationError
-from trimcp.runtime import (
+from trimcp.functions import (
     BadArguments,
     Function,
     InputRequired,

@@ -13,15 +13,10 @@ import trio
 from msgspec import Raw
 
 from trimcp.errors import INVALID_PARAMS, RegistrationError, RequestError, ToolError
+from trimcp.functions import BadArguments, Function, InputRequired, compile_function
 from trimcp.protocol import Rejected, codec_for, read_object
 from trimcp.protocol.http import check_arguments, header_params
-from trimcp.runtime import (
-    BadArguments,
-    Function,
-    InputRequired,
-    ProtocolError,
-    compile_function,
-)
+from trimcp.runtime import ProtocolError
 from trimcp.types import UNSET, CallToolResult, JSONObject, TextContent, Tool
 
 from ._context import Context
