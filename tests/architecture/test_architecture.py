@@ -56,7 +56,7 @@ NURSERIES = {
     "server._accepting.serve_listeners": "connections",
     "client._client.Client._connected": "the driver of the connection",
     "client._answers.Answerer.answer_all": "the questions of one round",
-    "client._open._memory_way": "the server's side of the connection",
+    "client._open._memory_connector": "the server's side of the connection",
     "client._sse.SSEPeer._carry": "the POST of a call whose answer comes elsewhere",
     "client._streamable.StreamablePeer._carry": "the reader of an answer, beside the callbacks",
     "client._verbs.Verbs.stream_tool": "the call whose chunks are awaited",

@@ -1,4 +1,4 @@
-"""From a way to a server to a peer that both sides have agreed with."""
+"""From a connection to a peer, with which a revision of the protocol is agreed."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ async def connect(
 
     Args:
         nursery: Where the driver runs.
-        link: The way to the server.
+        link: The connection to the server.
         child: The server's process, if it is ours.
         responder: The client.
         offer: What it brings.

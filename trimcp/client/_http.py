@@ -40,7 +40,7 @@ class HTTPPeer(ConnectedPeer):
 
     Args:
         connection: The protocol's state.
-        link: The way to the server.
+        link: The connection to the server.
         responder: The role.
         limits: Bounds.
         patience: Seconds for messages for whose answer nobody waits.

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from msgspec import Raw
 
     from trimcp.protocol import Change
-    from trimcp.runtime import ConnectedPeer, Peer
+    from trimcp.runtime import ConnectedPeer
     from trimcp.types import ServerCapabilities
 
     from ._cache import ResponseCache

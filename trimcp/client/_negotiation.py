@@ -153,7 +153,7 @@ async def agree(
     """Find the newest revision that both sides speak.
 
     Args:
-        peer: The way to the server.
+        peer: The server.
         offer: What the client brings.
         revisions: Those that may be used, the oldest first.
         garbage: What the server writes that is no message.
@@ -304,7 +304,7 @@ async def initialize(
     """Offer the newest of these revisions; the server may choose another of them.
 
     Args:
-        peer: The way to the server.
+        peer: The server.
         offer: What the client brings.
         accepted: Revisions of the handshake era, the oldest first.
         garbage: What the server writes that is no message.

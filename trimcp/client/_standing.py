@@ -51,7 +51,7 @@ class StandingStream:
     """Keeps the stream of one session after the other.
 
     Args:
-        link: The way to the server.
+        link: The connection to the server.
         headers: Gives the headers of the session.
         receive: Takes a message.
         renew: Begins another session than the one with this id, unless there is one already;

@@ -107,7 +107,7 @@ def origin_of(url: str) -> tuple[str, str | None, int | None]:
 
 
 class HTTPLink:
-    """The way to one endpoint.
+    """One HTTP endpoint, and the connections to it.
 
     Args:
         client: Makes the connections.
@@ -356,7 +356,7 @@ async def open_http_link(
     headers: Mapping[str, str] | None = None,
     client: HTTPClient | None = None,
 ) -> AsyncIterator[HTTPLink]:
-    """The way to an endpoint; its connections are closed at the end.
+    """Open a link to an endpoint; its connections are closed at the end.
 
     Args:
         url: The endpoint.
