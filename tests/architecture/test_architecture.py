@@ -45,7 +45,7 @@ FLOORS = {
 NURSERIES = {
     "transports._lines.open_stream_channel": "the reader and the one writer",
     "transports._memory.open_memory_channels": "a carrier for each direction",
-    "transports.websocket._connection.Connection.opened": "reader, writer, heartbeat and pongs",
+    "transports.websocket._connection.MessageWebSocket.opened": "reader, writer, heartbeat, pongs",
     "transports._process.open_process_channel": "the reader of standard error",
     "transports._process._attend": "who reads what a child says that is to end",
     "runtime._connected.ConnectedPeer.run": "the requests of the peer",

@@ -224,7 +224,7 @@ class Client(Verbs):
         resources_list_changed: bool = False,
         timeout: float | None = None,
     ) -> AsyncIterator[Changes]:
-        """Hear of changes for the duration::
+        """Receive changes while the block runs::
 
             async with client.listen(resources=["messages://all"]) as changes:
                 async for change in changes:

@@ -102,7 +102,7 @@ def _may_be_sse(error: HTTPStatusError | RequestError) -> bool:
 
 
 async def _begin_sse(peer: SSEPeer, offer: Offer, refusal: HTTPStatusError | RequestError) -> None:
-    """Turn to the first of the HTTP transports. Raises the refusal if it is not that either."""
+    """Try HTTP with SSE, the oldest HTTP transport. Raises `refusal` if that fails too."""
     logger.debug("%s: trying HTTP with SSE", refusal)
     try:
         await peer.wait_ready(offer.probe_timeout)

@@ -277,7 +277,7 @@ def _supported(data: Any) -> tuple[str, ...]:
 
 
 def _common(supported: tuple[str, ...], revisions: tuple[Revision, ...]) -> tuple[Revision, ...]:
-    """Those of the revisions that the server speaks. Raises NoCommonRevision if there is none."""
+    """The revisions that the server speaks too. Raises NoCommonRevision if there is none."""
     common = tuple(each for each in revisions if each.date in supported)
     if not common:
         raise _nothing_common(supported)
