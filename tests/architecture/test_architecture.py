@@ -10,8 +10,11 @@ import functools
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
+
+import pytest
 
 import trimcp
 
@@ -58,8 +61,8 @@ NURSERIES = {
     "client._sse.SSEPeer._carry": "the POST of a call whose answer comes elsewhere",
     "client._streamable.StreamablePeer._carry": "the reader of an answer, beside the callbacks",
     "client._verbs.Verbs.stream_tool": "the call whose chunks are awaited",
-    "client._listening.Listening.by_request": "the request that stays open",
-    "client._listening.Listening.by_session": "the watch on the connection",
+    "client._listening.Listening._by_request": "the request that stays open",
+    "client._listening.Listening._by_session": "the watch on the connection",
     "runtime._streams.drain": "the generator of a streaming tool",
     "http._websocket._open_channel": "the reader and the one writer",
     "http._hosting.host": "connections, and the watch that ends their sends",
@@ -479,15 +482,57 @@ def test_no_module_is_too_long() -> None:
     assert {name for name, length in lengths.items() if length > MOST_LINES} == LONG
 
 
+#: The functions of the face: they load what is used.
+FACE_FUNCTIONS = ["__getattr__", "__dir__"]
+
+#: What the face assigns besides the two that every face may have.
+FACE_TABLES = {"TYPE_CHECKING", "_HOMES", "_MODULES"}
+
+
+def face() -> Module:
+    return next(module for module in modules() if not module.name)
+
+
 def test_the_face_has_no_code() -> None:
-    allowed = (ast.Expr, ast.ImportFrom, ast.Assign)
-    face = next(module for module in modules() if not module.name)
-    for node in face.tree.body:
+    """Nothing but names, where they are defined, and the two functions that load them."""
+    allowed = (ast.Expr, ast.Assign, ast.If)
+    for_checkers, for_python = (node for node in face().tree.body if isinstance(node, ast.If))
+    for node in face().tree.body:
         assert isinstance(node, allowed)
         if isinstance(node, ast.Assign):
-            assert ast.unparse(node.targets[0]) in ("__all__", "__version__")
+            assert ast.unparse(node.targets[0]) in {"__all__", "__version__"} | FACE_TABLES
+            ast.literal_eval(node.value)
         if isinstance(node, ast.Expr):
             assert isinstance(node.value, ast.Constant)
+    assert ast.unparse(for_checkers.test) == "TYPE_CHECKING"
+    assert all(isinstance(node, ast.ImportFrom) for node in for_checkers.body)
+    assert ast.unparse(for_python.test) == "not TYPE_CHECKING"
+    assert [getattr(node, "name", "") for node in for_python.body] == FACE_FUNCTIONS
+    assert for_checkers.orelse == for_python.orelse == []
+
+
+def test_the_version_is_that_of_the_distribution() -> None:
+    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    assert trimcp.__version__ == project["version"]
+
+
+def test_the_face_loads_what_type_checkers_see() -> None:
+    seen = {
+        alias.name: node.module
+        for node in ast.walk(face().tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+        if node.module != "importlib"
+    }
+    assert vars(trimcp)["_HOMES"] == seen
+    for name, home in seen.items():
+        assert getattr(trimcp, name) is getattr(sys.modules[f"{home}"], name)
+        assert name in dir(trimcp)
+    for name in vars(trimcp)["_MODULES"]:
+        assert getattr(trimcp, name) is sys.modules[f"trimcp.{name}"]
+        assert name in dir(trimcp)
+    for name in ("nothing", "cli_", "__wrapped__"):
+        assert not hasattr(trimcp, name)
 
 
 def test_faces_say_what_they_show() -> None:
@@ -495,9 +540,12 @@ def test_faces_say_what_they_show() -> None:
     for module in modules():
         if not module.is_package or module.room in ("cli",):
             continue
+        body = module.tree.body
+        if not module.name:
+            (body,) = (node.body for node in body if ast.unparse(node).startswith("if TYPE_C"))
         shown = {
             alias.asname or alias.name
-            for node in module.tree.body
+            for node in body
             if isinstance(node, ast.ImportFrom) and node.module != "__future__"
             for alias in node.names
         }
@@ -526,8 +574,46 @@ LAZY = [
 ]
 
 
+def loaded(code: str) -> set[str]:
+    """The modules that a program has loaded in the end; what it prints is not looked at."""
+    code = (
+        f"import sys\ntry:\n    {code}\nexcept SystemExit:\n    pass\n"
+        "sys.stderr.write(chr(10).join(sys.modules))"
+    )
+    command = [sys.executable, "-c", code]
+    return set(subprocess.run(command, capture_output=True, text=True, check=True).stderr.split())
+
+
 def test_import_is_light() -> None:
     """What only some programs use is loaded by those that use it."""
-    code = f"import sys, trimcp; print([name for name in {LAZY} if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    assert (
+        loaded("import trimcp; [getattr(trimcp, each) for each in trimcp.__all__]") & {*LAZY}
+        == set()
+    )
+
+
+def test_import_of_the_face_loads_nothing_else() -> None:
+    assert {name for name in loaded("import trimcp") if name.startswith("trimcp.")} == set()
+
+
+def test_a_role_does_not_load_the_other() -> None:
+    assert "trimcp.client" not in loaded("from trimcp import Server")
+    assert "trimcp.server" not in loaded("from trimcp import open_client")
+
+
+#: The most modules that help may load, of the standard library nearly all, beside those of a bare
+#: interpreter.
+MOST_MODULES = 80
+
+
+@pytest.mark.parametrize("option", ["--help", "--version"])
+def test_help_of_the_command_is_light(option: str) -> None:
+    """Neither role, and none of the packages that they need."""
+    found = loaded(f"from trimcp.cli import main; main(['{option}'])")
+    packages = set().union(*PACKAGES.values()) | {"pydantic"}
+    assert {name for name in found if name.partition(".")[0] in packages} == set()
+    assert {name.split(".")[1] for name in found if name.startswith("trimcp.")} <= {
+        "cli",
+        "_groups",
+    }
+    assert len(found - loaded("pass")) <= MOST_MODULES

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from trimcp.cli._arguments import parse
-from trimcp.cli._options import (
-    Argument,
-    Calling,
-    Inspecting,
-    Listening,
-    Listing,
-    Options,
-    Prompting,
-    Reading,
-    Running,
-)
+from trimcp.cli._call import Calling
+from trimcp.cli._inspect import Inspecting
+from trimcp.cli._list import Listing
+from trimcp.cli._listen import Listening
+from trimcp.cli._options import Argument
+from trimcp.cli._prompt import Prompting
+from trimcp.cli._read import Reading
+from trimcp.cli._run import Running
+
+if TYPE_CHECKING:
+    from trimcp.cli._command import Command
 
 DEFAULTS: dict[str, Any] = {"timeout": 60.0, "revision": None, "output": None, "verbosity": 0}
 UNANSWERED: dict[str, Any] = {**DEFAULTS, "answers": [], "sample": None, "roots": []}
@@ -74,7 +74,7 @@ UNANSWERED: dict[str, Any] = {**DEFAULTS, "answers": [], "sample": None, "roots"
         ),
     ],
 )
-def test_words_become_options(words: str, options: Options) -> None:
+def test_words_become_options(words: str, options: Command) -> None:
     assert parse(words.split()) == options
 
 

@@ -397,7 +397,7 @@ async def test_chunks_are_not_sent_twice(autojump_clock: MockClock) -> None:
 async def test_nothing_was_sent_where_nobody_is(autojump_clock: MockClock) -> None:
     async with site(stateless(done)) as at, open_http_client(at.url) as client:
         await client.call_tool("x")
-        client._peer._link.url = "http://127.0.0.1:1/"  # type: ignore[attr-defined]
+        client._requester.peer._link.url = "http://127.0.0.1:1/"  # type: ignore[attr-defined]
         with pytest.raises(ConnectionLost) as caught:
             await client.call_tool("x")
         assert "unknown" not in str(caught.value)

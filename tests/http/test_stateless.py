@@ -15,6 +15,7 @@ import trio.testing
 from pydantic import BaseModel
 
 from trimcp import (
+    CallNext,
     Context,
     Final,
     Header,
@@ -24,6 +25,7 @@ from trimcp import (
     Session,
     open_http_client,
 )
+from trimcp.errors import SHUTTING_DOWN
 
 from .harness import META, PATIENCE, call, mirrored, request, served
 
@@ -457,6 +459,32 @@ async def test_shutdown_ends_a_parked_question() -> None:
 
 
 # -- shutdown ------------------------------------------------------------------------------------
+
+
+async def test_a_handler_that_begins_too_late_is_refused_and_holds_nothing() -> None:
+    """It could ask, so it would have to live in the application, which is closing."""
+    server, seen = make_server()
+
+    @server.middleware
+    async def wait(ctx: Context, call_next: CallNext) -> Any:
+        seen.started.set()
+        await seen.go_on.wait()
+        return await call_next()
+
+    async with served(server) as web, trio.open_nursery() as nursery:
+        application = server.running
+        assert application is not None
+
+        async def shut_down() -> None:
+            await seen.started.wait()
+            server.shutdown(grace=PATIENCE)
+            seen.go_on.set()
+
+        nursery.start_soon(shut_down)
+        reply = await web.post(elicit_capable(call("ask")))
+        assert reply.code == SHUTTING_DOWN
+        assert not seen.ended.is_set()
+    assert application.budget.used == 0
 
 
 async def test_work_that_is_finished_in_time_arrives() -> None:

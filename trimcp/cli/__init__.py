@@ -1,6 +1,7 @@
 """The command `trimcp`: serve a file, and use a server from the shell.
 
-What a command needs is imported when it runs, so that `trimcp run` starts as fast as the server.
+Each command has a file of its own, which is loaded when the command is used: `trimcp run` starts as
+fast as the server, and help needs none of them.
 """
 
 from ._main import main

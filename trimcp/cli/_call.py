@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+import argparse
+import json
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
+import attrs
 import trio
 
 from ._answers import connected_to_answer
 from ._errors import CommandError
 from ._listing import find, tools
 from ._logging import log_as_tool
+from ._options import (
+    QUESTIONS,
+    TARGET,
+    Answering,
+    Argument,
+    Connecting,
+    argument,
+    find_target,
+    usage,
+)
 from ._output import chosen_output, encoded, write, write_json
 from ._results import as_text, failure_text
 from ._schemas import describe, properties
@@ -23,20 +36,78 @@ if TYPE_CHECKING:
     from trimcp.client import Client
     from trimcp.types import CallToolResult, Tool
 
-    from ._options import Argument, Calling
 
-__all__ = ["call"]
+__all__ = ["Calling"]
 
 
-def call(options: Calling) -> int:
-    """Call the tool; the status says whether it failed.
+#: Help: how arguments are written.
+_ARGUMENTS: Final = """
+KEY=VALUE is read as the tool's input schema says: integers, numbers and booleans as such, a
+string as it is, everything else as JSON. KEY:=JSON is JSON in any case. Both win over --json.
+"""
 
-    Raises:
-        CommandError: The server cannot be reached, or the tool does not take these arguments.
-        MCPError: The server does not answer as it must, or answers with an error.
+
+@attrs.frozen(kw_only=True)
+class Calling(Answering):
+    """`trimcp call`.
+
+    Attributes:
+        tool: The tool's name.
+        arguments: As written on the command line.
+        json: What `--json` gave.
     """
-    log_as_tool(options.verbosity)
-    return 1 if trio.run(_call, options).is_error else 0
+
+    tool: str
+    arguments: list[Argument]
+    json: dict[str, Any]
+
+    @staticmethod
+    def add_options(parser: argparse.ArgumentParser) -> None:
+        parser.usage = usage("call", "TOOL [KEY=VALUE | KEY:=JSON]...")
+        parser.description = "Call a tool of a server and print its result."
+        parser.epilog = TARGET + _ARGUMENTS + QUESTIONS
+        parser.add_argument(
+            "--json",
+            type=_json_object,
+            default={},
+            metavar="OBJECT",
+            help="arguments as one JSON object",
+        )
+        Answering.add_answers(parser)
+        Connecting.add_common(parser, "text", "json")
+
+    @classmethod
+    def read(cls, found: argparse.Namespace, command: list[str] | None) -> Calling:
+        target, words = find_target(found.words, command)
+        if not words:
+            raise ValueError("name the TOOL to call")
+        return cls(
+            target=target,
+            tool=words[0],
+            arguments=[argument(word) for word in words[1:]],
+            json=found.json,
+            **cls.read_answers(found),
+        )
+
+    def run(self) -> int:
+        """Call the tool; the status says whether it failed.
+
+        Raises:
+            CommandError: The server cannot be reached, or the tool does not take these arguments.
+            MCPError: The server does not answer as it must, or answers with an error.
+        """
+        log_as_tool(self.verbosity)
+        return 1 if trio.run(_call, self).is_error else 0
+
+
+def _json_object(text: str) -> dict[str, Any]:
+    try:
+        value = json.loads(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"not JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise argparse.ArgumentTypeError("not a JSON object")
+    return value
 
 
 async def _call(options: Calling) -> CallToolResult:

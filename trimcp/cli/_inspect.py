@@ -4,37 +4,59 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import trio
 
 from ._connecting import connected
 from ._listing import listing
 from ._logging import log_as_tool
+from ._options import TARGET, Connecting, find_target, refuse_more, usage
 from ._output import chosen_output, encoded, write, write_json
 from ._screen import printable
 from ._table import table
 from ._terminal import output_width
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Iterator, Mapping, Sequence
 
     from trimcp.client import Client
 
     from ._listing import Listed
-    from ._options import Inspecting
 
-__all__ = ["inspect"]
+__all__ = ["Inspecting"]
 
 
-def inspect(options: Inspecting) -> int:
-    """Tell all about the server.
+@attrs.frozen(kw_only=True)
+class Inspecting(Connecting):
+    """`trimcp inspect`."""
 
-    Raises:
-        CommandError: The server cannot be reached.
-        MCPError: It does not answer as it must.
-    """
-    log_as_tool(options.verbosity)
-    trio.run(_inspect, options)
-    return 0
+    @staticmethod
+    def add_options(parser: argparse.ArgumentParser) -> None:
+        parser.usage = usage("inspect")
+        parser.description = (
+            "Tell all that a server says about itself; with --output json also the whole "
+            "of every schema."
+        )
+        parser.epilog = TARGET
+        Connecting.add_common(parser, "text", "json")
+
+    @classmethod
+    def read(cls, found: argparse.Namespace, command: list[str] | None) -> Inspecting:
+        target, words = find_target(found.words, command)
+        refuse_more(words, "inspect takes nothing more than the server")
+        return cls(target=target, **cls.read_common(found))
+
+    def run(self) -> int:
+        """Tell all about the server.
+
+        Raises:
+            CommandError: The server cannot be reached.
+            MCPError: It does not answer as it must.
+        """
+        log_as_tool(self.verbosity)
+        trio.run(_inspect, self)
+        return 0
 
 
 async def _inspect(options: Inspecting) -> None:

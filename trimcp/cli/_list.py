@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import trio
 
 from ._connecting import connected
 from ._listing import listing
 from ._logging import log_as_tool
+from ._options import TARGET, Connecting, find_target, refuse_more, usage
 from ._output import chosen_output, encoded, write, write_json
 from ._schemas import brief, describe, properties, resolve
 from ._screen import printable
@@ -16,26 +18,46 @@ from ._table import table
 from ._terminal import output_width
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from trimcp.types import Prompt, Resource, ResourceTemplate, Tool
 
     from ._listing import Listed
-    from ._options import Listing
 
-__all__ = ["list_all"]
+__all__ = ["Listing"]
 
 
-def list_all(options: Listing) -> int:
-    """List all that the server declares.
+@attrs.frozen(kw_only=True)
+class Listing(Connecting):
+    """`trimcp list`."""
 
-    Raises:
-        CommandError: The server cannot be reached.
-        MCPError: It does not answer as it must.
-    """
-    log_as_tool(options.verbosity)
-    trio.run(_list_all, options)
-    return 0
+    @staticmethod
+    def add_options(parser: argparse.ArgumentParser) -> None:
+        parser.usage = usage("list")
+        parser.description = (
+            "List the tools, resources, resource templates and prompts of a server; "
+            "* marks required arguments."
+        )
+        parser.epilog = TARGET
+        Connecting.add_common(parser, "text", "json")
+
+    @classmethod
+    def read(cls, found: argparse.Namespace, command: list[str] | None) -> Listing:
+        target, words = find_target(found.words, command)
+        refuse_more(words, "list takes nothing more than the server")
+        return cls(target=target, **cls.read_common(found))
+
+    def run(self) -> int:
+        """List all that the server declares.
+
+        Raises:
+            CommandError: The server cannot be reached.
+            MCPError: It does not answer as it must.
+        """
+        log_as_tool(self.verbosity)
+        trio.run(_list_all, self)
+        return 0
 
 
 async def _list_all(options: Listing) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+import attrs
 import trio
 
 from trimcp.protocol import PromptsListChanged, ResourceUpdated, ToolsListChanged
@@ -12,6 +14,7 @@ from trimcp.protocol import PromptsListChanged, ResourceUpdated, ToolsListChange
 from ._connecting import connected
 from ._errors import CommandError
 from ._logging import log_as_tool
+from ._options import TARGET, Connecting, find_target, usage
 from ._output import chosen_output, write
 from ._screen import printable
 from ._terminal import Terminal
@@ -21,21 +24,74 @@ if TYPE_CHECKING:
     from trimcp.protocol import Change
     from trimcp.types import SubscriptionFilter
 
-    from ._options import Listening
 
-__all__ = ["listen"]
+__all__ = ["Listening"]
 
 
-def listen(options: Listening) -> int:
-    """Tell of changes until there are enough of them, or the server ends the subscription.
+#: Help: what is printed.
+_CHANGES: Final = """
+A resource that changes again before it was told of is told of once. What the server does not agree
+to tell of stands on standard error. --output json prints one JSON object a line.
+"""
 
-    Raises:
-        CommandError: The server cannot be reached, or tells of nothing that was asked for.
-        MCPError: It refuses, or the connection is lost.
+
+@attrs.frozen(kw_only=True)
+class Listening(Connecting):
+    """`trimcp listen`.
+
+    Attributes:
+        uris: The resources to hear of.
+        lists: Whether to hear of the lists of tools, prompts and resources.
+        count: After how many changes to stop; None for never.
     """
-    log_as_tool(options.verbosity)
-    trio.run(_listen, options)
-    return 0
+
+    uris: list[str]
+    lists: bool
+    count: int | None
+
+    @staticmethod
+    def add_options(parser: argparse.ArgumentParser) -> None:
+        parser.usage = usage("listen", "[URI]...")
+        parser.description = (
+            "Print a line for each change at a server, until Ctrl-C or the server ends: of "
+            "the resources that are named, or else of the lists of tools, prompts and resources."
+        )
+        parser.epilog = TARGET + _CHANGES
+        parser.add_argument(
+            "--lists", action="store_true", help="the lists too, where resources are named"
+        )
+        parser.add_argument(
+            "--count", type=_number, metavar="N", help="stop after so many changes (default: never)"
+        )
+        Connecting.add_common(parser, "text", "json")
+
+    @classmethod
+    def read(cls, found: argparse.Namespace, command: list[str] | None) -> Listening:
+        target, uris = find_target(found.words, command)
+        return cls(
+            target=target,
+            uris=uris,
+            lists=found.lists or not uris,
+            count=found.count,
+            **cls.read_common(found),
+        )
+
+    def run(self) -> int:
+        """Tell of changes until there are enough of them, or the server ends the subscription.
+
+        Raises:
+            CommandError: The server cannot be reached, or tells of nothing that was asked for.
+            MCPError: It refuses, or the connection is lost.
+        """
+        log_as_tool(self.verbosity)
+        trio.run(_listen, self)
+        return 0
+
+
+def _number(text: str) -> int:
+    if not text.isdecimal() or int(text) == 0:
+        raise argparse.ArgumentTypeError(f"not a number above zero: {text!r}")
+    return int(text)
 
 
 async def _listen(options: Listening) -> None:

@@ -10,12 +10,11 @@ from trimcp._groups import unwrapping
 
 from ._arguments import parse
 from ._errors import INTERRUPTED, CommandError, UsageError, explain
-from ._options import Calling, Inspecting, Listening, Listing, Prompting, Reading, Running
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ._options import Options
+    from ._command import Command
 
 __all__ = ["main"]
 
@@ -38,18 +37,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Raises:
         SystemExit: Help was asked for, or the command was written wrongly.
     """
-    options = parse(sys.argv[1:] if arguments is None else list(arguments))
-    if isinstance(options, Running):
-        return _attempt(options)
+    try:
+        # This loads the command, which takes a while.
+        command = parse(sys.argv[1:] if arguments is None else list(arguments))
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    if not command.has_result:
+        return _attempt(command)
     from ._screen import screened
     from ._streams import open_missing
 
     # What the server says is not to be obeyed by a terminal.
     with open_missing() as missing, screened():
-        return _attempt(options, has_output="stdout" not in missing)
+        return _attempt(command, has_output="stdout" not in missing)
 
 
-def _attempt(options: Options, *, has_output: bool = True) -> int:
+def _attempt(command: Command, *, has_output: bool = True) -> int:
     """Perform the command; its status, whatever happens."""
     try:
         if not has_output:
@@ -57,7 +60,7 @@ def _attempt(options: Options, *, has_output: bool = True) -> int:
                 "standard output is closed: send it to /dev/null if the result is not wanted"
             )
         with unwrapping():
-            status = _perform(options)
+            status = command.run()
             if sys.stdout is not None:
                 sys.stdout.flush()
             return status
@@ -67,49 +70,16 @@ def _attempt(options: Options, *, has_output: bool = True) -> int:
         _abandon_output()
         return NOBODY_READS
     except Exception as error:
-        return _report(error, options)
+        return _report(error, command.verbosity)
     except BaseExceptionGroup as group:
         if group.subgroup(KeyboardInterrupt) is None:
             raise
         return INTERRUPTED
 
 
-def _perform(options: Options) -> int:
-    """Import the one command that was asked for, and run it."""
-    match options:
-        case Running():
-            from ._run import run
-
-            return run(options)
-        case Listing():
-            from ._list import list_all
-
-            return list_all(options)
-        case Inspecting():
-            from ._inspect import inspect
-
-            return inspect(options)
-        case Calling():
-            from ._call import call
-
-            return call(options)
-        case Reading():
-            from ._read import read
-
-            return read(options)
-        case Prompting():
-            from ._prompt import prompt
-
-            return prompt(options)
-        case Listening():
-            from ._listen import listen
-
-            return listen(options)
-
-
-def _report(error: Exception, options: Options) -> int:
+def _report(error: Exception, verbosity: int) -> int:
     try:
-        if options.verbosity:
+        if verbosity:
             import traceback
 
             traceback.print_exception(error)

@@ -1,26 +1,27 @@
-"""What a command line asks for: one class for each command."""
+"""The options that several commands share: how they are added to a parser, and read."""
 
 from __future__ import annotations
 
+import argparse
 from typing import Any, Final, Literal, TypeAlias
 
 import attrs
 
+from ._command import Command
+
 __all__ = [
+    "QUESTIONS",
     "RELOADED",
+    "TARGET",
     "Address",
     "Answering",
     "Argument",
-    "Calling",
     "Connecting",
-    "Inspecting",
-    "Listening",
-    "Listing",
-    "Options",
     "Output",
-    "Prompting",
-    "Reading",
-    "Running",
+    "argument",
+    "find_target",
+    "refuse_more",
+    "usage",
 ]
 
 #: The variable of the environment by which `run --reload` tells a process what it is to serve on.
@@ -29,39 +30,34 @@ RELOADED: Final = "TRIMCP_RELOAD"
 Output: TypeAlias = Literal["text", "json", "raw"]
 Address: TypeAlias = tuple[str, int]
 
+#: Help: what a target is.
+TARGET: Final = """\
+TARGET is where the server is:
+  FILE.py           a program that serves on standard streams, run with this Python, or a
+                    file with one Server, served by `trimcp run`
+  FILE.py:OBJECT    served by `trimcp run`
+  http://HOST/PATH  a server on HTTP (or https://)
+  tcp://HOST:PORT   a server that listens on TCP
+  unix:PATH         a server that listens on a Unix socket
+  ws://HOST:PORT/PATH, wss://...   a server's WebSocket
+Instead of TARGET, a command that starts the server may follow after a bare --.
+"""
 
-@attrs.frozen(kw_only=True)
-class Running:
-    """`trimcp run`.
+#: Help: who answers the questions of the server.
+QUESTIONS: Final = """
+The server may ask something before it answers. On a terminal people are asked. --answer and
+--sample answer instead of them, and also where there is no terminal. With --answer, a field that
+is not given takes its default; a form that still lacks something, or does not fit, is declined.
+A form without fields takes --answer agreed=yes. What cannot be answered is not offered to the
+server.
+"""
 
-    Attributes:
-        file: `FILE` or `FILE:OBJECT`, as written.
-        tcp: Where to listen, or None.
-        unix: The socket to make, or None.
-        http: Where to listen for HTTP, or None.
-        ws: Where to listen for WebSockets, or None. Without any: standard input and output.
-        root_path: The prefix that a proxy in front of `http` strips, or "".
-        allowed_hosts: Further names that it may be called by over HTTP or WebSocket.
-        allowed_origins: The web pages that may call it there; empty for those from its own names.
-        reload: The words of the same command without `--reload`, to be run again whenever a
-            Python file changes; None without that option.
-        verbosity: How many `-v` were given.
-    """
 
-    file: str
-    tcp: Address | None
-    unix: str | None
-    http: Address | None = None
-    ws: Address | None = None
-    root_path: str = ""
-    allowed_hosts: tuple[str, ...] = ()
-    allowed_origins: tuple[str, ...] = ()
-    reload: tuple[str, ...] | None = None
-    verbosity: int
+# -- connecting -------------------------------------------------------------------------------
 
 
 @attrs.frozen(kw_only=True)
-class Connecting:
+class Connecting(Command):
     """What every command needs that connects to a server.
 
     Attributes:
@@ -78,15 +74,81 @@ class Connecting:
     output: Output | None
     verbosity: int
 
+    @staticmethod
+    def add_common(parser: argparse.ArgumentParser, *outputs: str) -> None:
+        """Add the options that belong to this class; `outputs` are the forms of the result."""
+        parser.add_argument(
+            "--output",
+            choices=outputs,
+            help="the form of the result: text by default on a terminal, json elsewhere",
+        )
+        parser.add_argument(
+            "--timeout",
+            type=_seconds,
+            default=60.0,
+            metavar="SECONDS",
+            help="how long to wait for an answer (default: 60)",
+        )
+        parser.add_argument(
+            "--revision", metavar="DATE", help="speak this revision of the protocol and no other"
+        )
 
-@attrs.frozen(kw_only=True)
-class Listing(Connecting):
-    """`trimcp list`."""
+    @staticmethod
+    def read_common(found: argparse.Namespace) -> dict[str, Any]:
+        """The attributes that these options give; the target is not one of them."""
+        return {
+            "timeout": found.timeout,
+            "revision": found.revision,
+            "output": found.output,
+            "verbosity": found.verbosity + found.verbosity_before,
+        }
 
 
-@attrs.frozen(kw_only=True)
-class Inspecting(Connecting):
-    """`trimcp inspect`."""
+def usage(command: str, words: str = "") -> str:
+    """The usage of a command that takes these words beside the server."""
+    begin = f"trimcp {command} [options]"
+    return "\n       ".join(
+        " ".join(filter(None, parts))
+        for parts in [(begin, "TARGET", words), (begin, words, "-- COMMAND [ARGUMENT...]")]
+    )
+
+
+def find_target(words: list[str], command: list[str] | None) -> tuple[str | list[str], list[str]]:
+    """The server, and the words that are left.
+
+    Args:
+        words: What the parser has found.
+        command: What follows the bare `--`, if there is one.
+
+    Raises:
+        ValueError: No server is named.
+    """
+    if command is not None:
+        if not command:
+            raise ValueError("a command is missing after --")
+        return command, words
+    if not words:
+        raise ValueError("name the server: a TARGET, or -- and the command that starts it")
+    return words[0], words[1:]
+
+
+def refuse_more(words: list[str], rule: str) -> None:
+    """Raises ValueError, which names the rule, if there are words left."""
+    if words:
+        raise ValueError(f"{rule}: {words[0]!r}")
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not seconds > 0:
+        raise argparse.ArgumentTypeError(f"not a number of seconds above zero: {text!r}")
+    return seconds
+
+
+# -- answering --------------------------------------------------------------------------------
 
 
 @attrs.frozen
@@ -96,6 +158,14 @@ class Argument:
     key: str
     text: str
     is_json: bool
+
+
+def argument(word: str) -> Argument:
+    """`KEY=VALUE` or `KEY:=JSON`. Raises ValueError."""
+    key, separator, text = word.partition("=")
+    if not separator or key in ("", ":"):
+        raise ValueError(f"not KEY=VALUE or KEY:=JSON: {word!r}")
+    return Argument(key.removesuffix(":"), text, is_json=key.endswith(":"))
 
 
 @attrs.frozen(kw_only=True)
@@ -112,59 +182,46 @@ class Answering(Connecting):
     sample: str | None
     roots: list[str]
 
+    @staticmethod
+    def add_answers(parser: argparse.ArgumentParser) -> None:
+        """Add the options that belong to this class."""
+        parser.add_argument(
+            "--answer",
+            dest="answers",
+            action="append",
+            type=_answer,
+            default=[],
+            metavar="KEY=VALUE",
+            help="a field of the server's forms, read as they say; KEY:=JSON too; may be repeated",
+        )
+        parser.add_argument(
+            "--sample", metavar="TEXT", help="what the model says, whatever the server asks it"
+        )
+        parser.add_argument(
+            "--root",
+            dest="roots",
+            action="append",
+            type=_root,
+            default=[],
+            metavar="PATH",
+            help="a directory or file that the server may work on; may be repeated",
+        )
 
-@attrs.frozen(kw_only=True)
-class Calling(Answering):
-    """`trimcp call`.
-
-    Attributes:
-        tool: The tool's name.
-        arguments: As written on the command line.
-        json: What `--json` gave.
-    """
-
-    tool: str
-    arguments: list[Argument]
-    json: dict[str, Any]
-
-
-@attrs.frozen(kw_only=True)
-class Reading(Answering):
-    """`trimcp read`.
-
-    Attributes:
-        uri: The resource's.
-    """
-
-    uri: str
-
-
-@attrs.frozen(kw_only=True)
-class Prompting(Answering):
-    """`trimcp prompt`.
-
-    Attributes:
-        prompt: The prompt's name.
-        arguments: All of them text.
-    """
-
-    prompt: str
-    arguments: dict[str, str]
+    @classmethod
+    def read_answers(cls, found: argparse.Namespace) -> dict[str, Any]:
+        """The attributes that these options and the common ones give."""
+        answers = {"answers": found.answers, "sample": found.sample, "roots": found.roots}
+        return {**cls.read_common(found), **answers}
 
 
-@attrs.frozen(kw_only=True)
-class Listening(Connecting):
-    """`trimcp listen`.
-
-    Attributes:
-        uris: The resources to hear of.
-        lists: Whether to hear of the lists of tools, prompts and resources.
-        count: After how many changes to stop; None for never.
-    """
-
-    uris: list[str]
-    lists: bool
-    count: int | None
+def _answer(word: str) -> Argument:
+    try:
+        return argument(word)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
-Options: TypeAlias = Running | Listing | Inspecting | Calling | Reading | Prompting | Listening
+def _root(text: str) -> str:
+    if "://" in text and not text.startswith("file://"):
+        raise argparse.ArgumentTypeError(f"not a path or a file:// URI: {text!r}")
+    return text

@@ -4,34 +4,72 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import attrs
 import trio
 
 from ._answers import connected_to_answer
 from ._errors import CommandError
 from ._listing import find, prompts
 from ._logging import log_as_tool
+from ._options import QUESTIONS, TARGET, Answering, Connecting, argument, find_target, usage
 from ._output import chosen_output, encoded, write, write_json
 from ._results import describe, speech
 from ._terminal import Terminal
 
 if TYPE_CHECKING:
+    import argparse
+
     from trimcp.types import GetPromptResult, Prompt
 
-    from ._options import Prompting
 
-__all__ = ["prompt"]
+__all__ = ["Prompting"]
 
 
-def prompt(options: Prompting) -> int:
-    """Get the prompt.
+@attrs.frozen(kw_only=True)
+class Prompting(Answering):
+    """`trimcp prompt`.
 
-    Raises:
-        CommandError: The server cannot be reached, or the prompt does not take these arguments.
-        MCPError: The server does not answer as it must, or answers with an error.
+    Attributes:
+        prompt: The prompt's name.
+        arguments: All of them text.
     """
-    log_as_tool(options.verbosity)
-    trio.run(_prompt, options)
-    return 0
+
+    prompt: str
+    arguments: dict[str, str]
+
+    @staticmethod
+    def add_options(parser: argparse.ArgumentParser) -> None:
+        parser.usage = usage("prompt", "NAME [KEY=VALUE]...")
+        parser.description = "Get a prompt of a server and print its messages, each after its role."
+        parser.epilog = TARGET + QUESTIONS
+        Answering.add_answers(parser)
+        Connecting.add_common(parser, "text", "json")
+
+    @classmethod
+    def read(cls, found: argparse.Namespace, command: list[str] | None) -> Prompting:
+        target, words = find_target(found.words, command)
+        if not words:
+            raise ValueError("give the NAME of the prompt")
+        arguments = [argument(word) for word in words[1:]]
+        if any(each.is_json for each in arguments):
+            raise ValueError("the arguments of a prompt are text: KEY=VALUE, not KEY:=JSON")
+        return cls(
+            target=target,
+            prompt=words[0],
+            arguments={each.key: each.text for each in arguments},
+            **cls.read_answers(found),
+        )
+
+    def run(self) -> int:
+        """Get the prompt.
+
+        Raises:
+            CommandError: The server cannot be reached, or the prompt does not take these arguments.
+            MCPError: The server does not answer as it must, or answers with an error.
+        """
+        log_as_tool(self.verbosity)
+        trio.run(_prompt, self)
+        return 0
 
 
 async def _prompt(options: Prompting) -> None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from base64 import b64decode
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+import attrs
 import trio
 
 from trimcp.types import TextResourceContents
@@ -12,29 +13,64 @@ from trimcp.types import TextResourceContents
 from ._answers import connected_to_answer
 from ._errors import CommandError
 from ._logging import log_as_tool
+from ._options import QUESTIONS, TARGET, Answering, Connecting, find_target, refuse_more, usage
 from ._output import chosen_output, encoded, write, write_bytes, write_json
 from ._results import describe_resource
 from ._terminal import Terminal
 
 if TYPE_CHECKING:
+    import argparse
+
     from trimcp.client import Client
     from trimcp.types import BlobResourceContents, ReadResourceResult
 
-    from ._options import Reading
 
-__all__ = ["read"]
+__all__ = ["Reading"]
 
 
-def read(options: Reading) -> int:
-    """Read the resource.
+#: Help: the forms of the result.
+_OUTPUTS: Final = """
+--output text prints texts as they are and a line about everything else, json the whole answer,
+and raw the very bytes of the contents, one after the other.
+"""
 
-    Raises:
-        CommandError: The server cannot be reached, or has no resources.
-        MCPError: It does not answer as it must, or does not know the URI.
+
+@attrs.frozen(kw_only=True)
+class Reading(Answering):
+    """`trimcp read`.
+
+    Attributes:
+        uri: The resource's.
     """
-    log_as_tool(options.verbosity)
-    trio.run(_read, options)
-    return 0
+
+    uri: str
+
+    @staticmethod
+    def add_options(parser: argparse.ArgumentParser) -> None:
+        parser.usage = usage("read", "URI")
+        parser.description = "Read a resource of a server and print its contents."
+        parser.epilog = TARGET + _OUTPUTS + QUESTIONS
+        Answering.add_answers(parser)
+        Connecting.add_common(parser, "text", "json", "raw")
+
+    @classmethod
+    def read(cls, found: argparse.Namespace, command: list[str] | None) -> Reading:
+        target, words = find_target(found.words, command)
+        if not words:
+            raise ValueError("give the URI to read")
+        refuse_more(words[1:], "read takes one URI")
+        return cls(target=target, uri=words[0], **cls.read_answers(found))
+
+    def run(self) -> int:
+        """Read the resource.
+
+        Raises:
+            CommandError: The server cannot be reached, or has no resources.
+            MCPError: It does not answer as it must, or does not know the URI.
+        """
+        log_as_tool(self.verbosity)
+        trio.run(_read, self)
+        return 0
 
 
 async def _read(options: Reading) -> None:

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import trio
 
-from trimcp.protocol import LOOPBACK, WILDCARDS
+from trimcp.protocol import LOOPBACK, WILDCARDS, callers_of
 
+from ._command import Command
 from ._errors import CommandError, reason
 from ._loading import load_server, split_object
 from ._logging import log_as_server
-from ._options import RELOADED
+from ._options import RELOADED, Address
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -21,27 +24,171 @@ if TYPE_CHECKING:
     from trimcp.server import Server
 
     from ._handing import HandedOn
-    from ._options import Address, Running
 
-__all__ = ["run"]
+__all__ = ["Running"]
 
 
-def run(options: Running) -> int:
-    """Serve until the end of input, a signal, or the server's own `shutdown()`.
+@attrs.frozen(kw_only=True)
+class Running(Command):
+    """`trimcp run`.
 
-    Raises:
-        CommandError: There is no server, or it cannot be served.
+    Attributes:
+        file: `FILE` or `FILE:OBJECT`, as written.
+        tcp: Where to listen, or None.
+        unix: The socket to make, or None.
+        http: Where to listen for HTTP, or None.
+        ws: Where to listen for WebSockets, or None. Without any: standard input and output.
+        root_path: The prefix that a proxy in front of `http` strips, or "".
+        allowed_hosts: Further names that it may be called by over HTTP or WebSocket.
+        allowed_origins: The web pages that may call it there; empty for those from its own names.
+        reload: The words of the same command without `--reload`, to be run again whenever a
+            Python file changes; None without that option.
+        verbosity: How many `-v` were given.
     """
-    if options.reload is not None:
-        return _run_reloading(options, options.reload)
-    given = _handed_on() if RELOADED in os.environ else None
-    server = load_server(options.file)
-    log_as_server(options.verbosity)
-    if given is None:
-        trio.run(_serve, server, options)
-    else:
-        trio.run(_serve_handed_on, server, options, given)
-    return 0
+
+    file: str
+    tcp: Address | None
+    unix: str | None
+    http: Address | None = None
+    ws: Address | None = None
+    root_path: str = ""
+    allowed_hosts: tuple[str, ...] = ()
+    allowed_origins: tuple[str, ...] = ()
+    reload: tuple[str, ...] | None = None
+    verbosity: int
+
+    has_result = False
+
+    @staticmethod
+    def add_options(parser: argparse.ArgumentParser) -> None:
+        parser.usage = (
+            "trimcp run [--stdio | --http HOST:PORT | --ws HOST:PORT | --tcp HOST:PORT | "
+            "--unix PATH] "
+            "[--allowed-host NAME] [--allowed-origin ORIGIN] [--root-path PATH] [--reload] [-v] "
+            "FILE[:OBJECT]"
+        )
+        parser.description = (
+            "Serve the Server in a Python file, until the end of input, SIGINT or SIGTERM."
+        )
+        parser.epilog = (
+            "Without OBJECT, the only Server among the file's global names is served. The file "
+            "is loaded like a module: its `if __name__ == '__main__'` part does not run."
+        )
+        doors = parser.add_mutually_exclusive_group()
+        doors.add_argument(
+            "--stdio", action="store_true", help="standard input and output (default)"
+        )
+        doors.add_argument(
+            "--http",
+            type=_address,
+            metavar="HOST:PORT",
+            help="listen for HTTP, without authentication: Streamable HTTP at the path /mcp, and "
+            "all that `Server.asgi_app()` has",
+        )
+        doors.add_argument(
+            "--tcp",
+            type=_address,
+            metavar="HOST:PORT",
+            help="listen on TCP, without authentication; port 0 lets the system choose",
+        )
+        doors.add_argument("--unix", metavar="PATH", help="listen on a Unix socket of this user")
+        doors.add_argument(
+            "--ws",
+            type=_address,
+            metavar="HOST:PORT",
+            help="listen for WebSockets at the path /ws, without authentication",
+        )
+        Running.add_access(parser)
+        parser.add_argument(
+            "--reload",
+            action="store_true",
+            help="serve in a new process whenever a Python file in FILE's directory or below "
+            "changes; not with --stdio, where the client would lose its server",
+        )
+
+    @staticmethod
+    def add_access(parser: argparse.ArgumentParser) -> None:
+        """Add what is about the callers of a server on HTTP or WebSocket."""
+        parser.add_argument(
+            "--allowed-host",
+            action="append",
+            default=[],
+            metavar="NAME",
+            help="with --http or --ws: a name that clients call the server by, such as "
+            "mcp.example.com, *.example.com or * for any, beside localhost and the address "
+            "listened on; may be repeated",
+        )
+        parser.add_argument(
+            "--allowed-origin",
+            action="append",
+            default=[],
+            metavar="ORIGIN",
+            help="with --http or --ws: web pages that may call the server, such as "
+            "https://app.example.com or * for any, instead of those from its own names; may be "
+            "repeated",
+        )
+        parser.add_argument(
+            "--root-path",
+            default="",
+            metavar="PATH",
+            help="with --http: the prefix, such as /tools, that a proxy strips from the path",
+        )
+
+    @classmethod
+    def read(cls, found: argparse.Namespace, command: list[str] | None) -> Running:
+        if command is not None:
+            raise ValueError("run takes a Python file, not a command after --")
+        if len(found.words) != 1:
+            raise ValueError("give one FILE or FILE:OBJECT")
+        if found.reload and not (found.http or found.tcp or found.unix or found.ws):
+            raise ValueError(
+                "--reload needs an address: on standard input the client would be lost"
+            )
+        if (found.allowed_host or found.allowed_origin) and not (found.http or found.ws):
+            raise ValueError("--allowed-host and --allowed-origin are for --http and --ws")
+        callers_of([], found.allowed_host, found.allowed_origin)  # refuses what is no name
+        if found.root_path and not found.http:
+            raise ValueError("--root-path is for --http: only there is a path that a proxy strips")
+        if found.root_path and not found.root_path.startswith("/"):
+            raise ValueError("--root-path begins with a slash, such as /tools")
+        again = tuple(word for word in found.given if word != "--reload")
+        return cls(
+            file=found.words[0],
+            tcp=found.tcp,
+            unix=found.unix,
+            http=found.http,
+            ws=found.ws,
+            root_path=found.root_path,
+            allowed_hosts=tuple(found.allowed_host),
+            allowed_origins=tuple(found.allowed_origin),
+            reload=again if found.reload else None,
+            verbosity=found.verbosity + found.verbosity_before,
+        )
+
+    def run(self) -> int:
+        """Serve until the end of input, a signal, or the server's own `shutdown()`.
+
+        Raises:
+            CommandError: There is no server, or it cannot be served.
+        """
+        if self.reload is not None:
+            return _run_reloading(self, self.reload)
+        given = _handed_on() if RELOADED in os.environ else None
+        server = load_server(self.file)
+        log_as_server(self.verbosity)
+        if given is None:
+            trio.run(_serve, server, self)
+        else:
+            trio.run(_serve_handed_on, server, self, given)
+        return 0
+
+
+def _address(text: str) -> Address:
+    host, _, port = text.rpartition(":")
+    host = host.removeprefix("[").removesuffix("]")
+    if not host or "/" in host or not port.isdecimal() or int(port) > 65535:
+        raise argparse.ArgumentTypeError(f"not HOST:PORT: {text!r}")
+    return host, int(port)
 
 
 def _handed_on() -> HandedOn:

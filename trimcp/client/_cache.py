@@ -134,6 +134,10 @@ class ResponseCache:
         if method in _CHANGED:
             self.drop(lambda key: key.startswith(_CHANGED[method]))
 
+    def drop_method(self, method: str) -> None:
+        """Forget the results of one method."""
+        self.drop(lambda key: key.startswith(method.encode() + b"\n"))
+
     def drop(self, which: Callable[[bytes], bool] = lambda key: True) -> None:
         """Forget the results whose keys are chosen; all by default."""
         for key in [key for key in self._entries if which(key)]:

@@ -1,52 +1,25 @@
-"""The client: its life, and how its requests are made."""
+"""The client: its life, and what it does with what the server sends by itself."""
 
 from __future__ import annotations
 
 import logging
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-import attrs
 import trio
 
 from trimcp._groups import unwrapping
-from trimcp.errors import (
-    MCPError,
-    ProcessDied,
-    ProtocolViolation,
-    RequestError,
-)
-from trimcp.protocol import (
-    DecodeError,
-    InvalidShape,
-    codec_for,
-    read_object,
-    reader_for,
-)
-from trimcp.types import (
-    Implementation,
-    InputRequiredResult,
-    LoggingMessageNotificationParams,
-    SubscriptionFilter,
-)
+from trimcp.errors import MCPError, ProcessDied
+from trimcp.protocol import DecodeError, InvalidShape, read_object, reader_for
+from trimcp.types import Implementation, LoggingMessageNotificationParams, SubscriptionFilter
 
-from ._cache import Answered, Kept, ResponseCache, key_of
-from ._checks import check_callback, check_seconds
+from ._checks import check_callback
 from ._connect import connect
 from ._garbage import Garbage
 from ._inbox import Inbox
 from ._listening import Listening
-from ._negotiation import (
-    Offer,
-    decode_result,
-    handshake_only,
-    initialize,
-    read_result,
-    revisions_of,
-)
-from ._offered import check_offered
-from ._pages import Pauses, whole_list
-from ._repeating import reached
+from ._negotiation import Offer, handshake_only, initialize, revisions_of
+from ._requester import Requester
 from ._streamable import StreamablePeer
 from ._verbs import Verbs
 
@@ -57,10 +30,10 @@ if TYPE_CHECKING:
     from msgspec import Raw
 
     from trimcp.limits import Limits
-    from trimcp.protocol import Call, Revision, Terms
-    from trimcp.runtime import Chunks, ConnectedPeer, Peer, ProgressCallback, Round
+    from trimcp.protocol import Revision
+    from trimcp.runtime import Peer, Round
     from trimcp.transports import ChildProcess, HTTPLink, MessageChannel
-    from trimcp.types import ListToolsResult, LoggingLevel
+    from trimcp.types import LoggingLevel, ServerCapabilities
 
     from ._answers import Answerer
     from ._listen import Changes
@@ -76,8 +49,6 @@ Way: TypeAlias = "Callable[[], AbstractAsyncContextManager[_Link]]"
 
 #: Called with each log message of the server, one after another; may be async.
 LogCallback: TypeAlias = "Callable[[LoggingMessageNotificationParams], object]"
-
-ItemT = TypeVar("ItemT")
 
 #: Seconds for what still waits to be written when a client is left.
 _FLUSH_SECONDS: Final = 1.0
@@ -102,26 +73,50 @@ class Client(Verbs):
         logging: LogCallback | None,
         log_level: LoggingLevel | None,
     ) -> None:
-        super().__init__()
         self._way = way
         self._limits = limits
         self._answerer = answerer
         self._revisions = revisions_of(revision)
-        self._timeout = timeout
-        self._max_rounds = max_rounds
-        self._result_types = tuple(result_types)
         identity = Implementation(name=name, version=version)
         self._offer = Offer(identity, answerer.capabilities, probe_timeout, timeout)
-        self._cache = ResponseCache()
-        self._pauses = Pauses()
         self._inbox = Inbox()
-        self._listening = Listening(self)
+        requester = Requester(
+            answerer,
+            self._inbox,
+            limits,
+            timeout=timeout,
+            max_rounds=max_rounds,
+            result_types=result_types,
+        )
+        super().__init__(requester)
+        self._listening = Listening(requester, self.notified)
         self._callbacks: dict[str, Callable[[Any], object]] = {}
         self._on_log = logging
         self._log_level = log_level
         self._closing = trio.Event()
         self._child: ChildProcess | None = None
-        self._peer: ConnectedPeer
+
+    # -- what was found out ---------------------------------------------------------------
+
+    @property
+    def revision(self) -> str:
+        """The protocol revision in use, such as `2026-07-28`."""
+        return self._requester.agreement.terms.revision.date
+
+    @property
+    def server_info(self) -> Implementation | None:
+        """How the server calls itself, if it does; for display only."""
+        return self._requester.agreement.server_info
+
+    @property
+    def capabilities(self) -> ServerCapabilities:
+        """What the server offers."""
+        return self._requester.agreement.capabilities
+
+    @property
+    def instructions(self) -> str | None:
+        """How the server wants to be used."""
+        return self._requester.agreement.instructions
 
     # -- its life -------------------------------------------------------------------------
 
@@ -148,33 +143,36 @@ class Client(Verbs):
     async def _connected(self, revisions: tuple[Revision, ...]) -> AsyncIterator[None]:
         """A connection in one of these revisions."""
         self._garbage = Garbage()
+        requester = self._requester
         with unwrapping():
             async with self._way() as (link, child), trio.open_nursery() as nursery:
                 self._child = child
                 nursery.start_soon(self._inbox.run)
-                self._peer, self._agreement = await connect(
+                peer, requester.agreement = await connect(
                     nursery, link, child, self, self._offer, revisions, self._limits, self._garbage
                 )
+                requester.peer = peer
                 try:
-                    if isinstance(self._peer, StreamablePeer) and not self._is_stateless:
-                        self._peer.renew = self._renew
-                        self._peer.standing.on_gap = self._listening.miss
-                        await self._peer.standing.open()
+                    if isinstance(peer, StreamablePeer) and not requester.is_stateless:
+                        peer.session.begin_another = self._begin_another_session
+                        peer.standing.on_gap = self._listening.miss
+                        await peer.standing.open()
                     await self._ask_for_logs()
                     yield
                 finally:
                     # Calls that are given up have cancellations waiting to be written.
-                    self._peer.lose("the client was closed", tell=True)
+                    peer.lose("the client was closed", tell=True)
                     with trio.CancelScope(shield=True, relative_deadline=_FLUSH_SECONDS):
-                        await self._peer.flush()
+                        await peer.flush()
                     nursery.cancel_scope.cancel(reason="the client was closed")
 
-    async def _renew(self) -> None:
+    async def _begin_another_session(self) -> None:
         """Begin another HTTP session, as the one that the server has forgotten was begun."""
-        assert isinstance(self._peer, StreamablePeer)
-        revision = self._agreement.terms.revision
-        self._agreement = await initialize(self._peer, self._offer, (revision,), self._garbage)
-        await self._peer.standing.open()
+        requester, peer = self._requester, self._requester.peer
+        assert isinstance(peer, StreamablePeer)
+        revision = requester.agreement.terms.revision
+        requester.agreement = await initialize(peer, self._offer, (revision,), self._garbage)
+        await peer.standing.open()
         try:
             await self._ask_for_logs()
             await self._listening.subscribe_again()
@@ -184,9 +182,10 @@ class Client(Verbs):
     async def _ask_for_logs(self) -> None:
         """A client that wants log messages says so, where the server would not send any."""
         level = self._log_level
-        if level is None and self._on_log is not None and self._is_stateless:
+        is_stateless = self._requester.is_stateless
+        if level is None and self._on_log is not None and is_stateless:
             level = "info"
-        if level is not None and (self._is_stateless or self.capabilities.logging is not None):
+        if level is not None and (is_stateless or self.capabilities.logging is not None):
             await self.set_log_level(level)
 
     async def run(self, *, task_status: trio.TaskStatus[Client] = trio.TASK_STATUS_IGNORED) -> None:
@@ -211,123 +210,7 @@ class Client(Verbs):
 
     def clear_cache(self) -> None:
         """Forget every result that the server allowed to keep."""
-        self._cache.drop()
-
-    # -- requests -------------------------------------------------------------------------
-
-    async def _ask(
-        self,
-        method: str,
-        params: Any,
-        *,
-        timeout: float | None,
-        progress: ProgressCallback | None = None,
-        chunks: Chunks | None = None,
-    ) -> Any:
-        return (await self._ask_sized(method, params, timeout, progress, chunks)).result
-
-    async def _ask_sized(
-        self,
-        method: str,
-        params: Any,
-        timeout: float | None,
-        progress: ProgressCallback | None = None,
-        chunks: Chunks | None = None,
-    ) -> Answered:
-        """One request with all its rounds."""
-        size = 0
-        seconds = timeout
-        for round_number in range(self._max_rounds):
-            call, raw = await self._request(method, params, seconds, progress, chunks)
-            seconds = call.owner.left
-            size += len(bytes(raw))
-            expected = call.terms.revision.client_requests[method].result
-            result = decode_result(call, raw, expected)
-            if not isinstance(result, InputRequiredResult):
-                return Answered(result, size, round_number + 1)
-            responses = await self._answerer.answer_all(result, call.terms.revision)
-            params = attrs.evolve(
-                params, input_responses=responses, request_state=result.request_state
-            )
-        raise ProtocolViolation(f"the server asked more than {self._max_rounds} times")
-
-    async def _ask_cached(self, method: str, params: Any, *, timeout: float | None) -> Any:
-        return (await self._ask_kept(method, params, timeout)).result
-
-    async def _ask_kept(self, method: str, params: Any, timeout: float | None) -> Answered | Kept:
-        """A result that is still fresh, or that of a request."""
-        revision = self._agreement.terms.revision
-        if method not in revision.cacheable:
-            return await self._ask_sized(method, params, timeout)
-        key = key_of(method, codec_for(revision).encode(params))
-        kept = self._cache.find(key)
-        if kept is not None:
-            await trio.lowlevel.checkpoint()
-            return kept
-        try:
-            with self._cache.asking(key) as asking:
-                answered = await self._ask_sized(method, params, timeout)
-                if answered.rounds == 1:
-                    # What took questions and answers is never kept (Caching).
-                    self._cache.keep(asking, answered.size, answered.result)
-        except RequestError:
-            if getattr(params, "cursor", None) is not None:
-                # Pages that lead to a cursor which is no longer good are not good either.
-                self._cache.drop(lambda key: key.startswith(method.encode() + b"\n"))
-            raise
-        return answered
-
-    async def _list(
-        self, method: str, items_of: Callable[[Any], tuple[ItemT, ...]], timeout: float | None
-    ) -> list[ItemT]:
-        return await whole_list(
-            method,
-            self._ask_kept,
-            items_of,
-            limits=self._limits,
-            timeout=self._timeout if timeout is None else timeout,
-            pauses=self._pauses,
-        )
-
-    async def _ask_raw(
-        self, method: str, params: dict[str, Any] | None, timeout: float | None
-    ) -> dict[str, Any]:
-        call, raw = await self._request(method, params, timeout)
-        return read_result(call, raw, self._result_types)
-
-    async def _request(
-        self,
-        method: str,
-        params: Any,
-        timeout: float | None,
-        progress: ProgressCallback | None = None,
-        chunks: Chunks | None = None,
-    ) -> tuple[Call, Raw]:
-        check_offered(method, self.capabilities, self._agreement.terms.revision)
-        seconds = self._timeout if timeout is None else timeout
-        check_seconds("timeout=", seconds)
-        check_callback("progress=", progress)
-        call, raw = await reached(
-            self._peer, self._known, self._relist, method, params, seconds, progress, chunks
-        )
-        # Log messages that arrived before the answer are delivered before it, if there is time.
-        await self._inbox.wait_caught_up(call.owner.left)
-        return call, raw
-
-    async def _relist(self, seconds: float) -> None:
-        """The tools may have changed, and with them the headers that their calls need."""
-        self._cache.drop(lambda key: key.startswith(b"tools/list\n"))
-        await self.list_tools(timeout=seconds)
-
-    def _screen(self, result: ListToolsResult) -> ListToolsResult:
-        mirrors = self._agreement.terms.revision.mirrored_headers
-        if not mirrors or not isinstance(self._peer, StreamablePeer):
-            return result
-        return attrs.evolve(result, tools=self._peer.mirror.screen(result.tools))
-
-    def _use_terms(self, terms: Terms) -> None:
-        self._agreement = attrs.evolve(self._agreement, terms=terms)
-        self._peer.connection.terms = terms
+        self._requester.cache.drop()
 
     # -- changes --------------------------------------------------------------------------
 
@@ -371,11 +254,9 @@ class Client(Verbs):
         )
         if wanted == SubscriptionFilter():
             raise ValueError("nothing to listen for: name resources or lists")
-        listening = self._listening
-        way = listening.by_request if self._is_stateless else listening.by_session
-        seconds = self._timeout if timeout is None else timeout
+        seconds = self._requester.timeout if timeout is None else timeout
         with unwrapping():
-            async with way(self._peer, wanted, seconds) as changes:
+            async with self._listening.hear(wanted, seconds) as changes:
                 yield changes
 
     # -- what the server sends by itself ----------------------------------------------------
@@ -396,7 +277,8 @@ class Client(Verbs):
 
     async def notify(self, method: str, params: dict[str, Any] | None = None) -> None:
         """Send a notification to the server; for extensions."""
-        await self._peer.send(self._peer.connection.notify(method, params))
+        peer = self._requester.peer
+        await peer.send(peer.connection.notify(method, params))
 
     async def notify_roots_changed(self) -> None:
         """Tell the server that the roots have changed; nothing in the stateless era, where it
@@ -405,12 +287,13 @@ class Client(Verbs):
         Specification: Roots, Root List Changes (handshake era).
         """
         method = "notifications/roots/list_changed"
-        known = method in self._agreement.terms.revision.client_notifications
-        await self._peer.send(self._peer.connection.notify(method) if known else None)
+        peer = self._requester.peer
+        known = method in self._requester.agreement.terms.revision.client_notifications
+        await peer.send(peer.connection.notify(method) if known else None)
 
     async def handle(self, round_: Round) -> Any:
         """Handle one request of the server (handshake era)."""
-        with self._pauses.pause(), round_.peer.answering():
+        with self._requester.pauses.pause(), round_.peer.answering():
             return await self._answerer.handle(round_)
 
     def notified(self, peer: Peer, method: str, params: Raw | None) -> None:
@@ -424,7 +307,7 @@ class Client(Verbs):
         except (InvalidShape, DecodeError) as error:
             logger.debug("malformed %s: %s", method, error)
             return
-        self._cache.note_change(method)
+        self._requester.cache.note_change(method)
         self._listening.tell(method, wire)
         callback = self._callbacks.get(method)
         if callback is not None:

@@ -6,11 +6,11 @@ import collections
 import logging
 import math
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import trio
 
-from trimcp.errors import ConnectionLost, HTTPStatusError, MCPError, RequestTimeout
+from trimcp.errors import ConnectionLost, MCPError, RequestTimeout
 from trimcp.protocol import (
     PromptsListChanged,
     ResourcesListChanged,
@@ -28,20 +28,27 @@ from trimcp.types import (
 
 from ._http import HTTPPeer
 from ._listen import Changes
-from ._reconnection import Reconnection, is_temporary
+from ._reconnection import Reconnection
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping
+    from contextlib import AbstractAsyncContextManager
+
+    from msgspec import Raw
 
     from trimcp.protocol import Change
     from trimcp.runtime import ConnectedPeer
     from trimcp.types import ServerCapabilities
 
-    from ._client import Client
+    from ._cache import ResponseCache
+    from ._requester import Requester
 
 __all__ = ["Listening"]
 
 logger = logging.getLogger("trimcp.client")
+
+#: Takes a notification: who has sent it, its method and its raw params.
+Notified: TypeAlias = "Callable[[ConnectedPeer, str, Raw | None], None]"
 
 _ACKNOWLEDGED: Final = "notifications/subscriptions/acknowledged"
 
@@ -50,10 +57,16 @@ _LEAVE_SECONDS: Final = 1.0
 
 
 class Listening:
-    """The listeners of one client."""
+    """The listeners of one client.
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
+    Args:
+        requester: Makes the client's requests.
+        notified: Also takes the notifications of a subscription.
+    """
+
+    def __init__(self, requester: Requester, notified: Notified) -> None:
+        self._requester = requester
+        self._notified = notified
         self._listeners: set[Changes] = set()
         self._subscribed: collections.Counter[str] = collections.Counter()
         # A server may handle requests that are under way together in any order.
@@ -70,15 +83,27 @@ class Listening:
         for changes in self._listeners:
             changes.miss()
 
+    def hear(
+        self, wanted: SubscriptionFilter, timeout: float
+    ) -> AbstractAsyncContextManager[Changes]:
+        """Listen for the duration, as the era in use does it.
+
+        Args:
+            wanted: What to hear of.
+            timeout: Seconds until the server must have agreed.
+        """
+        way = self._by_request if self._requester.is_stateless else self._by_session
+        return way(self._requester.peer, wanted, timeout)
+
     # -- stateless era --------------------------------------------------------------------
 
     @asynccontextmanager
-    async def by_request(
+    async def _by_request(
         self, peer: ConnectedPeer, wanted: SubscriptionFilter, timeout: float
     ) -> AsyncIterator[Changes]:
         """Keep a `subscriptions/listen` request open; leaving cancels it."""
         changes = Changes(wanted)
-        subscription = Subscription(self._client, peer, wanted, changes)
+        subscription = Subscription(self._requester.cache, self._notified, peer, wanted, changes)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(subscription.keep)
             if isinstance(peer, HTTPPeer):
@@ -93,7 +118,7 @@ class Listening:
     # -- handshake era --------------------------------------------------------------------
 
     @asynccontextmanager
-    async def by_session(
+    async def _by_session(
         self, peer: ConnectedPeer, wanted: SubscriptionFilter, timeout: float
     ) -> AsyncIterator[Changes]:
         """Subscribe to resources; changes of lists come to every session unasked."""
@@ -109,8 +134,8 @@ class Listening:
                     await self._subscribe(uri, timeout)
                     subscribed.append(uri)
                 # Its answer comes after the server has taken notice that the session is open.
-                await self._client.ping(timeout=timeout)
-                changes.grant(_declared(wanted, self._client.capabilities))
+                await self._requester.ask("ping", None, timeout=timeout)
+                changes.grant(_declared(wanted, self._requester.agreement.capabilities))
                 yield changes
                 nursery.cancel_scope.cancel(reason="the subscription was left")
         finally:
@@ -124,7 +149,7 @@ class Listening:
         async with self._subscribing:
             if not self._subscribed[uri]:
                 params = SubscribeRequestParams(uri)
-                await self._client._ask("resources/subscribe", params, timeout=timeout)
+                await self._requester.ask("resources/subscribe", params, timeout=timeout)
             self._subscribed[uri] += 1
 
     async def subscribe_again(self) -> None:
@@ -133,7 +158,7 @@ class Listening:
         What changed in between nobody tells, so all that is listened for counts as changed.
         """
         for uri in list(self._subscribed):
-            await self._client._ask(
+            await self._requester.ask(
                 "resources/subscribe", SubscribeRequestParams(uri), timeout=None
             )
         self.miss()
@@ -146,7 +171,7 @@ class Listening:
             del self._subscribed[uri]
             params = UnsubscribeRequestParams(uri)
             try:
-                await self._client._ask("resources/unsubscribe", params, timeout=_LEAVE_SECONDS)
+                await self._requester.ask("resources/unsubscribe", params, timeout=_LEAVE_SECONDS)
             except MCPError as error:
                 logger.debug("%s is not unsubscribed: %s", uri, error)
 
@@ -159,9 +184,15 @@ class Subscription:
     """
 
     def __init__(
-        self, client: Client, peer: ConnectedPeer, wanted: SubscriptionFilter, changes: Changes
+        self,
+        cache: ResponseCache,
+        notified: Notified,
+        peer: ConnectedPeer,
+        wanted: SubscriptionFilter,
+        changes: Changes,
     ) -> None:
-        self._client = client
+        self._cache = cache
+        self._notified = notified
         self._peer = peer
         self._wanted = wanted
         self._changes = changes
@@ -203,21 +234,16 @@ class Subscription:
         if method == _ACKNOWLEDGED:
             self._going_on.opened()
             if self._changes.is_acknowledged:
-                self._client.clear_cache()
+                self._cache.drop()
         else:
             self._going_on.brought()
         self._changes.hear(terms.revision, method, params)
-        self._client.notified(self._peer, method, params)
+        self._notified(self._peer, method, params)
 
     def _may_come_back(self, error: MCPError) -> bool:
         if not isinstance(self._peer, HTTPPeer) or not self._changes.is_acknowledged:
             return False
-        if isinstance(error, HTTPStatusError):
-            self._going_on.defer(error)
-            is_passing = is_temporary(error.status)
-        else:
-            is_passing = isinstance(error, ConnectionLost)
-        return is_passing and not self._going_on.is_hopeless
+        return self._going_on.may_follow(error) and not self._going_on.is_hopeless
 
 
 def _declared(wanted: SubscriptionFilter, offered: ServerCapabilities) -> SubscriptionFilter:

@@ -15,15 +15,16 @@ from typing import TYPE_CHECKING, Final
 import attrs
 import trio
 
+from trimcp.errors import ConnectionLost, HTTPStatusError
 from trimcp.protocol.http import LAST_EVENT_ID
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from trimcp.errors import HTTPStatusError
+    from trimcp.errors import MCPError
     from trimcp.transports import HTTPAnswer
 
-__all__ = ["Reconnection", "is_temporary"]
+__all__ = ["Reconnection"]
 
 #: Seconds before a stream is asked for again, unless the server says how many.
 _USUAL_SECONDS: Final = 1.0
@@ -101,9 +102,17 @@ class Reconnection:
         """Whether that is so, or the server asked for so long a time, that one must be told."""
         return self.is_exhausted or self._deferred > _MOST_SECONDS
 
-    def defer(self, refusal: HTTPStatusError) -> None:
-        """The server has refused, and may have said for how long."""
-        self._deferred = retry_after(refusal.headers, time.time())
+    def may_follow(self, failure: MCPError) -> bool:
+        """Whether another attempt may follow one that failed like this.
+
+        It may where the connection is lost, or where the server refuses for now; then what it
+        says about how long is remembered. Whether too many have failed already is another
+        question: see `is_hopeless`.
+        """
+        if isinstance(failure, HTTPStatusError):
+            self._deferred = retry_after(failure.headers, time.time())
+            return is_temporary(failure.status)
+        return isinstance(failure, ConnectionLost)
 
     async def wait(self) -> None:
         """Wait before asking again; longer, the more attempts have brought nothing."""

@@ -19,11 +19,12 @@ from trimcp.errors import ConnectionLost, MCPError, ProtocolViolation
 from trimcp.protocol.http import SESSION_ID
 
 from ._http import message_of, status_error
-from ._reconnection import Reconnection, is_temporary
+from ._reconnection import Reconnection
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from trimcp.errors import HTTPStatusError
     from trimcp.transports import HTTPAnswer, HTTPLink, Incoming
 
 __all__ = ["StandingStream"]
@@ -138,8 +139,7 @@ class StandingStream:
                         failure = ConnectionLost("the stream ended")
                     else:
                         failure = refusal = status_error(answer, b"")
-                        self._going_on.defer(refusal)
-                        todo = self._judge(answer, headers)
+                        todo = self._judge(answer, refusal, headers)
             except ConnectionLost as error:
                 failure = error
             except ProtocolViolation as error:
@@ -170,14 +170,17 @@ class StandingStream:
         finally:
             self._going_on.ended(answer)
 
-    def _judge(self, answer: HTTPAnswer, headers: dict[str, str]) -> _Next:
+    def _judge(
+        self, answer: HTTPAnswer, refusal: HTTPStatusError, headers: dict[str, str]
+    ) -> _Next:
         """What to do about an answer that is no stream."""
         status = answer.status
+        is_passing = self._going_on.may_follow(refusal)
         if answer.is_success or status in _NOT_OFFERED:
             return _Next.STOP
         if status == 400:
             self._going_on.last_id = ""
-        if is_temporary(status):
+        if is_passing:
             return _Next.AGAIN
         if self._going_on.is_exhausted:
             return _Next.STOP

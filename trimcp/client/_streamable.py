@@ -12,8 +12,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
-import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import trio
 
@@ -27,16 +26,15 @@ from trimcp.errors import (
     RequestError,
 )
 from trimcp.protocol import Era
-from trimcp.protocol.http import JSON, PROTOCOL_VERSION, SESSION_ID
+from trimcp.protocol.http import JSON, PROTOCOL_VERSION
 
 from ._http import HTTPPeer, message_of, status_error
 from ._mirror import HeaderMirror
-from ._reconnection import Reconnection, is_temporary
+from ._reconnection import Reconnection
+from ._session import HTTPSession
 from ._standing import StandingStream
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-
     from msgspec import Raw
 
     from trimcp.protocol import Call
@@ -47,28 +45,23 @@ __all__ = ["StreamablePeer"]
 
 logger = logging.getLogger("trimcp.client")
 
-#: What the id of a session may hold (2025-11-25, Session Management).
-_SESSION_ID: Final = re.compile(r"[\x21-\x7e]+")
-
 
 class StreamablePeer(HTTPPeer):
     """A server that speaks Streamable HTTP, of either era.
 
     Attributes:
         mirror: Makes the headers of requests.
-        renew: Begins another session when the server has forgotten this one.
+        session: What the messages belong to in the handshake era.
         standing: The stream on which the server of a session speaks by itself.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.mirror = HeaderMirror()
-        self.renew: Callable[[], Awaitable[None]] | None = None
+        self.session = HTTPSession()
         self.standing = StandingStream(
-            self._link, self._headers, self._receive, self._renew, self.life.start_soon
+            self._link, self._headers, self._receive, self.session.renew, self.life.start_soon
         )
-        self._session_id: str | None = None
-        self._renewing = trio.Lock()
 
     async def _read(self) -> None:
         """Whatever comes is read by who asked for it."""
@@ -77,21 +70,20 @@ class StreamablePeer(HTTPPeer):
     # -- requests -------------------------------------------------------------------------
 
     async def request(self, method: str, params: Any, **options: Any) -> tuple[Call, Raw]:
-        """As `Peer.request`; a session that the server has forgotten is begun anew, once.
+        """A request, made once more where the server has forgotten the session and another begins.
 
         Raises:
             HTTPStatusError: The server answered with a status and no message.
         """
-        await self._wait_for_session()
-        session_id = self._session_id
+        session_id = await self.session.wait()
         try:
             return await super().request(method, params, **options)
         except (HTTPStatusError, RequestError) as error:
             status = error.status if isinstance(error, HTTPStatusError) else error.http_status
-            if status != 404 or session_id is None or self._is_renewing:
+            if status != 404 or session_id is None or self.session.is_renewing:
                 raise
             refusal = error
-        await self._renew(session_id)
+        await self.session.renew(session_id)
         if isinstance(refusal, RequestError) and refusal.code == METHOD_NOT_FOUND:
             # It may be a handler's own word, and what has run must not run again.
             raise refusal
@@ -99,46 +91,20 @@ class StreamablePeer(HTTPPeer):
 
     async def send(self, data: bytes | None) -> None:
         """As `HTTPPeer.send`; once more, if the server has forgotten the session meanwhile."""
-        await self._wait_for_session()
-        session_id = self._session_id
+        session_id = await self.session.wait()
         await super().send(data)
-        if session_id not in (None, self._session_id):
+        if session_id not in (None, self.session.id):
             await super().send(data)
 
     async def _deliver(self, data: bytes) -> int | None:
-        session_id = self._session_id
+        session_id = self.session.id
         status = await super()._deliver(data)
-        if status == 404 and session_id is not None and not self._is_renewing:
+        if status == 404 and session_id is not None and not self.session.is_renewing:
             try:
-                await self._renew(session_id)
+                await self.session.renew(session_id)
             except MCPError as error:
                 logger.warning("the session is gone, and another cannot be begun: %s", error)
         return status
-
-    async def _wait_for_session(self) -> None:
-        """Between two sessions there is none in which anything could be sent."""
-        if self._renewing.locked() and not self._is_renewing:
-            async with self._renewing:
-                pass
-
-    @property
-    def _is_renewing(self) -> bool:
-        """Whether it is this task that is about to begin another session."""
-        return self._renewing.statistics().owner is trio.lowlevel.current_task()
-
-    async def _renew(self, lost: str) -> None:
-        """Begin another session, unless a sibling has done so already."""
-        async with self._renewing:
-            if self._session_id != lost or self.renew is None:
-                return
-            logger.warning("the server has forgotten the session: beginning another one")
-            self._session_id = None
-            try:
-                await self.renew()
-            except BaseException:
-                # The next request finds out again, and tries again.
-                self._session_id = lost
-                raise
 
     async def _carry(
         self, call: Call, data: bytes, timeout: float, on_progress: ProgressCallback | None
@@ -163,9 +129,7 @@ class StreamablePeer(HTTPPeer):
         return {} if call.method == "initialize" else self._headers()
 
     def _headers(self) -> dict[str, str]:
-        headers = {}
-        if self._session_id is not None:
-            headers[SESSION_ID] = self._session_id
+        headers = self.session.headers
         terms = self.connection.terms
         if terms is not None and terms.revision.version_header:
             headers[PROTOCOL_VERSION] = terms.revision.date
@@ -192,7 +156,7 @@ class StreamablePeer(HTTPPeer):
             await self._refused(call, answer)
             return
         if call.method == "initialize":
-            self._take_session_id(answer)
+            self.session.take_id(answer)
         if answer.is_stream:
             await self._follow(call, answer, cursor)
         elif answer.media_type == JSON:
@@ -227,7 +191,7 @@ class StreamablePeer(HTTPPeer):
         if not self._may_resume(call, cursor) or cursor.is_hopeless:
             raise ConnectionLost("the stream ended before the answer") from EOFError()
         await cursor.wait()
-        session_id = self._session_id
+        session_id = self.session.id
         try:
             async with self._link.get(self._headers() | cursor.headers) as answer:
                 if answer.is_stream:
@@ -237,27 +201,13 @@ class StreamablePeer(HTTPPeer):
         except ConnectionLost as error:
             logger.debug("resuming: %s", error)
             return
-        if is_temporary(refusal.status):
-            cursor.defer(refusal)
+        if cursor.may_follow(refusal):
             return
         if refusal.status == 404 and session_id is not None:
-            await self._renew(session_id)
+            await self.session.renew(session_id)
         raise ConnectionLost("the stream of the answer cannot be resumed") from refusal
 
-    # -- the session ------------------------------------------------------------------------
-
-    def _take_session_id(self, answer: HTTPAnswer) -> None:
-        """Remember the id of the session that an answer begins, if it has one.
-
-        Raises:
-            ProtocolViolation: It cannot be sent back.
-        """
-        found = answer.headers.get(SESSION_ID) or None
-        if found is not None and not _SESSION_ID.fullmatch(found):
-            raise ProtocolViolation(
-                f"the server's session id holds more than visible ASCII: {found[:100]!a}"
-            )
-        self._session_id = found
+    # -- its end and its silence ------------------------------------------------------------
 
     def break_off(self, reason: str) -> None:
         self.standing.break_off()
@@ -270,7 +220,7 @@ class StreamablePeer(HTTPPeer):
         """Wait until everything has been sent, and give the session back."""
         self.standing.close()
         await super().flush()
-        if self._session_id is None:
+        if self.session.id is None:
             return
         with contextlib.suppress(MCPError):
             status = await self._link.delete(self._headers())

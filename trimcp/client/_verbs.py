@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from abc import abstractmethod
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -41,23 +40,22 @@ from trimcp.types import (
     Tool,
 )
 
-from ._found import Found
-from ._known import KnownTools
 from ._stream import ToolStream
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncIterator, Mapping
 
     from trimcp.runtime import ProgressCallback
     from trimcp.types import LoggingLevel
 
+    from ._requester import Requester
 
 __all__ = ["Verbs"]
 
 ResultT = TypeVar("ResultT")
 
 
-class Verbs(Found):
+class Verbs:
     """The verbs of a client. All of them raise, besides what they name:
 
     * `RequestError`: the server answered with an error.
@@ -69,38 +67,13 @@ class Verbs(Found):
     Leaving a call, by a cancel scope or an exception, cancels it at the server.
     """
 
-    def __init__(self) -> None:
-        self._known = KnownTools()
-
-    @abstractmethod
-    async def _ask(
-        self,
-        method: str,
-        params: Any,
-        *,
-        timeout: float | None,
-        progress: ProgressCallback | None = None,
-        chunks: Chunks | None = None,
-    ) -> Any:
-        """One request with all its rounds; the decoded result."""
-
-    @abstractmethod
-    async def _ask_cached(self, method: str, params: Any, *, timeout: float | None) -> Any:
-        """The same, or a result that is still fresh."""
-
-    @abstractmethod
-    async def _list(
-        self, method: str, items_of: Callable[[Any], tuple[ResultT, ...]], timeout: float | None
-    ) -> list[ResultT]:
-        """All items of a list, page by page."""
+    def __init__(self, requester: Requester) -> None:
+        self._requester = requester
 
     async def _page(self, method: str, cursor: str | None, timeout: float | None) -> Any:
         """One page of a list."""
-        return await self._ask_cached(method, PaginatedRequestParams(cursor), timeout=timeout)
-
-    def _screen(self, result: ListToolsResult) -> ListToolsResult:
-        """A page without the tools that may not be used."""
-        return result
+        params = PaginatedRequestParams(cursor)
+        return await self._requester.ask_cached(method, params, timeout=timeout)
 
     # -- tools ----------------------------------------------------------------------------
 
@@ -115,7 +88,7 @@ class Verbs(Found):
 
         Specification: Tools, Listing Tools.
         """
-        return await self._list("tools/list", lambda page: self._learn(page).tools, timeout)
+        return await self._requester.list_tools(timeout)
 
     async def list_tools_page(
         self, cursor: str | None = None, *, timeout: float | None = None
@@ -125,12 +98,7 @@ class Verbs(Found):
         Over HTTP, in the stateless era, tools whose definition is invalid are left out, with a
         warning in the log `trimcp.client`.
         """
-        return self._learn(await self._page("tools/list", cursor, timeout))
-
-    def _learn(self, page: ListToolsResult) -> ListToolsResult:
-        page = self._screen(page)
-        self._known.learn(page.tools)
-        return page
+        return self._requester.learn(await self._page("tools/list", cursor, timeout))
 
     async def call_tool(
         self,
@@ -168,10 +136,10 @@ class Verbs(Found):
         chunks: Chunks | None,
     ) -> CallToolResult:
         params = CallToolRequestParams(name, None if arguments is None else dict(arguments))
-        result: CallToolResult = await self._ask(
+        result: CallToolResult = await self._requester.ask(
             "tools/call", params, timeout=timeout, progress=progress, chunks=chunks
         )
-        self._known.check(name, result)
+        self._requester.known.check(name, result)
         return result
 
     @asynccontextmanager
@@ -225,7 +193,9 @@ class Verbs(Found):
 
     async def list_resources(self, *, timeout: float | None = None) -> list[Resource]:
         """All resources, page by page. Specification: Resources, Listing Resources."""
-        return await self._list("resources/list", lambda page: page.resources, timeout)
+        return await self._requester.ask_list(
+            "resources/list", lambda page: page.resources, timeout
+        )
 
     async def list_resources_page(
         self, cursor: str | None = None, *, timeout: float | None = None
@@ -238,7 +208,7 @@ class Verbs(Found):
         self, *, timeout: float | None = None
     ) -> list[ResourceTemplate]:
         """All templates, page by page. Specification: Resources, Resource Templates."""
-        return await self._list(
+        return await self._requester.ask_list(
             "resources/templates/list", lambda page: page.resource_templates, timeout
         )
 
@@ -259,7 +229,7 @@ class Verbs(Found):
         Specification: Resources, Reading Resources.
         """
         params = ReadResourceRequestParams(uri)
-        result: ReadResourceResult = await self._ask_cached(
+        result: ReadResourceResult = await self._requester.ask_cached(
             "resources/read", params, timeout=timeout
         )
         return result
@@ -268,7 +238,7 @@ class Verbs(Found):
 
     async def list_prompts(self, *, timeout: float | None = None) -> list[Prompt]:
         """All prompts, page by page. Specification: Prompts, Listing Prompts."""
-        return await self._list("prompts/list", lambda page: page.prompts, timeout)
+        return await self._requester.ask_list("prompts/list", lambda page: page.prompts, timeout)
 
     async def list_prompts_page(
         self, cursor: str | None = None, *, timeout: float | None = None
@@ -287,7 +257,7 @@ class Verbs(Found):
     ) -> GetPromptResult:
         """Get the messages of a prompt. Specification: Prompts, Getting a Prompt."""
         params = GetPromptRequestParams(name, None if arguments is None else dict(arguments))
-        result: GetPromptResult = await self._ask(
+        result: GetPromptResult = await self._requester.ask(
             "prompts/get", params, timeout=timeout, progress=progress
         )
         return result
@@ -325,7 +295,9 @@ class Verbs(Found):
             CompletionArgument(argument, value),
             None if arguments is None else CompletionContext(dict(arguments)),
         )
-        result: CompleteResult = await self._ask("completion/complete", params, timeout=timeout)
+        result: CompleteResult = await self._requester.ask(
+            "completion/complete", params, timeout=timeout
+        )
         return result.completion
 
     # -- the rest -------------------------------------------------------------------------
@@ -337,8 +309,8 @@ class Verbs(Found):
 
         Specification: Ping (handshake era).
         """
-        method = "server/discover" if self._is_stateless else "ping"
-        await self._ask(method, None, timeout=timeout)
+        method = "server/discover" if self._requester.is_stateless else "ping"
+        await self._requester.ask(method, None, timeout=timeout)
 
     async def set_log_level(self, level: LoggingLevel, *, timeout: float | None = None) -> None:
         """Choose how severe a log message must be for the server to send it.
@@ -349,14 +321,14 @@ class Verbs(Found):
         """
         if level not in LOGGING_LEVELS:
             raise ValueError(f"no log level: {level!r}; there are {', '.join(LOGGING_LEVELS)}")
-        if self._is_stateless:
-            self._use_terms(attrs.evolve(self._agreement.terms, log_level=level))
+        if self._requester.is_stateless:
+            self._requester.use_terms(
+                attrs.evolve(self._requester.agreement.terms, log_level=level)
+            )
         else:
-            await self._ask("logging/setLevel", SetLevelRequestParams(level), timeout=timeout)
-
-    @abstractmethod
-    def _use_terms(self, terms: Any) -> None:
-        """Send further requests under these terms."""
+            await self._requester.ask(
+                "logging/setLevel", SetLevelRequestParams(level), timeout=timeout
+            )
 
     @overload
     async def request(
@@ -390,16 +362,12 @@ class Verbs(Found):
                 mapping by default.
             timeout: Seconds to wait for the answer.
         """
-        wire = await self._ask_raw(method, None if params is None else dict(params), timeout)
+        wire = await self._requester.ask_raw(
+            method, None if params is None else dict(params), timeout
+        )
         if result is None:
             return wire
         try:
             return convert(wire, result)
         except ValueError as error:
             raise ProtocolViolation(f"the result of {method} does not fit:\n{error}") from None
-
-    @abstractmethod
-    async def _ask_raw(
-        self, method: str, params: dict[str, Any] | None, timeout: float | None
-    ) -> dict[str, Any]:
-        """One request, its result in wire form."""

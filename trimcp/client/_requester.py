@@ -1,0 +1,216 @@
+"""How a client's requests are made: with all their rounds, from the cache, page by page, or raw."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import attrs
+import trio
+
+from trimcp.errors import ProtocolViolation, RequestError
+from trimcp.protocol import Era, codec_for
+from trimcp.types import InputRequiredResult
+
+from ._cache import Answered, Kept, ResponseCache, key_of
+from ._checks import check_callback, check_seconds
+from ._known import KnownTools
+from ._negotiation import decode_result, read_result
+from ._offered import check_offered
+from ._pages import Pauses, whole_list
+from ._repeating import reached
+from ._streamable import StreamablePeer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from msgspec import Raw
+
+    from trimcp.limits import Limits
+    from trimcp.protocol import Call, Terms
+    from trimcp.runtime import Chunks, ConnectedPeer, ProgressCallback
+    from trimcp.types import ListToolsResult, Tool
+
+    from ._answers import Answerer
+    from ._inbox import Inbox
+    from ._negotiation import Agreement
+
+__all__ = ["Requester"]
+
+ItemT = TypeVar("ItemT")
+
+
+class Requester:
+    """Makes the requests of one client.
+
+    Args:
+        answerer: Answers the questions of the server.
+        inbox: What was put in it before an answer came is delivered before the answer.
+        limits: Bounds.
+        timeout: Seconds to wait for an answer, where a request does not say otherwise.
+        max_rounds: Rounds of questions that one request may take.
+        result_types: Types of result beside those of the specification, for raw requests.
+
+    Attributes:
+        cache: Results that the server allows to keep.
+        known: The server's tools, as they were last listed.
+        pauses: The time in which questions of the server were being answered.
+        timeout: The same as the argument.
+        peer: The server; set once the client is connected, as the next.
+        agreement: What was agreed with it.
+    """
+
+    peer: ConnectedPeer
+    agreement: Agreement
+
+    def __init__(
+        self,
+        answerer: Answerer,
+        inbox: Inbox,
+        limits: Limits,
+        *,
+        timeout: float,
+        max_rounds: int,
+        result_types: Iterable[str],
+    ) -> None:
+        self.cache = ResponseCache()
+        self.known = KnownTools()
+        self.pauses = Pauses()
+        self.timeout = timeout
+        self._answerer = answerer
+        self._inbox = inbox
+        self._limits = limits
+        self._max_rounds = max_rounds
+        self._result_types = tuple(result_types)
+
+    @property
+    def is_stateless(self) -> bool:
+        """Whether the revision in use is one of the stateless era."""
+        return self.agreement.terms.revision.era is Era.STATELESS
+
+    def use_terms(self, terms: Terms) -> None:
+        """Send further requests under these terms."""
+        self.agreement = attrs.evolve(self.agreement, terms=terms)
+        self.peer.connection.terms = terms
+
+    # -- requests -------------------------------------------------------------------------
+
+    async def ask(
+        self,
+        method: str,
+        params: Any,
+        *,
+        timeout: float | None,
+        progress: ProgressCallback | None = None,
+        chunks: Chunks | None = None,
+    ) -> Any:
+        """One request with all its rounds; the decoded result."""
+        return (await self._ask_sized(method, params, timeout, progress, chunks)).result
+
+    async def ask_cached(self, method: str, params: Any, *, timeout: float | None) -> Any:
+        """The same, or a result that is still fresh."""
+        return (await self._ask_kept(method, params, timeout)).result
+
+    async def ask_list(
+        self, method: str, items_of: Callable[[Any], tuple[ItemT, ...]], timeout: float | None
+    ) -> list[ItemT]:
+        """All items of a list, page by page."""
+        return await whole_list(
+            method,
+            self._ask_kept,
+            items_of,
+            limits=self._limits,
+            timeout=self.timeout if timeout is None else timeout,
+            pauses=self.pauses,
+        )
+
+    async def ask_raw(
+        self, method: str, params: dict[str, Any] | None, timeout: float | None
+    ) -> dict[str, Any]:
+        """One request, its result in wire form."""
+        call, raw = await self._request(method, params, timeout)
+        return read_result(call, raw, self._result_types)
+
+    async def _ask_sized(
+        self,
+        method: str,
+        params: Any,
+        timeout: float | None,
+        progress: ProgressCallback | None = None,
+        chunks: Chunks | None = None,
+    ) -> Answered:
+        size = 0
+        seconds = timeout
+        for round_number in range(self._max_rounds):
+            call, raw = await self._request(method, params, seconds, progress, chunks)
+            seconds = call.owner.left
+            size += len(bytes(raw))
+            expected = call.terms.revision.client_requests[method].result
+            result = decode_result(call, raw, expected)
+            if not isinstance(result, InputRequiredResult):
+                return Answered(result, size, round_number + 1)
+            responses = await self._answerer.answer_all(result, call.terms.revision)
+            params = attrs.evolve(
+                params, input_responses=responses, request_state=result.request_state
+            )
+        raise ProtocolViolation(f"the server asked more than {self._max_rounds} times")
+
+    async def _ask_kept(self, method: str, params: Any, timeout: float | None) -> Answered | Kept:
+        """A result that is still fresh, or that of a request."""
+        revision = self.agreement.terms.revision
+        if method not in revision.cacheable:
+            return await self._ask_sized(method, params, timeout)
+        key = key_of(method, codec_for(revision).encode(params))
+        kept = self.cache.find(key)
+        if kept is not None:
+            await trio.lowlevel.checkpoint()
+            return kept
+        try:
+            with self.cache.asking(key) as asking:
+                answered = await self._ask_sized(method, params, timeout)
+                if answered.rounds == 1:
+                    # What took questions and answers is never kept (Caching).
+                    self.cache.keep(asking, answered.size, answered.result)
+        except RequestError:
+            if getattr(params, "cursor", None) is not None:
+                # Pages that lead to a cursor which is no longer good are not good either.
+                self.cache.drop_method(method)
+            raise
+        return answered
+
+    async def _request(
+        self,
+        method: str,
+        params: Any,
+        timeout: float | None,
+        progress: ProgressCallback | None = None,
+        chunks: Chunks | None = None,
+    ) -> tuple[Call, Raw]:
+        """One round of a request."""
+        check_offered(method, self.agreement.capabilities, self.agreement.terms.revision)
+        seconds = self.timeout if timeout is None else timeout
+        check_seconds("timeout=", seconds)
+        check_callback("progress=", progress)
+        call, raw = await reached(
+            self.peer, self.known, self._relist, method, params, seconds, progress, chunks
+        )
+        # Log messages that arrived before the answer are delivered before it, if there is time.
+        await self._inbox.wait_caught_up(call.owner.left)
+        return call, raw
+
+    # -- tools ----------------------------------------------------------------------------
+
+    async def list_tools(self, timeout: float | None) -> list[Tool]:
+        """All tools that may be used, page by page."""
+        return await self.ask_list("tools/list", lambda page: self.learn(page).tools, timeout)
+
+    def learn(self, page: ListToolsResult) -> ListToolsResult:
+        """Remember the tools of a page; returns it without those that may not be used."""
+        if self.agreement.terms.revision.mirrored_headers and isinstance(self.peer, StreamablePeer):
+            page = attrs.evolve(page, tools=self.peer.mirror.screen(page.tools))
+        self.known.learn(page.tools)
+        return page
+
+    async def _relist(self, seconds: float) -> None:
+        """The tools may have changed, and with them the headers that their calls need."""
+        self.cache.drop_method("tools/list")
+        await self.list_tools(seconds)
