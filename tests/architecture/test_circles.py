@@ -83,5 +83,5 @@ def test_no_function_is_too_long() -> None:
 
 def test_a_long_function_is_noticed() -> None:
     docstring = '  """' + "x\n" * 70 + '  """\n'
-    assert long_functions(parse(f"def f():\n{docstring}" + "  pass\n" * 60)) == []
-    assert long_functions(parse("def f():\n" + "  pass\n" * 61)) == ["protocol._example.f"]
+    assert long_functions(parse(f"def f():\n{docstring}" + "  pass\n" * 59)) == []
+    assert long_functions(parse("def f():\n" + "  pass\n" * 60)) == ["protocol._example.f"]
