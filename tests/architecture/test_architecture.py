@@ -46,7 +46,7 @@ FLOORS = {
 NURSERIES = {
     "transports._lines.open_stream_channel": "the reader and the one writer",
     "transports._memory.open_memory_channels": "a carrier for each direction",
-    "transports.websocket._connection.Connection.opened": "reader, writer, heartbeat and pongs",
+    "transports.websocket._connection.MessageWebSocket.opened": "reader, writer, heartbeat, pongs",
     "transports._process.open_process_channel": "the reader of standard error",
     "transports._process._attend": "who reads what a child says that is to end",
     "runtime._connected.ConnectedPeer.run": "the requests of the peer",
@@ -57,7 +57,7 @@ NURSERIES = {
     "server._accepting.serve_listeners": "connections",
     "client._client.Client._connected": "the driver of the connection",
     "client._answers.Answerer.answer_all": "the questions of one round",
-    "client._open._memory_way": "the server's side of the connection",
+    "client._open._memory_connector": "the server's side of the connection",
     "client._sse.SSEPeer._carry": "the POST of a call whose answer comes elsewhere",
     "client._streamable.StreamablePeer._carry": "the reader of an answer, beside the callbacks",
     "client._verbs.Verbs.stream_tool": "the call whose chunks are awaited",

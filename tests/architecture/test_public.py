@@ -22,7 +22,7 @@ STORED = Path(__file__).with_name("public.txt")
 PUBLIC = ("trimcp", "trimcp.types", "trimcp.transports", "trimcp.testing")
 
 #: Made by trimcp alone, so that what its constructor takes may change.
-MADE_BY_US = {"trimcp.Context", "trimcp.Session"}
+MADE_BY_US = {"trimcp.Client", "trimcp.Context", "trimcp.Session"}
 
 ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 

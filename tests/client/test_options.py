@@ -116,9 +116,9 @@ def test_a_url_is_a_url_whatever_it_ends_with(url: str, monkeypatch: pytest.Monk
     def never(*_: Any, **__: Any) -> Any:
         raise AssertionError("a process would be started")
 
-    monkeypatch.setattr(_open, "_process_way", never)
+    monkeypatch.setattr(_open, "_process_connector", never)
     client = client_for(url)
-    assert "_process_way" not in repr(client._way)
+    assert "_process_connector" not in repr(client._connector)
 
 
 async def test_a_call_checks_its_arguments(autojump_clock: MockClock) -> None:

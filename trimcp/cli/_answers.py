@@ -107,7 +107,7 @@ class Prepared:
         self._asked: set[str] | None = None
 
     async def fill_in(self, form: ElicitRequestFormParams) -> dict[str, Any] | None:
-        """The form with what was given and its defaults; None if that does not do."""
+        """The form, filled in with what was given and its defaults; None if that does not fit."""
         await trio.lowlevel.checkpoint()
         fields = fields_of(form.requested_schema)
         answers, flaws = self._read(fields or [CONSENT])

@@ -75,7 +75,7 @@ def _client_options(options: Connecting, answers: ClientOptions) -> ClientOption
 
 
 def _with_hint(error: ProcessDied, target: str | list[str]) -> Exception:
-    """A file that ends in peace has probably not been written to serve itself."""
+    """Add advice to the error: a file that ends with status 0 probably does not serve by itself."""
     if isinstance(target, list) or error.returncode or ":" in target:
         return error
     return CommandError(

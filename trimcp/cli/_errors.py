@@ -30,7 +30,7 @@ def explain(error: BaseException) -> str:
 
 
 def reason(error: OSError) -> str:
-    """What the system said, without its number."""
+    """The message of the operating system, without the error number."""
     return error.strerror or str(error)
 
 

@@ -38,7 +38,7 @@ class Field:
 
     @property
     def prompt(self) -> str:
-        """What is asked: name, explanation, what fits, and what stands there already."""
+        """The text that asks: name, explanation, allowed values, and the default."""
         about = [self._schema.get("description"), self._fitting()]
         notes = "; ".join(str(each) for each in about if each)
         return printable(f"  {self._schema.get('title') or self.name} ({notes}){self._default()}: ")

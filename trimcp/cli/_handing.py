@@ -40,7 +40,7 @@ class HandedOn:
 
     @contextmanager
     def used(self) -> Iterator[None]:
-        """Whoever listens meanwhile listens on these sockets."""
+        """Make servers listen on these sockets while the block runs."""
         with transports.listening_on(self.sockets):
             yield
 
@@ -59,7 +59,7 @@ class HandedOn:
 
 
 def handed_on() -> HandedOn:
-    """What this process got; nothing of it is for processes that it starts itself."""
+    """What this process got; processes that it starts itself do not inherit it."""
     given = HandedOn(**json.loads(os.environ.pop(RELOADED)))
     for descriptor in given.sockets:
         os.set_inheritable(descriptor, False)

@@ -67,7 +67,7 @@ class Interrupts:
 
     @contextmanager
     def working(self) -> Iterator[None]:
-        """What an interrupt cancels once there is a connection."""
+        """Let an interrupt cancel what runs in the block, once there is a connection."""
         with trio.CancelScope() as self._working:
             if self._has_come:
                 self._cancel()

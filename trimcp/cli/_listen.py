@@ -77,7 +77,7 @@ class Listening(Connecting):
         )
 
     def run(self) -> int:
-        """Tell of changes until there are enough of them, or the server ends the subscription.
+        """Print changes until there are `count` of them, or the server ends the subscription.
 
         Raises:
             CommandError: The server cannot be reached, or tells of nothing that was asked for.

@@ -37,12 +37,12 @@ async def listing(client: Client) -> Listed:
 
 
 async def tools(client: Client) -> list[Tool]:
-    """The tools; none of a server that declares none."""
+    """The tools; an empty list if the server declares none."""
     return [] if client.capabilities.tools is None else await client.list_tools()
 
 
 async def prompts(client: Client) -> list[Prompt]:
-    """The prompts; none of a server that declares none."""
+    """The prompts; an empty list if the server declares none."""
     return [] if client.capabilities.prompts is None else await client.list_prompts()
 
 

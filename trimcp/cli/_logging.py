@@ -10,13 +10,13 @@ _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
 def log_as_server(verbosity: int) -> None:
-    """What goes wrong is logged in any case, unless the user's file has arranged it itself."""
+    """Log warnings and errors, more with `-v`, unless the user's file has set up logging."""
     level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbosity, 2)]
     logging.basicConfig(format=_FORMAT, level=level)
 
 
 def log_as_tool(verbosity: int) -> None:
-    """Without `-v` a command says what it has to say by its result and its status."""
+    """Log only with `-v`; otherwise the result and the exit status say everything."""
     if verbosity:
         log_as_server(verbosity)
     else:

@@ -93,7 +93,7 @@ def _report(error: Exception, verbosity: int) -> int:
 
 
 def _abandon_output() -> None:
-    """Send what is still buffered nowhere, or the interpreter would complain at its end."""
+    """Discard buffered output, or the interpreter would report an error when it exits."""
     if sys.stdout is None:
         return
     try:

@@ -47,5 +47,5 @@ def write_bytes(data: bytes) -> None:
 
 
 def write_json(document: Any) -> None:
-    """Write one JSON document: on one line, unless people read it."""
+    """Write one JSON document: indented on a terminal, on one line elsewhere."""
     write(json.dumps(document, indent=2 if sys.stdout.isatty() else None))

@@ -105,13 +105,13 @@ class _Child:
         self._process: trio.Process | None = None
 
     def stop(self) -> None:
-        """Serve no more: `serve` returns once the child has ended. Who connects now is refused."""
+        """Stop: `serve` returns once the child has ended, and new connections are refused."""
         for listener in self._listeners:
             listener.socket.close()
         self._scope.cancel(reason="a signal came")
 
     async def hurry(self) -> None:
-        """Do not wait any longer for the requests of the child, and kill it if it hangs."""
+        """End the child without waiting for its requests, and kill it if it hangs."""
         process = self._process
         if process is not None:
             process.terminate()
@@ -131,7 +131,7 @@ class _Child:
                         nursery.cancel_scope.cancel(reason="a file changed")
 
     async def _serve_once(self) -> None:
-        """One child, until it ends or is not wanted any more."""
+        """Run one child until it ends or is cancelled."""
         process = await start(
             self._command, self._listeners, stdin=subprocess.DEVNULL, start_new_session=True
         )
@@ -159,7 +159,7 @@ async def _end(process: trio.Process) -> None:
 
 
 async def _refuse(listener: trio.SocketListener) -> None:
-    """Let nobody wait for a server that is not there."""
+    """Accept and close connections while no server runs, so that no client waits."""
     while True:
         await trio.aclose_forcefully(await listener.accept())
 

@@ -35,7 +35,7 @@ def as_text(result: CallToolResult) -> str:
 
 
 def failure_text(result: CallToolResult) -> str:
-    """The same for a tool that failed, which may have said nothing."""
+    """The text of a tool that failed; a general sentence if the tool gave none."""
     return as_text(result) or "the tool failed and did not say why"
 
 

@@ -198,7 +198,7 @@ def _handed_on() -> HandedOn:
 
 
 def _run_reloading(options: Running, words: Sequence[str]) -> int:
-    """Serve in one process after the other."""
+    """Serve in a child process, and in a new one whenever a file changes."""
     from ._reload import run_reloading
 
     path, _ = split_object(options.file)

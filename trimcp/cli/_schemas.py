@@ -105,7 +105,7 @@ def describe(schema: Any, root: Schema) -> str:
 
 
 def brief(value: Any, most: int = _BRIEF) -> str:
-    """A value as JSON, or the beginning of it, for the work of a beginning."""
+    """A value as JSON, cut if it is long, without encoding what is not shown."""
     text = ""
     for piece in JSONEncoder(ensure_ascii=False).iterencode(value):
         text += piece
@@ -115,7 +115,7 @@ def brief(value: Any, most: int = _BRIEF) -> str:
 
 
 class _TooMuch(Exception):
-    """The steps for a value are used up."""
+    """Raised when describing a value's schema would take too many steps."""
 
 
 @attrs.define

@@ -30,7 +30,7 @@ _JOINERS: Final = "\u200c\u200d"
 
 
 def visible(text: str) -> str:
-    """The same text with a code in place of each character that a terminal would obey.
+    """The text with each control character replaced by a visible code.
 
     Line breaks, tabs, the spaces of all scripts and the two joiners stay. Unassigned characters
     get a code too, as they do in Python's `repr`.
@@ -39,7 +39,7 @@ def visible(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Words for one line of a table or a message: a space in place of each such character."""
+    """The text on one line: line breaks and other control characters become spaces."""
     return _SUSPECT_ON_A_LINE.sub(lambda found: found[0] if _is_plain(found[0]) else " ", text)
 
 
@@ -56,7 +56,7 @@ def _is_plain(each: str) -> bool:
 
 @contextmanager
 def screened() -> Iterator[None]:
-    """Make everything visible that is written to a terminal meanwhile."""
+    """Replace control characters in all that is written to a terminal while the block runs."""
     before = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = map(_Screen.before, before)
     try:

@@ -35,7 +35,7 @@ _WORD: Final = re.compile(r"[^\W_]{2}")
 
 
 def telling_line(lines: Sequence[str]) -> str:
-    """The last line that names an error, or else the last one that says something."""
+    """The line that explains most: the last that names an error, else the last with words."""
     bare = [_MARGIN.sub("", line[:_LONGEST]).rstrip() for line in lines]
     said = [line for line in bare if _WORD.search(line) and not _GOES_WITH.search(line)]
     outer = [line for line in said if not _INDENTED.match(line)]

@@ -43,7 +43,7 @@ def _widest(cell: list[str]) -> int:
 
 
 def _fit(widths: list[int], width: int) -> list[int]:
-    """Take from the widest column, bit by bit, until all fit or none can give."""
+    """Make the widest column narrower, step by step, until all fit or none can be narrower."""
     room = width - len(_GAP) * (len(widths) - 1)
     while sum(widths) > room and max(widths) > _NARROWEST:
         widths[widths.index(max(widths))] -= 1

@@ -36,7 +36,7 @@ def output_width() -> int:
 
 
 def progress_line(progress: float, total: float | None, message: str | None, width: int) -> str:
-    """One line that says how far something is, no wider than given."""
+    """One line that shows progress, at most so many cells wide."""
     done, all_of_it = _finite(progress), _finite(total or 0)
     if all_of_it:
         share = min(max(done / all_of_it, 0), 1)
@@ -81,7 +81,7 @@ class Terminal:
 
     @contextmanager
     def bar(self) -> Iterator[ProgressCallback | None]:
-        """What draws the bar, if anybody can see it; in the end the bar is removed."""
+        """A progress callback that draws a bar, or None; the bar is removed at the end."""
         try:
             yield self._show_progress if self._has_bar else None
         finally:
@@ -90,7 +90,7 @@ class Terminal:
     async def _show_progress(
         self, progress: float, total: float | None, message: str | None
     ) -> None:
-        """Draw the bar; it gives way while something is being asked."""
+        """Draw the bar, unless a question is being asked."""
         if not self._is_asking:
             self._draw(progress_line(progress, total, message, _error_width() - 1))
         await trio.lowlevel.checkpoint()

@@ -20,7 +20,7 @@ _WORDS: Final = {"true": True, "yes": True, "y": True, "false": False, "no": Fal
 
 
 def read_value(text: str, schema: Any, root: Schema) -> Any:
-    """What somebody typed, as the schema wants it.
+    """Convert typed text to the type that the schema asks for.
 
     A string is taken as it is; anything else is JSON, with `yes` and `no` for booleans. Where
     both are allowed, JSON wins. A schema that allows anything takes JSON, or else the text.
@@ -68,7 +68,7 @@ def _word(text: str, wanted: set[str]) -> Any:
 
 
 def read_json(text: str) -> Any:
-    """JSON, and nothing that Python adds to it. Raises ValueError."""
+    """Read strict JSON, without Python's extensions such as NaN. Raises ValueError."""
     return json.loads(text, parse_constant=_refuse_constant)
 
 

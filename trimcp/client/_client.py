@@ -38,14 +38,14 @@ if TYPE_CHECKING:
     from ._answers import Answerer
     from ._listen import Changes
 
-__all__ = ["Client", "LogCallback", "Way"]
+__all__ = ["Client", "Connector", "LogCallback"]
 
 logger = logging.getLogger("trimcp.client")
 
 _Link: TypeAlias = "tuple[MessageChannel | HTTPLink, ChildProcess | None]"
 
-#: Opens the way to a server; may be used again when it has been left.
-Way: TypeAlias = "Callable[[], AbstractAsyncContextManager[_Link]]"
+#: Connects to a server for the duration; may be called again when the connection has ended.
+Connector: TypeAlias = "Callable[[], AbstractAsyncContextManager[_Link]]"
 
 #: Called with each log message of the server, one after another; may be async.
 LogCallback: TypeAlias = "Callable[[LoggingMessageNotificationParams], object]"
@@ -59,7 +59,7 @@ class Client(Verbs):
 
     def __init__(
         self,
-        way: Way,
+        connector: Connector,
         limits: Limits,
         answerer: Answerer,
         *,
@@ -73,7 +73,7 @@ class Client(Verbs):
         logging: LogCallback | None,
         log_level: LoggingLevel | None,
     ) -> None:
-        self._way = way
+        self._connector = connector
         self._limits = limits
         self._answerer = answerer
         self._revisions = revisions_of(revision)
@@ -145,7 +145,7 @@ class Client(Verbs):
         self._garbage = Garbage()
         requester = self._requester
         with unwrapping():
-            async with self._way() as (link, child), trio.open_nursery() as nursery:
+            async with self._connector() as (link, child), trio.open_nursery() as nursery:
                 self._child = child
                 nursery.start_soon(self._inbox.run)
                 peer, requester.agreement = await connect(
@@ -224,7 +224,7 @@ class Client(Verbs):
         resources_list_changed: bool = False,
         timeout: float | None = None,
     ) -> AsyncIterator[Changes]:
-        """Hear of changes for the duration::
+        """Receive changes while the block runs::
 
             async with client.listen(resources=["messages://all"]) as changes:
                 async for change in changes:

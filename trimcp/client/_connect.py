@@ -1,4 +1,4 @@
-"""From a way to a server to a peer that both sides have agreed with."""
+"""From a connection to a peer, with which a revision of the protocol is agreed."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ async def connect(
 
     Args:
         nursery: Where the driver runs.
-        link: The way to the server.
+        link: The connection to the server.
         child: The server's process, if it is ours.
         responder: The client.
         offer: What it brings.
@@ -102,7 +102,7 @@ def _may_be_sse(error: HTTPStatusError | RequestError) -> bool:
 
 
 async def _begin_sse(peer: SSEPeer, offer: Offer, refusal: HTTPStatusError | RequestError) -> None:
-    """Turn to the first of the HTTP transports. Raises the refusal if it is not that either."""
+    """Try HTTP with SSE, the oldest HTTP transport. Raises `refusal` if that fails too."""
     logger.debug("%s: trying HTTP with SSE", refusal)
     try:
         await peer.wait_ready(offer.probe_timeout)

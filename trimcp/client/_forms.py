@@ -22,7 +22,7 @@ _COMPOSING: Final = ("$ref", "properties", "allOf", "not", "if")
 
 
 def flaw_of_form(schema: Mapping[str, Any], revision: Revision) -> str | None:
-    """Why a form is none of this revision; None if it is one.
+    """Why a form is not valid in this revision; None if it is valid.
 
     Args:
         schema: The requested schema.

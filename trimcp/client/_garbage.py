@@ -25,15 +25,15 @@ class Garbage:
         self._quoted = ""
 
     def __bool__(self) -> bool:
-        """Whether there is any."""
+        """Whether anything came that was no message."""
         return bool(self._quoted)
 
     def __str__(self) -> str:
-        """It, in quotes, without anything that a terminal would obey."""
+        """What came, in quotes, with control characters escaped."""
         return self._quoted
 
     def take(self, beginning: bytes) -> None:
-        """Something came that is no message.
+        """Remember what came and is no message; only the first time counts.
 
         Args:
             beginning: Its first bytes, a bounded number of them.

@@ -40,7 +40,7 @@ class HTTPPeer(ConnectedPeer):
 
     Args:
         connection: The protocol's state.
-        link: The way to the server.
+        link: The connection to the server.
         responder: The role.
         limits: Bounds.
         patience: Seconds for messages for whose answer nobody waits.
@@ -64,20 +64,20 @@ class HTTPPeer(ConnectedPeer):
         self._found_silent = -math.inf
 
     def _headers(self) -> dict[str, str]:
-        """What goes with every message."""
+        """The headers of every message."""
         return {}
 
     # -- messages without an answer ---------------------------------------------------------
 
     async def send(self, data: bytes | None) -> None:
-        """Send what has no answer, and wait until the server has taken it, or has not."""
+        """Send a message that has no answer; wait until the server has accepted or refused it."""
         if data:
             await self._deliver(data)
         else:
             await trio.lowlevel.checkpoint()
 
     async def _deliver(self, data: bytes) -> int | None:
-        """Send what has no answer; the HTTP status, or None if there was none."""
+        """Send a message that has no answer; returns the HTTP status, or None if there was none."""
         try:
             with trio.fail_after(self._patience):
                 async with self._link.post(data, self._headers()) as answer:
@@ -171,7 +171,7 @@ class HTTPPeer(ConnectedPeer):
         return True
 
     def break_off(self, reason: str) -> None:
-        """The server seems to be gone: end what is open for what it says by itself."""
+        """End the streams on which the server speaks by itself, since it seems to be gone."""
 
     # -- what arrives -----------------------------------------------------------------------
 

@@ -40,7 +40,7 @@ class Inbox:
         self.dropped = 0
 
     def put(self, callback: Callable[[Any], object], argument: Any) -> None:
-        """A notification arrived."""
+        """Add a notification and the callback that gets it; dropped if too many wait."""
         if len(self._waiting) >= MAX_WAITING:
             self.dropped += 1
             return
@@ -49,7 +49,7 @@ class Inbox:
         self._news.unpark()
 
     async def run(self) -> None:
-        """Deliver for ever. An exception of a callback leaves, and ends the client."""
+        """Deliver until cancelled. An exception of a callback is raised, which ends the client."""
         while True:
             while not self._waiting:
                 await self._news.park()

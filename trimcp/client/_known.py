@@ -47,7 +47,7 @@ class KnownTools:
         self._tools: collections.OrderedDict[str, _Known] = collections.OrderedDict()
 
     def learn(self, tools: Iterable[Tool]) -> None:
-        """Tools have been listed."""
+        """Remember tools that have been listed."""
         for tool in tools:
             hints = tool.annotations
             is_repeatable = hints is not None and bool(

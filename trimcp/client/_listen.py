@@ -91,7 +91,7 @@ class Changes:
     # -- for the client -------------------------------------------------------------------
 
     def put(self, change: Change) -> None:
-        """The server told of a change."""
+        """Add a change that the server has told of."""
         if self._is_over or not self._is_wanted(change):
             return
         if change not in self._pending and len(self._pending) >= MAX_PENDING:
@@ -109,14 +109,14 @@ class Changes:
         )
 
     def miss(self) -> None:
-        """Something may have changed that nobody tells of: all that was asked about, then."""
+        """Add everything that was asked about, since changes may have been missed."""
         for kind in self._kinds & kinds_of(self.granted):
             self.put(kind())  # type: ignore[call-arg]  # a list has no URI
         for uri in self.granted.resource_subscriptions or ():
             self.put(ResourceUpdated(uri))
 
     def hear(self, revision: Revision, method: str, params: Raw | None) -> None:
-        """A notification of the subscription arrived."""
+        """Take a notification of the subscription."""
         try:
             wire = read_object(params)
             if method == "notifications/subscriptions/acknowledged":
@@ -134,7 +134,7 @@ class Changes:
             self.miss()
 
     def grant(self, granted: SubscriptionFilter) -> None:
-        """The server agreed to tell of these changes."""
+        """Remember what the server has agreed to tell of."""
         self._granted = granted
         refused = self._uris - set(granted.resource_subscriptions or ())
         if refused or self._kinds - kinds_of(granted):
@@ -142,7 +142,7 @@ class Changes:
         self._news.unpark_all()
 
     def end(self, error: Exception | None = None) -> None:
-        """There will be no more; with an error, it is raised once all changes were taken."""
+        """End the iteration once all changes are taken; then an error is raised, if given."""
         if not self._is_over:
             self._is_over = True
             self._error = error

@@ -73,20 +73,20 @@ class Listening:
         self._subscribing = trio.Lock()
 
     def tell(self, method: str, wire: Mapping[str, Any]) -> None:
-        """A notification that belongs to no request: of a handshake session."""
+        """Pass on a notification of a handshake session, which belongs to no request."""
         if self._listeners and (change := change_of(method, wire)) is not None:
             for changes in self._listeners:
                 changes.put(change)
 
     def miss(self) -> None:
-        """What a handshake session told may have been lost: everything may have changed."""
+        """Tell all listeners that everything may have changed, since notifications may be lost."""
         for changes in self._listeners:
             changes.miss()
 
     def hear(
         self, wanted: SubscriptionFilter, timeout: float
     ) -> AbstractAsyncContextManager[Changes]:
-        """Listen for the duration, as the era in use does it.
+        """Receive changes while the block runs, in the manner of the era in use.
 
         Args:
             wanted: What to hear of.
@@ -145,7 +145,7 @@ class Listening:
                     await self._unsubscribe(uri)
 
     async def _subscribe(self, uri: str, timeout: float) -> None:
-        """Several listeners share one subscription."""
+        """Subscribe to a resource, unless another listener has done so."""
         async with self._subscribing:
             if not self._subscribed[uri]:
                 params = SubscribeRequestParams(uri)
@@ -153,7 +153,7 @@ class Listening:
             self._subscribed[uri] += 1
 
     async def subscribe_again(self) -> None:
-        """The session is another one: what was subscribed in the old one is not any more.
+        """Subscribe in a new session to all that was subscribed to in the old one.
 
         What changed in between nobody tells, so all that is listened for counts as changed.
         """
@@ -200,11 +200,11 @@ class Subscription:
         self._attempt = trio.CancelScope()
 
     def break_off(self, reason: str) -> None:
-        """The server seems to be gone: what is open is as good as broken."""
+        """End the request that is open, since the server seems to be gone."""
         self._attempt.cancel(reason=reason)
 
     async def keep(self) -> None:
-        """Hear until the server ends the subscription, refuses it, or stays away."""
+        """Keep the subscription until the server ends or refuses it, or is gone for too long."""
         while (error := await self._request()) is not None:
             if not self._may_come_back(error):
                 self._changes.end(error)
@@ -258,7 +258,7 @@ def _declared(wanted: SubscriptionFilter, offered: ServerCapabilities) -> Subscr
 
 
 async def _watch(peer: HTTPPeer, method: str, break_off: Callable[[str], None]) -> None:
-    """Break off what is heard on when the server seems to be gone; it is asked with `method`."""
+    """Call `break_off` whenever the server seems to be gone; `method` is the request that asks."""
     while True:
         await peer.wait_silent(method)
         break_off("the server gives no sign of life")

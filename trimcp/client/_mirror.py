@@ -48,7 +48,7 @@ class HeaderMirror:
         return tuple(kept)
 
     def _warn(self, name: str, flaw: str) -> None:
-        """Once for each flaw, however often the tools are listed."""
+        """Log a warning, once for each flaw, however often the tools are listed."""
         if self._flaws.get(name) != flaw:
             self._flaws[name] = flaw
             logger.warning("tool %r is left out, its definition is invalid: %s", name, flaw)

@@ -153,7 +153,7 @@ async def agree(
     """Find the newest revision that both sides speak.
 
     Args:
-        peer: The way to the server.
+        peer: The server.
         offer: What the client brings.
         revisions: Those that may be used, the oldest first.
         garbage: What the server writes that is no message.
@@ -277,7 +277,7 @@ def _supported(data: Any) -> tuple[str, ...]:
 
 
 def _common(supported: tuple[str, ...], revisions: tuple[Revision, ...]) -> tuple[Revision, ...]:
-    """Those of the revisions that the server speaks. Raises NoCommonRevision if there is none."""
+    """The revisions that the server speaks too. Raises NoCommonRevision if there is none."""
     common = tuple(each for each in revisions if each.date in supported)
     if not common:
         raise _nothing_common(supported)
@@ -304,7 +304,7 @@ async def initialize(
     """Offer the newest of these revisions; the server may choose another of them.
 
     Args:
-        peer: The way to the server.
+        peer: The server.
         offer: What the client brings.
         accepted: Revisions of the handshake era, the oldest first.
         garbage: What the server writes that is no message.

@@ -1,4 +1,4 @@
-"""The ways to a server, each an async context manager that yields a `Client`."""
+"""Opening clients: async context managers, each for one kind of server, that yield a `Client`."""
 
 from __future__ import annotations
 
@@ -73,10 +73,10 @@ class _Server(Protocol):
 Target: TypeAlias = "_Server | str | os.PathLike[str] | Sequence[str]"
 
 
-def _client(way: Any, options: ClientOptions) -> Client:
+def _client(connector: Any, options: ClientOptions) -> Client:
     check_options(options)
     return Client(
-        way,
+        connector,
         options.get("limits") or Limits(),
         Answerer(
             elicitation=options.get("elicitation"),
@@ -112,28 +112,28 @@ def client_for(target: Target, **options: Unpack[ClientOptions]) -> Client:
     """
     limits = options.get("limits") or Limits()
     if isinstance(target, str | os.PathLike):
-        return _client(_way_of_text(os.fspath(target), limits, options), options)
+        return _client(_connector_for(os.fspath(target), limits, options), options)
     if isinstance(target, list | tuple):
-        return _client(partial(_process_way, checked_command(target), limits), options)
+        return _client(partial(_process_connector, checked_command(target), limits), options)
     if isinstance(target, type) or not hasattr(target, "joined"):
         raise OptionError(
             f"a client is opened to a server, a text or a list, not to {target!r:.100}"
         )
-    return _client(partial(_memory_way, target, limits), options)  # type: ignore[arg-type]
+    return _client(partial(_memory_connector, target, limits), options)  # type: ignore[arg-type]
 
 
-def _way_of_text(target: str, limits: Limits, options: ClientOptions) -> Any:
+def _connector_for(target: str, limits: Limits, options: ClientOptions) -> Any:
     parts = urlsplit(target)
     if parts.scheme in ("http", "https"):
-        return partial(_http_way, transports.check_url(target), limits)
+        return partial(_http_connector, transports.check_url(target), limits)
     if parts.scheme in ("ws", "wss"):
-        return _websocket_way(target, limits, options)
+        return _websocket_connector(target, limits, options)
     if parts.scheme == "tcp" and parts.hostname and parts.port is not None:
-        return partial(_tcp_way, parts.hostname, parts.port, limits)
+        return partial(_tcp_connector, parts.hostname, parts.port, limits)
     if parts.scheme == "unix" and (parts.netloc + parts.path):
-        return partial(_unix_way, parts.netloc + parts.path, limits)
+        return partial(_unix_connector, parts.netloc + parts.path, limits)
     if target.endswith(".py") and "://" not in target:
-        return partial(_process_way, [sys.executable, checked_file(target)], limits)
+        return partial(_process_connector, [sys.executable, checked_file(target)], limits)
     raise ValueError(
         f"cannot tell how to reach {target!r}: give a Python file, http://HOST/PATH, "
         "https://HOST/PATH, ws://HOST:PORT/PATH, tcp://HOST:PORT, unix:PATH, or a list with a "
@@ -168,7 +168,7 @@ async def open_memory_client(
 ) -> AsyncIterator[Client]:
     """Connect to a `Server` in this process, without any IO: for tests, above all."""
     limits = options.get("limits") or Limits()
-    async with _client(partial(_memory_way, server, limits), options).opened() as client:
+    async with _client(partial(_memory_connector, server, limits), options).opened() as client:
         yield client
 
 
@@ -205,8 +205,10 @@ async def open_stdio_client(
     argv = checked_command(command)
     check_seconds("grace=", grace)
     limits = options.get("limits") or Limits()
-    way = partial(_process_way, argv, limits, env=env, cwd=cwd, grace=grace, on_stderr=on_stderr)
-    async with _client(way, options).opened() as client:
+    connector = partial(
+        _process_connector, argv, limits, env=env, cwd=cwd, grace=grace, on_stderr=on_stderr
+    )
+    async with _client(connector, options).opened() as client:
         yield client
 
 
@@ -238,8 +240,10 @@ async def open_http_client(
         NoCommonRevision, RequestError, RequestTimeout, ProtocolViolation: As for `open_client`.
     """
     limits = options.get("limits") or Limits()
-    way = partial(_http_way, transports.check_url(url), limits, headers=headers, client=http_client)
-    async with _client(way, options).opened() as client:
+    connector = partial(
+        _http_connector, transports.check_url(url), limits, headers=headers, client=http_client
+    )
+    async with _client(connector, options).opened() as client:
         yield client
 
 
@@ -249,7 +253,7 @@ async def open_tcp_client(
 ) -> AsyncIterator[Client]:
     """Connect to a server on `serve_tcp`. Raises OSError if it cannot be reached."""
     limits = options.get("limits") or Limits()
-    async with _client(partial(_tcp_way, host, port, limits), options).opened() as client:
+    async with _client(partial(_tcp_connector, host, port, limits), options).opened() as client:
         yield client
 
 
@@ -259,7 +263,7 @@ async def open_unix_client(
 ) -> AsyncIterator[Client]:
     """Connect to a server on `serve_unix`. Raises OSError if it cannot be reached."""
     limits = options.get("limits") or Limits()
-    async with _client(partial(_unix_way, path, limits), options).opened() as client:
+    async with _client(partial(_unix_connector, path, limits), options).opened() as client:
         yield client
 
 
@@ -281,12 +285,12 @@ async def open_websocket_client(
 
     Raises:
         ValueError: The URL or a header is none.
-        OSError: There is nobody.
+        OSError: The server cannot be reached.
         HandshakeFailed: The server refused, or did not do its part; with its HTTP status.
     """
     limits = options.get("limits") or Limits()
-    way = _websocket_way(url, limits, options, headers=headers, ssl_context=ssl_context)
-    async with _client(way, options).opened() as client:
+    connector = _websocket_connector(url, limits, options, headers=headers, ssl_context=ssl_context)
+    async with _client(connector, options).opened() as client:
         yield client
 
 
@@ -296,15 +300,17 @@ async def open_stream_client(
 ) -> AsyncIterator[Client]:
     """Connect over any Trio stream, which is closed at the end."""
     limits = options.get("limits") or Limits()
-    async with _client(partial(_stream_way, stream, limits, "stream"), options).opened() as client:
+    async with _client(
+        partial(_stream_connector, stream, limits, "stream"), options
+    ).opened() as client:
         yield client
 
 
-# -- ways -------------------------------------------------------------------------------------
+# -- connectors -------------------------------------------------------------------------------
 
 
 @asynccontextmanager
-async def _stream_way(
+async def _stream_connector(
     stream: trio.abc.Stream, limits: Limits, peer: str
 ) -> AsyncIterator[tuple[MessageChannel, None]]:
     async with transports.open_stream_channel(
@@ -314,7 +320,7 @@ async def _stream_way(
 
 
 @asynccontextmanager
-async def _http_way(
+async def _http_connector(
     url: str, limits: Limits, **options: Any
 ) -> AsyncIterator[tuple[HTTPLink, None]]:
     async with transports.open_http_link(url, limits, **options) as link:
@@ -322,24 +328,24 @@ async def _http_way(
 
 
 @asynccontextmanager
-async def _tcp_way(
+async def _tcp_connector(
     host: str, port: int, limits: Limits
 ) -> AsyncIterator[tuple[MessageChannel, None]]:
     stream = await trio.open_tcp_stream(host, port)
-    async with _stream_way(stream, limits, f"tcp://{host}:{port}") as way:
-        yield way
+    async with _stream_connector(stream, limits, f"tcp://{host}:{port}") as opened:
+        yield opened
 
 
 @asynccontextmanager
-async def _unix_way(
+async def _unix_connector(
     path: str | os.PathLike[str], limits: Limits
 ) -> AsyncIterator[tuple[MessageChannel, None]]:
     stream = await transports.open_unix_stream(path)
-    async with _stream_way(stream, limits, f"unix:{os.fspath(path)}") as way:
-        yield way
+    async with _stream_connector(stream, limits, f"unix:{os.fspath(path)}") as opened:
+        yield opened
 
 
-def _websocket_way(
+def _websocket_connector(
     url: str,
     limits: Limits,
     options: ClientOptions,
@@ -357,25 +363,25 @@ def _websocket_way(
     given = websocket.header_list(headers)
 
     @asynccontextmanager
-    async def way() -> AsyncIterator[tuple[MessageChannel, None]]:
+    async def connector() -> AsyncIterator[tuple[MessageChannel, None]]:
         async with websocket.connect_websocket(
             address, limits, headers=given, ssl_context=ssl_context, timeout=timeout
         ) as channel:
             yield channel, None
 
-    return way
+    return connector
 
 
 @asynccontextmanager
-async def _process_way(
+async def _process_connector(
     command: list[str], limits: Limits, **options: Any
 ) -> AsyncIterator[tuple[MessageChannel, ChildProcess]]:
-    async with transports.open_process_channel(command, limits, **options) as way:
-        yield way
+    async with transports.open_process_channel(command, limits, **options) as opened:
+        yield opened
 
 
 @asynccontextmanager
-async def _memory_way(
+async def _memory_connector(
     server: _Server, limits: Limits
 ) -> AsyncIterator[tuple[MessageChannel, None]]:
     """Serve one in-memory connection beside the client, and let it end first."""

@@ -32,7 +32,7 @@ DEFAULT_TIMEOUT: Final = 60.0
 
 
 class ClientOptions(TypedDict, total=False):
-    """What every way to open a client accepts. Callbacks may be async or not.
+    """The options of all functions that open a client. Callbacks may be async or not.
 
     Attributes:
         elicitation: Answers form questions: gets the form, returns the content (defaults are
@@ -84,7 +84,7 @@ _MAPPINGS: Final = ("experimental", "extensions")
 
 
 def check_options(options: Mapping[str, Any]) -> None:
-    """Check what every way to open a client accepts.
+    """Check the options of a function that opens a client.
 
     Raises:
         OptionError: An option is unknown, or has a value that it must not have.

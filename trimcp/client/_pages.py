@@ -35,7 +35,7 @@ class Pauses:
 
     @contextmanager
     def pause(self) -> Iterator[None]:
-        """For the duration of one answer."""
+        """Count the time while the block runs: one question is being answered."""
         if not self._open:
             self._began = trio.current_time()
         self._open += 1
@@ -48,7 +48,7 @@ class Pauses:
 
     @property
     def seconds(self) -> float:
-        """All of it, until now."""
+        """The total of all pauses, until now, in seconds."""
         return self._over + (trio.current_time() - self._began if self._open else 0.0)
 
 

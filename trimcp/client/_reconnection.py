@@ -72,15 +72,15 @@ class Reconnection:
     _deferred: float = attrs.field(default=0.0, init=False)
 
     def opened(self) -> None:
-        """The server has begun a stream."""
+        """Note that the server has begun a stream."""
         self._opened = trio.current_time()
 
     def brought(self) -> None:
-        """The stream brought an event."""
+        """Note that the stream has brought an event."""
         self.barren = self.failures = 0
 
     def ended(self, answer: HTTPAnswer | None = None) -> None:
-        """The stream has ended; remember how far it has been read."""
+        """Note that the stream has ended, and remember how far it has been read."""
         if trio.current_time() - self._opened >= _LIVED_SECONDS:
             self.brought()
         self._opened = math.inf
@@ -99,7 +99,7 @@ class Reconnection:
 
     @property
     def is_hopeless(self) -> bool:
-        """Whether that is so, or the server asked for so long a time, that one must be told."""
+        """Whether too many attempts have failed, or the server asked for too long a wait."""
         return self.is_exhausted or self._deferred > _MOST_SECONDS
 
     def may_follow(self, failure: MCPError) -> bool:
@@ -129,7 +129,7 @@ class Reconnection:
 
     @property
     def headers(self) -> dict[str, str]:
-        """What asks the server to go on from here; empty if it cannot be asked that."""
+        """The header that asks the server to go on after `last_id`, if that can be sent."""
         last = self.last_id
         # Not every id can stand in a header.
         usable = last.isprintable() and last == last.strip() and len(last) <= _LONGEST_ID

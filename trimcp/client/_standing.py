@@ -51,7 +51,7 @@ class StandingStream:
     """Keeps the stream of one session after the other.
 
     Args:
-        link: The way to the server.
+        link: The connection to the server.
         headers: Gives the headers of the session.
         receive: Takes a message.
         renew: Begins another session than the one with this id, unless there is one already;
@@ -99,15 +99,15 @@ class StandingStream:
             await answered.wait()
 
     def close(self) -> None:
-        """Ask no more."""
+        """Stop asking for the stream."""
         self._session.cancel(reason="the client was closed")
 
     def break_off(self) -> None:
-        """The server does not live: what is open is as good as ended."""
+        """End the stream that is open, since the server seems to be gone."""
         self._attempt.cancel(reason="the server is silent")
 
     async def wait_deaf(self) -> ConnectionLost:
-        """Wait until the stream does not come, or not soon; return the error that says so."""
+        """Wait until the stream is lost, or will be away for long; returns the error for it."""
         while self._deafness is None:
             await self._deaf.park()
         return self._deafness
@@ -126,7 +126,7 @@ class StandingStream:
         answered.set()
 
     async def _ask(self, answered: trio.Event) -> bool:
-        """Ask once, and read to the end; whether to ask again, for which it has waited."""
+        """Ask for the stream once and read it to its end; returns whether to ask again now."""
         headers = self._headers()
         todo = _Next.AGAIN
         failure: MCPError = ConnectionLost("the server is silent")
@@ -207,7 +207,7 @@ class StandingStream:
             failed.set()
 
     def _tell(self, failure: MCPError, *, is_final: bool) -> None:
-        """Whoever listens hears that there is nothing to be heard."""
+        """Tell those who listen that the server cannot be heard."""
         if self._was_ever_opened and self._deafness is None:
             more = "" if is_final else "; it will be asked for again"
             logger.warning("the server's own stream is lost: %s%s", failure, more)

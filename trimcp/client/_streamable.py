@@ -64,7 +64,7 @@ class StreamablePeer(HTTPPeer):
         )
 
     async def _read(self) -> None:
-        """Whatever comes is read by who asked for it."""
+        """Nothing is read here: each answer is read by the task that made the request."""
         await trio.sleep_forever()
 
     # -- requests -------------------------------------------------------------------------

@@ -117,14 +117,14 @@ class Connection:
         return self._on_message(addressed(message, about, self._calls), None)
 
     def assume(self, terms: Terms) -> None:
-        """Take a handshake for granted that was made elsewhere."""
+        """Set the state that a handshake made elsewhere has led to."""
         self.terms = terms
         self.session = SessionState.READY
 
     def receive_oversized(
         self, head: bytes, flaw: str, about: Call | None = None, *, tail: bytes = b""
     ) -> list[Event]:
-        """A message was too long and has been skipped.
+        """Take note of a message that was too long and has been skipped.
 
         Args:
             head: Its first bytes; where they leave no doubt, they tell the id.
@@ -263,7 +263,7 @@ class Connection:
         return [ExchangeCancelled(exchange, cancelled.reason, exchange.cancel())]
 
     def _on_call_cancelled(self, identity: int | str, reason: str | None) -> list[Event]:
-        """The answering side gave up one of *our* requests: how a server ends a listen."""
+        """Take a cancellation of our own request: so a server ends `subscriptions/listen`."""
         call = self._calls.get(identity)
         if call is None or call.method != "subscriptions/listen":
             return [Ignored(f"cancellation of no open request: id {identity!r}")]
@@ -278,7 +278,7 @@ class Connection:
         return [ProgressReceived(call, progress)]
 
     def _on_server_notification(self, message: Notification) -> list[Event]:
-        """On a shared pipe the subscription that a notification belongs to stands in it."""
+        """Take a server's notification: on a shared pipe its `_meta` names the subscription."""
         identity = read_subscription(message.params)
         if identity is None:
             return [NotificationReceived(message.method, message.params)]

@@ -28,13 +28,13 @@ RESULT: Final = "result"
 
 
 def audio_as_text(block: AudioContent) -> TextContent:
-    """Say that there was a sound."""
+    """The text that stands for audio content, where a revision has none."""
     text = f"[{block.mime_type} left out: this protocol revision cannot carry audio]"
     return TextContent(text, block.annotations)
 
 
 def link_as_text(block: ResourceLink) -> TextContent:
-    """Say where the resource is."""
+    """The text that stands for a resource link, where a revision has none: its URI."""
     return TextContent(f"Resource {block.title or block.name}: {block.uri}", block.annotations)
 
 
@@ -42,7 +42,7 @@ def link_as_text(block: ResourceLink) -> TextContent:
 
 
 def wrap_value(value: Any) -> Any:
-    """Make an object of a structured value that is none. It may be JSON text already."""
+    """Wrap a structured value that is no object in one. The value may be JSON text already."""
     if isinstance(value, Raw):
         return value if bytes(value)[:1] == b"{" else {RESULT: value}
     return value if isinstance(value, dict) else {RESULT: value}

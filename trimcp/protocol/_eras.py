@@ -91,7 +91,7 @@ class Terms:
 
 
 class EraRules(Protocol):
-    """The questions of this floor."""
+    """What differs between the two eras in this package."""
 
     def request_meta(self, terms: Terms) -> Wire:
         """What a client puts into every request's `_meta`."""

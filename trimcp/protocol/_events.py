@@ -12,13 +12,13 @@ from ._shapes import Progress
 
 
 class RequestReceived(msgspec.Struct, gc=False):
-    """Run a handler and answer the exchange."""
+    """A request came: run a handler and answer the exchange."""
 
     exchange: Exchange
 
 
 class ExchangeCancelled(msgspec.Struct, gc=False):
-    """The peer gave up an exchange that is still being handled: stop.
+    """The peer cancelled an exchange whose handler still runs: stop the handler.
 
     If that completed a batch, `released` are the answers to the rest of it, to be sent to where
     the batch came from.
@@ -85,13 +85,13 @@ class SubscriptionReceived(msgspec.Struct, gc=False):
 
 
 class Reply(msgspec.Struct, gc=False):
-    """Send these bytes; no handler is involved."""
+    """These bytes must be sent; no handler is involved."""
 
     data: bytes
 
 
 class Ignored(msgspec.Struct, gc=False):
-    """Something that is answered by nothing; worth a line in a debug log.
+    """Input that needs no answer; to be logged for debugging.
 
     `garbage` is the beginning of what was no message at all, if it was none.
     """

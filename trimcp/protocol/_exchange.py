@@ -68,7 +68,7 @@ class BatchAnswer:
 
 @attrs.define(eq=False)
 class Exchange:
-    """A request that came in.
+    """A request of the peer, until it is answered.
 
     Attributes:
         id: The request's id.
@@ -193,11 +193,11 @@ class Exchange:
         return encode_failure(self.id, code, message, None, omit_id=True)
 
     def cancel(self) -> bytes | None:
-        """The peer gave it up. Bytes come out only where this completes a batch."""
+        """Close it, as the peer has cancelled it. Returns bytes if that completes a batch."""
         return self._close(ExchangeEvent.CANCEL, None)
 
     def drop(self) -> None:
-        """The connection is gone."""
+        """Close the exchange, since the connection is gone."""
         self._close(ExchangeEvent.DROP, None)
 
     def notify(self, method: str, payload: Any, meta: Mapping[str, Any] | None = None) -> bytes:
@@ -256,7 +256,7 @@ class Exchange:
 
 @attrs.define(eq=False)
 class Call:
-    """A request that went out.
+    """A request to the peer, until it is answered.
 
     Attributes:
         id: The request's id, which is also its progress token.

@@ -49,7 +49,7 @@ _NOT_OF_URIS: Final = re.compile(r"[^A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+")
 
 
 class EncodeError(ValueError):
-    """A payload cannot be said in this revision, or is no payload.
+    """A payload cannot be expressed in this revision, or is no payload.
 
     Args:
         message: What was expected and what came.
@@ -192,7 +192,7 @@ def mapping_encoder(item: Encoder) -> Encoder:
 
 
 def _locate(parts: Iterable[tuple[str, Encoder, Any]]) -> None:
-    """Go over what was refused again, and say where the flaw is."""
+    """Encode again what was refused, item by item, to find where the flaw is."""
     for step, encode, value in parts:
         try:
             encode(value)

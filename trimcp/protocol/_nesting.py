@@ -64,7 +64,7 @@ def _brackets(data: bytes) -> bytes:
 
 
 def _outside(marks: bytes) -> bytes:
-    """What is not between two quotes."""
+    """The bytes that are not inside of JSON strings."""
     outside = []
     is_inside = 0
     for start in range(0, len(marks), _SLICE):

@@ -17,7 +17,7 @@ from trimcp.errors import INTERNAL_ERROR, INVALID_PARAMS
 
 
 class Era(enum.Enum):
-    """The two ways of the protocol: a session opened by a handshake, or none at all."""
+    """The two forms of the protocol: with a session that a handshake opens, or stateless."""
 
     HANDSHAKE = "handshake"
     STATELESS = "stateless"

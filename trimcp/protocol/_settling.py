@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 def settle(cls: type[T], fields: Mapping[str, Any]) -> T:
-    """A payload that can be said in every revision.
+    """Make a payload that can be encoded in every revision.
 
     Args:
         cls: Its class.

@@ -75,7 +75,7 @@ class ToolCall(msgspec.Struct, gc=False):
         return self.request_state is not UNSET or self.responses is not UNSET
 
 
-class Retry(msgspec.Struct, gc=False):
+class RetryParams(msgspec.Struct, gc=False):
     """What a retry adds to the request that was answered with `input_required`.
 
     Specification: 2026-07-28, Multi Round-Trip Requests.
@@ -135,7 +135,7 @@ _named_decoder: Final = msgspec.json.Decoder(_Named)
 _text_decoder: Final = msgspec.json.Decoder(str)
 _trace_decoder: Final = msgspec.json.Decoder(_TracedParams)
 _call_decoder: Final = msgspec.json.Decoder(ToolCall)
-_retry_decoder: Final = msgspec.json.Decoder(Retry)
+_retry_decoder: Final = msgspec.json.Decoder(RetryParams)
 _cancelled_decoder: Final = msgspec.json.Decoder(Cancelled)
 _progress_decoder: Final = msgspec.json.Decoder(Progress)
 _subscribed_decoder: Final = msgspec.json.Decoder(_Subscribed)
@@ -186,7 +186,7 @@ def read_call(params: Raw | None) -> ToolCall:
     return _read(_call_decoder, Raw(b"{}") if params is None else params)
 
 
-def read_retry(params: Raw | None) -> Retry:
+def read_retry(params: Raw | None) -> RetryParams:
     """The members of a retry, each unset when absent. Raises InvalidShape."""
     return _read(_retry_decoder, Raw(b"{}") if params is None else params)
 

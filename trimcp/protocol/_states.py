@@ -99,7 +99,7 @@ class IllegalTransition(Exception):
 
 
 def next_exchange_state(state: ExchangeState, event: ExchangeEvent) -> ExchangeState:
-    """Look up the table. Raises IllegalTransition."""
+    """The next state, from the table. Raises IllegalTransition."""
     try:
         return EXCHANGE[state][event]
     except KeyError:
@@ -107,7 +107,7 @@ def next_exchange_state(state: ExchangeState, event: ExchangeEvent) -> ExchangeS
 
 
 def next_session_state(state: SessionState, event: SessionEvent) -> SessionState:
-    """Look up the table. Raises IllegalTransition."""
+    """The next state, from the table. Raises IllegalTransition."""
     try:
         return SESSION[state][event]
     except KeyError:

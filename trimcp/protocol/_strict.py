@@ -116,14 +116,14 @@ def structure_request_id(value: Any, _: Any) -> RequestId:
 
 
 def structure_object(value: Any, _: Any) -> Mapping[str, Any]:
-    """Kept verbatim."""
+    """A JSON object, kept as it is."""
     if type(value) is dict:
         return value
     raise expected("an object", value)
 
 
 def structure_form(value: Any, _: Any) -> ElicitContent:
-    """A filled-in form, kept verbatim."""
+    """A filled-in form, kept as it is."""
     for key, item in structure_object(value, _).items():
         if type(item) is list and all(type(text) is str for text in item):
             continue
@@ -228,7 +228,7 @@ def is_literal(cls: Any) -> bool:
 
 
 def register_strict_hooks(converter: Converter) -> None:
-    """Make a converter take JSON at its word; unions of classes are the caller's."""
+    """Make a converter accept the declared types only; unions of classes are the caller's."""
 
     def optional_of(cls: Any) -> Hook:
         # An absent field never gets here, and null is no way to say absent.

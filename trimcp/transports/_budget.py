@@ -47,7 +47,7 @@ class Budget:
         return True
 
     def hold(self, size: int) -> None:
-        """Take bytes without asking, where a bound of its own limits them."""
+        """Count bytes that another bound limits; never refused."""
         self.used += size
 
     def give(self, size: int) -> None:

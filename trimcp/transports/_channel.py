@@ -116,7 +116,7 @@ class Outbox:
                 return
 
     def part(self) -> None:
-        """What is sent from now on is not written in one go with what waits already."""
+        """Write what is sent from now on separately from what already waits."""
         if self.waiting_bytes and not (self._closed or self._broken):
             with suppress(trio.WouldBlock):
                 self._send.send_nowait(_PARTING)
@@ -128,7 +128,7 @@ class Outbox:
         self._room.unpark_all()
 
     def abandon(self) -> None:
-        """The wire is broken for good: drop what waits and refuse everything."""
+        """Drop what waits and refuse everything, since the connection is broken."""
         self._broken = True
         self._receive.close()
         self._budget.give(self.waiting_bytes)
@@ -194,7 +194,7 @@ class MessageChannel:
     turn: float = 0.0
 
     async def part(self) -> None:
-        """What is sent next is written, and probably read, apart from what waits already.
+        """Write what is sent next, so that it is probably read, apart from what already waits.
 
         A checkpoint only on a channel that has a turn. Not cancelled, since what is to be sent
         next is known already.
@@ -205,7 +205,7 @@ class MessageChannel:
         self.outbox.part()
 
     async def flush(self) -> None:
-        """Accept nothing more and wait until what waits is on the wire, or cannot be."""
+        """Accept nothing more; wait until all is written or the connection is broken."""
         self.outbox.close()
         await self.written.wait()
 

@@ -101,13 +101,13 @@ def check_headers(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def origin_of(url: str) -> tuple[str, str | None, int | None]:
-    """What must stay the same when a server sends its client elsewhere."""
+    """The origin of a URL, which must stay the same when a server redirects."""
     parts = urlsplit(url)
     return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
 
 
 class HTTPLink:
-    """The way to one endpoint.
+    """One HTTP endpoint, and the connections to it.
 
     Args:
         client: Makes the connections.
@@ -131,7 +131,7 @@ class HTTPLink:
         self._limits = limits
 
     def turn_to(self, url: str, base: str) -> None:
-        """Take another endpoint.
+        """Use another endpoint from now on.
 
         Args:
             url: The endpoint.
@@ -156,7 +156,7 @@ class HTTPLink:
             yield answer
 
     async def delete(self, headers: Headers) -> int:
-        """Ask the server to forget; returns the status. Raises ConnectionLost."""
+        """Send a DELETE request; returns the HTTP status. Raises ConnectionLost."""
         async with self._ask("DELETE", dict(headers)) as answer:
             return answer.status
 
@@ -210,7 +210,7 @@ class HTTPLink:
         return [(name.encode(), value.encode()) for name, value in merged.values()]
 
     def note_life(self) -> None:
-        """The server lives."""
+        """Note that the server has given a sign of life."""
         self.heard = trio.current_time()
 
 
@@ -245,7 +245,7 @@ class HTTPAnswer:
 
     @property
     def is_success(self) -> bool:
-        """Whether the server took the request."""
+        """Whether the status says success (2xx)."""
         return 200 <= self.status < 300
 
     @property
@@ -285,7 +285,7 @@ class HTTPAnswer:
 
 
 def _followed(url: str, reference: str) -> str:
-    """Where a server sends its client. Raises ProtocolViolation if that is another origin."""
+    """The URL of a redirect. Raises ProtocolViolation if it is of another origin."""
     if len(reference) > _LONGEST_URL:
         # Those that the standard library has parsed it remembers, however long they are.
         raise ProtocolViolation(f"the server named a URL of more than {_LONGEST_URL} characters")
@@ -299,7 +299,7 @@ def _followed(url: str, reference: str) -> str:
 
 
 async def _leave(pieces: AsyncGenerator[bytes, None]) -> None:
-    """Run the reader of a body to its end, which cancelling it is.
+    """Close the reader of a body, by cancelling it.
 
     The HTTP client leaves generators of its own unfinished when a body is not read to its end,
     for the garbage collector to find and complain about.
@@ -323,7 +323,7 @@ def _keep_alive(stream: Any) -> None:
 
 
 def _reason(error: BaseException) -> str:
-    """What is said of an error: of TLS if it is about that, else the first words in its chain."""
+    """The text for an error: that of a TLS error in its chain, else the first in the chain."""
     chain: list[BaseException] = [error]
     while (cause := chain[-1].__cause__ or chain[-1].__context__) and len(chain) < _MOST_CAUSES:
         chain.append(cause)
@@ -334,7 +334,7 @@ def _reason(error: BaseException) -> str:
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    """Errors of the HTTP client as ours."""
+    """Raise errors of the HTTP client as our own."""
     import httpx2
 
     try:
@@ -356,7 +356,7 @@ async def open_http_link(
     headers: Mapping[str, str] | None = None,
     client: HTTPClient | None = None,
 ) -> AsyncIterator[HTTPLink]:
-    """The way to an endpoint; its connections are closed at the end.
+    """Open a link to an endpoint; its connections are closed at the end.
 
     Args:
         url: The endpoint.

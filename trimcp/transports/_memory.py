@@ -61,7 +61,7 @@ def _within(limit: int, data: bytes) -> Incoming:
 async def _carry(
     channel: MessageChannel, feed: trio.MemorySendChannel[list[Incoming]], limit: int
 ) -> None:
-    """The writer of one end is the reader of the other."""
+    """Carry messages from the outbox of one end to the other end."""
 
     async def deliver(batch: list[bytes]) -> None:
         await feed.send([_within(limit, data) for data in batch])

@@ -10,7 +10,7 @@ __all__ = ["Pace"]
 
 @attrs.define(eq=False)
 class _Window:
-    """How much more may be on its way."""
+    """How many more items may be sent."""
 
     room: int
     news: trio.lowlevel.ParkingLot = attrs.field(factory=trio.lowlevel.ParkingLot)
@@ -31,20 +31,20 @@ class Pace:
         self._windows[stream] = _Window(room)
 
     def grant(self, stream: int | str) -> None:
-        """It has room for one more. Nothing, once it is closed."""
+        """Allow one more item. Does nothing once the stream is closed."""
         window = self._windows.get(stream)
         if window is not None:
             window.room += 1
             window.news.unpark()
 
     def close(self, stream: int | str) -> None:
-        """Nobody consumes it any more: its producer is not held back either."""
+        """Stop holding the producer back, since the consumer is gone."""
         window = self._windows.pop(stream, None)
         if window is not None:
             window.news.unpark_all()
 
     async def spend(self, stream: int | str) -> None:
-        """Before an item is sent: wait for room. At once for streams that nobody opened."""
+        """Wait for room before an item is sent. Returns at once for a stream that is not open."""
         await trio.lowlevel.checkpoint()
         window = self._windows.get(stream)
         if window is None:

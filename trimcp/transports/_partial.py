@@ -39,7 +39,7 @@ class PartialMessage:
         self._is_skipped = False
 
     def add(self, piece: bytes) -> None:
-        """The next piece."""
+        """Add the next piece."""
         self.size += len(piece)
         if not self._is_skipped and self._takes(len(piece)):
             self._kept += piece
@@ -72,7 +72,7 @@ class PartialMessage:
         self._taken = 0
 
     def close(self) -> None:
-        """Nothing more comes: forget what is there."""
+        """Forget the message that is not complete, since nothing more comes."""
         self._release()
         self.size = 0
         self._tail = b""

@@ -79,7 +79,7 @@ class ChildProcess:
         return self.process.returncode
 
     def kill(self) -> None:
-        """End it and its own children at once, whatever they are doing."""
+        """Kill the child and its own children at once (SIGKILL to the process group)."""
         self._signal_group(_SIGKILL)
 
     async def ask_to_end(self, began: float, patience: float) -> None:
@@ -99,7 +99,7 @@ class ChildProcess:
             await self.process.wait()
 
     async def kill_and_wait(self) -> None:
-        """Leave nobody of its group alive."""
+        """Kill the whole process group, and wait until the child has ended."""
         if self.process.returncode is None:
             logger.warning("%s ignored SIGTERM: killed", self.command[0])
         self.kill()
@@ -149,11 +149,11 @@ class _Output(trio.abc.ReceiveStream):
         self._receiving.cancel(reason="the child process ended")
 
     async def aclose(self) -> None:
-        """Nothing: until the child has ended, what it still writes is read, for nobody."""
+        """Do nothing: the output is read until the child has ended."""
         await trio.lowlevel.checkpoint()
 
     async def drain(self) -> None:
-        """Read to the end what nobody wants any more."""
+        """Read to the end and discard it."""
         with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
             while await self.stream.receive_some(_CHUNK):
                 pass
@@ -252,7 +252,7 @@ async def open_process_channel(
 
 
 async def _see_off(child: ChildProcess, output: _Output, words: _Words) -> None:
-    """See to it that a child ends. A cancelled caller waits less, but is no reason to kill it."""
+    """Make a child end. If the caller is cancelled, it gets less time, but still some."""
     began = trio.current_time()
     try:
         await _attend(child, output, words, began, max(child.grace, _LEAST))

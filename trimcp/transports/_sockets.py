@@ -36,7 +36,7 @@ _handed_on: ContextVar[Sequence[int] | None] = ContextVar("handed on", default=N
 
 @contextmanager
 def listening_on(descriptors: Sequence[int]) -> Iterator[None]:
-    """Let whoever listens meanwhile, in this task, do it on sockets that were bound already.
+    """Make servers that start in this task while the block runs use sockets that are already bound.
 
     The process that handed them on keeps them, and the files of Unix sockets.
 

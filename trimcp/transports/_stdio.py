@@ -63,7 +63,7 @@ class DescriptorStream(trio.abc.Stream):
 
     def __init__(self, read_fd: int, write_fd: int) -> None:
         self._read_fd = read_fd
-        self._write_fd = _way_of_our_own(write_fd) if os.isatty(write_fd) else write_fd
+        self._write_fd = _reopened(write_fd) if os.isatty(write_fd) else write_fd
         self._sending = trio.Lock()
         self._can_skip_waiting = _NOWAIT is not None
 
@@ -135,7 +135,7 @@ class DescriptorStream(trio.abc.Stream):
             await trio.lowlevel.checkpoint()
 
 
-def _way_of_our_own(terminal: int) -> int:
+def _reopened(terminal: int) -> int:
     """A descriptor of the same terminal that does not block; the given one is closed.
 
     The given one if there is no name to open it by: then a write may block.
@@ -149,7 +149,7 @@ def _way_of_our_own(terminal: int) -> int:
 
 
 class ThreadedStream(trio.abc.Stream):
-    """The same over two descriptors that can only block: a thread for each transfer.
+    """A stream over two descriptors that can only block: each transfer uses a thread.
 
     For platforms without readiness for pipes. A read that is abandoned keeps its thread until
     a byte or the end of input arrives; it cannot keep the process alive.
@@ -201,7 +201,7 @@ class ThreadedStream(trio.abc.Stream):
 
 
 def check_standard_streams() -> None:
-    """See that there are a standard input and output to serve on.
+    """Check that standard input and output are open.
 
     Python says so, not the descriptors: what is opened later takes the free numbers.
 
@@ -266,7 +266,7 @@ def _point_at_null(descriptor: int) -> None:
 
 
 class _Stray(io.RawIOBase):
-    """Takes what is printed while serving; what nobody reads any more is lost, not an error."""
+    """Takes what is printed while serving; if nobody reads it, it is lost without an error."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -291,7 +291,7 @@ _PRINTED: Final = {"stdout": 1, "stderr": 2, "__stdout__": 1, "__stderr__": 2}
 
 
 def _forgiving(stream: Any, descriptor: int) -> Any:
-    """The process's own stream so that writing to it never fails; any other as it is."""
+    """The process's own stream, wrapped so that writing never fails; any other stream unchanged."""
     if not isinstance(stream, io.TextIOWrapper) or not _is_at(stream, descriptor):
         return stream
     return io.TextIOWrapper(
@@ -310,7 +310,7 @@ def _is_at(stream: io.TextIOWrapper, descriptor: int) -> bool:
 
 
 def _flush(stream: object) -> bool:
-    """Returns whether nothing is left in its buffer."""
+    """Flush a stream; returns whether its buffer is empty."""
     try:
         stream.flush()  # type: ignore[attr-defined]
     except (AttributeError, ValueError):

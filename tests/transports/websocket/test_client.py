@@ -33,7 +33,7 @@ from trimcp import (
     open_websocket_client,
 )
 from trimcp.transports.websocket import WebSocketAddress, header_list
-from trimcp.transports.websocket._connection import Connection
+from trimcp.transports.websocket._connection import MessageWebSocket
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -362,7 +362,7 @@ async def test_what_arrived_before_a_send_failed_is_still_read(
 
     async with trio.open_nursery() as nursery:
         nursery.start_soon(behave)
-        connection = Connection(stream, Limits(), patience=1, peer="peer", host="h", path="/")
+        connection = MessageWebSocket(stream, Limits(), patience=1, peer="peer", host="h", path="/")
         async with connection.opened(connection._open_handshake.wait, 1000) as channel:
             await channel.outbox.send(b"{}")
             await wait_all_tasks_blocked()

@@ -9,7 +9,7 @@ import attrs
 
 from trimcp.errors import HandshakeFailed
 
-from ._connection import GOING_AWAY, SUBPROTOCOL, Connection
+from ._connection import GOING_AWAY, SUBPROTOCOL, MessageWebSocket
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -27,7 +27,7 @@ __all__ = ["Refusal", "Upgrade", "accept_websocket"]
 
 @attrs.frozen
 class Upgrade:
-    """A client's wish to open a WebSocket.
+    """A client's request to open a WebSocket.
 
     Attributes:
         path: What it asks for, without the query.
@@ -68,7 +68,7 @@ async def accept_websocket(
 
     Args:
         stream: A connection on which nothing has been read yet.
-        limits: See `Connection`; the handshake gets `header_seconds`.
+        limits: See `MessageWebSocket`; the handshake gets `header_seconds`.
         judge: Says whether and why the client is refused.
         peer: A name for logs.
         budget: See `open_stream_channel`.
@@ -76,7 +76,7 @@ async def accept_websocket(
     Raises:
         HandshakeFailed: There was none, or it was refused.
     """
-    connection = Connection(
+    connection = MessageWebSocket(
         stream, limits, patience=limits.header_seconds, peer=peer, budget=budget
     )
 

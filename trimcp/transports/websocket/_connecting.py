@@ -10,7 +10,7 @@ import trio
 
 from trimcp.errors import HandshakeFailed
 
-from ._connection import NORMAL_CLOSURE, SUBPROTOCOL, Connection
+from ._connection import NORMAL_CLOSURE, SUBPROTOCOL, MessageWebSocket
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -39,7 +39,7 @@ async def connect_websocket(
 
     Args:
         address: Where the server is.
-        limits: See `Connection`.
+        limits: See `MessageWebSocket`.
         headers: Sent with the handshake.
         ssl_context: For `wss`; Python's default by default.
         timeout: Seconds until the connection has to be there, and again for its handshake.
@@ -55,7 +55,7 @@ async def connect_websocket(
         raise HandshakeFailed(f"no connection within {timeout:g} s") from None
     except trio.BrokenResourceError as error:
         raise HandshakeFailed(f"no TLS connection: {error.__cause__}") from error.__cause__
-    connection = Connection(
+    connection = MessageWebSocket(
         stream,
         limits,
         patience=timeout,

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 
     from trimcp.limits import Limits
 
-__all__ = ["GOING_AWAY", "NORMAL_CLOSURE", "SUBPROTOCOL", "Connection"]
+__all__ = ["GOING_AWAY", "NORMAL_CLOSURE", "SUBPROTOCOL", "MessageWebSocket"]
 
 logger = logging.getLogger("trimcp.websocket")
 
@@ -68,7 +68,7 @@ _CLOSE_SECONDS: Final = 1.0
 _HURRY_SECONDS: Final = 0.05
 
 
-class Connection(WebSocketConnection):
+class MessageWebSocket(WebSocketConnection):
     """One WebSocket connection and its message channel.
 
     Args:
@@ -121,7 +121,7 @@ class Connection(WebSocketConnection):
     async def opened(
         self, shake_hands: Callable[[], Awaitable[None]], goodbye: int
     ) -> AsyncIterator[MessageChannel]:
-        """Shake hands, carry messages, and say goodbye.
+        """Open with the handshake, carry messages, and close with the closing handshake.
 
         Args:
             shake_hands: Does this side's part; cut off when the peer has gone or is too slow.
@@ -181,7 +181,7 @@ class Connection(WebSocketConnection):
         return error
 
     async def _leave(self, goodbye: int) -> None:
-        """Say goodbye and wait for the answer; in any case, close the stream."""
+        """Do the closing handshake; close the stream in any case."""
         self.channel.incoming.close()
         try:
             await self.aclose(goodbye)
@@ -190,7 +190,7 @@ class Connection(WebSocketConnection):
             await trio.aclose_forcefully(self._watched)
 
     def _end(self, failure: BaseException | None = None) -> None:
-        """Nothing more comes in."""
+        """End the incoming messages."""
         if failure is not None:
             self.channel.failure = self.channel.failure or failure
         self._feed.close()
@@ -261,7 +261,7 @@ class Connection(WebSocketConnection):
     # -- writing --------------------------------------------------------------------------
 
     async def _deliver(self, batch: list[bytes]) -> None:
-        """Everything that waits, a frame each, in one go."""
+        """Send all messages that wait in one write, each as a frame."""
         if self.closed is not None:
             raise trio.BrokenResourceError
         await self._write(*(TextMessage(data=each.decode()) for each in batch))
@@ -318,7 +318,7 @@ class Connection(WebSocketConnection):
 
 
 def _patience() -> float:
-    """Seconds for the goodbye: few where time is up."""
+    """Seconds for the closing handshake: few if little time is left."""
     left = trio.current_effective_deadline() - trio.current_time()
     return min(max(left, _HURRY_SECONDS), _CLOSE_SECONDS)
 
@@ -332,7 +332,7 @@ def _reason_for(error: Exception) -> BaseException:
 
 
 def _failure(code: int, reason: str | None) -> WebSocketClosed | None:
-    """What an end with that code says; nothing if it was in good order."""
+    """The error for a close code; None for a normal close."""
     if code in _GOOD_ENDS:
         return None
     if code == _NO_GOODBYE and not reason:
