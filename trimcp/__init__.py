@@ -39,6 +39,7 @@ if TYPE_CHECKING:
         ToolError,
         WebSocketClosed,
     )
+    from trimcp.functions import Final, Header, InputRequired
     from trimcp.limits import Limits
     from trimcp.protocol import (
         Change,
@@ -47,17 +48,7 @@ if TYPE_CHECKING:
         ResourceUpdated,
         ToolsListChanged,
     )
-    from trimcp.runtime import (
-        Bus,
-        EventStore,
-        Final,
-        Header,
-        HttpRequest,
-        HttpResponse,
-        InputRequired,
-        LocalBus,
-        NonceStore,
-    )
+    from trimcp.runtime import Bus, EventStore, HttpRequest, HttpResponse, LocalBus, NonceStore
     from trimcp.server import (
         CallNext,
         Context,
@@ -165,6 +156,9 @@ _HOMES = {
     "ResourceNotFound": "trimcp.errors",
     "ToolError": "trimcp.errors",
     "WebSocketClosed": "trimcp.errors",
+    "Final": "trimcp.functions",
+    "Header": "trimcp.functions",
+    "InputRequired": "trimcp.functions",
     "Limits": "trimcp.limits",
     "Change": "trimcp.protocol",
     "PromptsListChanged": "trimcp.protocol",
@@ -173,11 +167,8 @@ _HOMES = {
     "ToolsListChanged": "trimcp.protocol",
     "Bus": "trimcp.runtime",
     "EventStore": "trimcp.runtime",
-    "Final": "trimcp.runtime",
-    "Header": "trimcp.runtime",
     "HttpRequest": "trimcp.runtime",
     "HttpResponse": "trimcp.runtime",
-    "InputRequired": "trimcp.runtime",
     "LocalBus": "trimcp.runtime",
     "NonceStore": "trimcp.runtime",
     "CallNext": "trimcp.server",

@@ -11,7 +11,7 @@ import pydantic
 import pytest
 
 from trimcp import ProtocolViolation, RegistrationError, Server
-from trimcp.runtime import InvalidSchema, SchemaChecker
+from trimcp.functions import InvalidSchema, SchemaChecker
 
 from .harness import Message, both_eras, facing, result, talking
 

@@ -51,7 +51,7 @@ class Field:
 
     def check(self, value: Any) -> Any:
         """A value that fits, unchanged. Raises ValueError if it does not."""
-        from trimcp.runtime import InvalidSchema, SchemaChecker
+        from trimcp.functions import InvalidSchema, SchemaChecker
 
         try:
             flaws = SchemaChecker(dict(self._schema)).flaws(value)

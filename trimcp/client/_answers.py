@@ -19,14 +19,9 @@ import trio
 
 from trimcp._groups import unwrapping
 from trimcp.errors import INVALID_PARAMS, ProtocolViolation, RequestError
+from trimcp.functions import InvalidSchema, SchemaChecker
 from trimcp.protocol import DecodeError, InvalidShape, check_extensions, read_object, reader_for
-from trimcp.runtime import (
-    InvalidSchema,
-    SchemaChecker,
-    awaited,
-    flaw_of_conversation,
-    method_not_found,
-)
+from trimcp.runtime import awaited, flaw_of_conversation, method_not_found
 from trimcp.types import (
     ClientCapabilities,
     CreateMessageRequestParams,

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from trimcp.runtime import has_format
+from trimcp.functions import has_format
 
 if TYPE_CHECKING:
     from trimcp.protocol import Revision

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from trimcp.errors import ProtocolViolation
-from trimcp.runtime import InvalidSchema, SchemaChecker
+from trimcp.functions import InvalidSchema, SchemaChecker
 from trimcp.types import UNSET
 
 if TYPE_CHECKING:

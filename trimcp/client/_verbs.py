@@ -11,8 +11,9 @@ import trio
 
 from trimcp._groups import unwrapping
 from trimcp.errors import ProtocolViolation
+from trimcp.functions import convert
 from trimcp.protocol import LOGGING_LEVELS
-from trimcp.runtime import Chunks, convert
+from trimcp.runtime import Chunks
 from trimcp.types import (
     CallToolRequestParams,
     CallToolResult,

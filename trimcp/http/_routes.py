@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import trio
 
-from trimcp.runtime import HttpResponse, to_json
+from trimcp.functions import to_json
+from trimcp.runtime import HttpResponse
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -25,7 +25,7 @@ from trimcp.protocol import (
     is_deeper,
 )
 
-from ._functions import awaited
+from ._awaiting import awaited
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

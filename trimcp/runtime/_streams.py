@@ -9,41 +9,26 @@ from __future__ import annotations
 
 import logging
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any
 
-import attrs
 import trio
 
 from trimcp._groups import unwrapping
+from trimcp.functions import Final
 
 from ._boundary import Failed, captured
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 
-__all__ = ["Final", "drain", "in_threads"]
+__all__ = ["drain", "in_threads"]
 
 logger = logging.getLogger("trimcp.server")
-
-ValueT = TypeVar("ValueT")
 
 #: Seconds that a synchronous generator gets to close.
 _CLOSE_SECONDS = 10.0
 
 _END: Any = object()
-
-
-@attrs.frozen
-class Final(Generic[ValueT]):
-    """The result of a streaming tool, told apart from its chunks.
-
-    Yield it last: `yield Final(Done(...))`. Without one the last chunk is the result too.
-
-    Attributes:
-        value: The result.
-    """
-
-    value: ValueT
 
 
 async def drain(

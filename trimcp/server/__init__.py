@@ -4,7 +4,7 @@ from trimcp.runtime import NEEDS_TRIO, NETWORK_GRACE, CustomRoute, told_of_signa
 
 from ._application import Application
 from ._context import Context
-from ._doors import HttpOptions
+from ._http_options import HttpOptions
 from ._lifespans import combine_lifespans
 from ._middleware import CallNext
 from ._questions import form_question, roots_question, sampling_question, url_question

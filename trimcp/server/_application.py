@@ -22,17 +22,9 @@ import trio
 
 from trimcp._groups import unwrapping
 from trimcp.errors import NotServing
+from trimcp.functions import takes
 from trimcp.protocol import Connection, ResourceUpdated, Role
-from trimcp.runtime import (
-    ChannelPeer,
-    Handler,
-    Hub,
-    Parking,
-    Seal,
-    ToolThreads,
-    takes,
-    told_of_signals,
-)
+from trimcp.runtime import ChannelPeer, Handler, Hub, Parking, Seal, ToolThreads, told_of_signals
 from trimcp.transports import Budget
 
 from ._context import Context

@@ -14,7 +14,8 @@ import attrs
 import trio
 
 from trimcp.errors import RegistrationError
-from trimcp.runtime import awaited, is_async, is_marked, signature_of
+from trimcp.functions import is_async, is_marked, signature_of
+from trimcp.runtime import awaited
 from trimcp.types import Completion
 
 from ._context import Context, enter_context
@@ -23,7 +24,7 @@ from ._register import Named
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Completer", "CompletionKey", "CompletionRegister"]
+__all__ = ["Completer", "CompletionKey", "CompletionRegister", "completion_key"]
 
 #: The specification allows no more suggestions in one answer.
 MAX_VALUES: Final = 100
@@ -93,6 +94,13 @@ def _texts(values: Any) -> list[str]:
             f"a completion gives a list of texts or a Completion, not {type(values).__name__}"
         )
     return [str(each) for each in values]
+
+
+def completion_key(argument: str, prompt: str | None, resource: str | None) -> CompletionKey:
+    """Raises RegistrationError if it is not for exactly one of a prompt and a resource."""
+    if (prompt is None) == (resource is None):
+        raise RegistrationError("a completion is for a prompt= or for a resource= template")
+    return ("prompt", prompt, argument) if prompt else ("resource", resource or "", argument)
 
 
 class CompletionRegister:

@@ -13,15 +13,18 @@ import mimetypes
 import os
 import stat
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 import attrs
 
-from trimcp.errors import LimitExceeded, RegistrationError
+from trimcp.errors import LimitExceeded, RegistrationError, ResourceNotFound
 from trimcp.types import BlobResourceContents, TextResourceContents
 
-__all__ = ["Directory", "is_file", "read_file"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Directory", "file_reader"]
 
 #: What the system says where a path names nothing.
 _NOTHING: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG})
@@ -61,6 +64,32 @@ def read_file(path: Path, uri: str, mime_type: str | None, limit: int) -> Any:
     except UnicodeDecodeError:
         blob = base64.b64encode(data).decode()
         return BlobResourceContents(uri, blob, guessed or "application/octet-stream")
+
+
+def file_reader(
+    uri: str, file: Path, mime_type: str | None, limit: Callable[[], int]
+) -> Callable[[], Any]:
+    """A function that reads a file when it is called.
+
+    Args:
+        uri: The URI of the contents.
+        file: Where it is.
+        mime_type: What it is, or None to guess from its name.
+        limit: Gives the most bytes that are read.
+
+    Raises:
+        RegistrationError: The path is no file.
+    """
+    if not is_file(file):
+        raise RegistrationError(f"resource {uri!r}: {file} is no file")
+
+    def read() -> Any:
+        found = read_file(file, uri, mime_type, limit())
+        if found is None:
+            raise ResourceNotFound(uri)
+        return found
+
+    return read
 
 
 def is_file(path: Path) -> bool:
@@ -173,6 +202,27 @@ class Directory:
                 if (entry := self._entry(target / name))
             ]
         return read_file(target, self._uri_of(target), None, limit)
+
+    def readers(self, limit: Callable[[], int]) -> tuple[Callable[[str], Any], Callable[[], Any]]:
+        """Functions that read what is at a path below, and the entries of the directory itself.
+
+        Args:
+            limit: Gives the most bytes of a file that are read.
+        """
+
+        def read(path: str) -> Any:
+            found = self.read(path, limit())
+            if found is None:
+                raise ResourceNotFound(f"{self.uri}/{path}")
+            return found
+
+        def entries() -> Any:
+            found = self.read("", limit())
+            if found is None:
+                raise ResourceNotFound(self.uri)
+            return found
+
+        return read, entries
 
     def _inside(self, path: Path) -> Path | None:
         """The path with its symbolic links followed, if it stays inside."""

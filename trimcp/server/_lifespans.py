@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 import trio
 
 from trimcp.errors import NotServing
-from trimcp.runtime import NEEDS_TRIO, check_opened, leaves
+from trimcp.functions import check_opened
+from trimcp.runtime import NEEDS_TRIO, leaves
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -9,8 +9,9 @@ import logging
 from typing import TYPE_CHECKING, Any, Final
 
 from trimcp.errors import INVALID_PARAMS, RegistrationError, RequestError
+from trimcp.functions import BadArguments, MessageFunction, compile_message
 from trimcp.protocol import META, REVISIONS, InvalidShape, read_object
-from trimcp.runtime import BadArguments, MessageFunction, awaited, compile_message
+from trimcp.runtime import awaited
 
 from ._context import Context, enter_context
 from ._register import Named

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from trimcp.runtime import check_async
+from trimcp.functions import check_async
 
 from ._context import Context, enter_context
 

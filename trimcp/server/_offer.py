@@ -15,10 +15,9 @@ if TYPE_CHECKING:
     from ._completion import CompletionRegister
     from ._methods import MethodRegister
     from ._middleware import Middleware
-    from ._prompts import RegisteredPrompt
-    from ._register import Register
+    from ._prompts import PromptRegister
     from ._resources import ResourceRegister
-    from ._tools import RegisteredTool
+    from ._tools import ToolRegister
 
 __all__ = ["Offer", "Setup"]
 
@@ -27,11 +26,11 @@ class Offer(Protocol):
     """What the protocol's methods find in a server; see `Server`."""
 
     @property
-    def tools(self) -> Register[RegisteredTool]: ...
+    def tools(self) -> ToolRegister: ...
     @property
     def resources(self) -> ResourceRegister: ...
     @property
-    def prompts(self) -> Register[RegisteredPrompt]: ...
+    def prompts(self) -> PromptRegister: ...
     @property
     def completions(self) -> CompletionRegister: ...
     @property

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from trimcp.errors import RegistrationError
+from trimcp.functions import check_opened
 from trimcp.protocol import check_extensions
-from trimcp.runtime import check_opened
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

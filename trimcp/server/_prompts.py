@@ -10,42 +10,35 @@ from typing import TYPE_CHECKING, Any
 import attrs
 
 from trimcp.errors import INVALID_PARAMS, RequestError
-from trimcp.runtime import (
-    BadArguments,
-    Function,
-    InputRequired,
-    compile_function,
-    prompt_result,
-)
+from trimcp.functions import BadArguments, InputRequired, compile_function, prompt_result
 from trimcp.types import Prompt, PromptArgument
 
 from ._context import Context
-from ._described import described, option
+from ._described import described
+from ._register import Register
+from ._registered import Options, Registered
 from ._running import call_function, run
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping
 
-    from trimcp.types import Icon
-
-__all__ = ["RegisteredPrompt", "make_prompt"]
+__all__ = ["PromptOptions", "PromptRegister", "RegisteredPrompt"]
 
 
-@attrs.frozen(eq=False)
-class RegisteredPrompt:
+@attrs.frozen(kw_only=True)
+class PromptOptions(Options):
+    """What a user says of a prompt."""
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class RegisteredPrompt(Registered):
     """A prompt as registered.
 
     Attributes:
         description: What `prompts/list` says.
-        function: What runs.
-        replay: Whether it may run again from the top with recorded answers.
-        single_use: Whether a state that it gave out is accepted only once.
     """
 
     description: Prompt
-    function: Function
-    replay: bool
-    single_use: bool
 
     def get(self, context: Context[Any], arguments: Mapping[str, str]) -> Awaitable[Any]:
         """Run the prompt's function.
@@ -76,19 +69,25 @@ class RegisteredPrompt:
         return prompt_result(value, self.description.description)
 
 
-def make_prompt(
-    function: Callable[..., Any],
-    *,
-    name: str | None,
-    title: str | None,
-    description: str | None,
-    icons: Sequence[Icon] | None,
-    meta: Mapping[str, Any] | None,
-    replay: bool,
-    single_use: bool,
-) -> RegisteredPrompt:
+class PromptRegister(Register[RegisteredPrompt]):
+    """The prompts of one server.
+
+    Args:
+        changed: Called when one was added or removed.
+    """
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        super().__init__("prompt", "after prompt:", changed)
+
+    def register(self, function: Callable[..., Any], options: PromptOptions) -> None:
+        """Raises RegistrationError if the function is no prompt, or its name is taken."""
+        prompt = _prompt(function, options)
+        self.add(prompt.description.name, prompt)
+
+
+def _prompt(function: Callable[..., Any], options: PromptOptions) -> RegisteredPrompt:
     """Look at a prompt's function. Raises RegistrationError."""
-    compiled = compile_function(function, Context, name=name, kind="prompt")
+    compiled = compile_function(function, Context, name=options.name, kind="prompt")
     properties = compiled.input_schema["properties"]
     required = compiled.input_schema.get("required", ())
     arguments = [
@@ -100,19 +99,5 @@ def make_prompt(
         for each in compiled.parameters
     ]
     label = f"prompt {compiled.name!r}"
-    listed = described(
-        label,
-        Prompt,
-        name=compiled.name,
-        title=title,
-        description=compiled.description if description is None else description,
-        arguments=arguments or None,
-        icons=icons,
-        meta=meta,
-    )
-    return RegisteredPrompt(
-        listed,
-        compiled,
-        option(label, "replay", replay, bool),
-        option(label, "single_use", single_use, bool),
-    )
+    listed = described(label, Prompt, **options.listed(compiled), arguments=arguments or None)
+    return RegisteredPrompt(description=listed, function=compiled, **options.asking(label))

@@ -16,14 +16,9 @@ from trimcp.errors import (
     MissingCapability,
     RequestError,
 )
+from trimcp.functions import BadArguments, compile_form, flaw_of_form, has_choice_lists
 from trimcp.protocol import DecodeError, Era, codec_for
-from trimcp.runtime import (
-    BadArguments,
-    compile_form,
-    flaw_of_conversation,
-    flaw_of_form,
-    has_choice_lists,
-)
+from trimcp.runtime import flaw_of_conversation
 from trimcp.types import (
     CreateMessageRequestParams,
     CreateMessageResult,

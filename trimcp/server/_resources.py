@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 
 from trimcp.errors import RegistrationError
-from trimcp.runtime import (
+from trimcp.functions import (
     BadArguments,
     Function,
     InputRequired,
@@ -26,35 +26,43 @@ from trimcp.types import CacheScope, Resource, ResourceTemplate
 from ._context import Context
 from ._described import described, option
 from ._register import Register
+from ._registered import Options, Registered
 from ._running import call_function, run
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
-__all__ = ["Reading", "ResourceRegister"]
+    from trimcp.types import Annotations
+
+__all__ = ["Reading", "ResourceOptions", "ResourceRegister"]
 
 _URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S*")
 
 
-@attrs.frozen(eq=False)
-class Reading:
+@attrs.frozen(kw_only=True)
+class ResourceOptions(Options):
+    """What a user says of a resource, or of a template."""
+
+    mime_type: str | None = None
+    annotations: Annotations | None = None
+    size: int | None = None
+    ttl_ms: int | None = None
+    cache_scope: CacheScope | None = None
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class Reading(Registered):
     """How a resource, or any resource of a template, is read.
 
     Attributes:
         description: What the lists say.
-        function: What runs.
         template: The template, or None for a single resource.
-        replay: Whether the function may run again from the top with recorded answers.
-        single_use: Whether a state that it gave out is accepted only once.
         ttl_ms: How long a client may keep the contents, in milliseconds.
         cache_scope: Who may share them.
     """
 
     description: Resource | ResourceTemplate
-    function: Function
     template: UriTemplate | None
-    replay: bool
-    single_use: bool
     ttl_ms: int | None
     cache_scope: CacheScope | None
 
@@ -117,18 +125,7 @@ class ResourceRegister:
             "resource template", "after template:", changed
         )
 
-    def add(
-        self,
-        function: Callable[..., Any],
-        uri: str,
-        *,
-        name: str | None,
-        replay: bool,
-        single_use: bool,
-        ttl_ms: int | None,
-        cache_scope: CacheScope | None,
-        **fields: Any,
-    ) -> None:
+    def register(self, function: Callable[..., Any], uri: str, options: ResourceOptions) -> None:
         """Register a function under a URI or a template.
 
         Raises:
@@ -137,26 +134,27 @@ class ResourceRegister:
         is_template = "{" in uri
         kind = "resource template" if is_template else "resource"
         label = f"{kind} {uri!r}"
-        compiled = compile_function(function, Context, name=name, kind=kind)
-        if fields.get("description") is None:
-            fields["description"] = compiled.description
-        template = _template(uri, compiled) if is_template else None
-        listed: Any
-        if template is None:
-            _check_fixed(uri, compiled)
-            listed = described(label, Resource, uri=uri, name=compiled.name, **fields)
+        compiled = compile_function(function, Context, name=options.name, kind=kind)
+        fields = {
+            **options.listed(compiled),
+            "mime_type": options.mime_type,
+            "annotations": options.annotations,
+        }
+        template: UriTemplate | None = None
+        listed: Resource | ResourceTemplate
+        if is_template:
+            template = _template(uri, compiled)
+            listed = described(label, ResourceTemplate, uri_template=uri, **fields)
         else:
-            fields.pop("size", None)
-            fields |= {"uri_template": uri, "name": compiled.name}
-            listed = described(label, ResourceTemplate, **fields)
+            _check_fixed(uri, compiled)
+            listed = described(label, Resource, uri=uri, size=options.size, **fields)
         reading = Reading(
-            listed,
-            compiled,
-            template,
-            option(label, "replay", replay, bool),
-            option(label, "single_use", single_use, bool),
-            option(label, "ttl_ms", ttl_ms, int),
-            option(label, "cache_scope", cache_scope, CacheScope),
+            description=listed,
+            function=compiled,
+            template=template,
+            ttl_ms=option(label, "ttl_ms", options.ttl_ms, int),
+            cache_scope=option(label, "cache_scope", options.cache_scope, CacheScope),
+            **options.asking(label),
         )
         (self.templates if is_template else self.fixed).add(uri, reading)
 

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeGuard
 import trio
 from msgspec import Raw
 
+from trimcp.functions import InputRequired, to_json
 from trimcp.protocol import META_CHUNK, read_retry
-from trimcp.runtime import InputRequired, Retried, awaited, drain, in_threads, to_json
+from trimcp.runtime import Retried, awaited, drain, in_threads
 from trimcp.types import ProgressNotificationParams
 
 from ._asking import ask_by_request
@@ -20,8 +21,9 @@ from ._questions import lacking
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
+    from trimcp.functions import Function
     from trimcp.protocol import Exchange
-    from trimcp.runtime import Asker, Function, Handler
+    from trimcp.runtime import Asker, Handler
 
 __all__ = ["GENERATORS", "call_function", "run", "streamed"]
 

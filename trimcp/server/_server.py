@@ -1,14 +1,13 @@
-"""The server a user writes: its register, and the doors that open it."""
+"""The server a user writes. Each method hands over to a register, or to a door that opens it."""
 
 from __future__ import annotations
 
-import logging
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Generic
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 import trio
 
-from trimcp import transports
 from trimcp.errors import NotServing
 from trimcp.limits import Limits
 from trimcp.protocol import (
@@ -18,46 +17,66 @@ from trimcp.protocol import (
     ToolsListChanged,
     callers_of,
 )
-from trimcp.runtime import NETWORK_GRACE, LocalBus, MemoryNonceStore
-from trimcp.types import CacheScope, Implementation
+from trimcp.runtime import LocalBus, MemoryNonceStore
+from trimcp.types import (
+    CacheScope,
+    Implementation,
+    PromptsCapability,
+    ResourcesCapability,
+    ServerCapabilities,
+    ToolsCapability,
+)
 
-from ._accepting import serve_listeners
 from ._application import Application
+from ._completion import CompletionRegister, completion_key
 from ._context import Context, current_context
+from ._custom_routes import add_route
 from ._described import described, option
-from ._doors import HttpDoors
+from ._doors import serve_stdio, serve_stream, serve_tcp, serve_unix, serve_websocket
+from ._files import Directory, file_reader
+from ._hooks import check_hook
+from ._methods import MethodRegister
+from ._middleware import check_middleware
 from ._options import (
+    check_name,
     checked_extensions,
     checked_keys,
     checked_lifespan,
     checked_page_size,
 )
-from ._registration import Registration
+from ._prompts import PromptOptions, PromptRegister
+from ._registered import decorator
+from ._resources import ResourceOptions, ResourceRegister
 from ._statistics import Statistics
+from ._tools import ToolOptions, ToolRegister
 from ._typevars import LifespanT
 
 if TYPE_CHECKING:
     import os
     import ssl
-    from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
+
+    from typing_extensions import Unpack
 
     from trimcp.http import ASGIApp
     from trimcp.protocol import Change
-    from trimcp.runtime import Bus, NonceStore
-    from trimcp.types import Icon
+    from trimcp.runtime import Bus, CustomRoute, HttpRequest, NonceStore
+    from trimcp.types import Annotations, Icon, ToolAnnotations
 
+    from ._http_options import HttpOptions
+    from ._middleware import Middleware
     from ._session import Session
 
 __all__ = ["Server"]
 
-logger = logging.getLogger("trimcp.server")
+FunctionT = TypeVar("FunctionT", bound="Callable[..., Any]")
+HookT = TypeVar("HookT", bound="Callable[..., Awaitable[Any]]")
+MiddlewareT = TypeVar("MiddlewareT", bound="Middleware")
+RouteT = TypeVar("RouteT", bound="Callable[[HttpRequest], Awaitable[Any]]")
 
-#: Seconds that requests in flight get at shutdown; elsewhere `NETWORK_GRACE`.
-_STDIO_GRACE = 0.5
 
-
-class Server(Registration, HttpDoors, Generic[LifespanT]):
+class Server(Generic[LifespanT]):
     """An MCP server.
 
     Args:
@@ -116,8 +135,24 @@ class Server(Registration, HttpDoors, Generic[LifespanT]):
         list_scope: CacheScope | None = None,
     ) -> None:
         self._application: Application | None = None
-        super().__init__(experimental, checked_extensions(extensions))
-        self.custom_routes = {}
+        self.tools = ToolRegister(self._announcing(ToolsListChanged()))
+        self.resources = ResourceRegister(self._announcing(ResourcesListChanged()))
+        self.prompts = PromptRegister(self._announcing(PromptsListChanged()))
+        self.completions = CompletionRegister()
+        self.methods = MethodRegister()
+        self.middlewares: list[Middleware] = []
+        self.startup_hooks: list[Callable[..., Awaitable[Any]]] = []
+        self.shutdown_hooks: list[Callable[..., Awaitable[Any]]] = []
+        self.background_tasks: list[Callable[..., Awaitable[Any]]] = []
+        self.custom_routes: dict[str, CustomRoute] = {}
+        declared = described(
+            "server",
+            ServerCapabilities,
+            experimental=experimental,
+            extensions=checked_extensions(extensions),
+        )
+        self.experimental = declared.experimental
+        self.extensions = declared.extensions
         self.identity = described(
             "server",
             Implementation,
@@ -141,6 +176,412 @@ class Server(Registration, HttpDoors, Generic[LifespanT]):
         self.page_size = checked_page_size(page_size)
         self.list_ttl_ms: int | None = option("server", "list_ttl_ms", list_ttl_ms, int)
         self.list_scope: CacheScope | None = option("server", "list_scope", list_scope, CacheScope)
+
+    @property
+    def capabilities(self) -> ServerCapabilities:
+        """What the server declares: tools and logging always, the rest when there is any."""
+        resources = self.resources
+        return ServerCapabilities(
+            logging={},
+            completions={} if self.completions else None,
+            experimental=self.experimental,
+            extensions=self.extensions,
+            prompts=PromptsCapability(list_changed=True) if self.prompts else None,
+            resources=ResourcesCapability(subscribe=True, list_changed=True)
+            if resources.fixed or resources.templates
+            else None,
+            tools=ToolsCapability(list_changed=True),
+        )
+
+    # -- tools ----------------------------------------------------------------------------
+
+    @overload
+    def tool(self, function: FunctionT, /) -> FunctionT: ...
+
+    @overload
+    def tool(
+        self,
+        /,
+        *,
+        name: str | None = None,
+        title: str | None = None,
+        description: str | None = None,
+        annotations: ToolAnnotations | None = None,
+        icons: Sequence[Icon] | None = None,
+        meta: Mapping[str, Any] | None = None,
+        input_schema: Mapping[str, Any] | None = None,
+        output_schema: Mapping[str, Any] | None = None,
+        timeout: float | None = None,
+        replay: bool = False,
+        single_use: bool = False,
+    ) -> Callable[[FunctionT], FunctionT]: ...
+
+    def tool(
+        self,
+        function: FunctionT | None = None,
+        /,
+        *,
+        name: str | None = None,
+        title: str | None = None,
+        description: str | None = None,
+        annotations: ToolAnnotations | None = None,
+        icons: Sequence[Icon] | None = None,
+        meta: Mapping[str, Any] | None = None,
+        input_schema: Mapping[str, Any] | None = None,
+        output_schema: Mapping[str, Any] | None = None,
+        timeout: float | None = None,
+        replay: bool = False,
+        single_use: bool = False,
+    ) -> Any:
+        """Register a function as a tool; used as a decorator, with or without arguments.
+
+        The parameters' annotations become the input schema and the arguments are validated
+        against them; a parameter annotated with `Context` gets the request's context. A return
+        annotation becomes the output schema. Synchronous functions run in worker threads.
+
+        Args:
+            function: The function, when used without parentheses.
+            name: The tool's name; the function's by default.
+            title: A name for people.
+            description: What the tool does; the docstring's prose by default.
+            annotations: Hints for the client.
+            icons: Pictures of it.
+            meta: The tool's `_meta`.
+            input_schema: A JSON Schema (2020-12 unless it names another draft) instead of the
+                one made from the parameters. It is listed as given, arguments are checked
+                against it, and the function takes them all as one mapping.
+            output_schema: The same for the result.
+            timeout: Seconds one call may run; the time spent waiting for the client's answer to
+                a question does not count. None for no bound.
+            replay: Whether the tool may run again from the top, with the answers it already
+                got, when the run that asked a question is gone (another process, a restart).
+                What it does before a question must then be harmless to repeat.
+            single_use: Whether each state that the client carries between two rounds of a
+                question is accepted only once. A client that repeats a request whose answer was
+                lost is then refused. Processes that share `state_keys` must share a `nonces`
+                store too.
+
+        Raises:
+            RegistrationError: A parameter or the result has no JSON Schema, a given schema cannot
+                be used, or the name is taken or not allowed.
+
+        Specification: Tools.
+        """
+        options = ToolOptions(
+            name=name,
+            title=title,
+            description=description,
+            annotations=annotations,
+            icons=icons,
+            meta=meta,
+            input_schema=input_schema,
+            output_schema=output_schema,
+            timeout=timeout,
+            replay=replay,
+            single_use=single_use,
+        )
+        register = decorator(lambda each: self.tools.register(each, options))
+        return register if function is None else register(function)
+
+    def remove_tool(self, name: str) -> None:
+        """Take a tool away; calls under way go on. Raises KeyError if there is none."""
+        self.tools.remove(name)
+
+    # -- resources ------------------------------------------------------------------------
+
+    def resource(
+        self,
+        uri: str,
+        /,
+        *,
+        name: str | None = None,
+        title: str | None = None,
+        description: str | None = None,
+        mime_type: str | None = None,
+        annotations: Annotations | None = None,
+        size: int | None = None,
+        icons: Sequence[Icon] | None = None,
+        meta: Mapping[str, Any] | None = None,
+        ttl_ms: int | None = None,
+        cache_scope: CacheScope | None = None,
+        replay: bool = False,
+        single_use: bool = False,
+    ) -> Callable[[FunctionT], FunctionT]:
+        """Register the function that reads a resource, or all resources of a URI template.
+
+        The function takes the template's variables as parameters, converted to their
+        annotations, and optionally a `Context`. It returns text, bytes, resource contents, or
+        anything pydantic can write as JSON; it raises `ResourceNotFound` where there is none.
+
+        Args:
+            uri: A URI, or a template (RFC 6570) such as `user://{id}`.
+            name: The resource's name; the function's by default.
+            title: A name for people.
+            description: What it is; the docstring's prose by default.
+            mime_type: What it contains; by default by what the function returns.
+            annotations: For whom it is, and how important.
+            size: Of the contents, in bytes.
+            icons: Pictures of it.
+            meta: The resource's `_meta`.
+            ttl_ms: How long a client may keep the contents, in milliseconds (stateless era).
+            cache_scope: Whether it may share them between users (stateless era).
+            replay: As for tools.
+            single_use: As for tools.
+
+        Raises:
+            RegistrationError: The URI is taken or malformed, or does not fit the function.
+
+        Specification: Resources; Resource Templates; 2026-07-28, Caching.
+        """
+        check_name(uri, "a resource", '@server.resource("notes://all")')
+        options = ResourceOptions(
+            name=name,
+            title=title,
+            description=description,
+            mime_type=mime_type,
+            annotations=annotations,
+            size=size,
+            icons=icons,
+            meta=meta,
+            ttl_ms=ttl_ms,
+            cache_scope=cache_scope,
+            replay=replay,
+            single_use=single_use,
+        )
+        return decorator(lambda each: self.resources.register(each, uri, options))
+
+    def add_file(
+        self, uri: str, path: str | os.PathLike[str], *, mime_type: str | None = None, **named: Any
+    ) -> None:
+        """Register a file as a resource: text where it is UTF-8, otherwise a blob.
+
+        If it is of more than `Limits.message_bytes`, it is refused unread (-31001).
+
+        Args:
+            uri: Its URI.
+            path: Where it is; read anew every time.
+            mime_type: By default guessed from its name.
+            named: `name`, `title`, `description` and so on, as for `resource`.
+
+        Raises:
+            RegistrationError: The path is no file, or the URI is taken or malformed.
+        """
+        read = file_reader(uri, Path(path), mime_type, lambda: self.limits.message_bytes)
+        named.setdefault("name", Path(path).name)
+        self.resource(uri, mime_type=mime_type, **named)(read)
+
+    def add_directory(self, uri: str, path: str | os.PathLike[str], **named: Any) -> None:
+        """Register a directory: its files are read under `uri/…`, its entries listed as JSON.
+
+        A path that leads out of it, by `..` or through a symbolic link, names no resource, and
+        neither do pipes, devices and sockets. A file of more than `Limits.message_bytes` is
+        refused unread (-31001). Entries whose names are not UTF-8 are not listed.
+
+        Args:
+            uri: The URI of the directory itself.
+            path: Where it is.
+            named: `name`, `title`, `description` and so on, as for `resource`.
+
+        Raises:
+            RegistrationError: The path is no directory, or the URI is taken or malformed.
+
+        Specification: Resources, Security Considerations.
+        """
+        directory = Directory.at(uri, Path(path))
+        read, entries = directory.readers(lambda: self.limits.message_bytes)
+        named.setdefault("name", directory.root.name)
+        self.resource(directory.uri, **named)(entries)
+        self.resource(directory.uri + "/{+path}", **named)(read)
+
+    def remove_resource(self, uri: str) -> None:
+        """Take a resource or a template away. Raises KeyError if there is none."""
+        self.resources.remove(uri)
+
+    # -- prompts and completions ----------------------------------------------------------
+
+    @overload
+    def prompt(self, function: FunctionT, /) -> FunctionT: ...
+
+    @overload
+    def prompt(
+        self,
+        /,
+        *,
+        name: str | None = None,
+        title: str | None = None,
+        description: str | None = None,
+        icons: Sequence[Icon] | None = None,
+        meta: Mapping[str, Any] | None = None,
+        replay: bool = False,
+        single_use: bool = False,
+    ) -> Callable[[FunctionT], FunctionT]: ...
+
+    def prompt(
+        self,
+        function: FunctionT | None = None,
+        /,
+        *,
+        name: str | None = None,
+        title: str | None = None,
+        description: str | None = None,
+        icons: Sequence[Icon] | None = None,
+        meta: Mapping[str, Any] | None = None,
+        replay: bool = False,
+        single_use: bool = False,
+    ) -> Any:
+        """Register a function as a prompt; used as a decorator, with or without arguments.
+
+        Its parameters are the prompt's arguments, which come as text and are converted to the
+        annotations. It returns text, content, messages, or several of these.
+
+        Args:
+            function: The function, when used without parentheses.
+            name: The prompt's name; the function's by default.
+            title: A name for people.
+            description: What it is for; the docstring's prose by default.
+            icons: Pictures of it.
+            meta: The prompt's `_meta`.
+            replay: As for tools.
+            single_use: As for tools.
+
+        Raises:
+            RegistrationError: A parameter cannot be converted, or the name is taken.
+
+        Specification: Prompts.
+        """
+        options = PromptOptions(
+            name=name,
+            title=title,
+            description=description,
+            icons=icons,
+            meta=meta,
+            replay=replay,
+            single_use=single_use,
+        )
+        register = decorator(lambda each: self.prompts.register(each, options))
+        return register if function is None else register(function)
+
+    def remove_prompt(self, name: str) -> None:
+        """Take a prompt away. Raises KeyError if there is none."""
+        self.prompts.remove(name)
+
+    def completion(
+        self, argument: str, /, *, prompt: str | None = None, resource: str | None = None
+    ) -> Callable[[FunctionT], FunctionT]:
+        """Register the function that suggests values for an argument.
+
+        It takes the text so far, and optionally a mapping of the arguments given already, and
+        returns suggestions, best first. The protocol carries 100 of them; more are counted.
+
+        Args:
+            argument: The argument of a prompt, or the variable of a resource template.
+            prompt: The prompt's name.
+            resource: The template.
+
+        Raises:
+            RegistrationError: It is not exactly one of `prompt` and `resource`, the function
+                takes something else, or there is one already.
+
+        Specification: Completion.
+        """
+        check_name(argument, "a completion", '@server.completion("name", prompt="greet")')
+        key = completion_key(argument, prompt, resource)
+        return decorator(lambda each: self.completions.add(key, each))
+
+    # -- extensions -----------------------------------------------------------------------
+
+    def method(self, name: str, /) -> Callable[[FunctionT], FunctionT]:
+        """Register the function that handles requests of an extension, in every revision.
+
+        It takes the params as one parameter of any type that pydantic understands, and
+        optionally a `Context`; it returns an object of such a type, or None for an empty one.
+        Synchronous functions run in worker threads. Declare the extension with
+        `Server(experimental=…)` or `Server(extensions=…)`.
+
+        Args:
+            name: The method's name, such as `com.example/action`.
+
+        Raises:
+            RegistrationError: The name is the protocol's own or taken, or the function cannot
+                be called so.
+        """
+        check_name(name, "a method", '@server.method("com.example/action")')
+        return decorator(lambda each: self.methods.add_method(name, each))
+
+    def notification(self, name: str, /) -> Callable[[FunctionT], FunctionT]:
+        """Register the function that hears notifications of an extension.
+
+        It takes the params as one parameter, and optionally a `Session`. Notifications have no
+        answer: what is malformed, what comes while too many are being handled, and what the
+        function raises, is logged.
+
+        Args:
+            name: Such as `notifications/com.example/moved`; also
+                `notifications/roots/list_changed` (handshake era).
+
+        Raises:
+            RegistrationError: As for `method`.
+        """
+        check_name(name, "a notification", '@server.notification("notifications/x")')
+        return decorator(lambda each: self.methods.add_notification(name, each))
+
+    def middleware(self, middleware: MiddlewareT) -> MiddlewareT:
+        """Wrap every request in an async function::
+
+            @server.middleware
+            async def timed(ctx: Context, call_next: CallNext) -> Any:
+                began = trio.current_time()
+                try:
+                    return await call_next()
+                finally:
+                    logger.info("%s took %.3f s", ctx.method, trio.current_time() - began)
+
+        The first registered is the outermost. `call_next()` goes on with the request, returns
+        its result (a payload of `trimcp.types`, or a mapping for methods of one's own) and raises
+        what its handler raised; what the middleware returns or raises takes its place. It sees
+        every round of a question by itself: a round that asks has an `InputRequiredResult`.
+        It runs for the protocol's own methods and for unknown ones too, but not for messages
+        that are no requests, and it cannot ask the client itself.
+
+        Raises:
+            RegistrationError: It is no async function of two parameters.
+        """
+        check_middleware(middleware)
+        self.middlewares.append(middleware)
+        return middleware
+
+    # -- hooks ----------------------------------------------------------------------------
+
+    def on_startup(self, hook: HookT) -> HookT:
+        """Run an async function after the lifespan is entered, before anything is served.
+
+        Like all hooks it may take one argument: what the lifespan yielded.
+
+        Raises:
+            RegistrationError: It is no async function, or takes something else.
+        """
+        check_hook(hook, "on_startup hook")
+        self.startup_hooks.append(hook)
+        return hook
+
+    def on_shutdown(self, hook: HookT) -> HookT:
+        """Run an async function when nothing is served any more, last registered first.
+
+        An exception is logged and does not keep the others from running.
+        """
+        check_hook(hook, "on_shutdown hook")
+        self.shutdown_hooks.append(hook)
+        return hook
+
+    def background_task(self, task: HookT) -> HookT:
+        """Run an async function while the server serves.
+
+        The application's nursery owns it: it is cancelled at the end, and if it crashes, the
+        server ends with its exception.
+        """
+        check_hook(task, "background task")
+        self.background_tasks.append(task)
+        return task
 
     # -- while serving --------------------------------------------------------------------
 
@@ -274,9 +715,14 @@ class Server(Registration, HttpDoors, Generic[LifespanT]):
         else:
             await self.bus.publish(change)
 
-    def _announce(self, change: Change) -> None:
-        if self._application is not None:
-            self._application.notifier.announce(change)
+    def _announcing(self, change: Change) -> Callable[[], None]:
+        """What a register calls, in any thread, when it has changed."""
+
+        def announce() -> None:
+            if self._application is not None:
+                self._application.notifier.announce(change)
+
+        return announce
 
     # -- doors ----------------------------------------------------------------------------
 
@@ -292,23 +738,7 @@ class Server(Registration, HttpDoors, Generic[LifespanT]):
 
         Specification: Transports, stdio.
         """
-        transports.check_standard_streams()
-        async with (
-            self.joined(task_status.started) as application,
-            trio.open_nursery() as nursery,
-        ):
-            await trio.lowlevel.checkpoint()
-            opening = transports.open_stdio_channel(self.limits, budget=application.budget)
-            async with opening as channel:
-                nursery.start_soon(self._follow_parent)
-                task_status.started()
-                await application.serve(channel, grace=_STDIO_GRACE)
-            nursery.cancel_scope.cancel(reason="standard input has ended")
-
-    async def _follow_parent(self) -> None:
-        await transports.wait_parent_gone()
-        logger.info("the parent process is gone: shutting down")
-        self.shutdown()
+        await serve_stdio(self, task_status)
 
     async def serve_tcp(
         self,
@@ -332,12 +762,7 @@ class Server(Registration, HttpDoors, Generic[LifespanT]):
 
         Specification: 2026-07-28, Custom Transports.
         """
-        async with self.joined(lambda: task_status.started([])) as application:
-            listeners = await transports.open_tcp_listeners(host, port)
-            addresses = transports.addresses_of(listeners)
-            await serve_listeners(
-                application, listeners, self._open_lines, lambda: task_status.started(addresses)
-            )
+        await serve_tcp(self, host, port, task_status)
 
     async def serve_unix(
         self,
@@ -359,16 +784,7 @@ class Server(Registration, HttpDoors, Generic[LifespanT]):
 
         Specification: 2026-07-28, Custom Transports.
         """
-        async with self.joined(lambda: task_status.started(path)) as application:
-            with transports.unix_listener(path) as listener:
-                await serve_listeners(
-                    application, [listener], self._open_lines, lambda: task_status.started(path)
-                )
-
-    def _open_lines(
-        self, stream: trio.abc.Stream, budget: transports.Budget
-    ) -> AbstractAsyncContextManager[transports.MessageChannel]:
-        return transports.open_stream_channel(stream, self.limits, peer="socket", budget=budget)
+        await serve_unix(self, path, task_status)
 
     async def serve_websocket(
         self,
@@ -406,20 +822,9 @@ class Server(Registration, HttpDoors, Generic[LifespanT]):
 
         Specification: 2026-07-28, Custom Transports.
         """
-        from ._websocket import websocket_opener
-
-        async with self.joined(lambda: task_status.started([])) as application:
-            listeners = await transports.open_tcp_listeners(host, port)
-            addresses = transports.addresses_of(listeners)
-            names = [host, *(name for name, _ in addresses)]
-            await serve_listeners(
-                application,
-                transports.encrypted(listeners, ssl_context),
-                websocket_opener(
-                    application, path, callers_of(names, allowed_hosts, allowed_origins)
-                ),
-                lambda: task_status.started(addresses),
-            )
+        await serve_websocket(
+            self, host, port, path, ssl_context, allowed_hosts, allowed_origins, task_status
+        )
 
     def websocket_app(
         self,
@@ -456,12 +861,155 @@ class Server(Registration, HttpDoors, Generic[LifespanT]):
 
         The end of input means that the peer is gone and cancels its requests.
         """
-        async with (
-            self.joined(task_status.started) as application,
-            transports.open_stream_channel(
-                stream, self.limits, peer="stream", budget=application.budget
-            ) as channel,
-        ):
-            await trio.lowlevel.checkpoint()
-            task_status.started()
-            await application.serve(channel, grace=NETWORK_GRACE)
+        await serve_stream(self, stream, task_status)
+
+    # -- ASGI -----------------------------------------------------------------------------
+
+    def http_app(self, path: str = "/mcp", **options: Unpack[HttpOptions]) -> ASGIApp:
+        """An ASGI application that speaks Streamable HTTP of every revision at one path.
+
+        It needs a server that runs on Trio, such as `hypercorn -k trio module:app`, and opens
+        the server's application in the lifespan events. Where there are none, enter
+        `asgi_lifespan` or `application()` around it: until then every request gets 503.
+        `/healthz` and custom routes are part of it.
+
+        Args:
+            path: The MCP endpoint.
+            options: See `HttpOptions`.
+
+        Raises:
+            ValueError: The path does not begin with a slash, or an option is out of range.
+
+        Specification: Streamable HTTP.
+        """
+        from trimcp.http import make_http_app
+
+        return make_http_app(self, path, options)
+
+    def sse_app(self, **options: Unpack[HttpOptions]) -> ASGIApp:
+        """An ASGI application for clients that know nothing but HTTP+SSE, at `/sse`.
+
+        Messages are posted to `/messages`. Everything else is as for `http_app`.
+
+        Args:
+            options: See `HttpOptions`.
+
+        Specification: 2024-11-05, Transports (deprecated since 2025-03-26).
+        """
+        from trimcp.http import make_sse_app
+
+        return make_sse_app(self, options)
+
+    def asgi_app(self, **options: Unpack[HttpOptions]) -> ASGIApp:
+        """An ASGI application with all there is.
+
+        Streamable HTTP is at `/mcp`, HTTP+SSE at `/sse` and `/messages`, WebSocket at `/ws`, and
+        `/healthz` says whether the server serves. Everything else is as for `http_app`.
+
+        Args:
+            options: See `HttpOptions`.
+        """
+        from trimcp.http import make_asgi_app
+
+        return make_asgi_app(self, options)
+
+    def custom_route(
+        self, path: str, methods: Sequence[str] = ("GET",)
+    ) -> Callable[[RouteT], RouteT]:
+        """Register an endpoint of one's own, in every ASGI application of the server.
+
+        The function takes an `HttpRequest`, its body read within `Limits.message_bytes`, and
+        returns an `HttpResponse`, text, bytes, or anything that is JSON. It is cancelled when the
+        client goes away; what it raises is logged and answered with 500. Host and Origin are
+        checked as for the MCP endpoint.
+
+        Args:
+            path: The exact path.
+            methods: The HTTP methods it is for.
+
+        Raises:
+            RegistrationError: The path does not begin with a slash or is taken, or the function
+                is not async.
+        """
+        check_name(path, "a custom route", '@server.custom_route("/status")')
+        return decorator(lambda each: add_route(self.custom_routes, path, methods, each))
+
+    @asynccontextmanager
+    async def asgi_lifespan(self, app: Any = None) -> AsyncIterator[None]:
+        """Keep the application open: the `lifespan` of a framework that mounts an app of ours.
+
+        Args:
+            app: The framework's application; not used.
+        """
+        async with self.application(signals=False):
+            yield
+
+    async def serve_http(
+        self,
+        host: str = "127.0.0.1",
+        port: int = 8000,
+        *,
+        unix_path: str | os.PathLike[str] | None = None,
+        app: ASGIApp | None = None,
+        certfile: str | os.PathLike[str] | None = None,
+        keyfile: str | os.PathLike[str] | None = None,
+        tls: ssl.SSLContext | None = None,
+        http2: bool = True,
+        workers: int = 1,
+        root_path: str = "",
+        task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
+        **options: Unpack[HttpOptions],
+    ) -> None:
+        """Serve HTTP with hypercorn until cancelled or shut down.
+
+        At shutdown no more connections are accepted, open subscriptions end with their result,
+        and requests in flight get `shutdown_grace` (5 seconds by default).
+
+        Args:
+            host: Where to listen. There is no authentication unless you add it: keep to a
+                loopback address, or stay behind a proxy that checks who calls.
+            port: 0 lets the system choose.
+            unix_path: Listen on a Unix socket instead; only this user may connect.
+            app: The ASGI application to serve, by default `asgi_app(**options)`. One of a
+                framework with ours mounted in it works too; it gets no lifespan events.
+            certfile: A certificate chain in PEM, for TLS.
+            keyfile: Its private key, where that is in another file.
+            tls: The whole configuration of TLS, instead of a certificate.
+            http2: Whether HTTP/2 is offered over TLS.
+            workers: How many processes serve. With more than one, this process only watches over
+                them: each is this program, started again with the same command line, and comes
+                to this same call. A worker that crashes is started again; when one shuts down in
+                good order, all do. One that does not end within `shutdown_grace` is killed.
+                Limits are for each of them, `sessions` and HTTP+SSE are off, `single_use=True`
+                needs `Server(nonces=…)`, and changes are told within a worker only, unless the
+                server's `bus` carries them further. Not on Windows.
+            root_path: The prefix under which clients see the server, such as `/tools`, where a
+                proxy strips it from the path. It stands in the URL that HTTP+SSE tells its
+                clients, and in the ASGI scope.
+            task_status: `nursery.start` returns the URLs listened on; none where a signal came
+                first.
+            options: See `HttpOptions`.
+
+        Raises:
+            OSError: The address cannot be bound.
+            ValueError: An option is out of range, or given beside one that excludes it; there are
+                to be workers, and something is asked for that one process would have to remember.
+            NotServing: There are to be workers, and the application is open already.
+            ChildProcessError: A worker ended before it served for the first time.
+
+        Specification: Streamable HTTP.
+        """
+        from trimcp.http import Hosting, serve_http
+
+        hosting = Hosting(
+            host=host,
+            port=port,
+            unix_path=unix_path,
+            certfile=certfile,
+            keyfile=keyfile,
+            tls=tls,
+            http2=http2,
+            workers=workers,
+            root_path=root_path,
+        )
+        await serve_http(self, hosting, app, options, task_status=task_status)

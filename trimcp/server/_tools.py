@@ -13,52 +13,53 @@ import trio
 from msgspec import Raw
 
 from trimcp.errors import INVALID_PARAMS, RegistrationError, RequestError, ToolError
+from trimcp.functions import BadArguments, InputRequired, compile_function
 from trimcp.protocol import Rejected, codec_for, read_object
 from trimcp.protocol.http import check_arguments, header_params
-from trimcp.runtime import (
-    BadArguments,
-    Function,
-    InputRequired,
-    ProtocolError,
-    compile_function,
-)
+from trimcp.runtime import ProtocolError
 from trimcp.types import UNSET, CallToolResult, JSONObject, TextContent, Tool
 
 from ._context import Context
 from ._described import described, option
 from ._options import checked_seconds
+from ._register import Register
+from ._registered import Options, Registered
 from ._running import GENERATORS, call_function, run, streamed
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping
 
     from trimcp.protocol import Revision, ToolCall
     from trimcp.protocol.http import HeaderParam, Headers
-    from trimcp.types import Icon, ToolAnnotations
+    from trimcp.types import ToolAnnotations
 
-__all__ = ["RegisteredTool", "make_tool"]
+__all__ = ["RegisteredTool", "ToolOptions", "ToolRegister"]
 
 _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 
 
-@attrs.frozen(eq=False)
-class RegisteredTool:
+@attrs.frozen(kw_only=True)
+class ToolOptions(Options):
+    """What a user says of a tool."""
+
+    annotations: ToolAnnotations | None = None
+    input_schema: Mapping[str, Any] | None = None
+    output_schema: Mapping[str, Any] | None = None
+    timeout: float | None = None
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class RegisteredTool(Registered):
     """A tool as registered.
 
     Attributes:
         description: What `tools/list` says.
-        function: What runs.
         timeout: Seconds one call may run, or None.
-        replay: Whether it may run again from the top with recorded answers.
-        single_use: Whether a state that it gave out is accepted only once.
         mirrored: The parameters that HTTP headers repeat.
     """
 
     description: Tool
-    function: Function
     timeout: float | None
-    replay: bool
-    single_use: bool
     mirrored: tuple[HeaderParam, ...]
 
     def call(self, context: Context[Any], shape: ToolCall) -> Awaitable[Any]:
@@ -130,54 +131,50 @@ def _is_object(raw: Raw) -> bool:
     return bytes(raw)[:1] == b"{"
 
 
-def make_tool(
-    function: Callable[..., Any],
-    *,
-    name: str | None,
-    title: str | None,
-    description: str | None,
-    annotations: ToolAnnotations | None,
-    icons: Sequence[Icon] | None,
-    meta: Mapping[str, Any] | None,
-    input_schema: Mapping[str, Any] | None,
-    output_schema: Mapping[str, Any] | None,
-    timeout: float | None,
-    replay: bool,
-    single_use: bool,
-) -> RegisteredTool:
+class ToolRegister(Register[RegisteredTool]):
+    """The tools of one server.
+
+    Args:
+        changed: Called when one was added or removed.
+    """
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        super().__init__("tool", "after:", changed)
+
+    def register(self, function: Callable[..., Any], options: ToolOptions) -> None:
+        """Raises RegistrationError if the function is no tool, or its name is taken."""
+        tool = _tool(function, options)
+        self.add(tool.description.name, tool)
+
+
+def _tool(function: Callable[..., Any], options: ToolOptions) -> RegisteredTool:
     """Look at a tool's function. Raises RegistrationError."""
-    label = f"tool {name or getattr(function, '__name__', '')!r}"
-    timeout = option(label, "timeout", timeout, float)
-    input_schema = option(label, "input_schema", input_schema, JSONObject)
-    output_schema = option(label, "output_schema", output_schema, JSONObject)
+    label = f"tool {options.name or getattr(function, '__name__', '')!r}"
+    timeout = option(label, "timeout", options.timeout, float)
+    input_schema = option(label, "input_schema", options.input_schema, JSONObject)
+    output_schema = option(label, "output_schema", options.output_schema, JSONObject)
     if timeout is not None and timeout < 0:
         raise RegistrationError(f"{label}: timeout: it cannot be negative")
     compiled = compile_function(
-        function, Context, name=name, input_schema=input_schema, output_schema=output_schema
+        function, Context, name=options.name, input_schema=input_schema, output_schema=output_schema
     )
     listed = described(
         label,
         Tool,
-        name=compiled.name,
+        **options.listed(compiled),
         input_schema=compiled.input_schema,
-        title=title,
-        description=compiled.description if description is None else description,
         output_schema=compiled.output_schema,
-        annotations=annotations,
-        icons=icons,
-        meta=meta,
+        annotations=options.annotations,
     )
     if not _NAME.fullmatch(listed.name):
         raise RegistrationError(
             f"tool {listed.name!r}: a name has 1 to 128 letters, digits, '_', '-' or '.'"
         )
     checked_seconds(timeout, f"tool {compiled.name!r}: timeout=")
-    mirrored = header_params(compiled.input_schema)
     return RegisteredTool(
-        listed,
-        compiled,
-        timeout,
-        option(label, "replay", replay, bool),
-        option(label, "single_use", single_use, bool),
-        mirrored,
+        description=listed,
+        function=compiled,
+        timeout=timeout,
+        mirrored=header_params(compiled.input_schema),
+        **options.asking(label),
     )

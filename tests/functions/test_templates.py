@@ -10,7 +10,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from trimcp.runtime import InvalidTemplate, compile_template
+from trimcp.functions import InvalidTemplate, compile_template
 
 if TYPE_CHECKING:
     from collections.abc import Callable

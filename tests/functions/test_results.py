@@ -23,8 +23,8 @@ from typing_extensions import TypedDict
 
 from tests.spec.harness import every_revision, talking
 from trimcp import RegistrationError, Server, open_client
+from trimcp.functions import Function, compile_function
 from trimcp.protocol import REVISIONS, codec_for
-from trimcp.runtime import Function, compile_function
 from trimcp.types import (
     UNSET,
     CallToolResult,

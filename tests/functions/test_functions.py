@@ -17,7 +17,7 @@ from pydantic import BaseModel, Field
 from typing_extensions import TypedDict  # the one that pydantic reads before Python 3.12
 
 from trimcp.errors import RegistrationError
-from trimcp.runtime import BadArguments, Function, compile_form, compile_function
+from trimcp.functions import BadArguments, Function, compile_form, compile_function
 from trimcp.types import (
     UNSET,
     AudioContent,

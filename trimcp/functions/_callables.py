@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 __all__ = [
-    "awaited",
     "check_async",
     "check_named",
     "check_opened",
@@ -71,11 +70,6 @@ def _wrapped(function: Callable[..., Any]) -> Callable[..., Any]:
     while hasattr(inner, "__wrapped__"):
         inner = inner_of(inner.__wrapped__)
     return inner
-
-
-async def awaited(value: Any) -> Any:
-    """The value; what it gives when it is awaited, if it can be."""
-    return await value if inspect.isawaitable(value) else value
 
 
 # -- what is refused --------------------------------------------------------------------------

@@ -1,11 +1,10 @@
-"""A user's function as a tool: JSON Schemas out, validated arguments and content in.
+"""A user's function as a handler: JSON Schemas out, validated arguments and content in.
 
-The only place that knows pydantic.
+Nothing here waits, and nothing else knows pydantic or jsonschema-rs.
 """
 
 from ._arguments import BadArguments
 from ._callables import (
-    awaited,
     check_async,
     check_opened,
     is_async,
@@ -14,29 +13,43 @@ from ._callables import (
     takes,
 )
 from ._compile import Function, compile_function, is_marked
-from ._forms import Form, compile_form, flaw_of_form, has_choice_lists
+from ._contents import prompt_result, read_result
+from ._final import Final
+from ._formats import has_format
+from ._forms import compile_form, flaw_of_form, has_choice_lists
 from ._headers import Header
+from ._input_required import InputRequired
 from ._messages import MessageFunction, compile_message
 from ._pydantic import convert, to_json
+from ._schemas import InvalidSchema, SchemaChecker
+from ._templates import InvalidTemplate, UriTemplate, compile_template
 
 __all__ = [
     "BadArguments",
-    "Form",
+    "Final",
     "Function",
     "Header",
+    "InputRequired",
+    "InvalidSchema",
+    "InvalidTemplate",
     "MessageFunction",
-    "awaited",
+    "SchemaChecker",
+    "UriTemplate",
     "check_async",
     "check_opened",
     "compile_form",
     "compile_function",
     "compile_message",
+    "compile_template",
     "convert",
     "flaw_of_form",
     "has_choice_lists",
+    "has_format",
     "is_async",
     "is_generator",
     "is_marked",
+    "prompt_result",
+    "read_result",
     "signature_of",
     "takes",
     "to_json",

@@ -20,13 +20,13 @@ from pydantic_core import from_json
 
 from trimcp.errors import RegistrationError
 from trimcp.protocol import refuse_non_finite
-from trimcp.runtime._input_required import InputRequired
-from trimcp.runtime._schemas import InvalidSchema, SchemaChecker
-from trimcp.runtime._streams import Final
 from trimcp.types import UNSET, CallToolResult
 
 from ._blocks import CONTENT, content_result, structured_result
+from ._final import Final
+from ._input_required import InputRequired
 from ._pydantic import PlainSchema, adapter_for, dump, to_json
+from ._schemas import InvalidSchema, SchemaChecker
 from ._sure import always_fits
 
 if TYPE_CHECKING:

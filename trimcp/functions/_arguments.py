@@ -13,7 +13,7 @@ from ._pydantic import explain
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from trimcp.runtime._schemas import SchemaChecker
+    from ._schemas import SchemaChecker
 
 __all__ = ["Arguments", "BadArguments", "Binder", "GivenBinder", "ModelBinder"]
 

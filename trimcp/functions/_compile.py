@@ -15,15 +15,15 @@ import pydantic
 from pydantic.fields import FieldInfo
 
 from trimcp.errors import RegistrationError
-from trimcp.runtime._docstrings import describe
-from trimcp.runtime._schemas import InvalidSchema, SchemaChecker
 
 from ._arguments import Arguments, Binder, GivenBinder, ModelBinder
 from ._attrs import adapted
 from ._callables import check_named, inner_of, is_async, is_generator, signature_of
+from ._docstrings import describe
 from ._headers import check_headers
 from ._pydantic import PlainSchema, adapter_for, first_line
 from ._results import Output, final_hint, given_output, output_of
+from ._schemas import InvalidSchema, SchemaChecker
 
 if TYPE_CHECKING:
     import inspect

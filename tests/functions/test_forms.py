@@ -21,7 +21,7 @@ from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
 from trimcp import RegistrationError
-from trimcp.runtime import BadArguments, compile_form, flaw_of_form, has_choice_lists
+from trimcp.functions import BadArguments, compile_form, flaw_of_form, has_choice_lists
 
 SCHEMAS = Path(__file__).parent.parent / "schemas"
 

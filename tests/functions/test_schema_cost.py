@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trimcp.runtime import InvalidSchema, SchemaChecker
-from trimcp.runtime import _schemas as schemas
-from trimcp.runtime._schema_cost import STEP, Meter, estimate, metered
+from trimcp.functions import InvalidSchema, SchemaChecker
+from trimcp.functions import _schemas as schemas
+from trimcp.functions._schema_cost import STEP, Meter, estimate, metered
 
 LEVELS = 32
 

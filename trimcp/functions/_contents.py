@@ -22,7 +22,7 @@ from trimcp.types import (
     TextResourceContents,
 )
 
-from ._functions import to_json
+from ._pydantic import to_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
