@@ -49,7 +49,7 @@ _WEBSOCKET: Final = "/ws"
 _UPGRADE_REQUIRED: Final = 426
 
 #: Seconds for the word that the application has failed.
-_FAREWELL_SECONDS: Final = 1.0
+_CLOSE_SECONDS: Final = 1.0
 
 #: How long a browser may remember what it was told about other origins, in seconds.
 _PREFLIGHT_SECONDS: Final = "600"
@@ -273,7 +273,7 @@ class WebSocketApp(HttpApplication):
                 await receive()
         except Exception:
             event = "startup" if self._application is None else "shutdown"
-            with trio.CancelScope(shield=True, relative_deadline=_FAREWELL_SECONDS):
+            with trio.CancelScope(shield=True, relative_deadline=_CLOSE_SECONDS):
                 await send({"type": f"lifespan.{event}.failed"})
             raise
         finally:

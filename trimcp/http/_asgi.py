@@ -14,7 +14,7 @@ __all__ = [
     "ENDINGS",
     "GONE",
     "ASGIApp",
-    "Farewell",
+    "Disconnect",
     "Receive",
     "Scope",
     "Send",
@@ -30,8 +30,8 @@ Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-#: An extension of our own hosting: a `Farewell`. With it nobody has to wait for the event that says
-#: that the client is gone.
+#: An extension of our own hosting: a `Disconnect`. With it no task has to wait for the event that
+#: says that the client is gone.
 GONE: Final = "trimcp.gone"
 
 _INTERNAL_ERROR: Final = 1011
@@ -75,7 +75,7 @@ async def tell_without_trio(scope: Scope, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body"})
 
 
-class Farewell:
+class Disconnect:
     """Tells that the client of a request is gone, or that its answer is complete.
 
     Attributes:
@@ -87,18 +87,18 @@ class Farewell:
         self._callbacks: set[Callable[[], None]] = set()
 
     def add(self, callback: Callable[[], None]) -> None:
-        """Call this then; at once if it is too late already."""
+        """Call a function when the event comes; at once if it has come already."""
         if self.event is not None:
             callback()
         else:
             self._callbacks.add(callback)
 
     def discard(self, callback: Callable[[], None]) -> None:
-        """Do not."""
+        """Do not call this function any more."""
         self._callbacks.discard(callback)
 
     def tell(self, event: MutableMapping[str, Any]) -> None:
-        """It has come."""
+        """Store the event and call the functions that were added."""
         self.event = event
         for callback in list(self._callbacks):
             callback()

@@ -22,7 +22,7 @@ from hypercorn.events import Closed, RawData
 from hypercorn.typing import ConnectionState
 from hypercorn.utils import parse_socket_addr
 
-from ._asgi import ENDINGS, GONE, Farewell
+from ._asgi import ENDINGS, GONE, Disconnect
 from ._guard_http1 import GuardedHTTP1
 from ._guard_http2 import GuardedHTTP2
 
@@ -44,7 +44,7 @@ _CLOSE_SECONDS: Final = 2.0
 _LINGER_BYTES: Final = 4 * 1024 * 1024
 
 #: The events that say that the client is gone.
-_FAREWELLS: Final = ("http.disconnect", "websocket.disconnect")
+_DISCONNECTS: Final = ("http.disconnect", "websocket.disconnect")
 
 
 class GuardedConnection(hypercorn.trio.tcp_server.TCPServer):
@@ -226,7 +226,7 @@ class GuardedConnection(hypercorn.trio.tcp_server.TCPServer):
 
 
 class ClientGone(OSError):
-    """There is nobody to send to."""
+    """The client is gone, so nothing can be sent to it."""
 
 
 class _Applications(hypercorn.trio.task_group.TaskGroup):
@@ -260,7 +260,7 @@ class _Applications(hypercorn.trio.task_group.TaskGroup):
                 self._helpers.discard(scope)
 
     def end_helpers(self) -> None:
-        """The connection has ended."""
+        """Cancel hypercorn's own tasks, as the connection has ended."""
         for scope in self._helpers:
             scope.cancel(reason="the connection has ended")
 
@@ -269,7 +269,7 @@ class _Applications(hypercorn.trio.task_group.TaskGroup):
     ) -> Callable[[Any], Awaitable[None]]:
         assert self._nursery is not None
         run = _Run(self, send, config.max_app_queue_size)
-        scope["extensions"][GONE] = run.farewell
+        scope["extensions"][GONE] = run.disconnect
         self._open.add(run)
         self._tell_idle(is_idle=False)
         self._nursery.start_soon(run.serve, app, scope)
@@ -299,16 +299,16 @@ class _Run:
     def __init__(
         self, owner: _Applications, send: Callable[[Any], Awaitable[None]], size: int
     ) -> None:
-        self.farewell = Farewell()
+        self.disconnect = Disconnect()
         self._owner = owner
         self._send = send
         self._feed, self._events = trio.open_memory_channel[Any](size)
 
     async def put(self, event: Any) -> None:
         """Pass on an event to the application."""
-        if event["type"] in _FAREWELLS:
+        if event["type"] in _DISCONNECTS:
             self._feed.close()
-            self.farewell.tell(event)
+            self.disconnect.tell(event)
             self._owner.close(self)
             return
         try:
@@ -332,10 +332,10 @@ class _Run:
             return await self._events.receive()
         except trio.EndOfChannel:
             await trio.lowlevel.checkpoint()
-            return self.farewell.event
+            return self.disconnect.event
 
     async def _guarded_send(self, event: Any) -> None:
-        if self.farewell.event is not None:
+        if self.disconnect.event is not None:
             raise ClientGone("the client is gone, or the answer is complete")
         await self._send(event)
 

@@ -141,7 +141,7 @@ class GuardedHTTP2(hypercorn.protocol.h2.H2Protocol):
         self.connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
 
     async def _priority_updated(self, event: h2.events.PriorityUpdated) -> None:
-        """Nothing: priorities are deprecated (RFC 9113, 5.3), and their tree is of use to few."""
+        """Do nothing: priorities are deprecated (RFC 9113, 5.3), and few clients use them."""
 
     async def _create_stream(self, request: h2.events.RequestReceived) -> None:
         stream_id = request.stream_id
@@ -241,7 +241,7 @@ class GuardedHTTP2(hypercorn.protocol.h2.H2Protocol):
             return
 
     async def _drop(self, stream_id: int) -> None:
-        """Nothing more is sent on a stream."""
+        """Forget what waits to be sent on a stream."""
         buffer = self.stream_buffers.pop(stream_id, None)
         if buffer is not None:
             self.priority.remove_stream(stream_id)

@@ -132,7 +132,7 @@ async def serve_http(
 def _check_sharing(
     server: Served, app: ASGIApp | None, options: Mapping[str, Any], workers: int
 ) -> None:
-    """See that a server can be served by several processes, each of which remembers for itself.
+    """Check that a server can be served by several processes, each of which remembers for itself.
 
     Args:
         server: The server.

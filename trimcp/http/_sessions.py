@@ -144,11 +144,11 @@ class HttpSession:
             raise Refused(500, "the session could not be opened")
 
     async def wait_ended(self) -> None:
-        """Wait until nothing of it is left."""
+        """Wait until the session's task has ended."""
         await self._ended.wait()
 
     def close(self) -> None:
-        """End it, with whatever runs in it, also while it is being opened."""
+        """End the session and all that runs in it, also while it is being opened."""
         if self._peer is None:
             self._life.cancel(reason="the session was ended")
         else:
@@ -168,11 +168,11 @@ class HttpSession:
     # -- its client -----------------------------------------------------------------------
 
     def enter(self) -> None:
-        """Another request of the client is being served."""
+        """Count one more request of the client that is being served."""
         self._visitors += 1
 
     def leave(self) -> None:
-        """One of them is not any more."""
+        """Count one request less: it is not served any more."""
         self._visitors -= 1
         self._last_seen = trio.current_time()
 
@@ -293,7 +293,7 @@ class Sessions:
 
 
 def check_alone(application: Serving) -> None:
-    """See that what this process remembers is of use. Raises Refused (500)."""
+    """Check that what this process remembers is of use. Raises Refused (500)."""
     if not application.is_alone:
         logger.error(
             "sessions cannot be had with several workers: make the application that is served "

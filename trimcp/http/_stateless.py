@@ -170,7 +170,7 @@ class RequestPeer(Peer):
             await trio.lowlevel.checkpoint()
 
     def send_nowait(self, data: bytes | None) -> None:
-        """Nothing: a response cannot be written without waiting, and its connection is ending."""
+        """Do nothing: writing a response may wait, and its connection is ending."""
 
     async def finish(self, data: bytes | None, exchange: Exchange) -> None:
         response = self._visit.response
@@ -183,7 +183,7 @@ class RequestPeer(Peer):
                 await response.json(self._status(), answer)
 
     def finish_nowait(self, data: bytes | None) -> None:
-        """Nothing: a response cannot be written without waiting, and its connection is ending."""
+        """Do nothing: writing a response may wait, and its connection is ending."""
 
     def _status(self) -> int:
         exchange = self._exchange

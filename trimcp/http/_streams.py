@@ -109,7 +109,7 @@ class EventStream:
         return self.waiting_bytes + len(data) > self._limit or len(data) > self._budget.room
 
     def _count(self, size: int) -> None:
-        """So many more bytes wait, or fewer."""
+        """Add to the bytes that wait; a negative number takes away."""
         self.waiting_bytes += size
         self._budget.hold(size)
 
@@ -137,7 +137,7 @@ class EventStream:
             self._end()
 
     def _end(self) -> None:
-        """All has been said, and nobody reads it any more."""
+        """Drop what still waits and call `at_end`: the stream has ended and has no reader."""
         self._count(-sum(len(data) for _, data in self._pending))
         self._pending.clear()
         self._at_end(self)
@@ -151,7 +151,7 @@ class EventStream:
 
     @contextmanager
     def reading(self, replayed: list[tuple[str, bytes]] | None = None) -> Iterator[object]:
-        """Be the reader; whoever was it before is told to stop.
+        """Become the reader; the one before is told to stop.
 
         Args:
             replayed: Kept events that this reader wants first.

@@ -161,7 +161,7 @@ class RequestBody:
         return bytes(body)
 
     def release(self) -> None:
-        """It is not held any more."""
+        """Stop counting the body against the budget."""
         self._budget.give(self._held)
         self._held = 0
 

@@ -171,7 +171,7 @@ async def _open_channel(
             finally:
                 # Shielded, as in `trimcp.transports.websocket`.
                 with trio.CancelScope(shield=True, relative_deadline=_CLOSE_SECONDS):
-                    await _say_goodbye(channel, send)
+                    await _send_close(channel, send)
                 nursery.cancel_scope.cancel(reason="the connection was closed")
 
 
@@ -196,7 +196,7 @@ async def _read_in(
             channel.failure = WebSocketClosed(code, event.get("reason") or "")
 
 
-async def _say_goodbye(channel: MessageChannel, send: Send) -> None:
+async def _send_close(channel: MessageChannel, send: Send) -> None:
     """Close it, also where the client has done so: that does no harm."""
     failure = channel.failure
     is_refused = isinstance(failure, WebSocketClosed) and failure.code == _UNSUPPORTED_DATA
