@@ -98,7 +98,7 @@ async def captured(
 
 
 def _parted(error: BaseException) -> Captured:
-    """Tell what a handler raised from what only passes through it."""
+    """Separate what a handler raised from what only passes through it."""
     passing = [leaf for leaf in leaves(error) if _passes(leaf)]
     if not passing:
         return Failed(error), None
@@ -259,7 +259,7 @@ def _text(value: object) -> str:
 
 
 async def contained(what: str, work: Callable[..., Awaitable[Any]], *args: Any) -> None:
-    """Run a user's code that nobody waits for: a failure is logged, and harms nobody.
+    """Run a user's code that no task waits for: a failure is logged, and harms nobody.
 
     Args:
         what: What it is, for the log.
@@ -281,7 +281,7 @@ async def contained(what: str, work: Callable[..., Awaitable[Any]], *args: Any) 
 
 
 def log_unheard(exchange: Exchange, outcome: Any) -> None:
-    """Log an unexpected failure that nobody is told of, as its request is over."""
+    """Log an unexpected failure that no peer is told of, as its request is over."""
     if isinstance(outcome, Failed):
         _judged_failure(exchange, outcome.error)
 

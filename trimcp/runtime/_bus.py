@@ -22,7 +22,7 @@ class Bus(Protocol):
     """
 
     async def publish(self, change: Change) -> None:
-        """Send a change to everybody. Returns when it is on its way."""
+        """Send a change to all applications. Returns when it is on its way."""
 
     async def run(
         self, deliver: Callable[[Change], None], *, task_status: trio.TaskStatus[None]

@@ -100,7 +100,7 @@ class Pending:
         self.sent = False
 
     def report(self, progress: Progress) -> None:
-        """Progress arrived, and perhaps a chunk with it."""
+        """Take progress that arrived, and perhaps a chunk with it."""
         if self._chunks is not None and progress.meta is not None:
             self._take_chunk(self._chunks, progress.meta.chunk)
         if self._progress is not None:
@@ -129,7 +129,7 @@ class Pending:
             return
 
     def hear(self, method: str, params: Raw | None) -> None:
-        """A notification of the subscription that the call opened."""
+        """Take a notification of the subscription that the call opened."""
         if self._listener is not None:
             self._listener(method, params)
 
@@ -162,7 +162,7 @@ class Pending:
         return self._outcome
 
     def settle(self, outcome: Raw | Exception) -> None:
-        """The outcome is known; the first one counts."""
+        """Set the outcome; the first one counts."""
         if self._outcome is None:
             self._outcome = outcome
         self._news.set()
@@ -214,14 +214,14 @@ class Pending:
         return self._outcome
 
     def _begin(self, timeout: float) -> None:
-        """The time starts to run."""
+        """Start to count the time."""
         if self._pauses:
             self._remaining = timeout
         else:
             self._deadline = trio.current_time() + timeout
 
     async def _wait_news(self) -> None:
-        """Wait until something is there. Raises RequestTimeout."""
+        """Wait for progress, a chunk or the outcome. Raises RequestTimeout."""
         if not self._news.is_set():
             with trio.CancelScope(deadline=self._deadline) as self._waiting:
                 await self._news.wait()
@@ -236,21 +236,21 @@ class Pending:
 
     @property
     def left(self) -> float:
-        """Seconds that remain of those it was given."""
+        """Seconds that remain until the deadline."""
         remaining = self._remaining if self._pauses else self._deadline - trio.current_time()
         return max(remaining, 0.0)
 
     # -- the deadline -----------------------------------------------------------------------
 
     def pause(self) -> None:
-        """The peer waits for us: until `resume`, time does not count."""
+        """Stop counting the time until `resume`, since the peer waits for us."""
         self._pauses += 1
         if self._pauses == 1:
             self._remaining = self._deadline - trio.current_time()
             self._set_deadline(math.inf)
 
     def resume(self) -> None:
-        """Undo one `pause`; the last one lets the time go on."""
+        """Undo one `pause`; the last one counts the time again."""
         self._pauses -= 1
         if self._pauses == 0:
             self._set_deadline(trio.current_time() + self._remaining)

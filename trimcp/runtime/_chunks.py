@@ -25,10 +25,10 @@ class Chunks:
         self._pace: Pace | None = None
         self._stream: int | str = 0
 
-    # -- for who calls --------------------------------------------------------------------
+    # -- for the caller --------------------------------------------------------------------
 
     def begin(self, pace: Pace | None, stream: int | str) -> None:
-        """From now on the chunks come under this name; every round has another one.
+        """Take chunks under this name from now on; every round has another one.
 
         Args:
             pace: Holds their producer back; None where it is in another process.
@@ -40,7 +40,7 @@ class Chunks:
             pace.open(stream, self._room - self._receive.statistics().current_buffer_used)
 
     def end(self) -> None:
-        """No more come: `take` gives those that wait, and then ends."""
+        """Accept no more chunks: `take` gives those that wait, and then ends."""
         self._leave()
         self._send.close()
 
@@ -51,23 +51,23 @@ class Chunks:
     # -- for the reader -------------------------------------------------------------------
 
     def send_nowait(self, chunk: Any) -> None:
-        """One more. Raises trio.WouldBlock, or trio.BrokenResourceError if nobody takes them."""
+        """Add a chunk. Raises trio.WouldBlock, or trio.BrokenResourceError if none are taken."""
         self._send.send_nowait(chunk)
 
     async def send(self, chunk: Any) -> None:
-        """One more, waiting for room. Raises trio.BrokenResourceError if nobody takes them."""
+        """Add a chunk, waiting for room. Raises trio.BrokenResourceError if none are taken."""
         await self._send.send(chunk)
 
     # -- for the consumer -----------------------------------------------------------------
 
     async def take(self) -> Any:
-        """The next one. Raises trio.EndOfChannel."""
+        """Return the next chunk. Raises trio.EndOfChannel."""
         chunk = await self._receive.receive()
         if self._pace is not None:
             self._pace.grant(self._stream)
         return chunk
 
     def leave(self) -> None:
-        """Nobody takes any more."""
+        """Stop taking chunks."""
         self._leave()
         self._receive.close()

@@ -142,7 +142,7 @@ class ConnectedPeer(Peer):
             _ON[type(event)](self, event)
 
     def _input_ended(self) -> None:
-        """Nothing more comes."""
+        """Fail our calls, and end what needs the peer, as its input has ended."""
         reason = "the peer closed the connection"
         self.lose(reason if self.failure is None else f"the connection broke: {self.failure!r}")
         self.life.end_waits(reason)
@@ -170,11 +170,11 @@ class ConnectedPeer(Peer):
         self.life.drain(deadline)
 
     def close(self) -> None:
-        """End now."""
+        """End the connection now."""
         self.life.close()
 
     def lose(self, reason: str, *, tell: bool = False) -> None:
-        """No answer can come any more, or is wanted (then the peer is told): fail our calls."""
+        """Fail our calls: no answer can come, or none is wanted (then the peer is told)."""
         self.life.lose(reason)
         for call in list(self.connection.calls()) if tell else ():
             if call.owner.sent:
@@ -345,7 +345,7 @@ class ConnectedPeer(Peer):
 
     @contextmanager
     def answering(self) -> Iterator[None]:
-        """While a question of the peer is answered, the deadlines of our calls stand still."""
+        """Stop the deadlines of our calls while a question of the peer is answered."""
         self._answering += 1
         if self._answering == 1:
             for call in self.connection.calls():

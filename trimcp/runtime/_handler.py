@@ -206,11 +206,11 @@ class Asker(Handler):
         self._take(round_)
 
     def cancel(self, reason: str) -> None:
-        """Stop it."""
+        """Cancel the handler."""
         self.scope.cancel(reason=reason)
 
     def bind(self, round_: Round) -> None:
-        """A round begins: from now on its exchange is what is answered."""
+        """Bind the handler to a round: from now on its exchange is answered."""
         self.round.handler = None
         self.round = round_
         self.peer = round_.peer
@@ -224,7 +224,7 @@ class Asker(Handler):
         round_.held = 0
 
     def end(self) -> None:
-        """Its task has ended."""
+        """Release what the handler held, as its task has ended."""
         self.peer.budget.give(self.held)
         self.round.handler = None
         if self.freeing is not None:

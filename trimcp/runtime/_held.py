@@ -59,11 +59,11 @@ class Slots:
         self._kept = 0
 
     def keep(self, held: int) -> None:
-        """So many bytes of a request are kept for the connection, in the place of another's."""
+        """Keep these bytes of a request for the connection, in place of those kept before."""
         self.drop()
         self._kept = held
 
     def drop(self) -> None:
-        """Nothing is kept any more."""
+        """Give back the bytes that are kept."""
         self._budget.give(self._kept)
         self._kept = 0

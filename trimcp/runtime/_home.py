@@ -14,7 +14,7 @@ class Parked(Protocol):
     """A handler that waits for its client's next round."""
 
     def cancel(self, reason: str) -> None:
-        """Stop it."""
+        """Cancel the handler."""
 
 
 class Home(Protocol):

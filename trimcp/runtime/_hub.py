@@ -24,7 +24,7 @@ __all__ = ["Hub", "Subscriber"]
 
 
 class Subscriber:
-    """One who listens: made by `Hub.join`, read by one task.
+    """A listener: made by `Hub.join`, read by one task.
 
     Attributes:
         kinds: The changes of lists that it wants to hear of.
@@ -44,13 +44,13 @@ class Subscriber:
         return len(self._pending)
 
     def put(self, change: Change) -> None:
-        """Something changed that it wants to hear of."""
+        """Add a change that it wants to hear of."""
         if not self._is_closed:
             self._pending[change] = None
             self._news.unpark()
 
     def close(self) -> None:
-        """No more changes: `next` tells what is pending, then None."""
+        """Accept no more changes: `next` tells what is pending, then None."""
         self._is_closed = True
         self._news.unpark_all()
 
@@ -94,11 +94,11 @@ class Hub:
         return sum(len(subscribers) for subscribers in self._by_uri.values())
 
     def uris(self) -> Iterable[str]:
-        """The resources that somebody asked about."""
+        """The resources that at least one subscriber asked about."""
         return list(self._by_uri)
 
     def publish(self, change: Change) -> None:
-        """Something changed. Never blocks."""
+        """Tell the subscribers of a change. Never blocks."""
         if isinstance(change, ResourceUpdated):
             for subscriber in self._by_uri.get(change.uri, ()):
                 subscriber.put(change)
@@ -108,7 +108,7 @@ class Hub:
                 subscriber.put(change)
 
     def join(self, kinds: Iterable[type[Change]], uris: Iterable[str] = ()) -> Subscriber:
-        """A new subscriber, until `leave`.
+        """Add a subscriber, until `leave`.
 
         Args:
             kinds: The changes of lists to hear of.

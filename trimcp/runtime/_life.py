@@ -29,7 +29,7 @@ class Host(Protocol):
         """Start the task of a request. Must not block."""
 
     def renew(self) -> None:
-        """The client has begun another session. Must not block."""
+        """Open another session, which the client has begun. Must not block."""
 
 
 class Life:
@@ -84,7 +84,7 @@ class Life:
         self.settle()
 
     def close(self, reason: str = "the connection was closed") -> None:
-        """End now."""
+        """End the connection now."""
         self.scope.cancel(reason=reason)
 
     def end_waits(self, reason: str) -> None:
@@ -95,12 +95,12 @@ class Life:
             handler.cancel(reason)
 
     def settle(self) -> None:
-        """An exchange has ended: if the connection is being drained, it may be over."""
+        """End the connection if it is being drained and no exchange is open any more."""
         if self.is_draining and not self._connection.open_exchanges:
             self.reading.cancel(reason="drained")
 
     def lose(self, reason: str) -> None:
-        """No answer can come any more, or is wanted; the first reason counts."""
+        """Note that no answer can come, or is wanted, any more; the first reason counts."""
         if self.lost is None:
             self.lost = reason
         self._has_lost.set()

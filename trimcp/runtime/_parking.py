@@ -207,7 +207,7 @@ class Parking:
             self._evict()
 
     def _evict(self) -> None:
-        """Too many wait: the one that has waited longest must go."""
+        """End the handler that has waited longest, as too many wait."""
         oldest = next(iter(self._waiting))
         self._waiting.pop(oldest).cancel("too many handlers wait for answers")
 

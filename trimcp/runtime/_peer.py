@@ -70,14 +70,14 @@ class Peer(ABC):
 
     @abstractmethod
     def finish_nowait(self, data: bytes | None) -> None:
-        """The same for an answer that may not wait, as its task is being cancelled."""
+        """Send the answer without waiting, as its task is being cancelled; see `finish`."""
 
     @abstractmethod
     def send_nowait(self, data: bytes | None) -> None:
-        """Send one message without waiting, or see that it is sent."""
+        """Send one message without waiting, or arrange that it is sent."""
 
     async def part(self) -> None:
-        """See that what is sent next is not read together with what was sent before."""
+        """Ensure that what is sent next is not read together with what was sent before."""
         return
 
     def interrupt(self, seconds: float) -> bool:
@@ -98,11 +98,11 @@ class Peer(ABC):
         raise RequestError(INVALID_REQUEST, "a client without a session cannot be asked")
 
     def answering(self) -> AbstractContextManager[None]:
-        """While a question of the peer is answered, the deadlines of our calls stand still."""
+        """Stop the deadlines of our calls while a question of the peer is answered."""
         return nullcontext()
 
     def free_slot(self) -> None:
-        """The task of one of its requests has ended."""
+        """Free the slot of a request whose task has ended."""
         return
 
     def keep(self, held: int) -> int:
@@ -117,5 +117,5 @@ class Peer(ABC):
         return held
 
     def let_go(self, exchange: Exchange) -> None:
-        """Nothing more is done about an exchange, whether or not it was answered."""
+        """Drop an exchange, whether or not it was answered."""
         exchange.drop()

@@ -108,7 +108,7 @@ class Round:
         self.scope.cancel(reason=reason)
 
     def _end(self) -> None:
-        """It is over. If its client was not told how to go on, nobody will."""
+        """Release what the round held; cancel a handler that its client cannot reach any more."""
         peer, exchange = self.peer, self.exchange
         if self.handler is None or exchange.is_answered:
             peer.free_slot()

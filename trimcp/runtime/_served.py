@@ -36,7 +36,7 @@ NEEDS_TRIO: Final = (
 
 
 class Guest(Protocol):
-    """Somebody who is served and must be let go at shutdown."""
+    """An HTTP request, or the like, that is served and must end at shutdown."""
 
     def drain(self, deadline: float) -> None:
         """Finish what is in flight until the deadline, then end."""
@@ -67,7 +67,7 @@ class Serving(Home, Responder, Protocol):
 
     @property
     def identity(self) -> Implementation:
-        """How the server calls itself."""
+        """What the server says it is: its name, version and the like."""
 
     def notified(self, peer: Peer | None, method: str, params: Raw | None) -> None:
         """A notification that concerns no single exchange.
@@ -82,7 +82,7 @@ class Serving(Home, Responder, Protocol):
         """
 
     def refusal(self, callers: Callers, host: str, origins: Sequence[str]) -> str | None:
-        """Why somebody may not call the server; None if they may. The log says it too.
+        """Why a client may not call the server; None if they may. The log says it too.
 
         Args:
             callers: Who may.
@@ -94,7 +94,7 @@ class Serving(Home, Responder, Protocol):
         """A scope that ends when the server stops accepting connections."""
 
     def attending(self, guest: Guest, grace: float) -> AbstractContextManager[None]:
-        """Serve somebody who is no connection: at shutdown they get their grace, in seconds.
+        """Serve a client that has no connection: at shutdown it gets its grace, in seconds.
 
         Raises:
             NotServing: The application is closing.
