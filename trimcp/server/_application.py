@@ -115,7 +115,7 @@ class Application:
 
     @property
     def identity(self) -> Implementation:
-        """How the server calls itself."""
+        """What the server says it is: its name, version and the like."""
         return self.server.identity
 
     # -- opening and closing --------------------------------------------------------------
@@ -197,7 +197,7 @@ class Application:
             raise
 
     def _deliver(self, change: Change) -> None:
-        """A change came over the bus; one of a template is one of its instances."""
+        """Publish a change that came over the bus; one of a template is one of its instances."""
         instances = None
         if isinstance(change, ResourceUpdated) and "{" in change.uri:
             instances = self.server.resources.instances(change.uri, self.hub.uris())
@@ -282,7 +282,7 @@ class Application:
 
     @contextmanager
     def attending(self, guest: Guest, grace: float) -> Iterator[None]:
-        """Serve somebody who is no connection: at shutdown they get their grace.
+        """Serve a client that has no connection: at shutdown it gets its grace.
 
         Raises:
             NotServing: The application is closing.
@@ -361,7 +361,7 @@ class Application:
             logger.debug("ignored %s", method)
 
     def refusal(self, callers: Callers, host: str, origins: Sequence[str]) -> str | None:
-        """Why somebody may not call the server, and what decides that; None if they may.
+        """Why a client may not call the server, and what decides that; None if they may.
 
         The log says it too: at first as a warning, since whoever runs the server may have
         forgotten to name it; then as information, with the beginning of what was sent.

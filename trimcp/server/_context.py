@@ -95,7 +95,7 @@ class Context(Asking, Generic[LifespanT, SessionT]):
 
     @property
     def client_info(self) -> Implementation | None:
-        """How the client calls itself; for display only."""
+        """The name and version that the client gives of itself; for display only."""
         return self._handler.exchange.terms.client_info
 
     @property

@@ -118,7 +118,7 @@ def _read(path: Path, limit: int) -> bytes | None:
 
 
 def _read_to_end(file: Any, limit: int) -> bytes:
-    """It may grow meanwhile, and some files of the system are of no size."""
+    """Read to the end: a file may grow meanwhile, and some files of the system have no size."""
     data = bytearray()
     while piece := file.read(min(1 << 20, limit + 1 - len(data))):
         data += piece

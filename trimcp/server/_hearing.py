@@ -46,7 +46,7 @@ class Hearing:
         self._start_soon = start_soon
 
     def hear(self, method: str, params: Raw | None) -> None:
-        """A client sent one."""
+        """Handle a notification that a client sent."""
         if self.count >= self._limit:
             logger.warning("%s dropped: more than %d are being handled", method, self._limit)
             return

@@ -35,7 +35,7 @@ CLEANUP_SECONDS: Final = 10.0
 
 
 def check_trio() -> None:
-    """There must be Trio to serve with. Raises NotServing."""
+    """Check that Trio is running. Raises NotServing."""
     if not trio.lowlevel.in_trio_run():
         raise NotServing(NEEDS_TRIO)
 
@@ -92,6 +92,6 @@ def _is_cancellation(reason: BaseException) -> bool:
 
 
 def grant_cleanup(life: trio.CancelScope) -> None:
-    """From now on nothing but a deadline stops what runs in this scope: it cleans up."""
+    """Let nothing but a deadline stop what runs in this scope, as it cleans up."""
     life.shield = True
     life.deadline = trio.current_time() + CLEANUP_SECONDS

@@ -1,4 +1,4 @@
-"""Methods and notifications of one's own, beside the protocol's.
+"""A user's own methods and notifications, beside the protocol's.
 
 Specification: Lifecycle, Capability Negotiation (`experimental`); 2026-07-28, `extensions`.
 """

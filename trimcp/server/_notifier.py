@@ -31,7 +31,7 @@ class Notifier:
         self._token = trio.lowlevel.current_trio_token()
 
     def announce(self, change: Change) -> None:
-        """Something changed. Never blocks; may be called in any thread."""
+        """Announce a change. Never blocks; may be called in any thread."""
         try:
             self._token.run_sync_soon(self._take, change, idempotent=True)
         except trio.RunFinishedError:
@@ -43,7 +43,7 @@ class Notifier:
         self._news.unpark()
 
     async def run(self) -> None:
-        """Publish for ever."""
+        """Publish what is announced, until cancelled."""
         while True:
             while not self._announced:
                 await self._news.park()

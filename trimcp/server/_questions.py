@@ -156,7 +156,7 @@ def lacking(terms: Terms, question: InputRequest) -> RequestError | None:
     """The error for a client that cannot be asked this, or None.
 
     Raises:
-        ValueError: Nobody can: it is a form that the specification does not have.
+        ValueError: No client can: it is a form that the specification does not have.
     """
     needed = _needed(terms.capabilities, question.params, question.method, terms.revision)
     if needed is None:

@@ -174,7 +174,7 @@ class ResourceRegister:
         return [uri for uri in uris if reading.bind(uri) is not None]
 
     def find(self, uri: str) -> tuple[Reading, dict[str, Any]] | None:
-        """Who reads this URI, and with which arguments. Fixed resources come first."""
+        """What reads this URI, and with which arguments. Fixed resources come first."""
         fixed = self.fixed.find(uri)
         if fixed is not None:
             return fixed, {}

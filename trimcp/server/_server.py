@@ -540,7 +540,7 @@ class Server(Generic[LifespanT]):
                     logger.info("%s took %.3f s", ctx.method, trio.current_time() - began)
 
         The first registered is the outermost. `call_next()` goes on with the request, returns
-        its result (a payload of `trimcp.types`, or a mapping for methods of one's own) and raises
+        its result (a payload of `trimcp.types`, or a mapping for your own methods) and raises
         what its handler raised; what the middleware returns or raises takes its place. It sees
         every round of a question by itself: a round that asks has an `InputRequiredResult`.
         It runs for the protocol's own methods and for unknown ones too, but not for messages
@@ -919,7 +919,7 @@ class Server(Generic[LifespanT]):
     def custom_route(
         self, path: str, methods: Sequence[str] = ("GET",)
     ) -> Callable[[RouteT], RouteT]:
-        """Register an endpoint of one's own, in every ASGI application of the server.
+        """Register an endpoint of your own, in every ASGI application of the server.
 
         The function takes an `HttpRequest`, its body read within `Limits.message_bytes`, and
         returns an `HttpResponse`, text, bytes, or anything that is JSON. It is cancelled when the

@@ -79,7 +79,7 @@ class Session(Generic[LifespanT]):
 
     @property
     def client_info(self) -> Implementation | None:
-        """How the client called itself in the handshake; None before it, or without one."""
+        """The name and version from the client's handshake; None before it, or without one."""
         terms = self._terms
         return None if terms is None else terms.client_info
 
@@ -137,7 +137,7 @@ class Session(Generic[LifespanT]):
         self.start_soon(function, *args)
 
     def begin(self) -> None:
-        """The handshake is complete: from now on the client hears of changes."""
+        """Tell the client of changes from now on, as the handshake is complete."""
         if self._subscriber is not None:
             return
         lists = (ToolsListChanged, PromptsListChanged, ResourcesListChanged)
@@ -160,7 +160,7 @@ class Session(Generic[LifespanT]):
                 await self._peer.send(data)
 
     def subscribe(self, uri: str) -> None:
-        """The client wants to hear of this resource. Raises RequestError."""
+        """Tell the client of changes of this resource. Raises RequestError."""
         if not self._peer.connection.is_initialized:
             raise RequestError(INVALID_REQUEST, "the client has not finished the handshake")
         if self._subscriber is None:
@@ -168,12 +168,12 @@ class Session(Generic[LifespanT]):
         self._application.hub.add(self._subscriber, uri)
 
     def unsubscribe(self, uri: str) -> None:
-        """It does not any more; harmless if it never did."""
+        """Undo `subscribe`; harmless if there was none."""
         if self._subscriber is not None:
             self._application.hub.remove(self._subscriber, uri)
 
     def end_subscription(self) -> None:
-        """From now on its client hears of no changes, and cannot be spoken to."""
+        """Tell its client of no more changes, and send it nothing more."""
         self._has_ended = True
         if self._subscriber is not None:
             self._peer.at_drain.discard(self._subscriber.close)

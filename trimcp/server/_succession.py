@@ -97,7 +97,7 @@ class Stay:
         self._vacated = trio.Event()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Wait for the one before, then live until `end` or `close`."""
+        """Wait for the session before, then serve until `end` or `close`."""
         try:
             with self._opening:
                 if self._after is not None:
@@ -132,11 +132,11 @@ class Stay:
         await self._vacated.wait()
 
     def close(self) -> None:
-        """End when its tasks have ended."""
+        """End the session when its tasks have ended."""
         self._over.set()
 
     def end(self) -> Stay | None:
-        """End now, but for the requests that belong to no session.
+        """End the session now, but for the requests that belong to no session.
 
         Returns:
             Whom the next one must wait for.
@@ -192,7 +192,7 @@ class Succession:
         await nursery.start(self._current.run)
 
     def renew(self) -> None:
-        """The client has begun another session."""
+        """Begin another session, as the client has."""
         old = self._current
         self._peer.at_drain.discard(old.close)
         new = self._current = self._next(old.end())
