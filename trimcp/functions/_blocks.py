@@ -31,7 +31,7 @@ _BYTES: Final = (bytes, bytearray, memoryview)
 
 
 def content_result(value: Any, *, promised: bool) -> CallToolResult:
-    """A value that is not checked against a schema.
+    """The tool result for a value that is not checked against a schema.
 
     Args:
         value: Nothing, text, bytes, content blocks, or anything that can be written as JSON.

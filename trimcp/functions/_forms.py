@@ -123,7 +123,7 @@ def has_choice_lists(schema: Mapping[str, Any]) -> bool:
 
 
 def flaw_of_form(schema: Mapping[str, Any]) -> str | None:
-    """What is wrong with a form that somebody wrote by hand; None if nothing."""
+    """What is wrong with a form that was written by hand; None if nothing."""
     properties = schema.get("properties")
     if schema.get("type") != "object" or not isinstance(properties, dict):
         return 'a form is {"type": "object", "properties": {…}}'

@@ -1,4 +1,4 @@
-"""What is used of pydantic everywhere in this room."""
+"""What all modules of this package use of pydantic."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""JSON Schemas that somebody else wrote: checked, bounded, and never fetched.
+"""JSON Schemas that come from elsewhere: checked, bounded, and never fetched.
 
 A schema without `$schema` is 2020-12; drafts 4 to 2019-09 are understood when it names them.
 
@@ -106,7 +106,7 @@ class SchemaChecker:
             return f"$: it cannot be checked: {_first_line(error)}"
 
     def _flaws_metered(self, value: Any) -> str | None:
-        """The same, where only the check itself can find out how much work it is."""
+        """The flaws, where only the check itself can find out how much work it is."""
         if self._metered is None:
             self._metered = _compile(metered(self._schema), {STEP: self._meter.keyword})
         self._meter.left = MAX_STEPS

@@ -1,4 +1,4 @@
-"""Tools for tests: of servers and clients in memory, of the wire, of one's own transports.
+"""Tools for tests: of servers and clients in memory, of the wire, of your own transports.
 
 All of them are made for Trio's autojump clock. pytest is not needed; with it, the plugin
 `trimcp.testing.pytest_plugin` brings fixtures.

@@ -128,7 +128,7 @@ async def _many_small(open_pair: OpenPair) -> None:
 
 
 async def _any_text(open_pair: OpenPair) -> None:
-    """What stands in a message is nobody's business: line separators that are not newlines."""
+    """Text passes unchanged, also line separators that are not newlines."""
     texts = ['{"a":\r1}', '\t{"a": "\x7f"}', '"\x85 \u2028 \u2029"', '"é 漢 😀"', '"\\n\\u0000"']
     sent = [text.encode() for text in texts]
     async with pair_of(open_pair) as (first, second):
@@ -140,7 +140,7 @@ async def _any_text(open_pair: OpenPair) -> None:
 
 
 async def _back_pressure(open_pair: OpenPair) -> None:
-    """Where nobody reads there is no room some time, and nothing of what was accepted is lost."""
+    """A sender waits at last if the peer does not read; nothing that was accepted is lost."""
     async with pair_of(open_pair) as (first, second):
         outbox = first.channel.outbox
         accepted = await flood(first.channel)
@@ -163,7 +163,7 @@ async def _back_pressure(open_pair: OpenPair) -> None:
 
 
 async def _end(open_pair: OpenPair) -> None:
-    """What was sent before an end is left arrives; then the other end hears that it is over."""
+    """What was sent before an end is left arrives; then the other end sees the end."""
     sent = [message(n, 1_000) for n in range(100)]
 
     async def send_and_leave() -> None:
@@ -195,7 +195,7 @@ async def _ended(channel: MessageChannel) -> None:
 
 
 async def _gone(open_pair: OpenPair) -> None:
-    """Whoever waits for room learns that the peer is gone."""
+    """A sender that waits for room learns that the peer is gone."""
 
     async def send_for_ever() -> None:
         try:
@@ -213,7 +213,7 @@ async def _gone(open_pair: OpenPair) -> None:
 
 
 async def _send_on(channel: MessageChannel) -> None:
-    """Send until that is over."""
+    """Send until sending fails."""
     try:
         while True:
             await channel.outbox.send(message(0, 10_000))
@@ -222,7 +222,7 @@ async def _send_on(channel: MessageChannel) -> None:
 
 
 async def _own_end(open_pair: OpenPair) -> None:
-    """Leaving an end wakes whoever still reads or sends there."""
+    """Leaving an end wakes the tasks that still read or send there."""
 
     async with pair_of(open_pair) as (first, _), trio.open_nursery() as nursery:
         nursery.start_soon(_ended, first.channel)

@@ -155,7 +155,7 @@ def random_faults(
 
 
 class Script:
-    """One direction's faults, and how far they are. Waits for nothing and breaks nothing.
+    """One direction's faults, and how far they are. It only decides: others wait and break.
 
     Args:
         faults: What goes wrong.

@@ -74,7 +74,7 @@ def faulty(server: Served, faults: Faults) -> StandIn:
 
     Args:
         server: A `Server`, or something that stands for one.
-        faults: What goes wrong, as the client sees it; every connection begins anew.
+        faults: What goes wrong, as the client sees it; every connection begins the script again.
 
     Returns:
         What takes the server's place, as for `recorded`.

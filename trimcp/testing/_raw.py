@@ -189,7 +189,7 @@ class RawPeer:
         return answer
 
     async def close(self) -> None:
-        """Say nothing more, as a peer that goes. What the server still says can be received."""
+        """Send nothing more, as a peer that goes. What the server still sends can be received."""
         await self.channel.flush()
 
     async def _next(self) -> Any:

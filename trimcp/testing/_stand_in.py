@@ -52,7 +52,7 @@ class StandIn:
 
     @property
     def limits(self) -> Limits:
-        """The server's."""
+        """The server's bounds."""
         return self._server.limits
 
     def application(self, *, signals: bool = True) -> AbstractAsyncContextManager[Any]:
