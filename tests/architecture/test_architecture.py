@@ -263,8 +263,8 @@ PACKAGES = {
     },
     "runtime": {"attrs", "trio", "msgspec", "cryptography"},
     "server": {"attrs", "trio", "msgspec", "typing_extensions"},
-    # The last four are the parsers that hypercorn brings.
-    "http": {"attrs", "trio", "hypercorn", "h11", "h2", "hyperframe", "wsproto"},
+    # The last five are the parsers that hypercorn brings.
+    "http": {"attrs", "trio", "hypercorn", "h11", "h2", "hpack", "hyperframe", "wsproto"},
     "client": {"attrs", "trio", "msgspec"},
     "cli": {"attrs", "trio", "watchfiles", "wcwidth"},
     "testing": {"attrs", "trio", "pytest"},

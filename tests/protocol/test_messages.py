@@ -160,11 +160,28 @@ UNREADABLE = [
     b'{"jsonrpc":"2.0","id":7,"method":"\xff"}',
     b'{"jsonrpc":"2.0","id":7,"method":"\xed\xa0\x80"}',
     b'{"jsonrpc":"2.0","id":7,"method":"\xc0\xaf"}',
-    b'\xef\xbb\xbf{"jsonrpc":"2.0","id":7,"method":"x"}',
+    b'\xef\xbb\xbf\xef\xbb\xbf{"jsonrpc":"2.0","id":7,"method":"x"}',
+    b"\xef\xbb\xbf",
     b'{"jsonrpc":"2.0","id":7,"method":"x"}\x00',
     b"[1,]",
     '{"jsonrpc":"2.0","id":7,"method":"x"}'.encode("utf-16"),
 ]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'{"jsonrpc":"2.0","id":7,"method":"x"}',
+        b'{"jsonrpc":"2.0","id":"\xc3\xa4","method":"x"}',
+        b'[{"jsonrpc":"2.0","id":7,"method":"x"}]',
+        b'{"jsonrpc":"2.0","id":7,"method":5}',
+    ],
+)
+def test_a_byte_order_mark_is_ignored(data: bytes) -> None:
+    plain, marked = read(data), read(b"\xef\xbb\xbf" + data)
+    if isinstance(plain, Batch | Malformed) and isinstance(marked, Batch | Malformed):
+        plain.head = marked.head = b""
+    assert marked == plain
 
 
 @pytest.mark.parametrize("data", UNREADABLE)

@@ -115,10 +115,13 @@ def decode(data: bytes, *, nesting: int) -> Message | Batch:
     """Read one line.
 
     Args:
-        data: The bytes between two newlines.
+        data: The bytes between two newlines. A byte order mark before them is ignored (RFC 8259,
+            8.1).
         nesting: The deepest nesting accepted.
     """
     message = _decode(data, nesting)
+    if isinstance(message, Malformed) and data.startswith(_BOM):
+        message = _decode(data.removeprefix(_BOM), nesting)
     if isinstance(message, Malformed) and message.code == PARSE_ERROR:
         message = _broken_answer(data, message.message) or message
     if isinstance(message, Malformed | Batch):
@@ -216,10 +219,15 @@ def _unreadable(data: bytes, nesting: int) -> str | None:
     return None
 
 
+_BOM: Final = b"\xef\xbb\xbf"
 _ID: Final = rb'"id"\s*:\s*(-?\d{1,18}|"[^"\\]*")'
 _VERSION: Final = rb'"jsonrpc"\s*:\s*"2\.0"'
 _HEAD: Final = re.compile(
-    rb"\s*\{\s*" + _VERSION + rb"\s*,\s*" + _ID + rb'\s*,\s*"(method|params|result|error)"'
+    rb"(?:\xef\xbb\xbf)?\s*\{\s*"
+    + _VERSION
+    + rb"\s*,\s*"
+    + _ID
+    + rb'\s*,\s*"(method|params|result|error)"'
 )
 
 #: Bytes at either end of a broken answer that are searched for its id.
