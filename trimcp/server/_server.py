@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
 
+import attrs
 import trio
 
 from trimcp.errors import NotServing
@@ -21,6 +22,7 @@ from trimcp.runtime import LocalBus, MemoryNonceStore
 from trimcp.types import (
     CacheScope,
     Implementation,
+    InitializeResult,
     PromptsCapability,
     ResourcesCapability,
     ServerCapabilities,
@@ -45,6 +47,7 @@ from ._options import (
     checked_page_size,
 )
 from ._prompts import PromptOptions, PromptRegister
+from ._register import Room, room_within
 from ._registered import decorator
 from ._resources import ResourceOptions, ResourceRegister
 from ._statistics import Statistics
@@ -69,6 +72,9 @@ if TYPE_CHECKING:
     from ._session import Session
 
 __all__ = ["Server"]
+
+#: What the capabilities need beside those that a user declares, in bytes.
+_CAPABILITIES_BYTES: Final = 256
 
 FunctionT = TypeVar("FunctionT", bound="Callable[..., Any]")
 HookT = TypeVar("HookT", bound="Callable[..., Awaitable[Any]]")
@@ -135,7 +141,7 @@ class Server(Generic[LifespanT]):
         list_scope: CacheScope | None = None,
     ) -> None:
         self._application: Application | None = None
-        self._make_registers()
+        self.limits = limits or Limits()
         declared = described(
             "server",
             ServerCapabilities,
@@ -154,7 +160,7 @@ class Server(Generic[LifespanT]):
             icons=icons,
         )
         self.instructions: str | None = option("server", "instructions", instructions, str)
-        self.limits = limits or Limits()
+        self._make_registers(self._room())
         self.lifespan = checked_lifespan(lifespan, "lifespan=", "the server")
         self.session_lifespan = checked_lifespan(
             session_lifespan, "session_lifespan=", "the session"
@@ -168,10 +174,21 @@ class Server(Generic[LifespanT]):
         self.list_ttl_ms: int | None = option("server", "list_ttl_ms", list_ttl_ms, int)
         self.list_scope: CacheScope | None = option("server", "list_scope", list_scope, CacheScope)
 
-    def _make_registers(self) -> None:
-        self.tools = ToolRegister(self._announcing(ToolsListChanged()))
-        self.resources = ResourceRegister(self._announcing(ResourcesListChanged()))
-        self.prompts = PromptRegister(self._announcing(PromptsListChanged()))
+    def _room(self) -> Room:
+        """What fits into an answer beside the server's description of itself, which is in all.
+
+        Raises RegistrationError if the description, instructions included, fits into none.
+        """
+        declared = ServerCapabilities(experimental=self.experimental, extensions=self.extensions)
+        whole = InitializeResult("", declared, self.identity, self.instructions)
+        room_within(self.limits, _CAPABILITIES_BYTES).needed("server", whole)
+        plain = attrs.evolve(self.identity, icons=None)
+        return room_within(self.limits, room_within(self.limits).needed("server", plain))
+
+    def _make_registers(self, room: Room) -> None:
+        self.tools = ToolRegister(self._announcing(ToolsListChanged()), room)
+        self.resources = ResourceRegister(self._announcing(ResourcesListChanged()), room)
+        self.prompts = PromptRegister(self._announcing(PromptsListChanged()), room)
         self.completions = CompletionRegister()
         self.methods = MethodRegister()
         self.middlewares: list[Middleware] = []
