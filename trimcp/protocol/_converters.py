@@ -351,11 +351,7 @@ def _field_rules(converter: Converter, revision: Revision, cls: type) -> _Rules:
 _WITH_URI: Final = (t.TextResourceContents, t.BlobResourceContents, t.ResourceLink)
 
 #: Fields that hold bytes.
-_IN_BASE64: Final[dict[type, str]] = {
-    t.ImageContent: "data",
-    t.AudioContent: "data",
-    t.BlobResourceContents: "blob",
-}
+_IN_BASE64: Final = {t.ImageContent: "data", t.AudioContent: "data", t.BlobResourceContents: "blob"}
 
 #: Numbers that the schema bounds on both sides.
 _PRIORITIES: Final[dict[type, tuple[str, ...]]] = {

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
 import attrs
 import trio
 
-from trimcp.errors import NotServing
+from trimcp.errors import NotServing, RegistrationError
 from trimcp.limits import Limits
 from trimcp.protocol import (
     PromptsListChanged,
@@ -42,6 +42,8 @@ from ._middleware import check_middleware
 from ._options import (
     check_name,
     checked_extensions,
+    checked_grace,
+    checked_instance,
     checked_keys,
     checked_lifespan,
     checked_page_size,
@@ -113,7 +115,7 @@ class Server(Generic[LifespanT]):
         list_scope: Whether it may share lists between users (stateless era).
 
     Raises:
-        RegistrationError: `page_size`, `state_keys`, `extensions` or a lifespan cannot be used, or
+        RegistrationError: An option cannot be used, or
             what would be told to clients cannot be said; the message names it.
     """
 
@@ -141,7 +143,9 @@ class Server(Generic[LifespanT]):
         list_scope: CacheScope | None = None,
     ) -> None:
         self._application: Application | None = None
-        self.limits = limits or Limits()
+        self.limits = Limits() if limits is None else limits
+        if not isinstance(self.limits, Limits):
+            raise RegistrationError(f"limits= is a Limits; not {limits!r}")
         declared = described(
             "server",
             ServerCapabilities,
@@ -165,11 +169,17 @@ class Server(Generic[LifespanT]):
         self.session_lifespan = checked_lifespan(
             session_lifespan, "session_lifespan=", "the session"
         )
-        self.bus: Bus = bus or LocalBus()
+        self.bus: Bus = (
+            LocalBus() if bus is None else checked_instance(bus, "bus=", ("publish", "run"))
+        )
         self.state_keys = checked_keys(state_keys)
-        self.nonces: NonceStore = nonces or MemoryNonceStore()
-        self.shutdown_grace = shutdown_grace
-        self.eof_grace = eof_grace
+        self.nonces: NonceStore = (
+            MemoryNonceStore() if nonces is None else checked_instance(nonces, "nonces=", ("use",))
+        )
+        self.shutdown_grace: float | None = (
+            None if shutdown_grace is None else checked_grace(shutdown_grace, "shutdown_grace=")
+        )
+        self.eof_grace: float = checked_grace(eof_grace, "eof_grace=")
         self.page_size = checked_page_size(page_size)
         self.list_ttl_ms: int | None = option("server", "list_ttl_ms", list_ttl_ms, int)
         self.list_scope: CacheScope | None = option("server", "list_scope", list_scope, CacheScope)
