@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import pydantic
 from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core import SchemaError
 
 from trimcp.errors import RegistrationError
 from trimcp.protocol import refuse_non_finite
@@ -37,7 +38,7 @@ def adapter_for(hint: Any, label: str) -> pydantic.TypeAdapter[Any]:
         adapter = pydantic.TypeAdapter(adapted(hint))
         adapter.json_schema()
         adapter.json_schema(mode="serialization")
-    except (pydantic.errors.PydanticUserError, RecursionError, NameError) as error:
+    except (pydantic.errors.PydanticUserError, SchemaError, RecursionError, NameError) as error:
         raise RegistrationError(f"{label}: {first_line(error)}") from error
     return adapter
 
