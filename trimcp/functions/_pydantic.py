@@ -7,9 +7,11 @@ from typing import Any, Final
 
 import pydantic
 from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core import SchemaError
 
 from trimcp.errors import RegistrationError
 from trimcp.protocol import refuse_non_finite
+from trimcp.types import Payload
 
 from ._attrs import adapted
 
@@ -36,7 +38,7 @@ def adapter_for(hint: Any, label: str) -> pydantic.TypeAdapter[Any]:
         adapter = pydantic.TypeAdapter(adapted(hint))
         adapter.json_schema()
         adapter.json_schema(mode="serialization")
-    except (pydantic.errors.PydanticUserError, RecursionError, NameError) as error:
+    except (pydantic.errors.PydanticUserError, SchemaError, RecursionError, NameError) as error:
         raise RegistrationError(f"{label}: {first_line(error)}") from error
     return adapter
 
@@ -58,7 +60,13 @@ def dump(adapter: pydantic.TypeAdapter[Any], value: Any) -> bytes:
 
 
 def to_json(value: Any) -> bytes:
-    """Any value that pydantic knows how to write. Raises TypeError or ValueError."""
+    """Any value that pydantic knows how to write. Raises TypeError or ValueError.
+
+    The protocol's own payloads are refused: whoever may give one has been asked before, so this
+    is the result of another method, and its fields are not named as on the wire.
+    """
+    if isinstance(value, Payload):
+        raise TypeError(f"{type(value).__name__} is no result here; it belongs to another method")
     cls: Any = type(value)
     return dump(_adapter_of(cls), value)
 

@@ -20,6 +20,7 @@ from ._forgiving import null_members, register_icons, register_lists
 from ._given import (
     EncodeError,
     class_encoder,
+    give_base64,
     give_bool,
     give_float,
     give_id,
@@ -326,6 +327,8 @@ def _field_rules(converter: Converter, revision: Revision, cls: type) -> _Rules:
     rules = _range_rules(cls)
     if cls in _WITH_URI:
         rules["uri"] = (give_uri, None)
+    if cls in _IN_BASE64:
+        rules[_IN_BASE64[cls]] = (give_base64, None)
     if cls is t.PromptMessage:
         rules["content"] = (_text_or_block(converter), None)
     if cls in (t.SamplingMessage, t.CreateMessageResult):
@@ -346,6 +349,9 @@ def _field_rules(converter: Converter, revision: Revision, cls: type) -> _Rules:
 
 #: What handlers return that names a resource.
 _WITH_URI: Final = (t.TextResourceContents, t.BlobResourceContents, t.ResourceLink)
+
+#: Fields that hold bytes.
+_IN_BASE64: Final = {t.ImageContent: "data", t.AudioContent: "data", t.BlobResourceContents: "blob"}
 
 #: Numbers that the schema bounds on both sides.
 _PRIORITIES: Final[dict[type, tuple[str, ...]]] = {

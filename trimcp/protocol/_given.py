@@ -11,6 +11,7 @@ from __future__ import annotations
 import functools
 import math
 import re
+import string
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, get_args
 from urllib.parse import quote
@@ -28,6 +29,7 @@ __all__ = [
     "EncodeError",
     "class_encoder",
     "exact",
+    "give_base64",
     "give_bool",
     "give_float",
     "give_id",
@@ -43,6 +45,8 @@ __all__ = [
 ]
 
 _LONGEST_TEXT: Final = 60
+
+_BASE64: Final = (string.ascii_letters + string.digits + "+/").encode()
 
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _NOT_OF_URIS: Final = re.compile(r"[^A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+")
@@ -94,6 +98,17 @@ def give_str(value: Any) -> str:
     if isinstance(value, str):
         return str.__str__(value)
     raise _unfit("a string", value)
+
+
+def give_base64(value: Any) -> str:
+    """Bytes in base64, padded, in the alphabet of RFC 4648, section 4."""
+    text = give_str(value)
+    rest = text.rstrip("=")
+    is_padded = len(text) % 4 == 0 and len(text) - len(rest) <= 2
+    # Removing all characters of the alphabet at once is far quicker than decoding.
+    if not is_padded or not text.isascii() or rest.encode().translate(None, _BASE64):
+        raise _unfit("base64, as base64.b64encode(data).decode() gives it", value)
+    return text
 
 
 def give_uri(value: Any) -> str:
