@@ -8,10 +8,23 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from trimcp import Client, Server, client_for, open_client, open_stdio_client
+from tests.spec.harness import STATELESS, Sure, both_eras
+from trimcp import (
+    Client,
+    Context,
+    OptionError,
+    RequestError,
+    Server,
+    client_for,
+    open_client,
+    open_stdio_client,
+)
 from trimcp.client import _open
+from trimcp.types import ElicitResult, Root
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from trio.testing import MockClock
 
 WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
@@ -36,6 +49,7 @@ WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"version": 1.0}, TypeError, "version= is a text"),
     ({"max_rounds": "3"}, TypeError, "max_rounds="),
     ({"max_rounds": 0}, ValueError, "max_rounds="),
+    ({"sampling_tools": "yes"}, TypeError, "sampling_tools= is True or False"),
     ({"limits": 5}, TypeError, "limits= is a trimcp.Limits"),
     ({"experimental": []}, TypeError, "experimental= is a mapping"),
     ({"timeuot": 5}, TypeError, "timeuot"),
@@ -142,3 +156,108 @@ async def test_a_call_checks_its_arguments(autojump_clock: MockClock) -> None:
 def test_roots_may_be_any_list() -> None:
     for roots in (["/tmp"], ("/tmp",), [Path("/tmp")], {"/tmp"}, lambda: ["/tmp"], []):
         assert isinstance(client_for(["server"], roots=roots), Client)  # type: ignore[arg-type]
+
+
+BAD_ROOTS: list[tuple[Any, str]] = [
+    ([5], "5"),
+    ([b"/tmp"], "paths"),
+    ([None], "None"),
+    (["http://x/"], "file:// URI"),
+    (["file:/tmp"], "file:// URI"),
+    (["file:///a b"], "file:// URI"),
+    (["/tmp", Root("http://x/")], "file:// URI"),
+    ([Root(5)], "no root"),  # type: ignore[arg-type]
+    (["/a\ud800"], "path"),
+]
+
+
+@pytest.mark.parametrize(("roots", "said"), BAD_ROOTS, ids=ascii)
+def test_each_root_is_checked(roots: Any, said: str) -> None:
+    with pytest.raises(OptionError, match=said):
+        client_for(["server"], roots=roots)
+
+
+RETURNED = ["/tmp", b"/tmp", Path("/tmp"), 5, None, *(roots for roots, _ in BAD_ROOTS)]
+
+
+@both_eras
+@pytest.mark.parametrize("is_async", [False, True])
+@pytest.mark.parametrize("returned", RETURNED, ids=ascii)
+async def test_what_a_function_returns_as_roots_is_checked_as_well(
+    returned: Any, is_async: bool, revision: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A text would be taken for its letters, and the server be given the whole file system."""
+
+    async def later() -> Any:
+        return returned
+
+    await expect_refusal(
+        revision, lambda context: context.list_roots(), caplog,
+        roots=later if is_async else lambda: returned,
+    )  # fmt: skip
+
+
+@both_eras
+@pytest.mark.parametrize("returned", ["accept", [1], True, 5, ElicitResult("accept", [1])])  # type: ignore[arg-type]
+async def test_what_an_elicitation_callback_returns_is_checked(
+    returned: Any, revision: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    said = await expect_refusal(
+        revision, lambda context: context.elicit("?", Sure), caplog, elicitation=lambda _: returned
+    )
+    assert "elicitation= returns the form's content as a mapping" in said
+
+
+@both_eras
+@pytest.mark.parametrize("returned", ["decline", 1, {}])
+async def test_what_a_url_callback_returns_is_checked(
+    returned: Any, revision: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A text such as "decline" is true, and is no consent."""
+    said = await expect_refusal(
+        revision,
+        lambda context: context.elicit_url("?", "https://example.com"),
+        caplog,
+        url_elicitation=lambda _: returned,
+    )
+    assert "returns True, False or an ElicitResult" in said
+
+
+@both_eras
+@pytest.mark.parametrize("returned", [None, 5, b"text", ["text"]])
+async def test_what_a_sampling_callback_returns_is_checked(
+    returned: Any, revision: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    said = await expect_refusal(
+        revision, lambda context: context.sample("?"), caplog, sampling=lambda _: returned
+    )
+    assert "returns a CreateMessageResult or a text" in said
+
+
+async def expect_refusal(
+    revision: str,
+    ask: Callable[[Context[Any]], Any],
+    caplog: pytest.LogCaptureFixture,
+    **options: Any,
+) -> str:
+    """A tool asks; what the client says about its own callback's answer.
+
+    The stateless era tells it to the caller. In the handshake era the server asks by a request of
+    its own, so the caller sees what the tool does, and the client's log has the error.
+    """
+    server: Server[Any] = Server("x")
+    answered = []
+
+    @server.tool
+    async def tool(context: Context) -> str:
+        answered.append(await ask(context))
+        return "answered"
+
+    expected = OptionError if revision == STATELESS else RequestError
+    async with open_client(server, revision=revision, **options) as client:
+        with pytest.raises(expected) as caught:
+            await client.call_tool("tool")
+    assert not answered
+    if revision == STATELESS:
+        return str(caught.value)
+    return "".join(str(each.exc_info[1]) for each in caplog.records if each.exc_info)

@@ -12,12 +12,14 @@ from trimcp.limits import Limits
 from trimcp.protocol import LOGGING_LEVELS
 
 from ._checks import check_callback, check_seconds
+from ._roots import roots_of
 
 if TYPE_CHECKING:
     from trimcp.types import LoggingLevel
 
-    from ._answers import ElicitationCallback, Roots, SamplingCallback, UrlCallback
+    from ._answers import ElicitationCallback, SamplingCallback, UrlCallback
     from ._client import LogCallback
+    from ._roots import Roots
 
 __all__ = [
     "DEFAULT_TIMEOUT",
@@ -100,8 +102,11 @@ def check_options(options: Mapping[str, Any]) -> None:
         _check_type(name, options, str, "a text")
     for name in _MAPPINGS:
         _check_type(name, options, Mapping, "a mapping")
+    _check_type("sampling_tools", options, bool, "True or False")
     _check_type("limits", options, Limits, "a trimcp.Limits")
-    _check_roots(options.get("roots"))
+    roots = options.get("roots")
+    if roots is not None and not callable(roots):
+        roots_of(roots)
     _check_result_types(options.get("result_types", ()), options.get("extensions"))
     _check_rounds(options.get("max_rounds", 1))
     level = options.get("log_level")
@@ -120,15 +125,6 @@ def _check_rounds(value: Any) -> None:
         raise OptionError(f"max_rounds= is a whole number, not {value!r:.100}")
     if value < 1:
         raise OptionError(f"max_rounds= is at least 1, not {value}")
-
-
-def _check_roots(value: Any) -> None:
-    if value is None or callable(value):
-        return
-    if isinstance(value, str | bytes | os.PathLike):
-        raise OptionError(f"roots= is a list of paths: write roots=[{value!r}]")
-    if not isinstance(value, Sequence | frozenset | set):
-        raise OptionError(f"roots= is a list of paths, not {value!r:.100}")
 
 
 def _check_result_types(value: Any, extensions: Any) -> None:
