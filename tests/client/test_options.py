@@ -17,9 +17,12 @@ from trimcp import (
     Server,
     client_for,
     open_client,
+    open_http_client,
     open_stdio_client,
+    open_websocket_client,
 )
 from trimcp.client import _open
+from trimcp.protocol import EncodeError
 from trimcp.types import ElicitResult, Root
 
 if TYPE_CHECKING:
@@ -52,6 +55,8 @@ WRONG: list[tuple[dict[str, Any], type[Exception], str]] = [
     ({"sampling_tools": "yes"}, TypeError, "sampling_tools= is True or False"),
     ({"limits": 5}, TypeError, "limits= is a trimcp.Limits"),
     ({"experimental": []}, TypeError, "experimental= is a mapping"),
+    ({"extensions": {"com.example/": {}}}, OptionError, "no identifier"),
+    ({"extensions": {"noprefix": {}}}, OptionError, "no identifier"),
     ({"timeuot": 5}, TypeError, "timeuot"),
 ]
 
@@ -88,6 +93,85 @@ async def test_grace(grace: Any) -> None:
     with pytest.raises((TypeError, ValueError), match="grace"):
         async with open_stdio_client(["server"], grace=grace):
             pass
+
+
+TEXTS: list[Any] = ["a=b", [("a", "b")], {"a": 5}, {5: "a"}, {"a": None}, {b"a": b"b"}]
+
+
+@pytest.mark.parametrize("headers", TEXTS, ids=repr)
+async def test_headers(headers: Any) -> None:
+    with pytest.raises(OptionError, match="headers="):
+        async with open_http_client("http://127.0.0.1:1/", headers=headers):
+            pass
+    with pytest.raises(OptionError, match="headers="):
+        async with open_websocket_client("ws://127.0.0.1:1/", headers=headers):
+            pass
+
+
+@pytest.mark.parametrize(
+    "env", [*TEXTS, {"A=B": "1"}, {"": "1"}, {"A": "\0"}, {"\0": ""}], ids=repr
+)
+async def test_env(env: Any) -> None:
+    with pytest.raises(OptionError, match="env="):
+        async with open_stdio_client(["server"], env=env):
+            pass
+
+
+async def test_on_stderr() -> None:
+    with pytest.raises(OptionError, match="on_stderr="):
+        async with open_stdio_client(["server"], on_stderr="log"):  # type: ignore[arg-type]
+            pass
+
+
+@pytest.mark.parametrize("given", ["x", [1], [("a", 1)], 5, b"x", True], ids=repr)
+async def test_arguments_are_mappings(given: Any) -> None:
+    server: Server[Any] = Server("x")
+
+    @server.prompt
+    def prompt() -> str:
+        return ""
+
+    @server.tool
+    def tool() -> str:
+        return ""
+
+    async with open_client(server) as client:
+        for ask in (client.call_tool, client.get_prompt):
+            with pytest.raises(OptionError, match="arguments= is a mapping"):
+                await ask("tool", given)
+        with pytest.raises(OptionError, match="arguments= is a mapping"):
+            await client.complete("a", prompt="prompt", arguments=given)
+        with pytest.raises(OptionError, match="params= is a mapping"):
+            await client.request("tools/call", given)
+        with pytest.raises(OptionError, match="params= is a mapping"):
+            await client.notify("notifications/x", given)
+
+
+@both_eras
+@pytest.mark.parametrize(
+    ("value", "where"),
+    [
+        ("\ud800", ""),
+        (math.nan, ""),
+        (object(), ""),
+        ([1, {"b c": "\udfff"}], r'\[1\]\["b c"\]'),
+        ({"x": [[{"y": math.inf}]]}, r"\.x\[0\]\[0\]\.y"),
+        ({"\ud800": 1}, r'\["\\ud800"\]'),
+    ],
+    ids=ascii,
+)
+async def test_an_argument_that_json_cannot_express_is_named(
+    value: Any, where: str, revision: str
+) -> None:
+    server: Server[Any] = Server("x")
+
+    @server.tool
+    def tool(a: Any) -> None:
+        raise AssertionError
+
+    async with open_client(server, revision=revision) as client:
+        with pytest.raises(EncodeError, match=rf"^arguments\.a{where}: JSON cannot express it"):
+            await client.call_tool("tool", {"z": 1, "a": value})
 
 
 @pytest.mark.parametrize("target", [[], ()])

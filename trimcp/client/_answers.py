@@ -18,7 +18,7 @@ import trio
 from trimcp._groups import unwrapping
 from trimcp.errors import INVALID_PARAMS, OptionError, ProtocolViolation, RequestError
 from trimcp.functions import InvalidSchema, SchemaChecker
-from trimcp.protocol import DecodeError, InvalidShape, check_extensions, read_object, reader_for
+from trimcp.protocol import DecodeError, InvalidShape, read_object, reader_for
 from trimcp.runtime import awaited, flaw_of_conversation, method_not_found
 from trimcp.types import (
     ClientCapabilities,
@@ -86,9 +86,7 @@ class Answerer:
     sampling_tools: bool = False
     roots: Roots | None = None
     experimental: Mapping[str, Any] | None = None
-    extensions: Mapping[str, Any] | None = attrs.field(
-        default=None, validator=lambda _self, _field, value: check_extensions(value)
-    )
+    extensions: Mapping[str, Any] | None = None
 
     @property
     def capabilities(self) -> ClientCapabilities:

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from trimcp.errors import OptionError
 from trimcp.limits import Limits
-from trimcp.protocol import LOGGING_LEVELS
+from trimcp.protocol import LOGGING_LEVELS, check_extensions
 
-from ._checks import check_callback, check_seconds
+from ._checks import check_callback, check_seconds, check_texts
 from ._roots import roots_of
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "DEFAULT_TIMEOUT",
     "ClientOptions",
+    "check_env",
     "check_options",
     "checked_command",
     "checked_file",
@@ -107,6 +108,10 @@ def check_options(options: Mapping[str, Any]) -> None:
     roots = options.get("roots")
     if roots is not None and not callable(roots):
         roots_of(roots)
+    try:
+        check_extensions(options.get("extensions"))
+    except ValueError as error:
+        raise OptionError(str(error)) from None
     _check_result_types(options.get("result_types", ()), options.get("extensions"))
     _check_rounds(options.get("max_rounds", 1))
     level = options.get("log_level")
@@ -168,3 +173,11 @@ def checked_file(name: str) -> str:
     if not os.path.isfile(name):
         raise FileNotFoundError(f"there is no Python file {name!r} (in {os.getcwd()!r})")
     return name
+
+
+def check_env(env: Any) -> None:
+    """Raises OptionError for what cannot be added to a process's environment."""
+    check_texts("env=", env)
+    for name, value in (env or {}).items():
+        if not name or "=" in name or "\0" in name + value:
+            raise OptionError(f"env=: {name!r:.50} and its value cannot be in an environment")
