@@ -77,6 +77,8 @@ async def connect(
     else:
         peer = ChannelPeer(connection, link, responder, limits)
         peer.at_garbage = garbage.take
+        link.at_stray = garbage.take_unfinished
+        link.note_stray(link.stray)
         peer.life.explain_loss = functools.partial(_loss, child, garbage)
     nursery.start_soon(peer.run)
     try:

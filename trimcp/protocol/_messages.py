@@ -19,7 +19,9 @@ from msgspec import UNSET, Raw, UnsetType
 
 from trimcp.errors import INVALID_REQUEST, PARSE_ERROR
 
+from ._given import EncodeError
 from ._nesting import is_deeper
+from ._strict import step
 
 RequestId: TypeAlias = int | str
 
@@ -304,10 +306,42 @@ def refuse_non_finite(value: Any) -> None:
 
 
 def encode_request(identity: RequestId, method: str, params: Any) -> bytes:
-    """One line without its newline. `params` is a wire mapping, or None for none."""
+    """One line without its newline. `params` is a wire mapping, or None for none.
+
+    Raises:
+        EncodeError: `params` holds something that JSON cannot; the error says where.
+    """
     if params is None:
         return _encode({"jsonrpc": "2.0", "id": identity, "method": method})
-    return _encode({"jsonrpc": "2.0", "id": identity, "method": method, "params": params})
+    try:
+        return _encode({"jsonrpc": "2.0", "id": identity, "method": method, "params": params})
+    except (TypeError, ValueError):
+        raise _flaw_in(params) from None
+
+
+def _flaw_in(value: Any) -> EncodeError:
+    """What cannot be written as JSON, and where it stands."""
+    try:
+        _encode(value)
+    except (TypeError, ValueError) as error:
+        flaw = EncodeError(f"JSON cannot express it: {error}")
+    else:
+        return EncodeError("JSON cannot express it")
+    for key, each in value.items() if isinstance(value, dict) else ():
+        if not _is_writable(key) or not _is_writable(each):
+            return (_flaw_in(each) if _is_writable(key) else flaw).at(step(key))
+    for index, each in enumerate(value if isinstance(value, (list, tuple)) else ()):
+        if not _is_writable(each):
+            return _flaw_in(each).at(step(index))
+    return flaw
+
+
+def _is_writable(value: Any) -> bool:
+    try:
+        _encode(value)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def encode_notification(method: str, params: Any) -> bytes:

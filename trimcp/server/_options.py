@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from trimcp.errors import RegistrationError
 from trimcp.functions import check_opened
+from trimcp.limits import Limits
 from trimcp.protocol import check_extensions
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ __all__ = [
     "checked_instance",
     "checked_keys",
     "checked_lifespan",
+    "checked_limits",
     "checked_page_size",
     "checked_seconds",
 ]
@@ -60,6 +62,15 @@ def checked_instance(value: Any, label: str, methods: tuple[str, ...]) -> Any:
     if isinstance(value, type) or not all(callable(getattr(value, each, None)) for each in methods):
         raise RegistrationError(f"{label} has the methods {', '.join(methods)}; not {value!r}")
     return value
+
+
+def checked_limits(limits: Any) -> Limits:
+    """The default bounds for None. Raises RegistrationError for anything but `Limits`."""
+    if limits is None:
+        return Limits()
+    if isinstance(limits, Limits):
+        return limits
+    raise RegistrationError(f"limits= is a Limits; not {limits!r}")
 
 
 def checked_keys(keys: Any) -> tuple[bytes, ...]:

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
 import attrs
 import trio
 
-from trimcp.errors import NotServing, RegistrationError
-from trimcp.limits import Limits
+from trimcp.errors import NotServing
 from trimcp.protocol import (
     PromptsListChanged,
     ResourcesListChanged,
@@ -46,6 +45,7 @@ from ._options import (
     checked_instance,
     checked_keys,
     checked_lifespan,
+    checked_limits,
     checked_page_size,
 )
 from ._prompts import PromptOptions, PromptRegister
@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from trimcp.http import ASGIApp
+    from trimcp.limits import Limits
     from trimcp.protocol import Change
     from trimcp.runtime import Bus, CustomRoute, HttpRequest, NonceStore
     from trimcp.types import Annotations, Icon, ToolAnnotations
@@ -143,9 +144,7 @@ class Server(Generic[LifespanT]):
         list_scope: CacheScope | None = None,
     ) -> None:
         self._application: Application | None = None
-        self.limits = Limits() if limits is None else limits
-        if not isinstance(self.limits, Limits):
-            raise RegistrationError(f"limits= is a Limits; not {limits!r}")
+        self.limits: Limits = checked_limits(limits)
         declared = described(
             "server",
             ServerCapabilities,
@@ -169,13 +168,11 @@ class Server(Generic[LifespanT]):
         self.session_lifespan = checked_lifespan(
             session_lifespan, "session_lifespan=", "the session"
         )
-        self.bus: Bus = (
-            LocalBus() if bus is None else checked_instance(bus, "bus=", ("publish", "run"))
-        )
+        bus = LocalBus() if bus is None else bus
+        self.bus: Bus = checked_instance(bus, "bus=", ("publish", "run"))
         self.state_keys = checked_keys(state_keys)
-        self.nonces: NonceStore = (
-            MemoryNonceStore() if nonces is None else checked_instance(nonces, "nonces=", ("use",))
-        )
+        nonces = MemoryNonceStore() if nonces is None else nonces
+        self.nonces: NonceStore = checked_instance(nonces, "nonces=", ("use",))
         self.shutdown_grace: float | None = (
             None if shutdown_grace is None else checked_grace(shutdown_grace, "shutdown_grace=")
         )
