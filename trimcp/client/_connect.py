@@ -77,8 +77,7 @@ async def connect(
     else:
         peer = ChannelPeer(connection, link, responder, limits)
         peer.at_garbage = garbage.take
-        link.at_stray = garbage.take_unfinished
-        link.note_stray(link.stray)
+        link.hear_stray(garbage.take_unfinished)
         peer.life.explain_loss = functools.partial(_loss, child, garbage)
     nursery.start_soon(peer.run)
     try:

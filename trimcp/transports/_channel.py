@@ -180,8 +180,6 @@ class MessageChannel:
         failure: Why `incoming` ended, unless it ended in good order.
         written: Set once the writer has nothing more to do.
         pace: Lets consumers hold producers back, where the peer is in this process.
-        stray: The beginning of a message that has not ended and can be none.
-        at_stray: Called with it, whenever more of it has come.
         turn: Seconds that a peer in another process gets to read what is not to be read together
             with what follows; the loop sleeps for so long at most once, and only for that.
     """
@@ -194,14 +192,23 @@ class MessageChannel:
     written: trio.Event = attrs.field(factory=trio.Event)
     pace: Pace | None = None
     turn: float = 0.0
-    stray: bytes = b""
-    at_stray: Callable[[bytes], None] | None = None
+    _stray: bytes = attrs.field(default=b"", init=False)
+    _at_stray: Callable[[bytes], None] | None = attrs.field(default=None, init=False)
 
     def note_stray(self, stray: bytes) -> None:
         """For the reader: what has come of a message that can be none; empty if nothing has."""
-        self.stray = stray
-        if stray and self.at_stray is not None:
-            self.at_stray(stray)
+        self._stray = stray
+        if stray and self._at_stray is not None:
+            self._at_stray(stray)
+
+    def hear_stray(self, listener: Callable[[bytes], None]) -> None:
+        """Call a function with the beginning of a message that has not ended and can be none.
+
+        Args:
+            listener: Called whenever more has come, and at once if something has come already.
+        """
+        self._at_stray = listener
+        self.note_stray(self._stray)
 
     async def part(self) -> None:
         """Write what is sent next, so that it is probably read, apart from what already waits.
