@@ -12,11 +12,24 @@ from trimcp.errors import RegistrationError
 from trimcp.protocol import refuse_non_finite
 
 from ._attrs import adapted
+from ._bounded import bounded_validator
 
-__all__ = ["PlainSchema", "adapter_for", "convert", "dump", "explain", "first_line", "to_json"]
+__all__ = [
+    "PlainSchema",
+    "adapter_for",
+    "convert",
+    "dump",
+    "explain",
+    "first_line",
+    "flaws_of",
+    "to_json",
+]
 
 #: Flaws named in one message.
 _MAX_FLAWS: Final = 20
+
+#: Where there are more, none is named: pydantic can only describe all of them.
+_MOST_DESCRIBED: Final = 1000
 
 
 class PlainSchema(GenerateJsonSchema):
@@ -73,12 +86,14 @@ def _adapter_of(cls: type) -> pydantic.TypeAdapter[Any]:
 
 def convert(value: Any, cls: Any) -> Any:
     """A value of JSON as any type that pydantic knows. Raises ValueError."""
-    return pydantic.TypeAdapter(adapted(cls)).validate_python(value)
+    return bounded_validator(pydantic.TypeAdapter(adapted(cls)).core_schema).validate_python(value)
 
 
 def explain(error: pydantic.ValidationError) -> str:
     """One line for each flaw: JSON path and what was expected. Inputs are not repeated."""
-    flaws = error.errors(include_url=False, include_context=False, include_input=False)
+    flaws = flaws_of(error)
+    if not flaws:
+        return f"$: more than {_MOST_DESCRIBED} flaws"
     lines = []
     for flaw in flaws[:_MAX_FLAWS]:
         path = "$" + "".join(
@@ -86,6 +101,13 @@ def explain(error: pydantic.ValidationError) -> str:
         )
         lines.append(f"{path}: {flaw['msg']}")
     return "\n".join(lines)
+
+
+def flaws_of(error: pydantic.ValidationError) -> list[Any]:
+    """The flaws that pydantic found; none where there are too many to describe."""
+    if error.error_count() > _MOST_DESCRIBED:
+        return []
+    return error.errors(include_url=False, include_context=False, include_input=False)
 
 
 def first_line(error: BaseException) -> str:
