@@ -17,7 +17,7 @@ from trimcp.cli._read import Reading
 from trimcp.cli._run import Running
 
 if TYPE_CHECKING:
-    from trimcp.cli._command import Command
+    from trimcp.cli._options import Command
 
 DEFAULTS: dict[str, Any] = {"timeout": 60.0, "revision": None, "output": None, "verbosity": 0}
 UNANSWERED: dict[str, Any] = {**DEFAULTS, "answers": [], "sample": None, "roots": []}

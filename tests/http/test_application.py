@@ -223,6 +223,22 @@ async def test_custom_routes(caplog: pytest.LogCaptureFixture) -> None:
     assert "secret" in caplog.text
 
 
+async def test_custom_routes_of_any_kind() -> None:
+    class Status:
+        async def __call__(self, request: HttpRequest) -> str:
+            return request.path
+
+        async def said(self, text: str, request: HttpRequest) -> str:
+            return text
+
+    server, status = make_server(), Status()
+    server.custom_route("/object")(status)
+    server.custom_route("/partial")(functools.partial(status.said, "fine"))
+    async with served(server) as web:
+        assert (await web.send("GET", "/object")).body == b"/object"
+        assert (await web.send("GET", "/partial")).body == b"fine"
+
+
 async def test_a_custom_route_ends_with_its_client() -> None:
     server = make_server()
     started, ended = trio.Event(), trio.Event()

@@ -187,6 +187,16 @@ async def test_a_completer_of_any_kind_can_be_called(function: Any) -> None:
     assert list(found.values) in (["a!"], ["ae!"])
 
 
+def test_a_completer_that_is_an_async_generator_is_refused() -> None:
+    class Suggesting:
+        async def __call__(self, value: str) -> AsyncIterator[str]:
+            yield value
+
+    for function in (Suggesting(), Suggesting().__call__, functools.partial(Suggesting())):
+        with pytest.raises(RegistrationError, match="an async generator; return a list"):
+            Server("s").completion("name", prompt="greet")(function)
+
+
 async def numbers() -> AsyncIterator[int]:
     yield 1
     yield 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -242,6 +243,18 @@ def test_what_is_no_middleware() -> None:
     for flawed in (plain, alone):
         with pytest.raises(RegistrationError):
             server.middleware(flawed)  # type: ignore[type-var]
+
+
+async def test_a_partial() -> None:
+    async def counted(seen: list[str], ctx: Context, call_next: CallNext) -> Any:
+        seen.append(ctx.method)
+        return await call_next()
+
+    server, seen = Server("s"), list[str]()
+    server.middleware(functools.partial(counted, seen))
+    async with open_client(server) as client:
+        await client.list_tools()
+    assert seen == ["server/discover", "tools/list"]
 
 
 async def test_callable_object() -> None:

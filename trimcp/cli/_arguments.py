@@ -27,7 +27,7 @@ from ._parser import make_parser
 if TYPE_CHECKING:
     import argparse
 
-    from ._command import Command
+    from ._options import Command
 
 __all__ = ["parse"]
 

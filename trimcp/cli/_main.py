@@ -14,7 +14,7 @@ from ._errors import INTERRUPTED, CommandError, UsageError, explain
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ._command import Command
+    from ._options import Command
 
 __all__ = ["main"]
 

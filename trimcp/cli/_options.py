@@ -1,13 +1,11 @@
-"""The options that several commands share: how they are added to a parser, and read."""
+"""What every command consists of, and the options that several commands share."""
 
 from __future__ import annotations
 
 import argparse
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, ClassVar, Final, Literal, Self, TypeAlias
 
 import attrs
-
-from ._command import Command
 
 __all__ = [
     "QUESTIONS",
@@ -16,6 +14,7 @@ __all__ = [
     "Address",
     "Answering",
     "Argument",
+    "Command",
     "Connecting",
     "Output",
     "argument",
@@ -51,6 +50,41 @@ is not given takes its default; a form that still lacks something, or does not f
 A form without fields takes --answer agreed=yes. What cannot be answered is not offered to the
 server.
 """
+
+
+class Command:
+    """A command with its options. Each has a file of its own, which is loaded when it is used.
+
+    Attributes:
+        has_result: Whether it writes a result to standard output.
+        verbosity: How many `-v` were given.
+    """
+
+    has_result: ClassVar[bool] = True
+    verbosity: int
+
+    @staticmethod
+    def add_options(parser: argparse.ArgumentParser) -> None:
+        """Give the command's parser its texts and options."""
+        raise NotImplementedError
+
+    @classmethod
+    def read(cls, found: argparse.Namespace, command: list[str] | None) -> Self:
+        """The command with the options that were given.
+
+        Args:
+            found: What the parser has found; `words` are those that belong to no option, `given`
+                all of them.
+            command: What follows the bare `--`, if there is one.
+
+        Raises:
+            ValueError: They make no sense.
+        """
+        raise NotImplementedError
+
+    def run(self) -> int:
+        """Perform it; returns the exit status. What goes wrong leaves as an exception."""
+        raise NotImplementedError
 
 
 # -- connecting -------------------------------------------------------------------------------

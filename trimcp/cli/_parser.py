@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 if TYPE_CHECKING:
-    from ._command import Command
+    from ._options import Command
 
 __all__ = ["make_parser"]
 

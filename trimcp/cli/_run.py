@@ -12,11 +12,10 @@ import trio
 
 from trimcp.protocol import LOOPBACK, WILDCARDS, callers_of
 
-from ._command import Command
 from ._errors import CommandError, reason
 from ._loading import load_server, split_object
 from ._logging import log_as_server
-from ._options import RELOADED, Address
+from ._options import RELOADED, Address, Command
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -22,6 +22,7 @@ __all__ = [
     "check_opened",
     "inner_of",
     "is_async",
+    "is_async_generator",
     "is_generator",
     "signature_of",
     "takes",
@@ -62,6 +63,11 @@ def is_generator(function: Callable[..., Any]) -> bool:
     """Whether calling it gives a generator, asynchronous or not."""
     inner = inner_of(function)
     return inspect.isasyncgenfunction(inner) or inspect.isgeneratorfunction(inner)
+
+
+def is_async_generator(function: Callable[..., Any]) -> bool:
+    """Whether calling it gives an asynchronous generator."""
+    return inspect.isasyncgenfunction(inner_of(function))
 
 
 def _wrapped(function: Callable[..., Any]) -> Callable[..., Any]:

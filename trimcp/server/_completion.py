@@ -14,7 +14,7 @@ import attrs
 import trio
 
 from trimcp.errors import RegistrationError
-from trimcp.functions import is_async, is_marked, signature_of
+from trimcp.functions import is_async, is_async_generator, is_marked, signature_of
 from trimcp.runtime import awaited
 from trimcp.types import Completion
 
@@ -135,7 +135,7 @@ class CompletionRegister:
 def _completer(function: Callable[..., Any], label: str) -> Completer:
     """Look at a function. Raises RegistrationError."""
     signature, hints = signature_of(function, label, needs_types=False)
-    if inspect.isasyncgenfunction(function):
+    if is_async_generator(function):
         raise RegistrationError(f"{label}: an async generator; return a list")
     contexts = [name for name in signature.parameters if is_marked(hints.get(name), Context)]
     others = [each for name, each in signature.parameters.items() if name not in contexts]

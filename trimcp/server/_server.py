@@ -135,16 +135,7 @@ class Server(Generic[LifespanT]):
         list_scope: CacheScope | None = None,
     ) -> None:
         self._application: Application | None = None
-        self.tools = ToolRegister(self._announcing(ToolsListChanged()))
-        self.resources = ResourceRegister(self._announcing(ResourcesListChanged()))
-        self.prompts = PromptRegister(self._announcing(PromptsListChanged()))
-        self.completions = CompletionRegister()
-        self.methods = MethodRegister()
-        self.middlewares: list[Middleware] = []
-        self.startup_hooks: list[Callable[..., Awaitable[Any]]] = []
-        self.shutdown_hooks: list[Callable[..., Awaitable[Any]]] = []
-        self.background_tasks: list[Callable[..., Awaitable[Any]]] = []
-        self.custom_routes: dict[str, CustomRoute] = {}
+        self._make_registers()
         declared = described(
             "server",
             ServerCapabilities,
@@ -176,6 +167,18 @@ class Server(Generic[LifespanT]):
         self.page_size = checked_page_size(page_size)
         self.list_ttl_ms: int | None = option("server", "list_ttl_ms", list_ttl_ms, int)
         self.list_scope: CacheScope | None = option("server", "list_scope", list_scope, CacheScope)
+
+    def _make_registers(self) -> None:
+        self.tools = ToolRegister(self._announcing(ToolsListChanged()))
+        self.resources = ResourceRegister(self._announcing(ResourcesListChanged()))
+        self.prompts = PromptRegister(self._announcing(PromptsListChanged()))
+        self.completions = CompletionRegister()
+        self.methods = MethodRegister()
+        self.middlewares: list[Middleware] = []
+        self.startup_hooks: list[Callable[..., Awaitable[Any]]] = []
+        self.shutdown_hooks: list[Callable[..., Awaitable[Any]]] = []
+        self.background_tasks: list[Callable[..., Awaitable[Any]]] = []
+        self.custom_routes: dict[str, CustomRoute] = {}
 
     @property
     def capabilities(self) -> ServerCapabilities:
