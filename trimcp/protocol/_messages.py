@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
@@ -20,6 +20,9 @@ from msgspec import UNSET, Raw, UnsetType
 from trimcp.errors import INVALID_REQUEST, PARSE_ERROR
 
 from ._nesting import is_deeper
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 RequestId: TypeAlias = int | str
 
@@ -83,10 +86,17 @@ Message: TypeAlias = Request | Notification | Answer | Failure | Malformed
 
 
 class Batch(msgspec.Struct, gc=False):
-    """A JSON array of messages (2025-03-26 only; never empty). `head` is how it begins."""
+    """A JSON array of messages (2025-03-26 only; never empty). `head` is how it begins.
 
-    messages: list[Message]
+    The items are read one by one: whoever takes a batch counts them before that.
+    """
+
+    items: list[Raw]
     head: bytes = b""
+
+    def messages(self) -> Iterator[Message]:
+        """Read the items."""
+        return map(_decode_one, self.items)
 
 
 class _Envelope(msgspec.Struct, gc=False):
@@ -198,7 +208,7 @@ def _decode_batch(data: bytes) -> Message | Batch:
         return Malformed(None, PARSE_ERROR, f"parse error: {error}")
     if not items:
         return Malformed(None, INVALID_REQUEST, "invalid request: the batch is empty")
-    return Batch([_decode_one(item) for item in items])
+    return Batch(items)
 
 
 # -- what the JSON library would not refuse, or only deep inside ------------------------------
