@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import functools
+import json
+import re
 from typing import Any, Final
 
 import pydantic
@@ -31,6 +33,11 @@ _MAX_FLAWS: Final = 20
 #: Where there are more, none is named: pydantic can only describe all of them.
 _MOST_DESCRIBED: Final = 1000
 
+#: Digits of an integer that Python's own `json` reads, unless it is told otherwise.
+_MOST_DIGITS: Final = 4300
+#: So many may also stand in a text. Only at the first digit of each row does it look for more.
+_LONG_NUMBER: Final = re.compile(rb"(?<![0-9])[0-9]{4301}")
+
 
 class PlainSchema(GenerateJsonSchema):
     """JSON Schema without the titles that only repeat the names."""
@@ -54,20 +61,31 @@ def adapter_for(hint: Any, label: str) -> pydantic.TypeAdapter[Any]:
     return adapter
 
 
-def dump(adapter: pydantic.TypeAdapter[Any], value: Any) -> bytes:
+def dump(adapter: pydantic.TypeAdapter[Any], value: Any, *, strict: bool = False) -> bytes:
     """A value as JSON.
 
-    What pydantic would only warn about is written as it is: whoever has promised a schema
-    checks the bytes.
+    Args:
+        adapter: Of the value's type.
+        value: The value.
+        strict: Whether a value of another type is refused. pydantic would only warn about it;
+            otherwise it is written as it is, and whoever has promised a schema checks the bytes.
 
     Raises:
-        TypeError, ValueError: It cannot be written, or holds a NaN or an infinity.
+        TypeError, ValueError: It cannot be written, or holds a NaN, an infinity, or a number of
+            so many digits that readers refuse it.
     """
-    raw = adapter.dump_json(value, by_alias=True, warnings=False)
+    raw = adapter.dump_json(value, by_alias=True, warnings="error" if strict else False)
+    if len(raw) > _MOST_DIGITS and _LONG_NUMBER.search(raw):
+        json.loads(raw, parse_int=_refuse_long)
     if b"null" in raw:
         # pydantic writes NaN and infinities as null.
         refuse_non_finite(adapter.dump_python(value, warnings=False))
     return raw
+
+
+def _refuse_long(digits: str) -> None:
+    if len(digits.lstrip("-")) > _MOST_DIGITS:
+        raise ValueError(f"a number of more than {_MOST_DIGITS} digits: readers refuse it")
 
 
 def to_json(value: Any) -> bytes:
