@@ -297,7 +297,7 @@ def test_what_was_cut_off_is_unreadable(identity: Any, params: Any, data: st.Dat
 def test_batch() -> None:
     batch = read([REQUEST, 1, {"jsonrpc": "2.0", "method": "y"}, [REQUEST], {"id": 3}])
     assert isinstance(batch, Batch)
-    request, number, notification, nested, broken = batch.messages
+    request, number, notification, nested, broken = batch.messages()
     assert isinstance(request, Request)
     assert isinstance(notification, Notification)
     assert isinstance(number, Malformed)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
@@ -22,6 +22,9 @@ from trimcp.errors import INVALID_REQUEST, PARSE_ERROR
 from ._given import EncodeError
 from ._nesting import is_deeper
 from ._strict import step
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 RequestId: TypeAlias = int | str
 
@@ -85,10 +88,17 @@ Message: TypeAlias = Request | Notification | Answer | Failure | Malformed
 
 
 class Batch(msgspec.Struct, gc=False):
-    """A JSON array of messages (2025-03-26 only; never empty). `head` is how it begins."""
+    """A JSON array of messages (2025-03-26 only; never empty). `head` is how it begins.
 
-    messages: list[Message]
+    The items are read one by one: whoever takes a batch counts them before that.
+    """
+
+    items: list[Raw]
     head: bytes = b""
+
+    def messages(self) -> Iterator[Message]:
+        """Read the items."""
+        return map(_decode_one, self.items)
 
 
 class _Envelope(msgspec.Struct, gc=False):
@@ -203,7 +213,7 @@ def _decode_batch(data: bytes) -> Message | Batch:
         return Malformed(None, PARSE_ERROR, f"parse error: {error}")
     if not items:
         return Malformed(None, INVALID_REQUEST, "invalid request: the batch is empty")
-    return Batch([_decode_one(item) for item in items])
+    return Batch(items)
 
 
 # -- what the JSON library would not refuse, or only deep inside ------------------------------
