@@ -80,6 +80,7 @@ NURSERIES = {
 BOUNDARIES = {
     "runtime._boundary.captured": "whatever a user wrote: handlers, generators, a bus",
     "runtime._boundary.answer_to": "what they returned, while it is encoded",
+    "runtime._threads._Work.__call__": "what a function raised in a thread, for its caller",
     "runtime._boundary._meant": "what they raised, while it is read",
     "server._accepting._serve_connection": "one connection over a socket",
     "http._guard.GuardedConnection.run": "one connection of an HTTP client",
@@ -263,8 +264,8 @@ PACKAGES = {
     },
     "runtime": {"attrs", "trio", "msgspec", "cryptography"},
     "server": {"attrs", "trio", "msgspec", "typing_extensions"},
-    # The last four are the parsers that hypercorn brings.
-    "http": {"attrs", "trio", "hypercorn", "h11", "h2", "hyperframe", "wsproto"},
+    # The last five are the parsers that hypercorn brings.
+    "http": {"attrs", "trio", "hypercorn", "h11", "h2", "hpack", "hyperframe", "wsproto"},
     "client": {"attrs", "trio", "msgspec"},
     "cli": {"attrs", "trio", "watchfiles", "wcwidth"},
     "testing": {"attrs", "trio", "pytest"},

@@ -222,6 +222,85 @@ async def test_a_server_that_only_prints_is_quoted_within_seconds(
     assert trio.current_time() - began <= 15
 
 
+PROMPTS = [
+    b"Password: ",
+    b"[INFO] started",
+    b"{garbage",
+    *(each for each in BANNERS if each[:2] != b'{"'),
+]
+
+
+@pytest.mark.parametrize("prompt", PROMPTS, ids=lambda prompt: repr(prompt[:20]))
+@pytest.mark.parametrize("piece", [1, 7000])
+async def test_a_server_that_writes_no_line_break_is_quoted_within_seconds(
+    prompt: bytes, piece: int, autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It may wait at a prompt, and would be waited for in vain."""
+    ours, theirs = trio.testing.memory_stream_pair()
+    began = trio.current_time()
+
+    async def serve() -> None:
+        for start in range(0, len(prompt), piece):
+            await ours.send_all(prompt[start : start + piece])
+            await trio.testing.wait_all_tasks_blocked()
+        while await ours.receive_some():
+            pass
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(serve)
+        with pytest.raises(ProtocolViolation) as caught:
+            async with open_stream_client(theirs):
+                pass
+        nursery.cancel_scope.cancel()
+    said = str(caught.value)
+    assert prompt[:10].decode(errors="replace").replace("\x1b", "\\x1b") in said
+    assert len(said) < 1500
+    assert said.isprintable()
+    assert trio.current_time() - began <= 10
+    assert len(caplog.messages) == 1
+
+
+async def test_a_server_that_never_ends_its_line(autojump_clock: MockClock) -> None:
+    ours, theirs = trio.testing.memory_stream_pair()
+    began = trio.current_time()
+
+    async def serve() -> None:
+        while True:
+            await ours.send_all(b"garbage")
+            await trio.sleep(0.1)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(serve)
+        with pytest.raises(ProtocolViolation, match="garbagegarbage"):
+            async with open_stream_client(theirs, probe_timeout=4):
+                pass
+        nursery.cancel_scope.cancel()
+    assert trio.current_time() - began <= 4
+
+
+async def test_a_message_in_pieces_is_no_garbage(
+    autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    ours, theirs = trio.testing.memory_stream_pair()
+
+    async def serve() -> None:
+        asked = await Line(ours).receive()
+        answer = {"jsonrpc": "2.0", "id": asked["id"], "result": discovered()}
+        for byte in json.dumps(answer).encode():
+            await ours.send_all(bytes([byte]))
+            await trio.sleep(0.001)
+        await ours.send_all(b"\n")
+        while await ours.receive_some():
+            pass
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(serve)
+        async with open_stream_client(theirs) as client:
+            assert client.revision == STATELESS
+        nursery.cancel_scope.cancel()
+    assert not caplog.messages
+
+
 async def test_a_banner_before_the_protocol_does_no_harm(
     autojump_clock: MockClock, caplog: pytest.LogCaptureFixture
 ) -> None:

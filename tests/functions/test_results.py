@@ -195,6 +195,138 @@ def test_a_whole_result_fits_the_listed_schema(hint: Any, value: Any) -> None:
     assert jsonschema_rs.validator_for(function.output_schema).is_valid(wire)
 
 
+class Letter(enum.Enum):
+    A = "a"
+
+
+class Half(enum.Enum):
+    HALF = 1.5
+    ONE = 1
+
+
+class Flags(enum.IntFlag):
+    A = 1
+    B = 2
+
+
+class OddInteger(int):
+    def __repr__(self) -> str:
+        return "odd"
+
+    __str__ = __repr__
+
+    def __index__(self) -> int:
+        return 99
+
+    __int__ = __index__
+
+
+class OddFloat(float):
+    def __repr__(self) -> str:
+        return "odd"
+
+    def __float__(self) -> float:
+        return math.nan
+
+
+class OddText(str):
+    __slots__ = ()
+
+    def __str__(self) -> str:
+        return "odd"
+
+
+class OddList(list[Any]):
+    def __iter__(self) -> Any:
+        return iter(["odd"])
+
+
+class OddDict(dict[Any, Any]):
+    def items(self) -> Any:
+        return [("odd", "odd")]
+
+
+#: Types whose written values are not checked, with the bounds that JSON Schema has.
+SURE = st.recursive(
+    st.sampled_from(
+        [
+            int, float, bool, str, type(None), Literal["a"], Literal[1], Literal["a", True, None],
+            Annotated[int, Field(ge=1)], Annotated[int, Field(lt=2)],
+            Annotated[int, Field(multiple_of=2)], Annotated[float, Field(gt=0, le=2)],
+            Annotated[str, Field(min_length=2)], Annotated[str, Field(max_length=1)],
+            pydantic.StrictInt, pydantic.StrictBool, pydantic.StrictStr, pydantic.FiniteFloat,
+        ]
+    ),
+    lambda inner: st.one_of(
+        inner.map(lambda each: list[each]),
+        inner.map(lambda each: dict[str, each]),
+        inner.map(lambda each: Annotated[list[each], Field(max_length=1)]),
+        inner.map(lambda each: each | None),
+        st.tuples(inner, inner).map(lambda pair: pair[0] | pair[1]),
+    ),
+    max_leaves=3,
+)  # fmt: skip
+ODD = st.recursive(
+    st.sampled_from([5000]).map(lambda digits: 10**digits)  # which has no repr
+    | st.sampled_from(
+        [
+            UNSET, *Letter, *Half, *Number, *Size, *Flags, Flags.A | Flags.B, OddInteger(5),
+            OddFloat(5), OddText("s"), OddList([1]), OddList(["a"]), OddDict({"a": 1}), True, 0, 1,
+            2, 1.0, 1.5, -0.0, 2**63, 10**30, 1e308, math.nan, math.inf,
+            "1", "a", "true", "NaN", "\ud800", b"a", b"\xff", Decimal(1), Decimal("NaN"),
+            Decimal("1e400"), datetime.date(2020, 1, 1), datetime.timedelta(1), uuid.UUID(int=1),
+            datetime.datetime(2020, 1, 1), None, (1, 2), {1, 2}, range(2),
+        ]
+    ),
+    lambda inner: st.one_of(
+        st.lists(inner, max_size=2),
+        st.dictionaries(
+            st.sampled_from(["a", Size.S, Letter.A, OddText("k"), 1, b"a"]), inner, max_size=2
+        ),
+    ),
+    max_leaves=3,
+)  # fmt: skip
+
+
+@given(SURE, ODD)
+def test_odd_values_fit_the_types_that_are_not_checked(hint: Any, value: Any) -> None:
+    function = returning(hint)
+    if function.output_schema is None:
+        return
+    try:
+        result = function.result(value)
+    except (TypeError, ValueError):
+        return
+    wire = json.loads(bytes(result.structured_content), parse_constant=pytest.fail)
+    assert jsonschema_rs.validator_for(function.output_schema).is_valid(wire)
+
+
+@pytest.mark.parametrize("value", [Letter.A, Half.HALF, UNSET])
+@pytest.mark.parametrize("hint", [int, int | None, list[int], dict[str, int]])
+def test_what_pydantic_takes_for_an_integer_and_is_none(hint: Any, value: Any) -> None:
+    wrapped = {list[int]: [value], dict[str, int]: {"a": value}}.get(hint, value)
+    with pytest.raises(ValueError, match="int"):
+        returning(hint).result(wrapped)
+    assert leaves(returning(int), Half.ONE) == 1
+
+
+@pytest.mark.parametrize("hint", [int, Any, dict[str, Any], dict[str, int], Decimal | int])
+@pytest.mark.parametrize("sign", [1, -1])
+def test_numbers_that_nobody_reads_do_not_leave(hint: Any, sign: int) -> None:
+    value = sign * 10**4300
+    with pytest.raises(ValueError, match="digits"):
+        returning(hint).result(value if hint in (int, Decimal | int) else {"a": value})
+    whole = CallToolResult((), structured_content={"a": value})
+    with pytest.raises(ValueError, match=r"digits|range"):
+        returning(dict[str, Any]).result(whole)
+
+
+def test_many_digits_that_are_read() -> None:
+    assert leaves(returning(int), 10**4299) == 10**4299
+    assert leaves(returning(dict[str, str]), {"a": "1" * 5000}) == {"a": "1" * 5000}
+    assert leaves(returning(list[float]), [1.5] * 5000) == [1.5] * 5000
+
+
 # -- the kinds, one by one --------------------------------------------------------------------
 
 

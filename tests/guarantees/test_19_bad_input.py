@@ -61,7 +61,7 @@ UNREADABLE: dict[str, bytes] = {
     "a comma too many": b'{"jsonrpc":"2.0","id":7,"method":"ping",}',
     "single quotes": b"{'jsonrpc':'2.0','id':7,'method':'ping'}",
     "a comment": b'{"jsonrpc":"2.0","id":7,"method":"ping"}//',
-    "a byte order mark": b"\xef\xbb\xbf" + ping_with(),
+    "two byte order marks": b"\xef\xbb\xbf" * 2 + ping_with(),
     "a NUL": b"\0",
     "UTF-16": ping_with().decode().encode("utf-16-le").replace(b"\n", b""),
     "bad UTF-8 in a value": b'{"jsonrpc":"2.0","id":7,"method":"p\xffng"}',

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import h2.config
 import h2.connection
+import h2.errors
 import h2.events
 import h2.settings
 import pytest
 import trio
 import trio.testing
 import trustme
+from hyperframe.frame import HeadersFrame
 
 from tests.raw_websocket import TEXT, frame
 from trimcp import Limits
@@ -57,6 +59,11 @@ class Client:
     async def flush(self) -> None:
         with trio.fail_after(PATIENCE):
             await self.stream.send_all(self.h2.data_to_send())
+
+    async def send(self, data: bytes) -> None:
+        """Frames that h2 would not send."""
+        with trio.fail_after(PATIENCE):
+            await self.stream.send_all(data)
 
     async def begin(self, window: int | None = None) -> None:
         self.h2.initiate_connection()
@@ -321,6 +328,156 @@ async def test_priorities_are_of_no_account(authority: trustme.CA) -> None:
         client.h2.prioritize(1, weight=1, depends_on=3, exclusive=True)
         await client.flush()
         assert await client.answer(await client.ask(b"/")) == b"done"
+
+
+GOOD: Headers = [
+    (b":method", b"GET"),
+    (b":path", b"/"),
+    (b":scheme", b"https"),
+    (b":authority", b"localhost"),
+]
+
+
+def without(name: bytes) -> Headers:
+    return [pair for pair in GOOD if pair[0] != name]
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [*GOOD, (b"te", b"gzip")],
+        [*GOOD, (b"connection", b"close")],
+        [*GOOD, (b"transfer-encoding", b"chunked")],
+        [*GOOD, (b"Upper-Case", b"x")],
+        [*GOOD, (b":path", b"/x")],
+        [*GOOD, (b":other", b"x")],
+        [*GOOD, (b":status", b"404")],
+        [*GOOD, (b"host", b"elsewhere")],
+        [*GOOD, (b"content-length", b"abc")],
+        [*GOOD, (b"content-length", b"3")],
+        [*GOOD, (b"x", b" leading")],
+        [*GOOD, (b"", b"x")],
+        [(b"a", b"b"), *GOOD],
+        without(b":method"),
+        without(b":path"),
+        without(b":authority"),
+        [*without(b":path"), (b":path", b"")],
+        [*GOOD, (b"x", b"y" * 70_000)],
+        [*GOOD, *[(b"x%d" % each, b"y" * 15_000) for each in range(6)]],
+    ],
+    ids=lambda headers: repr(headers)[-40:],
+)
+async def test_a_malformed_header_block_ends_its_stream_alone(
+    authority: trustme.CA, headers: Headers
+) -> None:
+    """And the compression state of the connection stays right."""
+    async with (
+        serving(tls=tls(authority)) as site,
+        connected(site.port, authority) as client,
+    ):
+        stream = await client.ask(b"/stream")
+        await client.opened(stream)
+        has_length = any(value == b"3" for _, value in headers)
+        bad = await client.open(headers, end=not has_length)
+        if has_length:
+            client.h2.send_data(bad, b"longer", end_stream=True)
+            await client.flush()
+        await client.wait(h2.events.StreamReset, bad)
+        assert await client.answer(await client.open([*GOOD, (b"x", b"y")])) == b"done"
+        site.app.tick.set()
+        assert await client.answer(stream) == b"opendone"
+
+
+async def test_bodies_unlike_their_length_leave_the_window_of_the_connection_open(
+    authority: trustme.CA,
+) -> None:
+    async with (
+        serving(tls=tls(authority)) as site,
+        connected(site.port, authority) as client,
+    ):
+        for _ in range(12):
+            bad = await client.open([*GOOD, (b"content-length", b"3")], end=False)
+            client.h2.send_data(bad, b"x" * 10_000, end_stream=True)
+            await client.flush()
+            await client.wait(h2.events.StreamReset, bad)
+        assert await client.answer(await client.ask(b"/")) == b"done"
+
+
+@pytest.mark.parametrize("is_whole", [True, False], ids=["with-a-length", "without-an-end"])
+async def test_malformed_trailers_end_their_stream_alone(
+    authority: trustme.CA, is_whole: bool
+) -> None:
+    async with (
+        serving(tls=tls(authority)) as site,
+        connected(site.port, authority) as client,
+    ):
+        stream = await client.ask(b"/stream")
+        await client.opened(stream)
+        bad = await client.open(GOOD, end=False)
+        trailers = [(b"connection", b"close")] if is_whole else [(b"x", b"y")]
+        block = client.h2.encoder.encode(trailers)
+        frame = HeadersFrame(bad, block, flags=["END_HEADERS"] + ["END_STREAM"] * is_whole)
+        await client.send(frame.serialize())
+        await client.wait(h2.events.StreamReset, bad)
+        site.app.tick.set()
+        assert await client.answer(stream) == b"opendone"
+
+
+async def test_one_stream_too_many_is_refused_alone(authority: trustme.CA) -> None:
+    async with (
+        serving(tls=tls(authority)) as site,
+        connected(site.port, authority) as client,
+    ):
+        first = await client.ask(b"/stream")
+        await client.opened(first)
+        code = h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS
+        limit = client.h2.remote_settings.max_concurrent_streams
+        client.h2.remote_settings[code] = 2 * limit
+        client.h2.remote_settings.acknowledge()
+        others = [await client.ask(b"/stream") for _ in range(limit - 1)]
+        refused = await client.open([*GOOD, (b"seen-first", b"here")])
+        reset = await client.wait(h2.events.StreamReset, refused)
+        assert reset.error_code == h2.errors.ErrorCodes.REFUSED_STREAM
+        site.app.tick.set()
+        for stream in (first, *others):
+            assert await client.answer(stream) == b"opendone"
+        again = await client.open([*GOOD, (b"seen-first", b"here")])
+        assert await client.answer(again) == b"done"
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "is_reset"),
+    [(8, bytes(4), True), (2, b"abc", False), (2, b"\0\0\0\3\1", False)],
+    ids=["window-of-0", "short-priority", "priority-on-itself"],
+)
+async def test_a_malformed_frame_of_a_stream_ends_no_other(
+    authority: trustme.CA, kind: int, body: bytes, is_reset: bool
+) -> None:
+    async with (
+        serving(tls=tls(authority)) as site,
+        connected(site.port, authority) as client,
+    ):
+        stream = await client.ask(b"/stream")
+        other = await client.ask(b"/stream")
+        await client.opened(stream)
+        await client.opened(other)
+        head = len(body).to_bytes(3, "big") + bytes([kind, 0]) + other.to_bytes(4, "big")
+        await client.send(head + body)
+        if is_reset:
+            await client.wait(h2.events.StreamReset, other)
+        assert await client.answer(await client.ask(b"/")) == b"done"
+        site.app.tick.set()
+        assert await client.answer(stream) == b"opendone"
+
+
+async def test_a_header_block_beyond_measure_ends_the_connection(authority: trustme.CA) -> None:
+    """It is not decoded to its end, so that nothing that follows could be."""
+    async with (
+        serving(tls=tls(authority)) as site,
+        connected(site.port, authority) as client,
+    ):
+        await client.open([*GOOD, *[(b"x%d" % each, b"y" * 15_000) for each in range(20)]])
+        await client.goaway()
 
 
 # -- what ends gives back what it held -----------------------------------------------------------

@@ -144,3 +144,27 @@ async def test_names_that_come_twice_and_origins_that_are_none(
     async with served(Shop().server) as web, raw_websocket(web.port) as raw:
         await raw.send(upgrade("localhost", "/ws", *headers))
         assert (await raw.head())[0] == status
+
+
+KEY = "dGhlIHNhbXBsZSBub25jZQ=="
+
+HANDSHAKES = [
+    (upgrade(without=["Sec-WebSocket-Key"]), 400),
+    (upgrade("127.0.0.1", "/ws", ("Sec-WebSocket-Key", KEY)), 400),
+    (upgrade().replace(KEY.encode(), b"x"), 400),
+    (upgrade().replace(KEY.encode(), b"AAAA"), 400),
+]
+
+
+@pytest.mark.parametrize(("head", "status"), HANDSHAKES)
+async def test_a_handshake_has_one_key_of_16_bytes(head: bytes, status: int) -> None:
+    async with served(Shop().server) as web, raw_websocket(web.port) as raw:
+        await raw.send(head)
+        assert (await raw.head())[0] == status
+
+
+async def test_a_client_of_another_version_is_told_the_version() -> None:
+    async with served(Shop().server) as web, raw_websocket(web.port) as raw:
+        await raw.send(upgrade().replace(b"Version: 13", b"Version: 8"))
+        status, headers = await raw.head()
+        assert (status, headers["sec-websocket-version"]) == (400, "13")

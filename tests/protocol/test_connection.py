@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.counting import calls_of
 from trimcp.errors import (
     INVALID_PARAMS,
     INVALID_REQUEST,
@@ -865,6 +866,17 @@ def test_batch_over_the_limit() -> None:
     answer = replied(connection, [request(identity) for identity in range(3)])
     assert answer["error"]["code"] == LIMIT_EXCEEDED
     assert connection.open_exchanges == 0
+
+
+@pytest.mark.parametrize("item", [b"1", b"{}", b'{"jsonrpc":"2.0","id":1,"method":"ping"}'])
+def test_batch_over_the_limit_is_not_read(item: bytes) -> None:
+    connection = in_session(BATCHES)
+
+    def calls_for(count: int) -> int:
+        data = b"[" + b",".join([item] * count) + b"]"
+        return calls_of(lambda: connection.receive(data))
+
+    assert calls_for(10_000) == calls_for(2_000)
 
 
 def test_in_flight_within_a_batch() -> None:

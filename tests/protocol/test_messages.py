@@ -160,11 +160,28 @@ UNREADABLE = [
     b'{"jsonrpc":"2.0","id":7,"method":"\xff"}',
     b'{"jsonrpc":"2.0","id":7,"method":"\xed\xa0\x80"}',
     b'{"jsonrpc":"2.0","id":7,"method":"\xc0\xaf"}',
-    b'\xef\xbb\xbf{"jsonrpc":"2.0","id":7,"method":"x"}',
+    b'\xef\xbb\xbf\xef\xbb\xbf{"jsonrpc":"2.0","id":7,"method":"x"}',
+    b"\xef\xbb\xbf",
     b'{"jsonrpc":"2.0","id":7,"method":"x"}\x00',
     b"[1,]",
     '{"jsonrpc":"2.0","id":7,"method":"x"}'.encode("utf-16"),
 ]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'{"jsonrpc":"2.0","id":7,"method":"x"}',
+        b'{"jsonrpc":"2.0","id":"\xc3\xa4","method":"x"}',
+        b'[{"jsonrpc":"2.0","id":7,"method":"x"}]',
+        b'{"jsonrpc":"2.0","id":7,"method":5}',
+    ],
+)
+def test_a_byte_order_mark_is_ignored(data: bytes) -> None:
+    plain, marked = read(data), read(b"\xef\xbb\xbf" + data)
+    if isinstance(plain, Batch | Malformed) and isinstance(marked, Batch | Malformed):
+        plain.head = marked.head = b""
+    assert marked == plain
 
 
 @pytest.mark.parametrize("data", UNREADABLE)
@@ -280,7 +297,7 @@ def test_what_was_cut_off_is_unreadable(identity: Any, params: Any, data: st.Dat
 def test_batch() -> None:
     batch = read([REQUEST, 1, {"jsonrpc": "2.0", "method": "y"}, [REQUEST], {"id": 3}])
     assert isinstance(batch, Batch)
-    request, number, notification, nested, broken = batch.messages
+    request, number, notification, nested, broken = batch.messages()
     assert isinstance(request, Request)
     assert isinstance(notification, Notification)
     assert isinstance(number, Malformed)

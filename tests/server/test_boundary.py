@@ -921,6 +921,39 @@ async def test_no_cycle_keeps_what_a_handler_held(
         logging.getLogger("trimcp.server").disabled = False
 
 
+@pytest.mark.parametrize("how", ["raise", "raise a group", "tool error", "return", "unwritable"])
+@both_eras
+async def test_no_cycle_keeps_what_a_function_in_a_thread_held(revision: str, how: str) -> None:
+    server: Server[Any] = Server("kept")
+    alive: weakref.WeakSet[Kept] = weakref.WeakSet()
+
+    @server.tool
+    def work() -> Any:
+        kept = Kept()
+        alive.add(kept)
+        if how == "raise":
+            raise ValueError("no")
+        if how == "raise a group":
+            raise ExceptionGroup("no", [ValueError("no")])
+        if how == "tool error":
+            raise ToolError("no")
+        return object() if how == "unwritable" else "done"
+
+    logging.getLogger("trimcp.server").disabled = True  # pytest keeps what is logged
+    try:
+        async with talking(server, revision, {}) as script:
+            await script.call("work")
+            gc.collect()
+            gc.disable()
+            for _ in range(10):
+                await script.call("work")
+            await trio.testing.wait_all_tasks_blocked()
+            assert len(alive) == 0
+    finally:
+        gc.enable()
+        logging.getLogger("trimcp.server").disabled = False
+
+
 async def test_no_cycle_keeps_a_parked_handler(autojump_clock: object) -> None:
     server: Server[Any] = Server("parked", limits=Limits(parked_seconds=50))
     alive: weakref.WeakSet[Kept] = weakref.WeakSet()

@@ -26,12 +26,14 @@ from .harness import (
     HANDSHAKE,
     STATELESS,
     Facing,
+    Line,
     Message,
     both_eras,
     code_of,
     every_handshake,
     every_revision,
     facing,
+    failing_to_open,
     request,
     result,
     talking,
@@ -430,10 +432,11 @@ async def test_roots_are_files(revision: str, autojump_clock: MockClock) -> None
 
 @pytest.mark.parametrize("root", ["https://example.com/a", Root("note://one"), "x://y"], ids=str)
 async def test_other_roots_are_not_sent(root: Any, autojump_clock: MockClock) -> None:
-    """ROOT-02."""
-    async with facing("2025-11-25", roots=[root]) as to:
+    """ROOT-02. A list is refused before anything is sent, what a function returns when asked."""
+    assert "file://" in str(await failing_to_open(Line.receive, roots=[root]))
+    async with facing("2025-11-25", roots=lambda: [root]) as to:
         assert code_of(await asked(to, "2025-11-25", "roots/list", None)) == -32603
-    async with facing(STATELESS, roots=[root]) as to:
+    async with facing(STATELESS, roots=lambda: [root]) as to:
         refused = await asked(to, STATELESS, "roots/list", None)
         assert "file://" in refused["error"]["message"]
 

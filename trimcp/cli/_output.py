@@ -20,12 +20,16 @@ def chosen_output(asked: Output | None) -> Output:
 
 
 def encoded(value: Any, client: Client) -> Any:
-    """A payload, several of them, or None, as they stand on the wire of the client's revision."""
-    from trimcp.protocol import LATEST, codec_for, find_revision
+    """A payload, several of them, or None, as they stand on the wire of the client's revision.
+
+    They are the server's, so they are written by the codec that has read them: what it forgave
+    must not be refused when it is shown, least of all after a call that has taken effect.
+    """
+    from trimcp.protocol import LATEST, find_revision, reader_for
 
     if value is None:
         return None
-    codec = codec_for(find_revision(client.revision) or LATEST)
+    codec = reader_for(find_revision(client.revision) or LATEST)
     return (
         [codec.encode(each) for each in value] if isinstance(value, list) else codec.encode(value)
     )

@@ -9,18 +9,16 @@ Requirements.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import attrs
 import trio
 
 from trimcp._groups import unwrapping
-from trimcp.errors import INVALID_PARAMS, ProtocolViolation, RequestError
+from trimcp.errors import INVALID_PARAMS, OptionError, ProtocolViolation, RequestError
 from trimcp.functions import InvalidSchema, SchemaChecker
-from trimcp.protocol import DecodeError, InvalidShape, check_extensions, read_object, reader_for
+from trimcp.protocol import DecodeError, InvalidShape, read_object, reader_for
 from trimcp.runtime import awaited, flaw_of_conversation, method_not_found
 from trimcp.types import (
     ClientCapabilities,
@@ -32,7 +30,6 @@ from trimcp.types import (
     ElicitResult,
     EmptyResult,
     ListRootsResult,
-    Root,
     RootsCapability,
     SamplingCapability,
     TextContent,
@@ -41,13 +38,16 @@ from trimcp.types import (
 )
 
 from ._forms import flaw_of_form, flaws_of_formats
+from ._roots import roots_of
 
 if TYPE_CHECKING:
     from trimcp.protocol import Revision
     from trimcp.runtime import Round
     from trimcp.types import InputRequiredResult
 
-__all__ = ["Answerer", "ElicitationCallback", "Roots", "SamplingCallback", "UrlCallback"]
+    from ._roots import Roots
+
+__all__ = ["Answerer", "ElicitationCallback", "SamplingCallback", "UrlCallback"]
 
 #: Asked with the form; returns the content, an `ElicitResult`, or None for "declined".
 ElicitationCallback: TypeAlias = Callable[
@@ -64,10 +64,6 @@ UrlCallback: TypeAlias = Callable[
 SamplingCallback: TypeAlias = Callable[
     [CreateMessageRequestParams], Awaitable[CreateMessageResult | str] | CreateMessageResult | str
 ]
-
-#: The roots, or a function that gives them: paths, URIs or `Root`s.
-_RootList: TypeAlias = Sequence[str | os.PathLike[str] | Root]
-Roots: TypeAlias = _RootList | Callable[[], Awaitable[_RootList] | _RootList]
 
 
 @attrs.frozen(kw_only=True)
@@ -90,9 +86,7 @@ class Answerer:
     sampling_tools: bool = False
     roots: Roots | None = None
     experimental: Mapping[str, Any] | None = None
-    extensions: Mapping[str, Any] | None = attrs.field(
-        default=None, validator=lambda _self, _field, value: check_extensions(value)
-    )
+    extensions: Mapping[str, Any] | None = None
 
     @property
     def capabilities(self) -> ClientCapabilities:
@@ -163,15 +157,14 @@ class Answerer:
                 raise RequestError(INVALID_PARAMS, f"the form cannot be answered: {flaw}")
             return await _answer_form(self.elicitation, params)
         if isinstance(params, ElicitRequestURLParams) and self.url is not None:
-            agreed = await awaited(self.url(params))
-            if isinstance(agreed, ElicitResult):
-                return agreed
-            return ElicitResult("accept" if agreed else "decline")
+            return await _answer_url(self.url, params)
         if isinstance(params, CreateMessageRequestParams) and self.sampling is not None:
             return await self._sample(self.sampling, params)
         if method == "roots/list" and self.roots is not None:
-            found = await awaited(self.roots()) if callable(self.roots) else self.roots
-            return ListRootsResult([_root(each) for each in found])
+            if not callable(self.roots):
+                return ListRootsResult(roots_of(self.roots))
+            found = await awaited(self.roots())
+            return ListRootsResult(roots_of(found, "what the function of roots= returned"))
         if method == "elicitation/create" and (self.elicitation or self.url) is not None:
             raise RequestError(INVALID_PARAMS, "this client has not declared that mode")
         raise method_not_found(method)
@@ -186,6 +179,11 @@ class Answerer:
         if isinstance(answer, CreateMessageResult):
             _check_sampled(answer)
             return answer
+        if not isinstance(answer, str):
+            raise OptionError(
+                "the function of sampling= returns a CreateMessageResult or a text, "
+                f"not {answer!r:.100}"
+            )
         return CreateMessageResult("assistant", (TextContent(answer),), model="unknown")
 
 
@@ -197,11 +195,26 @@ def _check_sampled(answer: CreateMessageResult) -> None:
         raise ValueError("only the assistant uses tools: the answer's role must be 'assistant'")
 
 
+async def _answer_url(ask: UrlCallback, params: ElicitRequestURLParams) -> ElicitResult:
+    """Run the callback. Raises OptionError for an answer that says neither yes nor no."""
+    answer = await awaited(ask(params))
+    if isinstance(answer, ElicitResult):
+        return answer
+    if answer is not None and not isinstance(answer, bool):
+        # A text such as "decline" would count as true.
+        raise OptionError(
+            "the function of url_elicitation= returns True, False or an ElicitResult, "
+            f"not {answer!r:.100}"
+        )
+    return ElicitResult("accept" if answer else "decline")
+
+
 async def _answer_form(ask: ElicitationCallback, params: ElicitRequestFormParams) -> ElicitResult:
     """Run the callback, fill in defaults, and check the content against the form.
 
     Raises:
         RequestError: The form cannot be checked.
+        OptionError: The callback returned what is no answer to a form.
         ValueError: The callback's content does not fit the form.
     """
     answer = await awaited(ask(params))
@@ -211,6 +224,11 @@ async def _answer_form(ask: ElicitationCallback, params: ElicitRequestFormParams
         if answer.action != "accept":
             return answer
         answer = answer.content or {}
+    if not isinstance(answer, Mapping):
+        raise OptionError(
+            "the function of elicitation= returns the form's content as a mapping, an "
+            f"ElicitResult, or None to decline; not {answer!r:.100}"
+        )
     properties = params.requested_schema.get("properties", {})
     defaults = {
         name: schema["default"]
@@ -226,16 +244,3 @@ async def _answer_form(ask: ElicitationCallback, params: ElicitRequestFormParams
     if flaws is not None:
         raise ValueError(f"the answer does not fit the form:\n{flaws}")
     return ElicitResult("accept", content)
-
-
-def _root(value: str | os.PathLike[str] | Root) -> Root:
-    """Raises ValueError for a URI that is no `file://` one: the protocol has no other roots."""
-    if not isinstance(value, Root):
-        text = os.fspath(value)
-        if "://" not in text:
-            path = Path(text).absolute()
-            return Root(path.as_uri(), path.name)
-        value = Root(text)
-    if not value.uri.startswith("file://"):
-        raise ValueError(f"a root is a file:// URI, not {value.uri!r}")
-    return value

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from trimcp.errors import OptionError
 
-__all__ = ["check_callback", "check_seconds"]
+__all__ = ["check_callback", "check_seconds", "check_texts", "wire_mapping"]
 
 
 def check_callback(label: str, value: Any, *, is_optional: bool = True) -> None:
@@ -22,3 +23,25 @@ def check_seconds(label: str, value: Any) -> None:
         raise OptionError(f"{label} is a number of seconds, not {value!r:.100}")
     if math.isnan(value) or value < 0:
         raise OptionError(f"{label} is a number of seconds from 0 on, not {value!r}")
+
+
+def check_texts(label: str, value: Any) -> None:
+    """Raises OptionError for what is no mapping of texts to texts, nor None."""
+    if value is None:
+        return
+    if not isinstance(value, Mapping):
+        raise OptionError(f"{label} is a mapping of names to texts, not {value!r:.100}")
+    for name, text in value.items():
+        if not isinstance(name, str) or not isinstance(text, str):
+            raise OptionError(
+                f"{label}: names and values are texts, not {name!r:.50}: {text!r:.50}"
+            )
+
+
+def wire_mapping(label: str, value: Any) -> dict[str, Any] | None:
+    """A copy of a mapping that is to be sent; None for None. Raises OptionError for others."""
+    if value is None:
+        return None
+    if not isinstance(value, Mapping):
+        raise OptionError(f"{label} is a mapping of names to values, not {value!r:.100}")
+    return dict(value)

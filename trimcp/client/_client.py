@@ -13,7 +13,7 @@ from trimcp.errors import MCPError, ProcessDied
 from trimcp.protocol import DecodeError, InvalidShape, read_object, reader_for
 from trimcp.types import Implementation, LoggingMessageNotificationParams, SubscriptionFilter
 
-from ._checks import check_callback
+from ._checks import check_callback, wire_mapping
 from ._connect import connect
 from ._garbage import Garbage
 from ._inbox import Inbox
@@ -278,7 +278,7 @@ class Client(Verbs):
     async def notify(self, method: str, params: dict[str, Any] | None = None) -> None:
         """Send a notification to the server; for extensions."""
         peer = self._requester.peer
-        await peer.send(peer.connection.notify(method, params))
+        await peer.send(peer.connection.notify(method, wire_mapping("params=", params)))
 
     async def notify_roots_changed(self) -> None:
         """Tell the server that the roots have changed; nothing in the stateless era, where it

@@ -77,6 +77,7 @@ async def connect(
     else:
         peer = ChannelPeer(connection, link, responder, limits)
         peer.at_garbage = garbage.take
+        link.hear_stray(garbage.take_unfinished)
         peer.life.explain_loss = functools.partial(_loss, child, garbage)
     nursery.start_soon(peer.run)
     try:

@@ -23,6 +23,7 @@ class Garbage:
     def __init__(self) -> None:
         self.at_first: Callable[[], None] | None = None
         self._quoted = ""
+        self._is_whole = False
 
     def __bool__(self) -> bool:
         """Whether anything came that was no message."""
@@ -38,9 +39,23 @@ class Garbage:
         Args:
             beginning: Its first bytes, a bounded number of them.
         """
-        if self._quoted:
+        self._take(beginning, is_whole=True)
+
+    def take_unfinished(self, beginning: bytes) -> None:
+        """Remember what has come so far of what can become no message; more of it may come.
+
+        Args:
+            beginning: Its first bytes, a bounded number of them.
+        """
+        self._take(beginning, is_whole=False)
+
+    def _take(self, beginning: bytes, *, is_whole: bool) -> None:
+        if self._is_whole:
             return
+        is_first = not self._quoted
         self._quoted = repr(beginning.decode(errors="replace"))
-        logger.warning("the server wrote what is no message of the protocol: %s", self)
-        if self.at_first is not None:
-            self.at_first()
+        self._is_whole = is_whole
+        if is_first:
+            logger.warning("the server wrote what is no message of the protocol: %s", self)
+            if self.at_first is not None:
+                self.at_first()

@@ -19,11 +19,12 @@ from trimcp.limits import Limits
 from trimcp.runtime import contained
 
 from ._answers import Answerer
-from ._checks import check_seconds
+from ._checks import check_callback, check_seconds, check_texts
 from ._client import Client
 from ._options import (
     DEFAULT_TIMEOUT,
     ClientOptions,
+    check_env,
     check_options,
     checked_command,
     checked_file,
@@ -203,7 +204,9 @@ async def open_stdio_client(
         ProcessDied: It ended before it answered.
     """
     argv = checked_command(command)
+    check_env(env)
     check_seconds("grace=", grace)
+    check_callback("on_stderr=", on_stderr)
     limits = options.get("limits") or Limits()
     connector = partial(
         _process_connector, argv, limits, env=env, cwd=cwd, grace=grace, on_stderr=on_stderr
@@ -239,6 +242,7 @@ async def open_http_client(
         ConnectionLost: The server cannot be reached; `__cause__` says why.
         NoCommonRevision, RequestError, RequestTimeout, ProtocolViolation: As for `open_client`.
     """
+    check_texts("headers=", headers)
     limits = options.get("limits") or Limits()
     connector = partial(
         _http_connector, transports.check_url(url), limits, headers=headers, client=http_client
@@ -289,6 +293,7 @@ async def open_websocket_client(
         HandshakeFailed: The server refused, or did not do its part; with its HTTP status.
     """
     limits = options.get("limits") or Limits()
+    check_texts("headers=", headers)
     connector = _websocket_connector(url, limits, options, headers=headers, ssl_context=ssl_context)
     async with _client(connector, options).opened() as client:
         yield client

@@ -9,19 +9,22 @@ from typing import TYPE_CHECKING, Any, Final, TypedDict
 
 from trimcp.errors import OptionError
 from trimcp.limits import Limits
-from trimcp.protocol import LOGGING_LEVELS
+from trimcp.protocol import LOGGING_LEVELS, check_extensions
 
-from ._checks import check_callback, check_seconds
+from ._checks import check_callback, check_seconds, check_texts
+from ._roots import roots_of
 
 if TYPE_CHECKING:
     from trimcp.types import LoggingLevel
 
-    from ._answers import ElicitationCallback, Roots, SamplingCallback, UrlCallback
+    from ._answers import ElicitationCallback, SamplingCallback, UrlCallback
     from ._client import LogCallback
+    from ._roots import Roots
 
 __all__ = [
     "DEFAULT_TIMEOUT",
     "ClientOptions",
+    "check_env",
     "check_options",
     "checked_command",
     "checked_file",
@@ -100,8 +103,15 @@ def check_options(options: Mapping[str, Any]) -> None:
         _check_type(name, options, str, "a text")
     for name in _MAPPINGS:
         _check_type(name, options, Mapping, "a mapping")
+    _check_type("sampling_tools", options, bool, "True or False")
     _check_type("limits", options, Limits, "a trimcp.Limits")
-    _check_roots(options.get("roots"))
+    roots = options.get("roots")
+    if roots is not None and not callable(roots):
+        roots_of(roots)
+    try:
+        check_extensions(options.get("extensions"))
+    except ValueError as error:
+        raise OptionError(str(error)) from None
     _check_result_types(options.get("result_types", ()), options.get("extensions"))
     _check_rounds(options.get("max_rounds", 1))
     level = options.get("log_level")
@@ -120,15 +130,6 @@ def _check_rounds(value: Any) -> None:
         raise OptionError(f"max_rounds= is a whole number, not {value!r:.100}")
     if value < 1:
         raise OptionError(f"max_rounds= is at least 1, not {value}")
-
-
-def _check_roots(value: Any) -> None:
-    if value is None or callable(value):
-        return
-    if isinstance(value, str | bytes | os.PathLike):
-        raise OptionError(f"roots= is a list of paths: write roots=[{value!r}]")
-    if not isinstance(value, Sequence | frozenset | set):
-        raise OptionError(f"roots= is a list of paths, not {value!r:.100}")
 
 
 def _check_result_types(value: Any, extensions: Any) -> None:
@@ -172,3 +173,11 @@ def checked_file(name: str) -> str:
     if not os.path.isfile(name):
         raise FileNotFoundError(f"there is no Python file {name!r} (in {os.getcwd()!r})")
     return name
+
+
+def check_env(env: Any) -> None:
+    """Raises OptionError for what cannot be added to a process's environment."""
+    check_texts("env=", env)
+    for name, value in (env or {}).items():
+        if not name or "=" in name or "\0" in name + value:
+            raise OptionError(f"env=: {name!r:.50} and its value cannot be in an environment")

@@ -69,7 +69,7 @@ class StandingStream:
         headers: Callable[[], dict[str, str]],
         receive: Callable[[Incoming], None],
         renew: Callable[[str], Awaitable[None]],
-        start_soon: Callable[..., None],
+        start_soon: Callable[..., object],
     ) -> None:
         self.on_gap: Callable[[], None] = lambda: None
         self._link = link

@@ -40,6 +40,7 @@ from trimcp.types import (
     Tool,
 )
 
+from ._checks import wire_mapping
 from ._stream import ToolStream
 
 if TYPE_CHECKING:
@@ -135,7 +136,7 @@ class Verbs:
         progress: ProgressCallback | None,
         chunks: Chunks | None,
     ) -> CallToolResult:
-        params = CallToolRequestParams(name, None if arguments is None else dict(arguments))
+        params = CallToolRequestParams(name, wire_mapping("arguments=", arguments))
         result: CallToolResult = await self._requester.ask(
             "tools/call", params, timeout=timeout, progress=progress, chunks=chunks
         )
@@ -256,7 +257,7 @@ class Verbs:
         timeout: float | None = None,
     ) -> GetPromptResult:
         """Get the messages of a prompt. Specification: Prompts, Getting a Prompt."""
-        params = GetPromptRequestParams(name, None if arguments is None else dict(arguments))
+        params = GetPromptRequestParams(name, wire_mapping("arguments=", arguments))
         result: GetPromptResult = await self._requester.ask(
             "prompts/get", params, timeout=timeout, progress=progress
         )
@@ -289,11 +290,12 @@ class Verbs:
         """
         if (prompt is None) == (resource is None):
             raise ValueError("a completion is asked of a prompt= or of a resource= template")
+        known = wire_mapping("arguments=", arguments)
         ref = PromptReference(prompt) if prompt is not None else None
         params = CompleteRequestParams(
             ref or ResourceTemplateReference(resource or ""),
             CompletionArgument(argument, value),
-            None if arguments is None else CompletionContext(dict(arguments)),
+            None if known is None else CompletionContext(known),
         )
         result: CompleteResult = await self._requester.ask(
             "completion/complete", params, timeout=timeout
@@ -362,9 +364,7 @@ class Verbs:
                 mapping by default.
             timeout: Seconds to wait for the answer.
         """
-        wire = await self._requester.ask_raw(
-            method, None if params is None else dict(params), timeout
-        )
+        wire = await self._requester.ask_raw(method, wire_mapping("params=", params), timeout)
         if result is None:
             return wire
         try:

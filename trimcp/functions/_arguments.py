@@ -8,7 +8,8 @@ import msgspec
 import pydantic
 from pydantic_core import to_json
 
-from ._pydantic import explain
+from ._bounded import bounded_validator
+from ._pydantic import explain, flaws_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -47,7 +48,7 @@ class ModelBinder:
     """
 
     def __init__(self, model: type[Arguments], names: dict[str, str]) -> None:
-        self._validator = model.__pydantic_validator__
+        self._validator = bounded_validator(model.__pydantic_core_schema__)
         self._names = tuple(names.items())
 
     def bind(self, raw: bytes) -> dict[str, Any]:
@@ -62,7 +63,7 @@ class ModelBinder:
             fields = self._validator.validate_python(dict(values)).__dict__
         except pydantic.ValidationError as error:
             # `"[1, 2]"` for a list, after `"5"` for a number has been tried.
-            flawed = {flaw["loc"][0] for flaw in error.errors() if flaw["loc"]}
+            flawed = {flaw["loc"][0] for flaw in flaws_of(error) if flaw["loc"]}
             parsed = {
                 name: _parsed(value) if name in flawed else value for name, value in values.items()
             }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 import typing
 from typing import TYPE_CHECKING, Any, Final
 
@@ -116,6 +117,7 @@ def signature_of(
 
 
 def _check_callable(function: Any, label: str) -> None:
+    _check_wrappers(function, label)
     if isinstance(function, classmethod):
         raise RegistrationError(
             f"{label}: a class method is registered after its class, as in server.tool(Class.name)"
@@ -135,6 +137,16 @@ def _check_callable(function: Any, label: str) -> None:
                 "keep what it gives instead"
             )
         seen = getattr(seen, "__wrapped__", None)
+
+
+def _check_wrappers(function: Any, label: str) -> None:
+    """Check that the function at the bottom of all wrappers can be found."""
+    seen: set[int] = set()
+    while hasattr(function, "__wrapped__"):
+        if id(function) in seen or len(seen) > sys.getrecursionlimit():
+            raise RegistrationError(f"{label}: its __wrapped__ leads back to itself")
+        seen.add(id(function))
+        function = function.__wrapped__
 
 
 def check_named(parameter: inspect.Parameter, label: str) -> None:

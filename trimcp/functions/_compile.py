@@ -43,6 +43,8 @@ _STREAMS: Final = (
     collections.abc.AsyncGenerator,
     collections.abc.AsyncIterable,
 )
+#: What a function that is not async gives where its caller is to await the result.
+_AWAITABLES: Final = (collections.abc.Awaitable, collections.abc.Coroutine)
 
 
 @attrs.frozen(eq=False)
@@ -141,6 +143,8 @@ def compile_function(
     else:
         schema, binder = _from_schema(label, parameters, dict(input_schema))
     returned = hints.get("return", signature.return_annotation)
+    if typing.get_origin(returned) in _AWAITABLES and not is_async(function):
+        returned = (Any, *typing.get_args(returned))[-1]
     if is_stream or typing.get_origin(returned) in _STREAMS:
         returned = final_hint(returned)
     return Function(

@@ -16,10 +16,13 @@ import pydantic
 from trimcp.errors import RegistrationError
 
 from ._arguments import BadArguments
+from ._bounded import bounded_validator
 from ._pydantic import PlainSchema, adapter_for, explain
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from pydantic_core import SchemaValidator
 
 __all__ = ["Form", "compile_form", "flaw_of_form", "has_choice_lists"]
 
@@ -52,13 +55,13 @@ class Form:
     """
 
     schema: dict[str, Any]
-    _adapter: pydantic.TypeAdapter[Any]
+    _validator: SchemaValidator
 
     def read(self, content: Any) -> Any:
         """The user's input as the asked type. Raises BadArguments."""
         try:
             # As JSON: a strict model takes a date as text from there only.
-            return self._adapter.validate_json(msgspec.json.encode(self._plain(content)))
+            return self._validator.validate_json(msgspec.json.encode(self._plain(content)))
         except pydantic.ValidationError as error:
             raise BadArguments(explain(error)) from None
 
@@ -114,7 +117,7 @@ def compile_form(asked: Any) -> Form:
     form: dict[str, Any] = {"type": "object", "properties": properties}
     if required:
         form["required"] = required
-    return Form(form, adapter)
+    return Form(form, bounded_validator(adapter.core_schema))
 
 
 def has_choice_lists(schema: Mapping[str, Any]) -> bool:

@@ -11,12 +11,15 @@ import pydantic
 from trimcp.errors import RegistrationError
 
 from ._arguments import BadArguments
+from ._bounded import bounded_validator
 from ._callables import check_named, is_async, is_generator, signature_of
 from ._compile import is_marked
 from ._pydantic import adapter_for, dump, explain, to_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+
+    from pydantic_core import SchemaValidator
 
 __all__ = ["MessageFunction", "compile_message"]
 
@@ -35,7 +38,7 @@ class MessageFunction:
     is_async: bool
     given: Mapping[type, str]
     _parameter: str | None
-    _params: pydantic.TypeAdapter[Any]
+    _params: SchemaValidator
     _result: pydantic.TypeAdapter[Any] | None
 
     def bind(self, params: Mapping[str, Any]) -> dict[str, Any]:
@@ -105,6 +108,6 @@ def compile_message(
         is_async(function),
         given,
         params[0][0] if params else None,
-        adapter_for(hint, f"{label}, its params"),
+        bounded_validator(adapter_for(hint, f"{label}, its params").core_schema),
         None if is_plain else adapter_for(returned, f"{label}, its result"),
     )

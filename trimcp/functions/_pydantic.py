@@ -3,20 +3,42 @@
 from __future__ import annotations
 
 import functools
+import json
+import re
 from typing import Any, Final
 
 import pydantic
 from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core import SchemaError
 
 from trimcp.errors import RegistrationError
 from trimcp.protocol import refuse_non_finite
+from trimcp.types import Payload
 
 from ._attrs import adapted
+from ._bounded import bounded_validator
 
-__all__ = ["PlainSchema", "adapter_for", "convert", "dump", "explain", "first_line", "to_json"]
+__all__ = [
+    "PlainSchema",
+    "adapter_for",
+    "convert",
+    "dump",
+    "explain",
+    "first_line",
+    "flaws_of",
+    "to_json",
+]
 
 #: Flaws named in one message.
 _MAX_FLAWS: Final = 20
+
+#: Where there are more, none is named: pydantic can only describe all of them.
+_MOST_DESCRIBED: Final = 1000
+
+#: Digits of an integer that Python's own `json` reads, unless it is told otherwise.
+_MOST_DIGITS: Final = 4300
+#: So many may also stand in a text. Only at the first digit of each row does it look for more.
+_LONG_NUMBER: Final = re.compile(rb"(?<![0-9])[0-9]{4301}")
 
 
 class PlainSchema(GenerateJsonSchema):
@@ -36,29 +58,46 @@ def adapter_for(hint: Any, label: str) -> pydantic.TypeAdapter[Any]:
         adapter = pydantic.TypeAdapter(adapted(hint))
         adapter.json_schema()
         adapter.json_schema(mode="serialization")
-    except (pydantic.errors.PydanticUserError, RecursionError, NameError) as error:
+    except (pydantic.errors.PydanticUserError, SchemaError, RecursionError, NameError) as error:
         raise RegistrationError(f"{label}: {first_line(error)}") from error
     return adapter
 
 
-def dump(adapter: pydantic.TypeAdapter[Any], value: Any) -> bytes:
+def dump(adapter: pydantic.TypeAdapter[Any], value: Any, *, strict: bool = False) -> bytes:
     """A value as JSON.
 
-    What pydantic would only warn about is written as it is: whoever has promised a schema
-    checks the bytes.
+    Args:
+        adapter: Of the value's type.
+        value: The value.
+        strict: Whether a value of another type is refused. pydantic would only warn about it;
+            otherwise it is written as it is, and whoever has promised a schema checks the bytes.
 
     Raises:
-        TypeError, ValueError: It cannot be written, or holds a NaN or an infinity.
+        TypeError, ValueError: It cannot be written, or holds a NaN, an infinity, or a number of
+            so many digits that readers refuse it.
     """
-    raw = adapter.dump_json(value, by_alias=True, warnings=False)
+    raw = adapter.dump_json(value, by_alias=True, warnings="error" if strict else False)
+    if len(raw) > _MOST_DIGITS and _LONG_NUMBER.search(raw):
+        json.loads(raw, parse_int=_refuse_long)
     if b"null" in raw:
         # pydantic writes NaN and infinities as null.
         refuse_non_finite(adapter.dump_python(value, warnings=False))
     return raw
 
 
+def _refuse_long(digits: str) -> None:
+    if len(digits.lstrip("-")) > _MOST_DIGITS:
+        raise ValueError(f"a number of more than {_MOST_DIGITS} digits: readers refuse it")
+
+
 def to_json(value: Any) -> bytes:
-    """Any value that pydantic knows how to write. Raises TypeError or ValueError."""
+    """Any value that pydantic knows how to write. Raises TypeError or ValueError.
+
+    The protocol's own payloads are refused: whoever may give one has been asked before, so this
+    is the result of another method, and its fields are not named as on the wire.
+    """
+    if isinstance(value, Payload):
+        raise TypeError(f"{type(value).__name__} is no result here; it belongs to another method")
     cls: Any = type(value)
     return dump(_adapter_of(cls), value)
 
@@ -73,12 +112,14 @@ def _adapter_of(cls: type) -> pydantic.TypeAdapter[Any]:
 
 def convert(value: Any, cls: Any) -> Any:
     """A value of JSON as any type that pydantic knows. Raises ValueError."""
-    return pydantic.TypeAdapter(adapted(cls)).validate_python(value)
+    return bounded_validator(pydantic.TypeAdapter(adapted(cls)).core_schema).validate_python(value)
 
 
 def explain(error: pydantic.ValidationError) -> str:
     """One line for each flaw: JSON path and what was expected. Inputs are not repeated."""
-    flaws = error.errors(include_url=False, include_context=False, include_input=False)
+    flaws = flaws_of(error)
+    if not flaws:
+        return f"$: more than {_MOST_DESCRIBED} flaws"
     lines = []
     for flaw in flaws[:_MAX_FLAWS]:
         path = "$" + "".join(
@@ -86,6 +127,13 @@ def explain(error: pydantic.ValidationError) -> str:
         )
         lines.append(f"{path}: {flaw['msg']}")
     return "\n".join(lines)
+
+
+def flaws_of(error: pydantic.ValidationError) -> list[Any]:
+    """The flaws that pydantic found; none where there are too many to describe."""
+    if error.error_count() > _MOST_DESCRIBED:
+        return []
+    return error.errors(include_url=False, include_context=False, include_input=False)
 
 
 def first_line(error: BaseException) -> str:

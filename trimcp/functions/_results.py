@@ -133,7 +133,8 @@ class AnnotatedOutput(SchemaOutput):
             super().__init__(schema)
 
     def _write(self, value: Any) -> bytes:
-        raw = dump(self._adapter, self._adapter.validate_python(value))
+        value = self._adapter.validate_python(value)
+        raw = dump(self._adapter, value, strict=self._is_sure)
         if not self._is_sure:
             self._check(raw)
         return raw

@@ -2,7 +2,8 @@
 
 A tool's result is validated, written as JSON, and the JSON is checked against the schema that the
 tool lists. For some types validating makes a fresh value and writing it cannot leave the schema;
-the check would cost more than it could find.
+the check would cost more than it could find. What pydantic takes for a number and is none (a member
+of an enumeration of texts) is refused when it is written.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any, Final
 
 __all__ = ["always_fits"]
 
-#: Always of exactly this type once validated. A NaN is found by whoever writes the value.
+#: Of this type once validated, or refused by whoever writes the value, as a NaN is.
 _PLAIN: Final = frozenset({"int", "float", "bool", "none"})
 
 #: Keys of a core schema by which users change what is written or listed.
@@ -19,7 +20,7 @@ _CHANGES: Final = ("serialization", "metadata")
 
 
 def always_fits(schema: Any) -> bool:
-    """Whether a validated value always fits the type's own serialization schema.
+    """Whether a validated value, written strictly, always fits its type's serialization schema.
 
     Args:
         schema: pydantic's core schema of the type.

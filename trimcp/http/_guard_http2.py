@@ -22,6 +22,7 @@ from hypercorn.utils import filter_pseudo_headers
 from hyperframe.frame import GoAwayFrame
 
 from ._guard_websocket import GuardedWebSocket
+from ._http2_streams import StreamwiseConnection
 
 if TYPE_CHECKING:
     from hypercorn.events import Event as ConnectionEvent
@@ -89,6 +90,8 @@ class GuardedHTTP2(hypercorn.protocol.h2.H2Protocol):
 
     def __init__(self, *args: Any, send_seconds: float) -> None:
         super().__init__(*args)
+        given = self.connection
+        self.connection = StreamwiseConnection(given.config, given.local_settings)
         self._send_seconds = send_seconds
         self._is_leaving = False
 
@@ -139,9 +142,6 @@ class GuardedHTTP2(hypercorn.protocol.h2.H2Protocol):
         if stream is not None:
             await stream.handle(Body(stream_id=event.stream_id, data=event.data))
         self.connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
-
-    async def _priority_updated(self, event: h2.events.PriorityUpdated) -> None:
-        """Do nothing: priorities are deprecated (RFC 9113, 5.3), and few clients use them."""
 
     async def _create_stream(self, request: h2.events.RequestReceived) -> None:
         stream_id = request.stream_id

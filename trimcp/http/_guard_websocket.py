@@ -5,6 +5,8 @@ Compression is not agreed to: a few bytes of it can stand for any number of them
 
 from __future__ import annotations
 
+import base64
+import binascii
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +16,7 @@ from hypercorn.protocol.events import (
     EndBody,
     EndData,
     Request,
+    Response,
     StreamClosed,
 )
 from hypercorn.protocol.ws_stream import FrameTooLargeError, WSStream
@@ -27,6 +30,9 @@ if TYPE_CHECKING:
 __all__ = ["GuardedWebSocket"]
 
 _EXTENSIONS = b"sec-websocket-extensions"
+_KEY = b"sec-websocket-key"
+_KEY_BYTES = 16
+_VERSION = (b"sec-websocket-version", b"13")
 
 
 class GuardedWebSocket(WSStream):
@@ -39,7 +45,9 @@ class GuardedWebSocket(WSStream):
         if self.closed:
             return
         if isinstance(event, Request):
-            plain = [pair for pair in event.headers if pair[0].lower() != _EXTENSIONS]
+            # Without a key it is refused; over HTTP/2 there is none.
+            unwanted = {_EXTENSIONS} if _has_valid_key(event.headers) else {_EXTENSIONS, _KEY}
+            plain = [pair for pair in event.headers if pair[0].lower() not in unwanted]
             await super().handle(replace(event, headers=plain))
             if self.closed:
                 # It was refused before the application heard of it.
@@ -50,6 +58,12 @@ class GuardedWebSocket(WSStream):
             await self._end()
         else:
             await super().handle(event)
+
+    async def _send_error_response(self, status_code: int) -> None:
+        # A client of another version is told which one is spoken (RFC 6455, 4.4).
+        headers = [(b"content-length", b"0"), (b"connection", b"close"), _VERSION]
+        await self.send(Response(self.stream_id, headers, status_code))
+        await self.send(EndBody(stream_id=self.stream_id))
 
     async def _take(self, data: bytes) -> None:
         if not self.handshake.accepted:
@@ -95,3 +109,14 @@ class GuardedWebSocket(WSStream):
     async def _end(self) -> None:
         await self.send(EndData(stream_id=self.stream_id))
         await self.send(StreamClosed(stream_id=self.stream_id))
+
+
+def _has_valid_key(headers: list[tuple[bytes, bytes]]) -> bool:
+    """Whether a handshake has exactly one key, of 16 bytes in base64 (RFC 6455, 4.2.1)."""
+    keys = [value for name, value in headers if name.lower() == _KEY]
+    if len(keys) != 1:
+        return False
+    try:
+        return len(base64.b64decode(keys[0], validate=True)) == _KEY_BYTES
+    except binascii.Error:
+        return False

@@ -6,6 +6,7 @@ Specification: 2025-11-25, 2025-06-18 and 2025-03-26, Transports (Streamable HTT
 from __future__ import annotations
 
 import math
+from itertools import islice
 from typing import TYPE_CHECKING
 
 import trio
@@ -114,7 +115,7 @@ async def _converse(
         if not is_at_work and stream.is_empty:
             await visit.response.whole(202)
             return
-        if not is_at_work and not _asks(message):
+        if not is_at_work and not _asks(message, visit.limits.in_flight):
             events = await stream.take_events(reader)
             with stream.releasing(events):
                 await visit.response.json(400, events[0][1])
@@ -123,9 +124,12 @@ async def _converse(
         await _while_there(visit, telling.run)
 
 
-def _asks(message: Message | Batch) -> bool:
-    """Whether it wants an answer, which then is one even where it is an error."""
-    messages = message.messages if isinstance(message, Batch) else [message]
+def _asks(message: Message | Batch, most: int) -> bool:
+    """Whether it wants an answer, which then is one even where it is an error.
+
+    Of a batch only as many messages are read as one may have.
+    """
+    messages = islice(message.messages(), most) if isinstance(message, Batch) else [message]
     return any(isinstance(each, Request) for each in messages)
 
 

@@ -124,7 +124,7 @@ class MessagesEndpoint:
         feed = _streams_of(visit).feeds.get(named[0]) if len(named) == 1 else None
         if feed is None:
             raise Refused(404, "there is no such stream: open a new one")
-        body = await visit.json()
+        body = await visit.body()
         try:
             await feed.send([body])
         except (trio.BrokenResourceError, trio.ClosedResourceError):

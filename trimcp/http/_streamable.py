@@ -62,7 +62,7 @@ class StreamableEndpoint:
     async def _post(self, visit: Visit) -> None:
         check_content(visit.headers)
         check_accept(visit.headers, JSON, EVENT_STREAM)
-        message = decode(await visit.json(), nesting=visit.limits.nesting)
+        message = decode(await visit.body(), nesting=visit.limits.nesting)
         if isinstance(message, Malformed):
             await visit.response.json(400, _malformed(message))
         elif isinstance(message, Request) and is_stateless(visit.headers, message):

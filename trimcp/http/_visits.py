@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import math
 from typing import TYPE_CHECKING, Any, Final
 
@@ -381,13 +380,6 @@ class Visit:
     def release_body(self) -> None:
         """The body is not held any more, or counted otherwise."""
         self._body.release()
-
-    async def json(self) -> bytes:
-        """The whole body, which is to be JSON. Raises Refused, ConnectionError.
-
-        A byte order mark before it is ignored (RFC 8259, 8.1).
-        """
-        return (await self.body()).removeprefix(codecs.BOM_UTF8)
 
     async def wait_gone(self, keepalive: float = math.inf) -> None:
         """Wait until the client is gone before its answer is complete; send it signs of life.

@@ -69,7 +69,7 @@ from ._revisions import (
     Revision,
     find_revision,
 )
-from ._settling import settle, settle_value
+from ._settling import encoded_size, settle, settle_value
 from ._shapes import (
     InvalidShape,
     Progress,
@@ -144,6 +144,7 @@ __all__ = [
     "codec_for",
     "decode",
     "encode_failure",
+    "encoded_size",
     "filter_of",
     "find_revision",
     "is_deeper",

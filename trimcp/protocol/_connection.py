@@ -299,14 +299,14 @@ class Connection:
             flaw = "batches are not part of this protocol revision"
             refused = Malformed(None, INVALID_REQUEST, flaw, head=batch.head)
             return self._on_malformed(addressed(refused, about, self._calls), None)
-        if len(batch.messages) > self._limits.in_flight:
+        if len(batch.items) > self._limits.in_flight:
             flaw = f"a batch of more than {self._limits.in_flight} messages"
             return self._refuse(None, LIMIT_EXCEEDED, flaw, None, None)
         answer = BatchAnswer()
         # Held open while its messages are read, or the first refusal would already complete it.
         answer.expect()
         events: list[Event] = []
-        for message in batch.messages:
+        for message in batch.messages():
             events += self._on_message(message, answer)
         released = answer.settle(None)
         if released is not None:

@@ -26,7 +26,6 @@ from ._given import (
     give_int,
     give_object,
     give_str,
-    give_uri,
     given,
     literal_encoder,
     mapping_encoder,
@@ -49,6 +48,7 @@ from ._strict import (
     structure_object,
     without_none,
 )
+from ._text_formats import FORMATS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -216,7 +216,7 @@ def _by_presence(table: Mapping[str, Decoder]) -> Decoder:
 
 def _register_classes(converter: Converter, revision: Revision, *, forgiving: bool) -> None:
     def encoder(cls: type) -> Encoder:
-        return _class_encoder(converter, revision, cls)
+        return _class_encoder(converter, revision, cls, forgiving=forgiving)
 
     def decoder(cls: type) -> Decoder:
         return _class_decoder(converter, revision, cls, forgiving=forgiving)
@@ -231,10 +231,12 @@ _AS_TEXT: Final[dict[type, Callable[[Any], t.TextContent]]] = {
 }
 
 
-def _class_encoder(converter: Converter, revision: Revision, cls: type) -> Encoder:
+def _class_encoder(
+    converter: Converter, revision: Revision, cls: type, *, forgiving: bool
+) -> Encoder:
     if cls in revision.unknown_content:
         return _degraded(converter, revision, cls)
-    overrides = _overrides(converter, revision, cls)
+    overrides = _overrides(converter, revision, cls, forgiving=forgiving)
     encode: Encoder = make_dict_unstructure_fn(
         cls, converter, _cattrs_omit_if_default=True, **overrides
     )
@@ -277,7 +279,7 @@ def _demanding(encode: Encoder, required: frozenset[str], cls: type) -> Encoder:
 def _class_decoder(
     converter: Converter, revision: Revision, cls: type, *, forgiving: bool, **special: Any
 ) -> Decoder:
-    overrides = _overrides(converter, revision, cls) | special
+    overrides = _overrides(converter, revision, cls, forgiving=forgiving) | special
     structure: Decoder = make_dict_structure_fn(
         cls, converter, _cattrs_detailed_validation=True, **overrides
     )
@@ -298,10 +300,15 @@ def _class_decoder(
     return structure_class
 
 
-def _overrides(converter: Converter, revision: Revision, cls: type) -> dict[str, Any]:
+def _overrides(
+    converter: Converter, revision: Revision, cls: type, *, forgiving: bool
+) -> dict[str, Any]:
     """How each field of a class is handled: its wire name, or not at all."""
     hidden = revision.hidden.get(cls, frozenset())
     rules = _field_rules(converter, revision, cls)
+    if not forgiving:
+        # What was read is written out as it came.
+        rules |= {name: (encode, None) for name, encode in FORMATS.get(cls, ())}
     overrides = {}
     for field in attrs.fields(cls):
         # A discriminator is always sent, though it has a default.
@@ -324,8 +331,6 @@ _Rules = dict[str, tuple["Encoder | None", "Decoder | None"]]
 
 def _field_rules(converter: Converter, revision: Revision, cls: type) -> _Rules:
     rules = _range_rules(cls)
-    if cls in _WITH_URI:
-        rules["uri"] = (give_uri, None)
     if cls is t.PromptMessage:
         rules["content"] = (_text_or_block(converter), None)
     if cls in (t.SamplingMessage, t.CreateMessageResult):
@@ -343,9 +348,6 @@ def _field_rules(converter: Converter, revision: Revision, cls: type) -> _Rules:
         )
     return rules
 
-
-#: What handlers return that names a resource.
-_WITH_URI: Final = (t.TextResourceContents, t.BlobResourceContents, t.ResourceLink)
 
 #: Numbers that the schema bounds on both sides.
 _PRIORITIES: Final[dict[type, tuple[str, ...]]] = {

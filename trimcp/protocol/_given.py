@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import functools
 import math
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, get_args
-from urllib.parse import quote
 
 import attrs
 
@@ -34,18 +32,15 @@ __all__ = [
     "give_int",
     "give_object",
     "give_str",
-    "give_uri",
     "given",
     "literal_encoder",
     "mapping_encoder",
     "tuple_encoder",
+    "unfit",
     "union_encoder",
 ]
 
 _LONGEST_TEXT: Final = 60
-
-_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
-_NOT_OF_URIS: Final = re.compile(r"[^A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+")
 
 
 class EncodeError(ValueError):
@@ -69,7 +64,8 @@ class EncodeError(ValueError):
         return EncodeError(self.message, step + self.where)
 
 
-def _unfit(what: str, value: object) -> EncodeError:
+def unfit(what: str, value: object) -> EncodeError:
+    """The error for a value of another kind than the schema wants."""
     return EncodeError(f"expected {what}, got {_shown(value)}")
 
 
@@ -93,15 +89,7 @@ def give_str(value: Any) -> str:
         return value
     if isinstance(value, str):
         return str.__str__(value)
-    raise _unfit("a string", value)
-
-
-def give_uri(value: Any) -> str:
-    """A URI with its scheme; characters that URIs do not have are percent-encoded (RFC 3986)."""
-    text = give_str(value)
-    if not _SCHEME.match(text):
-        raise _unfit("a URI with a scheme, such as https://example.com or note://1", value)
-    return _NOT_OF_URIS.sub(lambda found: quote(found[0], safe="", errors="strict"), text)
+    raise unfit("a string", value)
 
 
 def give_int(value: Any) -> int:
@@ -109,10 +97,10 @@ def give_int(value: Any) -> int:
     if value.__class__ is int:
         return value
     if isinstance(value, bool):
-        raise _unfit("an integer", value)
+        raise unfit("an integer", value)
     if isinstance(value, int) or (isinstance(value, float) and value.is_integer()):
         return int(value)
-    raise _unfit("an integer", value)
+    raise unfit("an integer", value)
 
 
 def give_float(value: Any) -> float:
@@ -121,14 +109,14 @@ def give_float(value: Any) -> float:
         return float(value)
     if isinstance(value, int) and not isinstance(value, bool):
         return int(value)
-    raise _unfit("a number", value)
+    raise unfit("a number", value)
 
 
 def give_bool(value: Any) -> bool:
     """True or False."""
     if value is True or value is False:
         return value
-    raise _unfit("True or False", value)
+    raise unfit("True or False", value)
 
 
 def give_id(value: Any) -> str | int:
@@ -142,7 +130,7 @@ def give_object(value: Any) -> dict[str, Any]:
         return value
     if isinstance(value, Mapping):
         return dict(value)
-    raise _unfit("an object", value)
+    raise unfit("an object", value)
 
 
 def literal_encoder(cls: Any) -> Encoder:
@@ -153,7 +141,7 @@ def literal_encoder(cls: Any) -> Encoder:
     def give_word(value: Any) -> str:
         word: str | None = words.get(value) if isinstance(value, str) else None
         if word is None:
-            raise _unfit(what, value)
+            raise unfit(what, value)
         return word
 
     return give_word
@@ -167,7 +155,7 @@ def tuple_encoder(item: Encoder) -> Encoder:
 
     def give_items(values: Any) -> list[Any]:
         if values.__class__ is not tuple and not isinstance(values, tuple | list):
-            raise _unfit("a list", values)
+            raise unfit("a list", values)
         try:
             return [item(each) for each in values]
         except EncodeError:
@@ -246,7 +234,7 @@ def given(value: Any, cls: type) -> Any:
     if isinstance(value, cls):
         return cls(*(getattr(value, field.name) for field in attrs.fields(cls)))
     if not isinstance(value, Mapping):
-        raise _unfit(cls.__name__, value)
+        raise unfit(cls.__name__, value)
     fields = _fields_by_name(cls)
     found: dict[str, Any] = {}
     for key, each in value.items():
@@ -272,7 +260,7 @@ def _converted(field: Any) -> Encoder:
         try:
             return value if field.converter is None else field.converter(value)
         except TypeError:
-            raise _unfit("a list", value) from None
+            raise unfit("a list", value) from None
 
     return convert
 

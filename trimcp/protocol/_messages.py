@@ -12,14 +12,19 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
 
 import msgspec
 from msgspec import UNSET, Raw, UnsetType
 
 from trimcp.errors import INVALID_REQUEST, PARSE_ERROR
 
+from ._given import EncodeError
 from ._nesting import is_deeper
+from ._strict import step
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 RequestId: TypeAlias = int | str
 
@@ -83,10 +88,17 @@ Message: TypeAlias = Request | Notification | Answer | Failure | Malformed
 
 
 class Batch(msgspec.Struct, gc=False):
-    """A JSON array of messages (2025-03-26 only; never empty). `head` is how it begins."""
+    """A JSON array of messages (2025-03-26 only; never empty). `head` is how it begins.
 
-    messages: list[Message]
+    The items are read one by one: whoever takes a batch counts them before that.
+    """
+
+    items: list[Raw]
     head: bytes = b""
+
+    def messages(self) -> Iterator[Message]:
+        """Read the items."""
+        return map(_decode_one, self.items)
 
 
 class _Envelope(msgspec.Struct, gc=False):
@@ -115,10 +127,13 @@ def decode(data: bytes, *, nesting: int) -> Message | Batch:
     """Read one line.
 
     Args:
-        data: The bytes between two newlines.
+        data: The bytes between two newlines. A byte order mark before them is ignored (RFC 8259,
+            8.1).
         nesting: The deepest nesting accepted.
     """
     message = _decode(data, nesting)
+    if isinstance(message, Malformed) and data.startswith(_BOM):
+        message = _decode(data.removeprefix(_BOM), nesting)
     if isinstance(message, Malformed) and message.code == PARSE_ERROR:
         message = _broken_answer(data, message.message) or message
     if isinstance(message, Malformed | Batch):
@@ -198,7 +213,7 @@ def _decode_batch(data: bytes) -> Message | Batch:
         return Malformed(None, PARSE_ERROR, f"parse error: {error}")
     if not items:
         return Malformed(None, INVALID_REQUEST, "invalid request: the batch is empty")
-    return Batch([_decode_one(item) for item in items])
+    return Batch(items)
 
 
 # -- what the JSON library would not refuse, or only deep inside ------------------------------
@@ -216,10 +231,15 @@ def _unreadable(data: bytes, nesting: int) -> str | None:
     return None
 
 
+_BOM: Final = b"\xef\xbb\xbf"
 _ID: Final = rb'"id"\s*:\s*(-?\d{1,18}|"[^"\\]*")'
 _VERSION: Final = rb'"jsonrpc"\s*:\s*"2\.0"'
 _HEAD: Final = re.compile(
-    rb"\s*\{\s*" + _VERSION + rb"\s*,\s*" + _ID + rb'\s*,\s*"(method|params|result|error)"'
+    rb"(?:\xef\xbb\xbf)?\s*\{\s*"
+    + _VERSION
+    + rb"\s*,\s*"
+    + _ID
+    + rb'\s*,\s*"(method|params|result|error)"'
 )
 
 #: Bytes at either end of a broken answer that are searched for its id.
@@ -296,10 +316,42 @@ def refuse_non_finite(value: Any) -> None:
 
 
 def encode_request(identity: RequestId, method: str, params: Any) -> bytes:
-    """One line without its newline. `params` is a wire mapping, or None for none."""
+    """One line without its newline. `params` is a wire mapping, or None for none.
+
+    Raises:
+        EncodeError: `params` holds something that JSON cannot; the error says where.
+    """
     if params is None:
         return _encode({"jsonrpc": "2.0", "id": identity, "method": method})
-    return _encode({"jsonrpc": "2.0", "id": identity, "method": method, "params": params})
+    try:
+        return _encode({"jsonrpc": "2.0", "id": identity, "method": method, "params": params})
+    except (TypeError, ValueError):
+        raise _flaw_in(params) from None
+
+
+def _flaw_in(value: Any) -> EncodeError:
+    """What cannot be written as JSON, and where it stands."""
+    try:
+        _encode(value)
+    except (TypeError, ValueError) as error:
+        flaw = EncodeError(f"JSON cannot express it: {error}")
+    else:
+        return EncodeError("JSON cannot express it")
+    for key, each in value.items() if isinstance(value, dict) else ():
+        if not _is_writable(key) or not _is_writable(each):
+            return (_flaw_in(each) if _is_writable(key) else flaw).at(step(key))
+    for index, each in enumerate(value if isinstance(value, (list, tuple)) else ()):
+        if not _is_writable(each):
+            return _flaw_in(each).at(step(index))
+    return flaw
+
+
+def _is_writable(value: Any) -> bool:
+    try:
+        _encode(value)
+    except (TypeError, ValueError):
+        return False
+    return True
 
 
 def encode_notification(method: str, params: Any) -> bytes:

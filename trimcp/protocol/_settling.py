@@ -10,12 +10,13 @@ import msgspec
 from ._codec import codec_for, wire_name
 from ._given import EncodeError
 from ._messages import refuse_non_finite
+from ._nesting import is_deeper
 from ._revisions import LATEST, REVISIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["settle", "settle_value"]
+__all__ = ["encoded_size", "settle", "settle_value"]
 
 T = TypeVar("T")
 
@@ -49,6 +50,22 @@ def _check_json(cls: type, wire: Mapping[str, Any]) -> None:
             refuse_non_finite(value)
         except Exception as error:
             raise EncodeError(f"JSON cannot express it: {error}", f".{names[key]}") from error
+
+
+def encoded_size(payload: Any, nesting: int) -> int:
+    """How long a payload is in the revision that needs the most, in bytes of JSON.
+
+    Args:
+        payload: A payload that can be encoded in every revision.
+        nesting: The deepest nesting allowed, in levels.
+
+    Raises:
+        EncodeError: It is nested more deeply.
+    """
+    forms = [msgspec.json.encode(codec_for(each).encode(payload)) for each in REVISIONS]
+    if any(is_deeper(form, nesting) for form in forms):
+        raise EncodeError(f"it is nested deeper than {nesting} levels")
+    return max(map(len, forms))
 
 
 def settle_value(name: str, value: Any, hint: Any) -> Any:

@@ -200,7 +200,7 @@ def _judged_failure(exchange: Exchange, error: BaseException) -> RequestError | 
 
 def _failure(exchange: Exchange, texts: list[str]) -> RequestError | CallToolResult:
     if exchange.method == "tools/call":
-        text = "\n".join(texts) or "The tool failed unexpectedly."
+        text = "\n".join(texts) if texts else "The tool failed unexpectedly."
         return CallToolResult((TextContent(text),), is_error=True)
     return ProtocolError(INTERNAL_ERROR, "\n".join(texts) or "Internal error")
 

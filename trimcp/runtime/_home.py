@@ -26,5 +26,5 @@ class Home(Protocol):
 
     parked: set[Parked]
 
-    def start_soon(self, function: Callable[..., Awaitable[Any]], *args: Any) -> None:
+    def start_soon(self, function: Callable[..., Awaitable[Any]], *args: Any) -> object:
         """Start a task there. Raises NotServing where that is not possible any more."""

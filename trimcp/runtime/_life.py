@@ -66,10 +66,16 @@ class Life:
         self._connection = connection
         self._has_lost = trio.Event()
 
-    def start_soon(self, function: Callable[..., Awaitable[Any]], *args: Any) -> None:
-        """Start a task in the connection's nursery, while there is one."""
-        if self.nursery is not None:
-            self.nursery.start_soon(function, *args)
+    def start_soon(self, function: Callable[..., Awaitable[Any]], *args: Any) -> bool:
+        """Start a task in the connection's nursery, while there is one.
+
+        Returns:
+            Whether there is one.
+        """
+        if self.nursery is None:
+            return False
+        self.nursery.start_soon(function, *args)
+        return True
 
     @property
     def is_closed(self) -> bool:

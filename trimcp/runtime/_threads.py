@@ -65,6 +65,7 @@ class ToolThreads:
         except trio.Cancelled:
             work.abandon()
             raise
+        work.raise_error()
         return result
 
 
@@ -78,8 +79,13 @@ class _Work:
         self._lock = threading.Lock()
         self._started = False
         self._is_abandoned = False
+        self._error: BaseException | None = None
 
     def __call__(self) -> tuple[Any]:
+        """Run the function; what it raises is kept for `raise_error`.
+
+        Trio would keep an error and the frames that it came through, which keep each other.
+        """
         with self._lock:
             if self._is_abandoned:
                 return (None,)
@@ -87,15 +93,28 @@ class _Work:
         result: Any = None
         try:
             result = self._function()
-        finally:
-            with self._lock:
-                self._started = False
-                counted = self._is_abandoned
+        except BaseException as error:
+            self._error = error
+        with self._lock:
+            self._started = False
+            counted = self._is_abandoned
             if counted:
-                self._report()
+                self._error = None
+        if counted:
+            self._report()
         if counted and inspect.iscoroutine(result):
             result.close()  # nobody is there to await it
         return (result,)
+
+    def raise_error(self) -> None:
+        """Raise what the function raised, once."""
+        error, self._error = self._error, None
+        if error is not None:
+            try:
+                raise error
+            finally:
+                # An error and the frames that it came through would keep each other.
+                del error
 
     def _report(self) -> None:
         try:
@@ -111,5 +130,6 @@ class _Work:
         """The call was cancelled; in Trio's thread."""
         with self._lock:
             self._is_abandoned = True
+            self._error = None
             if self._started:
                 self._threads.abandoned += 1

@@ -97,7 +97,7 @@ class Application:
         self.parked: set[Parked] = set()
         self.state: dict[object, Any] = {}
         hear = functools.partial(self.hear, None)
-        self.hearing = Hearing(hear, server.limits.in_flight, self.budget, self.start_soon)
+        self.hearing = Hearing(hear, server.limits.in_flight, self.budget, self._start_soon)
         self.is_closing = False
         self.is_alone = True
         self._nursery: trio.Nursery | None = None
@@ -276,9 +276,14 @@ class Application:
 
     def start_soon(self, function: Callable[..., Awaitable[Any]], *args: Any) -> None:
         """Start a task that lives as long as the application. Raises NotServing if it is over."""
-        if self._nursery is None or self.is_closing:
+        if not self._start_soon(function, *args):
             raise NotServing("the server is shutting down")
+
+    def _start_soon(self, function: Callable[..., Awaitable[Any]], *args: Any) -> bool:
+        if self._nursery is None or self.is_closing:
+            return False
         self._nursery.start_soon(function, *args)
+        return True
 
     @contextmanager
     def attending(self, guest: Guest, grace: float) -> Iterator[None]:

@@ -93,7 +93,14 @@ def _texts(values: Any) -> list[str]:
         raise TypeError(
             f"a completion gives a list of texts or a Completion, not {type(values).__name__}"
         )
-    return [str(each) for each in values]
+    return [_suggestion(each) for each in values]
+
+
+def _suggestion(value: Any) -> str:
+    """A text; a number stands for how it is written."""
+    if not isinstance(value, (str, int, float)):
+        raise TypeError(f"a completion suggests texts, not {type(value).__name__}")
+    return str(value)
 
 
 def completion_key(argument: str, prompt: str | None, resource: str | None) -> CompletionKey:

@@ -26,7 +26,7 @@ class Hearing:
         handle: Handles one, by its method and its params.
         limit: How many may be handled at once; more are dropped, and that is logged.
         budget: Counts their params; those for which there is no room are dropped too.
-        start_soon: Starts a task that ends with its owner at the latest.
+        start_soon: Starts a task that ends with its owner at the latest; says whether it could.
 
     Attributes:
         count: How many there are.
@@ -37,7 +37,7 @@ class Hearing:
         handle: Callable[[str, Raw | None], Awaitable[None]],
         limit: int,
         budget: Budget,
-        start_soon: Callable[..., None],
+        start_soon: Callable[..., bool],
     ) -> None:
         self.count = 0
         self._handle = handle
@@ -54,12 +54,17 @@ class Hearing:
         if not self._budget.take(size):
             logger.warning("%s dropped: there is no room for it now", method)
             return
-        self._start_soon(self._hear, method, params, size)
         self.count += 1
+        if not self._start_soon(self._hear, method, params, size):
+            logger.debug("%s dropped: its connection or the server is ending", method)
+            self._end(size)
 
     async def _hear(self, method: str, params: Raw | None, size: int) -> None:
         try:
             await contained(f"the handler of {method}", self._handle, method, params)
         finally:
-            self.count -= 1
-            self._budget.give(size)
+            self._end(size)
+
+    def _end(self, size: int) -> None:
+        self.count -= 1
+        self._budget.give(size)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
-from trimcp.errors import NotServing
+from trimcp.errors import NotServing, RegistrationError
 from trimcp.functions import check_opened
 from trimcp.runtime import NEEDS_TRIO, leaves
 
@@ -70,6 +70,11 @@ def combine_lifespans(
 @asynccontextmanager
 async def entered(lifespan: AbstractAsyncContextManager[Any]) -> AsyncIterator[Any]:
     """Enter a lifespan. An error on leaving does not hide the reason for leaving."""
+    if not hasattr(lifespan, "__aenter__"):
+        raise RegistrationError(
+            f"a lifespan gave {lifespan!r}, which is no async context manager; write an async "
+            "generator function under @contextlib.asynccontextmanager"
+        )
     value = await lifespan.__aenter__()
     try:
         yield value

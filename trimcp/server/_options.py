@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from trimcp.errors import RegistrationError
 from trimcp.functions import check_opened
+from trimcp.limits import Limits
 from trimcp.protocol import check_extensions
 
 if TYPE_CHECKING:
@@ -14,8 +15,11 @@ if TYPE_CHECKING:
 __all__ = [
     "check_name",
     "checked_extensions",
+    "checked_grace",
+    "checked_instance",
     "checked_keys",
     "checked_lifespan",
+    "checked_limits",
     "checked_page_size",
     "checked_seconds",
 ]
@@ -44,6 +48,29 @@ def checked_seconds(seconds: Any, label: str) -> Any:
     if seconds is None or (type(seconds) in (int, float) and seconds > 0):
         return seconds
     raise RegistrationError(f"{label} is a number of seconds above 0, or None; not {seconds!r}")
+
+
+def checked_grace(seconds: Any, label: str) -> Any:
+    """Raises RegistrationError if it is no time that something is waited for."""
+    if type(seconds) in (int, float) and seconds >= 0:
+        return seconds
+    raise RegistrationError(f"{label} is a number of seconds, at least 0; not {seconds!r}")
+
+
+def checked_instance(value: Any, label: str, methods: tuple[str, ...]) -> Any:
+    """Raises RegistrationError if it lacks a method that it is used by."""
+    if isinstance(value, type) or not all(callable(getattr(value, each, None)) for each in methods):
+        raise RegistrationError(f"{label} has the methods {', '.join(methods)}; not {value!r}")
+    return value
+
+
+def checked_limits(limits: Any) -> Limits:
+    """The default bounds for None. Raises RegistrationError for anything but `Limits`."""
+    if limits is None:
+        return Limits()
+    if isinstance(limits, Limits):
+        return limits
+    raise RegistrationError(f"limits= is a Limits; not {limits!r}")
 
 
 def checked_keys(keys: Any) -> tuple[bytes, ...]:

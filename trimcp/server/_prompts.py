@@ -15,7 +15,7 @@ from trimcp.types import Prompt, PromptArgument
 
 from ._context import Context
 from ._described import described
-from ._register import Register
+from ._register import Register, Room
 from ._registered import Options, Registered
 from ._running import call_function, run
 
@@ -74,10 +74,11 @@ class PromptRegister(Register[RegisteredPrompt]):
 
     Args:
         changed: Called when one was added or removed.
+        room: What fits on one page of a list.
     """
 
-    def __init__(self, changed: Callable[[], None]) -> None:
-        super().__init__("prompt", "after prompt:", changed)
+    def __init__(self, changed: Callable[[], None], room: Room) -> None:
+        super().__init__("prompt", "after prompt:", changed, room)
 
     def register(self, function: Callable[..., Any], options: PromptOptions) -> None:
         """Raises RegistrationError if the function is no prompt, or its name is taken."""

@@ -8,17 +8,84 @@ from __future__ import annotations
 import base64
 import itertools
 import threading
-from typing import TYPE_CHECKING, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
+
+import attrs
 
 from trimcp.errors import INVALID_PARAMS, RegistrationError, RequestError
+from trimcp.protocol import EncodeError, encoded_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Mapping
 
-__all__ = ["Named", "Register"]
+    from trimcp.limits import Limits
+
+__all__ = ["Listed", "Named", "Register", "Room", "room_within"]
 
 KeyT = TypeVar("KeyT", bound="Hashable")
 ItemT = TypeVar("ItemT")
+ListedT = TypeVar("ListedT", bound="Listed")
+
+#: Bytes of an answer around what it tells, the server's own description left out.
+_AROUND_BYTES: Final = 384
+#: Levels of an answer around what it tells: the answer, its result, the list.
+_AROUND_LEVELS: Final = 3
+
+
+class Listed(Protocol):
+    """What has a description for lists."""
+
+    @property
+    def description(self) -> Any: ...
+
+
+@attrs.frozen
+class Room:
+    """How much of what the server tells fits into one answer.
+
+    Attributes:
+        size: Bytes of JSON.
+        nesting: Levels of arrays and objects.
+    """
+
+    size: int
+    nesting: int
+
+    def needed(self, label: str, payload: Any) -> int:
+        """The bytes that a payload needs.
+
+        Args:
+            label: What it describes, for messages.
+            payload: A payload that can be encoded in every revision.
+
+        Raises:
+            RegistrationError: No answer can hold it.
+        """
+        try:
+            size = encoded_size(payload, self.nesting)
+        except EncodeError as error:
+            raise RegistrationError(
+                f"{label}: what it says of itself cannot be told within Limits.nesting: {error}"
+            ) from None
+        if size > self.size:
+            raise RegistrationError(
+                f"{label}: what it says of itself has {size} bytes, and an answer within "
+                f"Limits.message_bytes has room for {self.size}"
+            )
+        return size
+
+
+def room_within(limits: Limits, taken: int = 0) -> Room:
+    """The room that an answer has.
+
+    Args:
+        limits: The server's.
+        taken: Bytes that every answer spends on something else.
+    """
+    return Room(
+        max(limits.message_bytes - _AROUND_BYTES - taken, 0),
+        max(limits.nesting - _AROUND_LEVELS, 0),
+    )
 
 
 class Named(Generic[KeyT, ItemT]):
@@ -57,7 +124,7 @@ class Named(Generic[KeyT, ItemT]):
         return self.items.get(name)
 
 
-class Register(Generic[ItemT]):
+class Register(Generic[ListedT]):
     """Items by name, in the order of their registration.
 
     Items may be added and removed at any time, in any thread, also while a client is turning
@@ -67,41 +134,45 @@ class Register(Generic[ItemT]):
         kind: What the items are, for messages.
         mark: How its cursors begin; every list has another mark, and knows its own cursors.
         changed: Called when an item was added or removed.
+        room: What fits on one page; every item alone must.
     """
 
-    def __init__(self, kind: str, mark: str, changed: Callable[[], None]) -> None:
+    def __init__(self, kind: str, mark: str, changed: Callable[[], None], room: Room) -> None:
         self._kind = kind
         self._mark = mark
         self._changed = changed
-        self._named: Named[str, tuple[int, ItemT]] = Named()
+        self._room = room
+        self._named: Named[str, _Entry[ListedT]] = Named()
         self._serials = itertools.count()
         self._in_order = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._named)
 
-    def __iter__(self) -> Iterator[ItemT]:
-        return (item for _, item in self._named.items.values())
+    def __iter__(self) -> Iterator[ListedT]:
+        return (entry.item for entry in self._named.items.values())
 
-    def add(self, name: str, item: ItemT) -> None:
-        """Raises RegistrationError if the name is taken."""
+    def add(self, name: str, item: ListedT) -> None:
+        """Raises RegistrationError if the name is taken, or no list can hold the item."""
+        label = f"{self._kind} {name!r}"
+        size = self._room.needed(label, item.description) + 1  # and the comma
         with self._in_order:
-            self._named.add(name, (next(self._serials), item), f"{self._kind} {name!r}")
+            self._named.add(name, _Entry(next(self._serials), size, item), label)
         self._changed()
 
-    def remove(self, name: str) -> ItemT:
+    def remove(self, name: str) -> ListedT:
         """Raises KeyError if there is none of that name."""
-        item = self._named.remove(name)[1]
+        item = self._named.remove(name).item
         self._changed()
         return item
 
-    def find(self, name: str) -> ItemT | None:
+    def find(self, name: str) -> ListedT | None:
         """The item of that name, or None."""
         found = self._named.find(name)
-        return None if found is None else found[1]
+        return None if found is None else found.item
 
-    def page(self, cursor: str | None, size: int | None) -> tuple[list[ItemT], str | None]:
-        """One page.
+    def page(self, cursor: str | None, size: int | None) -> tuple[list[ListedT], str | None]:
+        """One page, which ends early where an answer has no room for more.
 
         Args:
             cursor: Where it begins; None for the first page.
@@ -114,10 +185,23 @@ class Register(Generic[ItemT]):
             RequestError: The cursor is not one of ours.
         """
         after = -1 if cursor is None else _read_cursor(self._mark, cursor)
-        rest = [entry for entry in self._named.items.values() if entry[0] > after]
+        rest = [entry for entry in self._named.items.values() if entry.serial > after]
         shown = rest if size is None else rest[:size]
-        following = _cursor(self._mark, shown[-1][0]) if len(shown) < len(rest) else None
-        return [item for _, item in shown], following
+        if sum(entry.size for entry in shown) > self._room.size:
+            ends = itertools.accumulate(entry.size for entry in shown)
+            fitting = sum(1 for _ in itertools.takewhile(lambda end: end <= self._room.size, ends))
+            shown = shown[: max(fitting, 1)]
+        following = _cursor(self._mark, shown[-1].serial) if len(shown) < len(rest) else None
+        return [entry.item for entry in shown], following
+
+
+@attrs.frozen(eq=False)
+class _Entry(Generic[ListedT]):
+    """An item, the number of its registration, and the bytes that it takes on a page."""
+
+    serial: int
+    size: int
+    item: ListedT
 
 
 def _cursor(mark: str, serial: int) -> str:

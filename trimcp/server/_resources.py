@@ -25,7 +25,7 @@ from trimcp.types import CacheScope, Resource, ResourceTemplate
 
 from ._context import Context
 from ._described import described, option
-from ._register import Register
+from ._register import Register, Room
 from ._registered import Options, Registered
 from ._running import call_function, run
 
@@ -113,16 +113,17 @@ class ResourceRegister:
 
     Args:
         changed: Called when one was added or removed.
+        room: What fits on one page of a list.
 
     Attributes:
         fixed: Resources with one URI each, by URI.
         templates: Templates, by their text.
     """
 
-    def __init__(self, changed: Callable[[], None]) -> None:
-        self.fixed: Register[Reading] = Register("resource", "after resource:", changed)
+    def __init__(self, changed: Callable[[], None], room: Room) -> None:
+        self.fixed: Register[Reading] = Register("resource", "after resource:", changed, room)
         self.templates: Register[Reading] = Register(
-            "resource template", "after template:", changed
+            "resource template", "after template:", changed, room
         )
 
     def register(self, function: Callable[..., Any], uri: str, options: ResourceOptions) -> None:

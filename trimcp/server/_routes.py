@@ -44,11 +44,11 @@ if TYPE_CHECKING:
     from ._completion import CompletionKey
     from ._context import Context
     from ._offer import Offer
-    from ._register import Register
+    from ._register import Listed, Register
 
 __all__ = ["handle"]
 
-ItemT = TypeVar("ItemT")
+ListedT = TypeVar("ListedT", bound="Listed")
 
 
 def handle(offer: Offer, context: Context[Any]) -> Awaitable[Any]:
@@ -159,8 +159,8 @@ async def _list_prompts(offer: Offer, context: Context[Any]) -> ListPromptsResul
 
 
 def _page(
-    offer: Offer, context: Context[Any], register: Register[ItemT]
-) -> tuple[list[ItemT], str | None]:
+    offer: Offer, context: Context[Any], register: Register[ListedT]
+) -> tuple[list[ListedT], str | None]:
     cursor = params_as(context._handler.exchange, PaginatedRequestParams).cursor
     return register.page(cursor, offer.page_size)
 

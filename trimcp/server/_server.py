@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
 
+import attrs
 import trio
 
 from trimcp.errors import NotServing
-from trimcp.limits import Limits
 from trimcp.protocol import (
     PromptsListChanged,
     ResourcesListChanged,
@@ -21,6 +21,7 @@ from trimcp.runtime import LocalBus, MemoryNonceStore
 from trimcp.types import (
     CacheScope,
     Implementation,
+    InitializeResult,
     PromptsCapability,
     ResourcesCapability,
     ServerCapabilities,
@@ -40,11 +41,15 @@ from ._middleware import check_middleware
 from ._options import (
     check_name,
     checked_extensions,
+    checked_grace,
+    checked_instance,
     checked_keys,
     checked_lifespan,
+    checked_limits,
     checked_page_size,
 )
 from ._prompts import PromptOptions, PromptRegister
+from ._register import Room, room_within
 from ._registered import decorator
 from ._resources import ResourceOptions, ResourceRegister
 from ._statistics import Statistics
@@ -60,6 +65,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from trimcp.http import ASGIApp
+    from trimcp.limits import Limits
     from trimcp.protocol import Change
     from trimcp.runtime import Bus, CustomRoute, HttpRequest, NonceStore
     from trimcp.types import Annotations, Icon, ToolAnnotations
@@ -69,6 +75,9 @@ if TYPE_CHECKING:
     from ._session import Session
 
 __all__ = ["Server"]
+
+#: What the capabilities need beside those that a user declares, in bytes.
+_CAPABILITIES_BYTES: Final = 256
 
 FunctionT = TypeVar("FunctionT", bound="Callable[..., Any]")
 HookT = TypeVar("HookT", bound="Callable[..., Awaitable[Any]]")
@@ -107,7 +116,7 @@ class Server(Generic[LifespanT]):
         list_scope: Whether it may share lists between users (stateless era).
 
     Raises:
-        RegistrationError: `page_size`, `state_keys`, `extensions` or a lifespan cannot be used, or
+        RegistrationError: An option cannot be used, or
             what would be told to clients cannot be said; the message names it.
     """
 
@@ -135,7 +144,7 @@ class Server(Generic[LifespanT]):
         list_scope: CacheScope | None = None,
     ) -> None:
         self._application: Application | None = None
-        self._make_registers()
+        self.limits: Limits = checked_limits(limits)
         declared = described(
             "server",
             ServerCapabilities,
@@ -154,24 +163,39 @@ class Server(Generic[LifespanT]):
             icons=icons,
         )
         self.instructions: str | None = option("server", "instructions", instructions, str)
-        self.limits = limits or Limits()
+        self._make_registers(self._room())
         self.lifespan = checked_lifespan(lifespan, "lifespan=", "the server")
         self.session_lifespan = checked_lifespan(
             session_lifespan, "session_lifespan=", "the session"
         )
-        self.bus: Bus = bus or LocalBus()
+        bus = LocalBus() if bus is None else bus
+        self.bus: Bus = checked_instance(bus, "bus=", ("publish", "run"))
         self.state_keys = checked_keys(state_keys)
-        self.nonces: NonceStore = nonces or MemoryNonceStore()
-        self.shutdown_grace = shutdown_grace
-        self.eof_grace = eof_grace
+        nonces = MemoryNonceStore() if nonces is None else nonces
+        self.nonces: NonceStore = checked_instance(nonces, "nonces=", ("use",))
+        self.shutdown_grace: float | None = (
+            None if shutdown_grace is None else checked_grace(shutdown_grace, "shutdown_grace=")
+        )
+        self.eof_grace: float = checked_grace(eof_grace, "eof_grace=")
         self.page_size = checked_page_size(page_size)
         self.list_ttl_ms: int | None = option("server", "list_ttl_ms", list_ttl_ms, int)
         self.list_scope: CacheScope | None = option("server", "list_scope", list_scope, CacheScope)
 
-    def _make_registers(self) -> None:
-        self.tools = ToolRegister(self._announcing(ToolsListChanged()))
-        self.resources = ResourceRegister(self._announcing(ResourcesListChanged()))
-        self.prompts = PromptRegister(self._announcing(PromptsListChanged()))
+    def _room(self) -> Room:
+        """What fits into an answer beside the server's description of itself, which is in all.
+
+        Raises RegistrationError if the description, instructions included, fits into none.
+        """
+        declared = ServerCapabilities(experimental=self.experimental, extensions=self.extensions)
+        whole = InitializeResult("", declared, self.identity, self.instructions)
+        room_within(self.limits, _CAPABILITIES_BYTES).needed("server", whole)
+        plain = attrs.evolve(self.identity, icons=None)
+        return room_within(self.limits, room_within(self.limits).needed("server", plain))
+
+    def _make_registers(self, room: Room) -> None:
+        self.tools = ToolRegister(self._announcing(ToolsListChanged()), room)
+        self.resources = ResourceRegister(self._announcing(ResourcesListChanged()), room)
+        self.prompts = PromptRegister(self._announcing(PromptsListChanged()), room)
         self.completions = CompletionRegister()
         self.methods = MethodRegister()
         self.middlewares: list[Middleware] = []

@@ -59,7 +59,7 @@ class Session(Generic[LifespanT]):
         self._peer = peer
         self._subscriber: Subscriber | None = None
         self._has_ended = False
-        self.start_soon: Callable[..., None] = peer.life.start_soon
+        self.start_soon: Callable[..., bool] = peer.life.start_soon
         handle = functools.partial(application.hear, self)
         limit = application.limits.in_flight
         self.hearing = Hearing(handle, limit, application.budget, self._start_soon)
@@ -133,8 +133,8 @@ class Session(Generic[LifespanT]):
         finally:
             self.end_subscription()
 
-    def _start_soon(self, function: Callable[..., Any], *args: Any) -> None:
-        self.start_soon(function, *args)
+    def _start_soon(self, function: Callable[..., Any], *args: Any) -> bool:
+        return self.start_soon(function, *args)
 
     def begin(self) -> None:
         """Tell the client of changes from now on, as the handshake is complete."""

@@ -48,12 +48,19 @@ class LateNursery:
         self._nursery: trio.Nursery | None = None
         self._is_over = False
 
-    def start_soon(self, function: Callable[..., Awaitable[Any]], *args: Any) -> None:
-        """Start a task, now or when it is open."""
-        if self._nursery is not None:
-            self._nursery.start_soon(function, *args)
-        elif not self._is_over:
+    def start_soon(self, function: Callable[..., Awaitable[Any]], *args: Any) -> bool:
+        """Start a task, now or when it is open.
+
+        Returns:
+            Whether it takes tasks.
+        """
+        if self._is_over:
+            return False
+        if self._nursery is None:
             self.waiting.append((function, args))
+        else:
+            self._nursery.start_soon(function, *args)
+        return True
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[trio.Nursery]:

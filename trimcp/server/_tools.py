@@ -22,7 +22,7 @@ from trimcp.types import UNSET, CallToolResult, JSONObject, TextContent, Tool
 from ._context import Context
 from ._described import described, option
 from ._options import checked_seconds
-from ._register import Register
+from ._register import Register, Room
 from ._registered import Options, Registered
 from ._running import GENERATORS, call_function, run, streamed
 
@@ -136,10 +136,11 @@ class ToolRegister(Register[RegisteredTool]):
 
     Args:
         changed: Called when one was added or removed.
+        room: What fits on one page of a list.
     """
 
-    def __init__(self, changed: Callable[[], None]) -> None:
-        super().__init__("tool", "after:", changed)
+    def __init__(self, changed: Callable[[], None], room: Room) -> None:
+        super().__init__("tool", "after:", changed, room)
 
     def register(self, function: Callable[..., Any], options: ToolOptions) -> None:
         """Raises RegistrationError if the function is no tool, or its name is taken."""

@@ -192,6 +192,23 @@ class MessageChannel:
     written: trio.Event = attrs.field(factory=trio.Event)
     pace: Pace | None = None
     turn: float = 0.0
+    _stray: bytes = attrs.field(default=b"", init=False)
+    _at_stray: Callable[[bytes], None] | None = attrs.field(default=None, init=False)
+
+    def note_stray(self, stray: bytes) -> None:
+        """For the reader: what has come of a message that can be none; empty if nothing has."""
+        self._stray = stray
+        if stray and self._at_stray is not None:
+            self._at_stray(stray)
+
+    def hear_stray(self, listener: Callable[[bytes], None]) -> None:
+        """Call a function with the beginning of a message that has not ended and can be none.
+
+        Args:
+            listener: Called whenever more has come, and at once if something has come already.
+        """
+        self._at_stray = listener
+        self.note_stray(self._stray)
 
     async def part(self) -> None:
         """Write what is sent next, so that it is probably read, apart from what already waits.

@@ -6,8 +6,9 @@ Transports recommends.
 
 from __future__ import annotations
 
+import re
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import trio
 
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
 __all__ = ["LineSplitter", "open_stream_channel"]
 
 _CHUNK = 64 * 1024
+
+#: How a message begins: with an object, or an array of objects; or as much of that as there is.
+_MAY_BE_MESSAGE: Final = re.compile(
+    rb"(?:\xef(?:\xbb(?:\xbf|$)|$))?\s*(?:$|\[\s*(?:$|(?=\{)))?(?:\{\s*(?:$|[\"}])|$)"
+)
 
 
 class LineSplitter:
@@ -58,6 +64,14 @@ class LineSplitter:
     def close(self) -> None:
         """Forget the line that has not ended."""
         self._partial.close()
+
+    @property
+    def stray(self) -> bytes:
+        """The beginning of the line that has not ended, if it can become no message."""
+        if not self._partial.size:
+            return b""
+        head = self._partial.head
+        return b"" if _MAY_BE_MESSAGE.match(head) else head
 
     def _finish(self, piece: bytes, lines: list[Incoming]) -> None:
         line: Incoming = piece
@@ -123,6 +137,7 @@ async def _read_in(
             while data := await stream.receive_some(_CHUNK):
                 if lines := splitter.feed(bytes(data)):
                     await feed.send(lines)
+                channel.note_stray(splitter.stray)
             if lines := splitter.end():
                 await feed.send(lines)
         except (trio.BrokenResourceError, OSError) as error:

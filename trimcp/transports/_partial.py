@@ -66,6 +66,11 @@ class PartialMessage:
         tail, self._tail = self._tail, b""
         return Oversized(size, kept, tail, has_no_room=size <= self._limit) if is_skipped else kept
 
+    @property
+    def head(self) -> bytes:
+        """The first bytes of what has come so far, at most `HEAD_BYTES`."""
+        return bytes(self._kept[:HEAD_BYTES])
+
     def _release(self) -> None:
         self._kept = bytearray()
         self._budget.give(self._taken)

@@ -18,6 +18,7 @@ STREAMS = st.lists(
         [
             b"\n", b"\r", b"\r\n", b"\n\n", b":", b" ", b"data", b"data:", b"data: ", b"data: abc",
             b"event: e\n", b"id: 7\n", b"id\n", b"id: a\x00b\n", b"retry: 12\n", b"retry: x\n",
+            b"retry: 0099999999999999\n",
             b": comment\n", b"\xef\xbb\xbf", b"\xff", b"datax: 1\n", b"data:" + b"y" * 40 + b"\n\n",
         ]
     ),
@@ -50,7 +51,7 @@ def simply(
         elif name == b"id" and b"\0" not in value and len(line) <= limit:
             pending = value.decode(errors="replace")
         elif name == b"retry" and value.isdigit():
-            retry = int(value)
+            retry = min(int(value), 10**12)
         if line:
             continue
         last_id = last_id if pending is None else pending
@@ -143,7 +144,7 @@ def test_no_field_but_data_may_be_long() -> None:
     long = b"x" * 500
     stream = b"event: " + long + b"\nid: " + long + b"\n:" + long + b"\ndata: a\n\n"
     assert read([stream], 20) == ([ServerSentEvent(b"a", "message", "", 1)], "", None)
-    assert read([b"retry: " + b"9" * 5000 + b"\n"], 10_000)[2] is None
+    assert read([b"retry: " + b"9" * 5000 + b"\n"], 100)[2] is None
 
 
 @pytest.mark.parametrize("limit", [1, 10, 300, 1000])
@@ -175,3 +176,17 @@ def test_many_small_lines_are_bounded_too() -> None:
     assert len(decoder._data) <= 512
     (event,) = decoder.feed(b"\n")
     assert event.is_oversized
+
+
+@pytest.mark.parametrize(
+    ("written", "milliseconds"),
+    [
+        (b"0", 0),
+        (b"0001500", 1500),
+        (b"999999999999", 999_999_999_999),
+        (b"99999999999999999999", 10**12),
+        (b"9" * 900, 10**12),
+    ],
+)
+def test_every_retry_of_digits_is_respected(written: bytes, milliseconds: int) -> None:
+    assert read([b"retry: " + written + b"\n"])[2] == milliseconds

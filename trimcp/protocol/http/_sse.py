@@ -21,8 +21,8 @@ _HEAD: Final = 256
 #: The longest field name that means something, with its colon and space, and a BOM before it.
 _FIELD_START: Final = 16
 
-#: Digits of a `retry` that is still a number of milliseconds.
-_MOST_DIGITS: Final = 12
+#: The longest `retry`, in milliseconds: about 30 years. A longer one counts as this.
+_LONGEST_RETRY: Final = 10**12
 
 
 class ServerSentEvent(msgspec.Struct, gc=False, frozen=True):
@@ -155,8 +155,10 @@ class SSEDecoder:
             self._event = value.decode(errors="replace")
         elif name == b"id" and b"\0" not in value:
             self._id = value.decode(errors="replace")
-        elif name == b"retry" and value.isdigit() and len(value) <= _MOST_DIGITS:
-            self.retry = int(value)
+        elif name == b"retry" and value.isdigit():
+            # Python refuses to read numbers of thousands of digits.
+            digits = value.lstrip(b"0")[: len(str(_LONGEST_RETRY))]
+            self.retry = min(int(digits or b"0"), _LONGEST_RETRY)
 
     def _on_data(self, value: bytes, size: int) -> None:
         is_first = self._size < 0

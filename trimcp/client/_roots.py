@@ -1,0 +1,76 @@
+"""The client's roots: what a user may give as them.
+
+Specification: Roots, User Interaction Model and Security Considerations.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+from trimcp.errors import OptionError
+from trimcp.protocol import LATEST, EncodeError, codec_for
+from trimcp.types import Root
+
+__all__ = ["Roots", "roots_of"]
+
+#: The roots, or a function that gives them: paths, URIs or `Root`s.
+_RootList: TypeAlias = Sequence[str | os.PathLike[str] | Root]
+Roots: TypeAlias = _RootList | Callable[[], Awaitable[_RootList] | _RootList]
+
+#: A file URI has only characters that a URI may have (RFC 3986, 2).
+_FILE_URI: Final = re.compile(r"file://[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]*")
+
+
+def roots_of(given: Any, label: str = "roots=") -> list[Root]:
+    """What a user has given as roots, or what the user's function has returned.
+
+    Args:
+        given: A list of paths, URIs and `Root`s.
+        label: What the error calls it.
+
+    Raises:
+        OptionError: It is something else. A single text is refused too: its letters would be
+            roots, and the first letter of most paths is the root of the file system.
+    """
+    if isinstance(given, str | bytes | os.PathLike):
+        raise OptionError(f"{label} is a list of paths: write roots=[{given!r}]")
+    if not isinstance(given, Sequence | frozenset | set):
+        raise OptionError(f"{label} is a list of paths, not {given!r:.100}")
+    return [_root(each, label) for each in given]
+
+
+def _root(value: Any, label: str) -> Root:
+    root = value if isinstance(value, Root) else _root_at(value, label)
+    try:
+        codec_for(LATEST).encode(root)
+    except EncodeError as error:
+        raise OptionError(f"{label}: {value!r:.100} is no root: {error}") from None
+    if _FILE_URI.fullmatch(root.uri) is None:
+        raise OptionError(
+            f"{label}: a root is a path or a file:// URI without spaces and the like, "
+            f"not {root.uri!r:.100}"
+        )
+    return root
+
+
+def _root_at(value: Any, label: str) -> Root:
+    """The root at a path or a URI."""
+    try:
+        text = os.fspath(value)
+    except TypeError:
+        text = None
+    if not isinstance(text, str):
+        raise OptionError(
+            f"{label} is a list of paths as texts, URIs and Roots; not {value!r:.100}"
+        )
+    if "://" in text or text.lower().startswith("file:"):
+        return Root(text)
+    path = Path(text).absolute()
+    try:
+        return Root(path.as_uri(), os.fsencode(path.name).decode(errors="replace"))
+    except UnicodeEncodeError:
+        raise OptionError(f"{label}: {text!r:.100} is no path of a file") from None
