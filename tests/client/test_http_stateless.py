@@ -188,6 +188,21 @@ async def test_a_stream_with_progress_and_logs() -> None:
         assert logs == ["line"]
 
 
+@pytest.mark.parametrize("stray", [b"junk", b"[1]", b"{", b'{"jsonrpc": "2.0"}'])
+async def test_what_names_no_request_is_no_answer(stray: bytes) -> None:
+    """The answer may still come on the same stream."""
+
+    async def script(asked: Asked) -> None:
+        await asked.begin()
+        await asked.send(b"data: " + stray + b"\n\n")
+        await asked.event_result(said("done"))
+        await asked.wait_left()
+
+    async with site(stateless(script)) as at, open_http_client(at.url) as client:
+        result = await client.call_tool("x")
+    assert result.content[0].text == "done"  # type: ignore[union-attr]
+
+
 async def test_chunks_pace_the_server() -> None:
     """Nothing overflows: the stream is read no faster than the chunks are taken."""
     total = 3000

@@ -25,8 +25,9 @@ from trimcp.errors import (
     ProtocolViolation,
     RequestError,
 )
-from trimcp.protocol import Era
+from trimcp.protocol import Era, Ignored
 from trimcp.protocol.http import JSON, PROTOCOL_VERSION
+from trimcp.transports import Oversized
 
 from ._http import HTTPPeer, message_of, status_error
 from ._mirror import HeaderMirror
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
     from trimcp.protocol import Call
     from trimcp.runtime import ProgressCallback
-    from trimcp.transports import HTTPAnswer
+    from trimcp.transports import HTTPAnswer, Incoming
 
 __all__ = ["StreamablePeer"]
 
@@ -170,14 +171,31 @@ class StreamablePeer(HTTPPeer):
     async def _follow(self, call: Call, answer: HTTPAnswer, cursor: Reconnection) -> None:
         """Read events until the call is answered or the stream ends."""
         cursor.opened()
+        stray = b""
         try:
             while call.is_open and (events := await answer.take()):
                 cursor.brought()
                 for event in events:
-                    self._receive(message_of(event), call)
+                    stray = self._take_event(message_of(event), call) or stray
                     await call.owner.deliver()
         finally:
             cursor.ended(answer)
+        if stray and call.is_open and not self._may_resume(call, cursor):
+            # Nothing else came, so it was the answer.
+            self._receive(stray, call)
+
+    def _take_event(self, message: Incoming, call: Call) -> bytes:
+        """Take one event of an answer's stream; return it if it names no request.
+
+        It may be about anything then, and the answer may still come.
+        """
+        if isinstance(message, Oversized):
+            self._receive(message, call)
+            return b""
+        events = self.connection.receive(message) if message.strip() else []
+        self._dispatch(events)
+        is_stray = any(isinstance(event, Ignored) and event.garbage for event in events)
+        return message if is_stray else b""
 
     def _may_resume(self, call: Call, cursor: Reconnection) -> bool:
         return bool(cursor.headers) and call.terms.revision.era is Era.HANDSHAKE
