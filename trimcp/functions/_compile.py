@@ -59,6 +59,7 @@ class Function:
         parameters: The names of its parameters, the context left out.
         is_async: Whether it is a coroutine function. Others may still give something to await.
         is_stream: Whether it is a generator function.
+        gives_stream: Whether it is another function, annotated to return an iterator.
         context: The name of the parameter that takes the `Context`, or None.
     """
 
@@ -69,6 +70,7 @@ class Function:
     parameters: tuple[str, ...]
     is_async: bool
     is_stream: bool
+    gives_stream: bool
     context: str | None
     _binder: Binder
     _output: Output
@@ -145,6 +147,7 @@ def compile_function(
     returned = hints.get("return", signature.return_annotation)
     if typing.get_origin(returned) in _AWAITABLES and not is_async(function):
         returned = (Any, *typing.get_args(returned))[-1]
+    gives_stream = not is_stream and kind == "tool" and typing.get_origin(returned) in _STREAMS
     if is_stream or typing.get_origin(returned) in _STREAMS:
         returned = final_hint(returned)
     return Function(
@@ -155,6 +158,7 @@ def compile_function(
         tuple(parameter.name for parameter in parameters),
         is_async(function),
         is_stream,
+        gives_stream,
         context,
         binder,
         _output(label, kind, returned, output_schema),
