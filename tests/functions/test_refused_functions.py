@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 from collections.abc import (  # noqa: TC003  read at run time
     AsyncIterable,
     AsyncIterator,
@@ -11,7 +13,7 @@ from collections.abc import (  # noqa: TC003  read at run time
     Iterable,
     Iterator,
 )
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import pytest
 
@@ -104,3 +106,99 @@ async def test_an_iterable_that_is_promised_is_a_list() -> None:
     async with open_client(server) as client:
         for name in ("iterable", "generator"):
             assert (await client.call_tool(name)).text == "[1,2]"
+
+
+@functools.singledispatch
+def dispatching(x: int) -> int:
+    return x
+
+
+@contextlib.contextmanager
+def manager() -> Iterator[int]:
+    yield 1
+
+
+@contextlib.asynccontextmanager
+async def async_manager() -> AsyncIterator[int]:
+    yield 1
+
+
+def plain(x: int) -> int:
+    return x
+
+
+@functools.wraps(plain)
+def needing_more(database: Any, x: int) -> int:
+    return x
+
+
+@functools.wraps(plain)
+def by_position(x: int, /) -> int:
+    return x
+
+
+@functools.wraps(plain)
+def taking_less() -> int:
+    return 1
+
+
+def giving_a_class() -> type[int]:
+    return int
+
+
+def giving_classes() -> dict[str, type[int]]:
+    return {"int": int}
+
+
+def taking_a_class(x: type[int]) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("function", "match"),
+    [
+        (dispatching, "singledispatch"),
+        (functools.partial(dispatching), "singledispatch"),
+        (manager, "context manager"),
+        (async_manager, "context manager"),
+        (needing_more, "'database'"),
+        (by_position, "wrapper"),
+        (taking_less, "wrapper"),
+        (giving_a_class, "class cannot be JSON"),
+        (giving_classes, "class cannot be JSON"),
+        (taking_a_class, "class cannot be JSON"),
+    ],
+)
+def test_what_would_fail_at_every_call_is_refused(function: Any, match: str) -> None:
+    with pytest.raises(RegistrationError, match=match):
+        Server("x").tool(name="t")(function)
+
+
+async def test_what_decorators_make_is_called_as_it_needs() -> None:
+    @functools.wraps(plain)
+    def passing(*args: Any, **kwargs: Any) -> int:
+        return plain(*args, **kwargs)
+
+    @functools.lru_cache
+    def cached(x: int) -> int:
+        return x
+
+    @manager()
+    def within(x: int) -> int:
+        return x
+
+    server = Server("x")
+    tools = {"passing": passing, "cached": cached, "within": within}
+    for name, tool in tools.items():
+        server.tool(tool, name=name)
+    async with open_client(server) as client:
+        for name in tools:
+            assert (await client.call_tool(name, {"x": 5})).text == "5"
+
+
+@pytest.mark.parametrize("hint", [Final, Final[int]], ids=repr)
+def test_a_final_parameter_is_refused(hint: Any) -> None:
+    def function(x: Any = 3) -> None: ...
+
+    function.__annotations__["x"] = hint
+    with pytest.raises(RegistrationError, match="cannot be Final"):
+        Server("x").tool(function)

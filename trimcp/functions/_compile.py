@@ -18,7 +18,7 @@ from trimcp.errors import RegistrationError
 
 from ._arguments import Arguments, Binder, GivenBinder, ModelBinder
 from ._attrs import adapted
-from ._callables import check_named, inner_of, is_async, is_generator, signature_of
+from ._callables import check_by_name, check_named, inner_of, is_async, is_generator, signature_of
 from ._docstrings import describe
 from ._headers import check_headers
 from ._pydantic import PlainSchema, adapter_for, first_line
@@ -135,6 +135,7 @@ def compile_function(
     known = name or _name_of(function)
     label = f"{kind} {known!r}"
     signature, hints = signature_of(function, label)
+    check_by_name(function, signature, label)
     description, documented = describe(inner_of(function))
     is_stream = is_generator(function)
     if is_stream and kind != "tool":
@@ -235,6 +236,9 @@ def _field(
     """The annotation and default of one parameter, for pydantic's model."""
     where = f"{label}, parameter {parameter.name!r}"
     annotation = Any if hint is parameter.empty else hint
+    if typing.Final in (hint, typing.get_origin(hint)):
+        # pydantic would take it for a constant, no argument.
+        raise RegistrationError(f"{where}: a parameter cannot be Final; write its type alone")
     adapter_for(annotation, where)
     default = ... if parameter.default is parameter.empty else parameter.default
     extra: dict[str, Any] = {"alias": parameter.name}
