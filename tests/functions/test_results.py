@@ -530,3 +530,35 @@ async def test_numbers_that_json_lacks_are_refused_everywhere(
         with pytest.raises(ValueError, match="JSON"):
             await client.call_tool("take", {"x": value})
         assert (await client.call_tool("take", {"x": None})).content[0].text == "None"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    "hint", [list[bytes], tuple[bytes, ...], list[bytes | str], list[bytes] | None], ids=repr
+)
+def test_a_list_of_bytes_is_a_block_for_each(hint: Any) -> None:
+    function = returning(hint)
+    assert function.output_schema is None
+    text, blob = function.result([b"text", BYTES]).content
+    assert text == TextContent("text")
+    assert isinstance(blob, EmbeddedResource)
+    assert function.result([]).content == ()
+
+
+class Plain(BaseModel):
+    data: bytes
+
+
+class Encoded(BaseModel):
+    model_config = pydantic.ConfigDict(ser_json_bytes="base64")
+    data: bytes
+
+
+@pytest.mark.parametrize("hint", [dict[str, bytes], Plain, list[Plain], bytes | int], ids=repr)
+def test_bytes_that_json_cannot_hold_are_refused(hint: Any) -> None:
+    with pytest.raises(RegistrationError, match="ser_json_bytes"):
+        returning(hint)
+
+
+def test_bytes_as_base64() -> None:
+    wire = leaves(returning(Encoded), Encoded(data=BYTES))
+    assert base64.urlsafe_b64decode(wire["data"]) == BYTES

@@ -6,6 +6,7 @@ of these. What registers can be called: what would fail at every call is refused
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 import sys
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "check_async",
+    "check_by_name",
     "check_named",
     "check_opened",
     "inner_of",
@@ -137,6 +139,51 @@ def _check_callable(function: Any, label: str) -> None:
                 "keep what it gives instead"
             )
         seen = getattr(seen, "__wrapped__", None)
+
+
+_MANAGER: Final = "it gives a context manager; register a function that enters it"
+
+
+def _nothing(*_: Any) -> Any:
+    """Stands for a decorated function."""
+
+
+#: What decorators make that cannot be called by name, by its code, and what to write instead.
+_UNFIT: Final[dict[Any, str]] = {
+    inner_of(functools.singledispatch(_nothing)).__code__: (
+        "singledispatch chooses by an argument's position; register a function that calls it"
+    ),
+    contextlib.contextmanager(_nothing).__code__: _MANAGER,
+    contextlib.asynccontextmanager(_nothing).__code__: _MANAGER,
+}
+
+
+def check_by_name(function: Callable[..., Any], signature: inspect.Signature, label: str) -> None:
+    """Check that a decorated function takes by name what its signature says.
+
+    `functools.wraps` gives a wrapper the signature of the wrapped function, whatever the wrapper
+    itself takes.
+
+    Raises:
+        RegistrationError: It would fail at every call.
+    """
+    unfit = _UNFIT.get(getattr(inner_of(function), "__code__", None))
+    if unfit is not None:
+        raise RegistrationError(f"{label}: {unfit}")
+    try:
+        own = inspect.signature(function, follow_wrapped=False)
+    except ValueError:
+        return  # such as that of lru_cache, which passes everything on
+    named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+    if own == signature or any(each.kind not in named for each in signature.parameters.values()):
+        return  # `check_named` refuses the other kinds
+    try:
+        own.bind(**dict.fromkeys(signature.parameters))
+    except TypeError as error:
+        raise RegistrationError(
+            f"{label}: its wrapper cannot be called as the function that it wraps: {error}; "
+            "take *args and **kwargs there, or leave out functools.wraps"
+        ) from error
 
 
 def _check_wrappers(function: Any, label: str) -> None:

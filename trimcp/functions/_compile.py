@@ -18,7 +18,7 @@ from trimcp.errors import RegistrationError
 
 from ._arguments import Arguments, Binder, GivenBinder, ModelBinder
 from ._attrs import adapted
-from ._callables import check_named, inner_of, is_async, is_generator, signature_of
+from ._callables import check_by_name, check_named, inner_of, is_async, is_generator, signature_of
 from ._docstrings import describe
 from ._headers import check_headers
 from ._pydantic import PlainSchema, adapter_for, first_line
@@ -59,6 +59,7 @@ class Function:
         parameters: The names of its parameters, the context left out.
         is_async: Whether it is a coroutine function. Others may still give something to await.
         is_stream: Whether it is a generator function.
+        gives_stream: Whether it is another function, annotated to return an iterator.
         context: The name of the parameter that takes the `Context`, or None.
     """
 
@@ -69,6 +70,7 @@ class Function:
     parameters: tuple[str, ...]
     is_async: bool
     is_stream: bool
+    gives_stream: bool
     context: str | None
     _binder: Binder
     _output: Output
@@ -133,6 +135,7 @@ def compile_function(
     known = name or _name_of(function)
     label = f"{kind} {known!r}"
     signature, hints = signature_of(function, label)
+    check_by_name(function, signature, label)
     description, documented = describe(inner_of(function))
     is_stream = is_generator(function)
     if is_stream and kind != "tool":
@@ -145,6 +148,7 @@ def compile_function(
     returned = hints.get("return", signature.return_annotation)
     if typing.get_origin(returned) in _AWAITABLES and not is_async(function):
         returned = (Any, *typing.get_args(returned))[-1]
+    gives_stream = not is_stream and kind == "tool" and typing.get_origin(returned) in _STREAMS
     if is_stream or typing.get_origin(returned) in _STREAMS:
         returned = final_hint(returned)
     return Function(
@@ -155,6 +159,7 @@ def compile_function(
         tuple(parameter.name for parameter in parameters),
         is_async(function),
         is_stream,
+        gives_stream,
         context,
         binder,
         _output(label, kind, returned, output_schema),
@@ -231,6 +236,9 @@ def _field(
     """The annotation and default of one parameter, for pydantic's model."""
     where = f"{label}, parameter {parameter.name!r}"
     annotation = Any if hint is parameter.empty else hint
+    if typing.Final in (hint, typing.get_origin(hint)):
+        # pydantic would take it for a constant, no argument.
+        raise RegistrationError(f"{where}: a parameter cannot be Final; write its type alone")
     adapter_for(annotation, where)
     default = ... if parameter.default is parameter.empty else parameter.default
     extra: dict[str, Any] = {"alias": parameter.name}

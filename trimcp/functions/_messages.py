@@ -12,7 +12,7 @@ from trimcp.errors import RegistrationError
 
 from ._arguments import BadArguments
 from ._bounded import bounded_validator
-from ._callables import check_named, is_async, is_generator, signature_of
+from ._callables import check_by_name, check_named, is_async, is_generator, signature_of
 from ._compile import is_marked
 from ._pydantic import adapter_for, dump, explain, to_json
 
@@ -82,6 +82,7 @@ def compile_message(
         RegistrationError: It takes more, or its annotations cannot be used.
     """
     signature, hints = signature_of(function, label)
+    check_by_name(function, signature, label)
     if is_generator(function):
         raise RegistrationError(f"{label}: only a tool may be a generator")
     given: dict[type, str] = {}

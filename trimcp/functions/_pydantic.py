@@ -47,6 +47,12 @@ class PlainSchema(GenerateJsonSchema):
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False
 
+    def is_subclass_schema(self, schema: Any) -> Any:
+        # pydantic lists a class as anything, and can neither write nor read one.
+        raise pydantic.errors.PydanticInvalidForJsonSchema(
+            "a class cannot be JSON; use its name, a string"
+        )
+
 
 def adapter_for(hint: Any, label: str) -> pydantic.TypeAdapter[Any]:
     """The adapter of an annotation that has a JSON Schema.
@@ -57,7 +63,7 @@ def adapter_for(hint: Any, label: str) -> pydantic.TypeAdapter[Any]:
     try:
         adapter = pydantic.TypeAdapter(adapted(hint))
         adapter.json_schema()
-        adapter.json_schema(mode="serialization")
+        adapter.json_schema(mode="serialization", schema_generator=PlainSchema)
     except (pydantic.errors.PydanticUserError, SchemaError, RecursionError, NameError) as error:
         raise RegistrationError(f"{label}: {first_line(error)}") from error
     return adapter

@@ -127,6 +127,8 @@ class AnnotatedOutput(SchemaOutput):
         self._is_sure = always_fits(adapter.core_schema)
         schema = adapter.json_schema(mode="serialization", schema_generator=PlainSchema)
         schema.pop("title", None)
+        if _has_binary(schema):
+            raise InvalidSchema(_BINARY)
         if self._is_sure:
             self.schema = schema
         else:
@@ -144,6 +146,10 @@ class AnnotatedOutput(SchemaOutput):
 
 _NOTHING = (inspect.Signature.empty, Any, None, type(None), typing.NoReturn, typing.Never)
 _TEXT = (str, bytes, bytearray, memoryview)
+_BINARY = (
+    "JSON has no bytes; return text, or a model with model_config = "
+    "ConfigDict(ser_json_bytes='base64'), or bytes alone as content"
+)
 _SEQUENCES = (list, tuple, collections.abc.Sequence, collections.abc.Iterable)
 
 
@@ -152,7 +158,7 @@ def output_of(hint: Any, label: str) -> Output:
     hint = _without_questions(hint)
     if hint in _NOTHING or hint is str or _has_bytes(hint):
         return Output()
-    if any(_is_content(each) for each in _members(hint)):
+    if any(_is_content(each) or _is_list_of_bytes(each) for each in _members(hint)):
         return Output(promised=True)
     label = f"{label}, its result"
     adapter = adapter_for(hint, label)
@@ -201,6 +207,22 @@ def _has_bytes(hint: Any) -> bool:
     """Whether it is bytes, or a choice between bytes and text or nothing."""
     members = set(_members(hint))
     return bool(members & set(_TEXT[1:])) and members <= {*_TEXT, *_NOTHING}
+
+
+def _is_list_of_bytes(hint: Any) -> bool:
+    """Whether each of its values is bytes, or text beside bytes: a block for each."""
+    inner = [each for each in typing.get_args(hint) if each is not Ellipsis]
+    is_list = typing.get_origin(hint) in _SEQUENCES
+    return is_list and bool(inner) and _has_bytes(typing.Union[tuple(inner)])  # noqa: UP007
+
+
+def _has_binary(schema: Any) -> bool:
+    """Whether a schema lists bytes as they are, which pydantic writes only if they are UTF-8."""
+    if isinstance(schema, dict):
+        if schema.get("type") == "string" and schema.get("format") == "binary":
+            return True
+        schema = list(schema.values())
+    return isinstance(schema, list) and any(_has_binary(each) for each in schema)
 
 
 def _is_text(hint: Any) -> bool:

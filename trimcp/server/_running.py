@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import types
+from collections.abc import AsyncIterable, Iterator
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeGuard
 
 import trio
@@ -173,17 +174,29 @@ async def _call_in_thread(
     return await awaited(await context._application.threads.run(function.call, arguments))
 
 
-async def streamed(context: Context[Any], function: Function, generator: Any) -> Any:
-    """Send what a tool's generator yields; a list that is promised is no stream.
+async def streamed(context: Context[Any], function: Function, value: Any) -> Any:
+    """Send what a tool's generator or iterator yields; a list that is promised is no stream.
 
     Returns:
-        The result of the whole.
+        The result of the whole; the value itself where it is no stream.
     """
+    generator = _generator(value)
+    if not isinstance(generator, GENERATORS):
+        return value
     if isinstance(generator, types.GeneratorType):
         if function.output_schema is not None and not function.is_stream:
             return generator
         generator = in_threads(generator, context._application.threads.limiter)
     return await drain(generator, functools.partial(_send_chunk, context._handler))
+
+
+def _generator(value: Any) -> Any:
+    """A generator of what an iterator gives, since an iterator cannot be closed."""
+    if isinstance(value, GENERATORS):
+        return value
+    if isinstance(value, AsyncIterable):
+        return (each async for each in value)
+    return (each for each in value) if isinstance(value, Iterator) else value
 
 
 async def _send_chunk(handler: Handler, chunk: Any) -> None:

@@ -100,7 +100,7 @@ class RegisteredTool(Registered):
             return CallToolResult((TextContent(text),), is_error=True)
         if self.timeout is None:
             value = await call_function(context, self.function, bound)
-            if isinstance(value, GENERATORS):
+            if self.function.gives_stream or isinstance(value, GENERATORS):
                 value = await streamed(context, self.function, value)
         else:
             value = await self._call_in_time(context, bound, self.timeout)
@@ -113,7 +113,7 @@ class RegisteredTool(Registered):
     ) -> Any:
         with trio.move_on_after(seconds) as context._handler.timer:
             value = await call_function(context, self.function, bound)
-            if isinstance(value, GENERATORS):
+            if self.function.gives_stream or isinstance(value, GENERATORS):
                 value = await streamed(context, self.function, value)
             return value
         raise ToolError(f"The tool did not finish within {seconds:g} seconds.")
