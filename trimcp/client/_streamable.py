@@ -61,7 +61,7 @@ class StreamablePeer(HTTPPeer):
         self.mirror = HeaderMirror()
         self.session = HTTPSession()
         self.standing = StandingStream(
-            self._link, self._headers, self._receive, self.session.renew, self.life.start_soon
+            self._link, self._headers, self._receive, self.session.renew, self.life.try_start
         )
 
     async def _read(self) -> None:

@@ -10,7 +10,7 @@ from ._connected import ConnectedPeer
 from ._conversations import flaw_of_conversation
 from ._handler import Asker, Handler, Retried
 from ._held import holding
-from ._home import Home, Parked
+from ._home import Home, Parked, start_in
 from ._http import CustomRoute, EventStore, HttpRequest, HttpResponse
 from ._hub import Hub, Subscriber
 from ._life import Life
@@ -69,5 +69,6 @@ __all__ = [
     "in_threads",
     "leaves",
     "method_not_found",
+    "start_in",
     "told_of_signals",
 ]

@@ -199,18 +199,12 @@ class ConnectedPeer(Peer):
         When even the errands exceed the bound, the peer asks without ever reading, and is
         disconnected.
         """
-        if self.life.nursery is None:
-            return
         if self._errands >= self.limits.in_flight:
             logger.warning("%s does not read its answers: disconnected", self.name)
             self.close()
             return
-        try:
-            self.life.nursery.start_soon(self._errand, data)
-        except RuntimeError:
-            # The connection's last task has just ended, and with it the nursery.
-            return
-        self._errands += 1
+        if self.life.try_start(self._errand, data):
+            self._errands += 1
 
     async def _errand(self, data: bytes) -> None:
         try:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-__all__ = ["Home", "Parked"]
+    import trio
+
+__all__ = ["Home", "Parked", "start_in"]
 
 
 class Parked(Protocol):
@@ -26,5 +28,27 @@ class Home(Protocol):
 
     parked: set[Parked]
 
-    def start_soon(self, function: Callable[..., Awaitable[Any]], *args: Any) -> object:
-        """Start a task there. Raises NotServing where that is not possible any more."""
+    def try_start(self, function: Callable[..., Awaitable[Any]], *args: Any) -> bool:
+        """Start a task there, while it takes tasks.
+
+        Returns:
+            Whether it does.
+        """
+
+
+def start_in(
+    nursery: trio.Nursery | None, function: Callable[..., Awaitable[Any]], *args: Any
+) -> bool:
+    """Start a task in a nursery, while there is one and it takes tasks.
+
+    Returns:
+        Whether the task was started.
+    """
+    if nursery is None:
+        return False
+    try:
+        nursery.start_soon(function, *args)
+    except RuntimeError:
+        # Its last task has just ended, and who waits for that has not run yet.
+        return False
+    return True

@@ -8,6 +8,8 @@ import trio
 
 from trimcp.errors import ConnectionLost
 
+from ._home import start_in
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -66,16 +68,13 @@ class Life:
         self._connection = connection
         self._has_lost = trio.Event()
 
-    def start_soon(self, function: Callable[..., Awaitable[Any]], *args: Any) -> bool:
+    def try_start(self, function: Callable[..., Awaitable[Any]], *args: Any) -> bool:
         """Start a task in the connection's nursery, while there is one.
 
         Returns:
             Whether there is one.
         """
-        if self.nursery is None:
-            return False
-        self.nursery.start_soon(function, *args)
-        return True
+        return start_in(self.nursery, function, *args)
 
     @property
     def is_closed(self) -> bool:

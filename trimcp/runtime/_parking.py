@@ -25,7 +25,6 @@ from trimcp.errors import (
     INVALID_PARAMS,
     INVALID_REQUEST,
     SHUTTING_DOWN,
-    NotServing,
     RequestError,
 )
 from trimcp.protocol import InvalidShape, read_retry, subject_of
@@ -114,11 +113,9 @@ class Parking:
     ) -> Delivery:
         asker = Asker(round_, _delivery(round_), _recorded(retry))
         asker.retry = retry
-        try:
-            asker.home.start_soon(self._live, asker, work)
-        except NotServing as error:
+        if not asker.home.try_start(self._live, asker, work):
             asker.end()
-            raise ProtocolError(SHUTTING_DOWN, str(error)) from None
+            raise ProtocolError(SHUTTING_DOWN, "the server is shutting down")
         self._askers[asker.id] = asker
         return asker.delivery
 

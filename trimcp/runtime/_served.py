@@ -8,7 +8,7 @@ from ._home import Home
 from ._round import Responder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager, AbstractContextManager
 
     import trio
@@ -76,9 +76,6 @@ class Serving(Home, Responder, Protocol):
             peer: Who sent it; None over HTTP without a session.
             method: Its method.
             params: Its params.
-
-        Raises:
-            NotServing: It belongs to no session, and the application is closing.
         """
 
     def refusal(self, callers: Callers, host: str, origins: Sequence[str]) -> str | None:
@@ -89,6 +86,9 @@ class Serving(Home, Responder, Protocol):
             host: The `Host` header.
             origins: The `Origin` headers.
         """
+
+    def start_soon(self, function: Callable[..., Awaitable[Any]], *args: Any) -> None:
+        """Start a task that lives as long as the application. Raises NotServing if it is over."""
 
     def accepting(self) -> AbstractContextManager[trio.CancelScope]:
         """A scope that ends when the server stops accepting connections."""

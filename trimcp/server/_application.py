@@ -24,7 +24,16 @@ from trimcp._groups import unwrapping
 from trimcp.errors import NotServing
 from trimcp.functions import takes
 from trimcp.protocol import Connection, ResourceUpdated, Role
-from trimcp.runtime import ChannelPeer, Handler, Hub, Parking, Seal, ToolThreads, told_of_signals
+from trimcp.runtime import (
+    ChannelPeer,
+    Handler,
+    Hub,
+    Parking,
+    Seal,
+    ToolThreads,
+    start_in,
+    told_of_signals,
+)
 from trimcp.transports import Budget
 
 from ._context import Context
@@ -97,7 +106,7 @@ class Application:
         self.parked: set[Parked] = set()
         self.state: dict[object, Any] = {}
         hear = functools.partial(self.hear, None)
-        self.hearing = Hearing(hear, server.limits.in_flight, self.budget, self._start_soon)
+        self.hearing = Hearing(hear, server.limits.in_flight, self.budget, self.try_start)
         self.is_closing = False
         self.is_alone = True
         self._nursery: trio.Nursery | None = None
@@ -276,14 +285,16 @@ class Application:
 
     def start_soon(self, function: Callable[..., Awaitable[Any]], *args: Any) -> None:
         """Start a task that lives as long as the application. Raises NotServing if it is over."""
-        if not self._start_soon(function, *args):
+        if not self.try_start(function, *args):
             raise NotServing("the server is shutting down")
 
-    def _start_soon(self, function: Callable[..., Awaitable[Any]], *args: Any) -> bool:
-        if self._nursery is None or self.is_closing:
-            return False
-        self._nursery.start_soon(function, *args)
-        return True
+    def try_start(self, function: Callable[..., Awaitable[Any]], *args: Any) -> bool:
+        """Start a task that lives as long as the application, unless that is being shut down.
+
+        Returns:
+            Whether the task was started.
+        """
+        return not self.is_closing and start_in(self._nursery, function, *args)
 
     @contextmanager
     def attending(self, guest: Guest, grace: float) -> Iterator[None]:

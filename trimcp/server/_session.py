@@ -59,7 +59,7 @@ class Session(Generic[LifespanT]):
         self._peer = peer
         self._subscriber: Subscriber | None = None
         self._has_ended = False
-        self.start_soon: Callable[..., bool] = peer.life.start_soon
+        self.start_soon: Callable[..., bool] = peer.life.try_start
         handle = functools.partial(application.hear, self)
         limit = application.limits.in_flight
         self.hearing = Hearing(handle, limit, application.budget, self._start_soon)

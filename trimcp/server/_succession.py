@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import trio
 
 from trimcp.protocol import Era
+from trimcp.runtime import start_in
 
 from ._session import Session
 
@@ -48,7 +49,7 @@ class LateNursery:
         self._nursery: trio.Nursery | None = None
         self._is_over = False
 
-    def start_soon(self, function: Callable[..., Awaitable[Any]], *args: Any) -> bool:
+    def try_start(self, function: Callable[..., Awaitable[Any]], *args: Any) -> bool:
         """Start a task, now or when it is open.
 
         Returns:
@@ -56,10 +57,9 @@ class LateNursery:
         """
         if self._is_over:
             return False
-        if self._nursery is None:
-            self.waiting.append((function, args))
-        else:
-            self._nursery.start_soon(function, *args)
+        if self._nursery is not None:
+            return start_in(self._nursery, function, *args)
+        self.waiting.append((function, args))
         return True
 
     @asynccontextmanager
@@ -159,9 +159,9 @@ class Stay:
     def attend(self, answer: Answering, round_: Round) -> None:
         """Start the task of a request, now or when the session is open."""
         if round_.exchange.terms.revision.era is Era.STATELESS:
-            self.stateless.start_soon(answer, round_)
+            self.stateless.try_start(answer, round_)
         elif self._handshake_scope is not None:
-            self.handshake.start_soon(answer, round_)
+            self.handshake.try_start(answer, round_)
         else:
             self.early.append((answer, round_))
 
@@ -189,7 +189,7 @@ class Succession:
     def _next(self, after: Stay | None) -> Stay:
         session = Session[Any](self._application, self._peer, id=self._id)
         stay = Stay(session, self._peer, after)
-        session.start_soon = stay.handshake.start_soon
+        session.start_soon = stay.handshake.try_start
         self._peer.at_drain.add(stay.close)
         return stay
 
@@ -207,7 +207,7 @@ class Succession:
             # They came before it was open, and are the next one's.
             round_: Round = args[0]
             round_.data = self._peer.data
-            new.stateless.start_soon(function, *args)
+            new.stateless.try_start(function, *args)
         # What they hold is given back when they have run.
         new.handshake.waiting += old.handshake.waiting
         if self._nursery is None:
@@ -222,6 +222,6 @@ class Succession:
         """Start the task of a request."""
         self._current.attend(answer, round_)
 
-    def start_soon(self, function: Callable[..., Awaitable[Any]], *args: Any) -> None:
-        """Start a handler that may outlive its request."""
-        self._current.stateless.start_soon(function, *args)
+    def try_start(self, function: Callable[..., Awaitable[Any]], *args: Any) -> bool:
+        """Start a handler that may outlive its request; returns whether it was started."""
+        return self._current.stateless.try_start(function, *args)
