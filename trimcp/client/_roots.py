@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final, TypeAlias
 
 from trimcp.errors import OptionError
-from trimcp.protocol import LATEST, EncodeError, codec_for
+from trimcp.protocol import LATEST, URI_CHARACTERS, EncodeError, codec_for
 from trimcp.types import Root
 
 __all__ = ["Roots", "roots_of"]
@@ -21,8 +21,7 @@ __all__ = ["Roots", "roots_of"]
 _RootList: TypeAlias = Sequence[str | os.PathLike[str] | Root]
 Roots: TypeAlias = _RootList | Callable[[], Awaitable[_RootList] | _RootList]
 
-#: A file URI has only characters that a URI may have (RFC 3986, 2).
-_FILE_URI: Final = re.compile(r"file://[A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]*")
+_FILE_URI: Final = re.compile(f"file://[{URI_CHARACTERS}]*")
 
 
 def roots_of(given: Any, label: str = "roots=") -> list[Root]:

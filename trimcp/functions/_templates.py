@@ -15,6 +15,8 @@ from urllib.parse import quote, unquote
 
 import attrs
 
+from trimcp.protocol import URI_CHARACTERS
+
 from ._lines import Line, Slot
 
 __all__ = ["InvalidTemplate", "UriTemplate", "compile_template"]
@@ -24,7 +26,7 @@ Value: TypeAlias = "str | list[str]"
 
 _EXPRESSION: Final = re.compile(r"\{([^{}]*)\}")
 _VARIABLE: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_.]*)(\*|:[1-9][0-9]{0,3})?")
-_NOT_OF_URIS: Final = re.compile(r"[^A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+")
+_NOT_OF_URIS: Final = re.compile(f"[^{URI_CHARACTERS}]+")
 _ENCODED: Final = re.compile(r"%[0-9A-Fa-f]{2}")
 
 #: Longer URIs, percent-encoded, match nothing; it bounds the work of matching.

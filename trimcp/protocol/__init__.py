@@ -80,6 +80,7 @@ from ._shapes import (
     read_traceparent,
     subject_of,
 )
+from ._text_formats import URI_CHARACTERS
 
 __all__ = [
     "ASSUMED",
@@ -98,6 +99,7 @@ __all__ = [
     "RESULT_TYPE",
     "REVISIONS",
     "STATELESS_REVISIONS",
+    "URI_CHARACTERS",
     "WILDCARDS",
     "Answer",
     "AnswerUnusable",

@@ -16,12 +16,15 @@ if TYPE_CHECKING:
 
     Encoder = Callable[[Any], Any]
 
-__all__ = ["FORMATS"]
+__all__ = ["FORMATS", "URI_CHARACTERS"]
+
+#: What stands in a URI (RFC 3986, 2), for a set of characters in a regular expression.
+URI_CHARACTERS: Final = r"A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-"
 
 _BASE64: Final = (string.ascii_letters + string.digits + "+/").encode()
 
 _SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
-_NOT_OF_URIS: Final = re.compile(r"[^A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-]+")
+_NOT_OF_URIS: Final = re.compile(f"[^{URI_CHARACTERS}]+")
 
 
 def _give_base64(value: Any) -> str:
