@@ -8,12 +8,10 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
-import trio
 
 from ._answers import connected_to_answer
 from ._errors import CommandError
 from ._listing import find, tools
-from ._logging import log_as_tool
 from ._options import (
     QUESTIONS,
     TARGET,
@@ -89,15 +87,14 @@ class Calling(Answering):
             **cls.read_answers(found),
         )
 
-    def run(self) -> int:
+    async def talk(self) -> int:
         """Call the tool; the status says whether it failed.
 
         Raises:
             CommandError: The server cannot be reached, or the tool does not take these arguments.
             MCPError: The server does not answer as it must, or answers with an error.
         """
-        log_as_tool(self.verbosity)
-        return 1 if trio.run(_call, self).is_error else 0
+        return 1 if (await _call(self)).is_error else 0
 
 
 def _json_object(text: str) -> dict[str, Any]:

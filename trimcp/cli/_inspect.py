@@ -5,11 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import attrs
-import trio
 
 from ._connecting import connected
 from ._listing import listing
-from ._logging import log_as_tool
 from ._options import TARGET, Connecting, find_target, refuse_more, usage
 from ._output import chosen_output, encoded, write, write_json
 from ._screen import printable
@@ -47,15 +45,14 @@ class Inspecting(Connecting):
         refuse_more(words, "inspect takes nothing more than the server")
         return cls(target=target, **cls.read_common(found))
 
-    def run(self) -> int:
+    async def talk(self) -> int:
         """Tell all about the server.
 
         Raises:
             CommandError: The server cannot be reached.
             MCPError: It does not answer as it must.
         """
-        log_as_tool(self.verbosity)
-        trio.run(_inspect, self)
+        await _inspect(self)
         return 0
 
 

@@ -7,13 +7,11 @@ import json
 from typing import TYPE_CHECKING, Final
 
 import attrs
-import trio
 
 from trimcp.protocol import PromptsListChanged, ResourceUpdated, ToolsListChanged
 
 from ._connecting import connected
 from ._errors import CommandError
-from ._logging import log_as_tool
 from ._options import TARGET, Connecting, find_target, usage
 from ._output import chosen_output, write
 from ._screen import printable
@@ -76,15 +74,14 @@ class Listening(Connecting):
             **cls.read_common(found),
         )
 
-    def run(self) -> int:
+    async def talk(self) -> int:
         """Print changes until there are `count` of them, or the server ends the subscription.
 
         Raises:
             CommandError: The server cannot be reached, or tells of nothing that was asked for.
             MCPError: It refuses, or the connection is lost.
         """
-        log_as_tool(self.verbosity)
-        trio.run(_listen, self)
+        await _listen(self)
         return 0
 
 

@@ -6,6 +6,9 @@ import argparse
 from typing import Any, ClassVar, Final, Literal, Self, TypeAlias
 
 import attrs
+import trio
+
+from ._logging import log_as_tool
 
 __all__ = [
     "QUESTIONS",
@@ -136,6 +139,14 @@ class Connecting(Command):
             "output": found.output,
             "verbosity": found.verbosity + found.verbosity_before,
         }
+
+    def run(self) -> int:
+        log_as_tool(self.verbosity)
+        return trio.run(self.talk)
+
+    async def talk(self) -> int:
+        """Do what the command is for; returns the exit status."""
+        raise NotImplementedError
 
 
 def usage(command: str, words: str = "") -> str:

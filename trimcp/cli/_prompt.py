@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import attrs
-import trio
 
 from ._answers import connected_to_answer
 from ._errors import CommandError
 from ._listing import find, prompts
-from ._logging import log_as_tool
 from ._options import QUESTIONS, TARGET, Answering, Connecting, argument, find_target, usage
 from ._output import chosen_output, encoded, write, write_json
 from ._results import describe, speech
@@ -60,15 +58,14 @@ class Prompting(Answering):
             **cls.read_answers(found),
         )
 
-    def run(self) -> int:
+    async def talk(self) -> int:
         """Get the prompt.
 
         Raises:
             CommandError: The server cannot be reached, or the prompt does not take these arguments.
             MCPError: The server does not answer as it must, or answers with an error.
         """
-        log_as_tool(self.verbosity)
-        trio.run(_prompt, self)
+        await _prompt(self)
         return 0
 
 

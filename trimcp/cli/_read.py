@@ -6,13 +6,11 @@ from base64 import b64decode
 from typing import TYPE_CHECKING, Final
 
 import attrs
-import trio
 
 from trimcp.types import TextResourceContents
 
 from ._answers import connected_to_answer
 from ._errors import CommandError
-from ._logging import log_as_tool
 from ._options import QUESTIONS, TARGET, Answering, Connecting, find_target, refuse_more, usage
 from ._output import chosen_output, encoded, write, write_bytes, write_json
 from ._results import describe_resource
@@ -61,15 +59,14 @@ class Reading(Answering):
         refuse_more(words[1:], "read takes one URI")
         return cls(target=target, uri=words[0], **cls.read_answers(found))
 
-    def run(self) -> int:
+    async def talk(self) -> int:
         """Read the resource.
 
         Raises:
             CommandError: The server cannot be reached, or has no resources.
             MCPError: It does not answer as it must, or does not know the URI.
         """
-        log_as_tool(self.verbosity)
-        trio.run(_read, self)
+        await _read(self)
         return 0
 
 
