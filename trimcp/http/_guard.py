@@ -22,6 +22,8 @@ from hypercorn.events import Closed, RawData
 from hypercorn.typing import ConnectionState
 from hypercorn.utils import parse_socket_addr
 
+from trimcp.transports import linger
+
 from ._asgi import ENDINGS, GONE, Disconnect
 from ._guard_http1 import GuardedHTTP1
 from ._guard_http2 import GuardedHTTP2
@@ -41,7 +43,6 @@ logger = logging.getLogger("trimcp.http")
 #: Seconds for closing a connection in good order, and bytes that are read and forgotten meanwhile:
 #: closed at once, whoever is still sending would not get to see why.
 _CLOSE_SECONDS: Final = 2.0
-_LINGER_BYTES: Final = 4 * 1024 * 1024
 
 #: The events that say that the client is gone.
 _DISCONNECTS: Final = ("http.disconnect", "websocket.disconnect")
@@ -209,20 +210,10 @@ class GuardedConnection(hypercorn.trio.tcp_server.TCPServer):
 
     async def _close(self) -> None:
         with trio.move_on_after(_CLOSE_SECONDS):
-            if self._lingers and not isinstance(self.stream, trio.SSLStream):
-                await self._linger()
+            if self._lingers:
+                await linger(self.stream)
             await super()._close()
         await trio.aclose_forcefully(self.stream)
-
-    async def _linger(self) -> None:
-        """Say that nothing more is sent, and forget what still comes."""
-        size = 0
-        try:
-            await self.stream.send_eof()
-            while size < _LINGER_BYTES and (piece := await self.stream.receive_some()):
-                size += len(piece)
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            return
 
 
 class ClientGone(OSError):

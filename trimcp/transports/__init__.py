@@ -4,6 +4,7 @@ from ._budget import Budget
 from ._channel import Incoming, MessageChannel, Outbox, Oversized, write_out
 from ._http import HTTPAnswer, HTTPClient, HTTPLink, Unreachable, check_url, open_http_link
 from ._lines import open_stream_channel
+from ._lingering import linger
 from ._memory import open_memory_channels
 from ._pace import Pace
 from ._parent import wait_parent_gone
@@ -37,6 +38,7 @@ __all__ = [
     "check_standard_streams",
     "check_url",
     "encrypted",
+    "linger",
     "listening_on",
     "open_http_link",
     "open_memory_channels",

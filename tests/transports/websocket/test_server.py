@@ -210,6 +210,8 @@ async def test_names_that_are_allowed() -> None:
         (b"hello\r\n\r\n", 400),
         (upgrade() + upgrade(), 101),
         (upgrade("localhost", "/ws", ("X", "x" * 100_000)), 400),
+        # Refused while it is still being sent.
+        (b"\x00" * 3_000_000, 400),
         # What trio-websocket answers with an exception.
         (upgrade("\xff\xfe"), 400),
         (upgrade("xn--a.a" * 20), 400),

@@ -9,7 +9,9 @@ What is different here, and why:
 * Messages are put together in bytes, up to a limit in bytes; longer ones are skipped.
   trio-websocket keeps every fragment apart, however small, and closes when there are too many
   characters.
-* Frames that make no sense are answered with a close code, and nothing more is read after them.
+* Frames that make no sense are answered with a close code, and what follows them is discarded.
+* A server reads for a moment what still comes before it closes. Otherwise the connection would be
+  reset, and a client that is refused while it sends would not learn why.
 * Pongs never delay the reader, or two peers that both wait to write would wait for ever.
 
 This overrides inner methods, so the version is pinned; `tests/transports/websocket` has a test
@@ -35,6 +37,7 @@ from trimcp.errors import HandshakeFailed, WebSocketClosed
 
 from .._budget import Budget
 from .._channel import Incoming, MessageChannel, Outbox, write_out
+from .._lingering import linger
 from .._partial import PartialMessage
 from ._stream import WatchedStream
 
@@ -188,6 +191,14 @@ class MessageWebSocket(WebSocketConnection):
             await self._close_handshake.wait()
         finally:
             await trio.aclose_forcefully(self._watched)
+
+    async def _close_stream(self) -> None:
+        if self.is_server:
+            # A client that still sends has to be able to read why it is refused. Who reads in
+            # another task meanwhile leaves nothing unread.
+            with trio.move_on_after(_CLOSE_SECONDS), suppress(trio.BusyResourceError):
+                await linger(self._watched.stream)
+        await super()._close_stream()
 
     def _end(self, failure: BaseException | None = None) -> None:
         """End the incoming messages."""
