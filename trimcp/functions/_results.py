@@ -27,7 +27,7 @@ from ._final import Final
 from ._input_required import InputRequired
 from ._pydantic import PlainSchema, adapter_for, dump, to_json
 from ._schemas import InvalidSchema, SchemaChecker
-from ._sure import always_fits
+from ._sure import always_fits, scalar_class
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -125,6 +125,7 @@ class AnnotatedOutput(SchemaOutput):
         self._is_text = is_text
         self._adapter = adapter
         self._is_sure = always_fits(adapter.core_schema)
+        self._scalar = scalar_class(adapter.core_schema)
         schema = adapter.json_schema(mode="serialization", schema_generator=PlainSchema)
         schema.pop("title", None)
         if _has_binary(schema):
@@ -136,7 +137,8 @@ class AnnotatedOutput(SchemaOutput):
 
     def _write(self, value: Any) -> bytes:
         value = self._adapter.validate_python(value)
-        raw = dump(self._adapter, value, strict=self._is_sure)
+        is_as_promised = type(value) is self._scalar
+        raw = dump(self._adapter, value, strict=self._is_sure and not is_as_promised)
         if not self._is_sure:
             self._check(raw)
         return raw
