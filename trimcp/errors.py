@@ -20,6 +20,8 @@
     ├── ProtocolViolation      the peer broke the protocol
     ├── NoCommonRevision       client and server share no protocol revision
     ├── RegistrationError      a tool cannot be registered as written (also a `TypeError`)
+    ├── InvalidToken           raised by a token verifier: the access token is not accepted
+    ├── VerifierUnavailable    raised by a token verifier: tokens cannot be judged now
     └── NotServing             the server is not inside its application
 """
 
@@ -37,6 +39,7 @@ __all__ = [
     "Forbidden",
     "HTTPStatusError",
     "HandshakeFailed",
+    "InvalidToken",
     "LimitExceeded",
     "MCPError",
     "MissingCapability",
@@ -51,6 +54,7 @@ __all__ = [
     "RequestTimeout",
     "ResourceNotFound",
     "ToolError",
+    "VerifierUnavailable",
     "WebSocketClosed",
 ]
 
@@ -157,6 +161,28 @@ class Forbidden(RequestError):
 
     def __init__(self, message: str = "forbidden", data: Any = None) -> None:
         super().__init__(FORBIDDEN, message, data)
+
+
+class InvalidToken(MCPError):
+    """Raised by a `TokenVerifier`: the access token is not accepted, and the answer is 401.
+
+    Args:
+        reason: One sentence, such as "the token has expired". The client reads it, so it never
+            repeats the token or a part of it.
+
+    Specification: 2026-07-28, Authorization, Token Handling.
+    """
+
+    def __init__(self, reason: str = "the access token is not accepted") -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class VerifierUnavailable(MCPError):
+    """Raised by a `TokenVerifier` that cannot judge tokens now; the answer is 503.
+
+    The reason is for the log, and the client does not read it.
+    """
 
 
 class LimitExceeded(RequestError):

@@ -34,6 +34,7 @@ FLOORS = {
     "functions": 2,
     "runtime": 3,
     "http": 4,
+    "auth": 4,
     "server": 5,
     "client": 5,
     "cli": 6,
@@ -266,6 +267,7 @@ PACKAGES = {
     "server": {"attrs", "trio", "msgspec", "typing_extensions"},
     # The last five are the parsers that hypercorn brings.
     "http": {"attrs", "trio", "hypercorn", "h11", "h2", "hpack", "hyperframe", "wsproto"},
+    "auth": {"attrs", "trio", "msgspec", "httpx2", "joserfc"},
     "client": {"attrs", "trio", "msgspec"},
     "cli": {"attrs", "trio", "watchfiles", "wcwidth"},
     "testing": {"attrs", "trio", "pytest"},

@@ -17,6 +17,7 @@ from ._life import Life
 from ._nonces import MemoryNonceStore, MissingNonceStore, NonceStore
 from ._parking import Parking
 from ._peer import Peer
+from ._principal import Principal, TokenVerifier
 from ._round import Responder, Round
 from ._seal import Seal
 from ._served import NEEDS_TRIO, NETWORK_GRACE, Guest, Served, Serving
@@ -51,6 +52,7 @@ __all__ = [
     "Parked",
     "Parking",
     "Peer",
+    "Principal",
     "ProgressCallback",
     "ProtocolError",
     "Responder",
@@ -60,6 +62,7 @@ __all__ = [
     "Served",
     "Serving",
     "Subscriber",
+    "TokenVerifier",
     "ToolThreads",
     "awaited",
     "contained",

@@ -1,0 +1,8 @@
+"""Authorization: who calls a server, and how a client logs in.
+
+Needs the extra `trimcp[auth]`. Nothing of it is imported by a program that does not use it.
+
+Specification: Authorization.
+"""
+
+__all__: list[str] = []
