@@ -5,4 +5,6 @@ Needs the extra `trimcp[auth]`. Nothing of it is imported by a program that does
 Specification: Authorization.
 """
 
-__all__: list[str] = []
+from ._static import StaticTokenVerifier
+
+__all__ = ["StaticTokenVerifier"]
