@@ -21,6 +21,7 @@
     ├── NoCommonRevision       client and server share no protocol revision
     ├── RegistrationError      a tool cannot be registered as written (also a `TypeError`)
     ├── InvalidToken           raised by a token verifier: the access token is not accepted
+    ├── AuthorizationFailed    a client could not get an access token for its server
     ├── VerifierUnavailable    raised by a token verifier: tokens cannot be judged now
     └── NotServing             the server is not inside its application
 """
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AnswerRefused",
+    "AuthorizationFailed",
     "ConnectionLost",
     "Forbidden",
     "HTTPStatusError",
@@ -176,6 +178,15 @@ class InvalidToken(MCPError):
     def __init__(self, reason: str = "the access token is not accepted") -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class AuthorizationFailed(MCPError):
+    """A client could not get an access token for its server; the message says why.
+
+    It repeats no token and no secret.
+
+    Specification: 2026-07-28, Authorization.
+    """
 
 
 class VerifierUnavailable(MCPError):

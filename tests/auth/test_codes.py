@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trimcp.auth._codes import AnswerRefused, Authorization, answer_params
+from trimcp.auth._codes import Authorization, CodeRefused, answer_params
 from trimcp.auth._discovery import ServerMetadata
 
 ISSUER = "https://as.example/t"
@@ -88,7 +88,7 @@ def test_an_authorization_server_need_not_name_itself() -> None:
     request = authorization()
     assert request.code_of({"state": request.state, "code": "c"}) == "c"
     request = authorization(names_itself=True)
-    with pytest.raises(AnswerRefused, match="does not say which"):
+    with pytest.raises(CodeRefused, match="does not say which"):
         request.code_of({"state": request.state, "code": "c"})
 
 
@@ -107,11 +107,11 @@ FOREIGN = [
 def test_an_answer_of_another_server_is_not_believed(issuer: str, names_itself: bool) -> None:
     request = authorization(names_itself=names_itself)
     answer = {"state": request.state, "iss": issuer, "code": "c"}
-    with pytest.raises(AnswerRefused, match="another authorization server"):
+    with pytest.raises(CodeRefused, match="another authorization server"):
         request.code_of(answer)
     # Nor is its error shown.
     answer = {"state": request.state, "iss": issuer, "error": "evil", "error_description": "evil"}
-    with pytest.raises(AnswerRefused) as caught:
+    with pytest.raises(CodeRefused) as caught:
         request.code_of(answer)
     assert "evil" not in str(caught.value)
     assert caught.value.error == ""
@@ -120,7 +120,7 @@ def test_an_answer_of_another_server_is_not_believed(issuer: str, names_itself: 
 def test_an_error_is_told() -> None:
     request = authorization()
     answer = {"state": request.state, "error": "access_denied", "error_description": "no\x1b[31m"}
-    with pytest.raises(AnswerRefused, match=r"refused: access_denied: no \[31m$") as caught:
+    with pytest.raises(CodeRefused, match=r"refused: access_denied: no \[31m$") as caught:
         request.code_of(answer)
     assert caught.value.error == "access_denied"
 
@@ -129,14 +129,14 @@ def test_an_error_is_told() -> None:
 def test_the_answer_to_another_request_is_refused(state: str | None) -> None:
     request = authorization()
     answer = {"iss": ISSUER, "code": "c"} | ({} if state is None else {"state": state})
-    with pytest.raises(AnswerRefused, match="another login"):
+    with pytest.raises(CodeRefused, match="another login"):
         request.code_of(answer)
 
 
 def test_no_code() -> None:
     request = authorization()
     for answer in ({}, {"code": ""}):
-        with pytest.raises(AnswerRefused, match="no code"):
+        with pytest.raises(CodeRefused, match="no code"):
             request.code_of({"state": request.state, **answer})
 
 
@@ -145,7 +145,7 @@ def test_no_code() -> None:
     ["code=a&code=b", "iss=&iss=a", "code=%ff", "a=b&" * 100, "code=" + "x" * 20_000],
 )
 def test_answers_that_cannot_be_read(query: str) -> None:
-    with pytest.raises(AnswerRefused):
+    with pytest.raises(CodeRefused):
         answer_params(f"http://127.0.0.1:9/callback?{query}")
 
 
@@ -162,5 +162,5 @@ def test_what_is_written_is_read(params: dict[str, str]) -> None:
 def test_anything_is_read_or_refused(text: str) -> None:
     try:
         answer_params("http://127.0.0.1/callback?" + text)
-    except AnswerRefused:
+    except CodeRefused:
         return

@@ -5,6 +5,15 @@ Needs the extra `trimcp[auth]`. Nothing of it is imported by a program that does
 Specification: Authorization.
 """
 
+from ._oauth import OAuth
 from ._static import StaticTokenVerifier
+from ._storage import FileTokenStorage, KeyringTokenStorage, MemoryTokenStorage, TokenStorage
 
-__all__ = ["StaticTokenVerifier"]
+__all__ = [
+    "FileTokenStorage",
+    "KeyringTokenStorage",
+    "MemoryTokenStorage",
+    "OAuth",
+    "StaticTokenVerifier",
+    "TokenStorage",
+]

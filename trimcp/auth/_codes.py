@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from ._discovery import ServerMetadata
 
-__all__ = ["AnswerRefused", "Authorization", "answer_params", "said"]
+__all__ = ["Authorization", "CodeRefused", "answer_params", "said"]
 
 #: Parameters of an answer that are looked at, and its characters.
 _MOST_PARAMS: Final = 50
@@ -35,7 +35,7 @@ _RANDOM_BYTES: Final = 32
 _SHOWN: Final = 200
 
 
-class AnswerRefused(Exception):
+class CodeRefused(Exception):
     """An authorization response gives no code.
 
     Attributes:
@@ -110,37 +110,37 @@ class Authorization:
         """The code that an answer brings.
 
         Raises:
-            AnswerRefused: It is the answer to another request, that of another authorization
+            CodeRefused: It is the answer to another request, that of another authorization
                 server, or an error.
         """
         if not self.is_answered_by(params):
-            raise AnswerRefused("the answer belongs to another login (its state is another)")
+            raise CodeRefused("the answer belongs to another login (its state is another)")
         self._check_issuer(params.get("iss"))
         if "error" in params:
             error = params["error"]
             words = said(error, params.get("error_description"))
-            raise AnswerRefused(f"the authorization server refused: {words}", error)
+            raise CodeRefused(f"the authorization server refused: {words}", error)
         if not params.get("code"):
-            raise AnswerRefused("the authorization server gave no code")
+            raise CodeRefused("the authorization server gave no code")
         return params["code"]
 
     def _check_issuer(self, issuer: str | None) -> None:
         """RFC 9207, section 2.4: before anything else of the answer is believed."""
         if issuer is None:
             if self.server.names_itself:
-                raise AnswerRefused("the answer does not say which authorization server it is of")
+                raise CodeRefused("the answer does not say which authorization server it is of")
         elif issuer != self.server.issuer:
-            raise AnswerRefused("the answer is one of another authorization server")
+            raise CodeRefused("the answer is one of another authorization server")
 
 
 def answer_params(url: str) -> dict[str, str]:
     """The parameters of an authorization response, from the URL that the browser was sent to.
 
     Raises:
-        AnswerRefused: They are malformed, or one comes twice.
+        CodeRefused: They are malformed, or one comes twice.
     """
     if len(url) > _LONGEST_ANSWER:
-        raise AnswerRefused("the answer is too long")
+        raise CodeRefused("the answer is too long")
     try:
         pairs = parse_qsl(
             urlsplit(url).query,
@@ -149,8 +149,8 @@ def answer_params(url: str) -> dict[str, str]:
             max_num_fields=_MOST_PARAMS,
         )
     except ValueError:
-        raise AnswerRefused("the answer cannot be read") from None
+        raise CodeRefused("the answer cannot be read") from None
     params = dict(pairs)
     if len(params) != len(pairs):
-        raise AnswerRefused("the answer says something twice")
+        raise CodeRefused("the answer says something twice")
     return params

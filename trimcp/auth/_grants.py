@@ -5,17 +5,15 @@ Specification: RFC 6749, sections 2.3.1, 4.1.3, 5, 6; RFC 8707, section 2.2.
 
 from __future__ import annotations
 
-import base64
 import math
 import re
 from typing import Final
-from urllib.parse import quote_plus, urlencode
 
 import attrs
 import msgspec
 
-from ._challenges import parse_scopes
 from ._codes import said
+from ._fetch import basic_credentials
 
 __all__ = [
     "BASIC",
@@ -27,7 +25,7 @@ __all__ = [
     "method_for",
     "read_error",
     "read_tokens",
-    "token_request",
+    "token_form",
 ]
 
 #: Ways to authenticate at the token endpoint (RFC 7591, section 2).
@@ -120,25 +118,20 @@ def method_for(offered: tuple[str, ...] | None, *, has_secret: bool) -> str | No
     return next((each for each in ways if each in offered), None)
 
 
-def token_request(client: Registered, fields: dict[str, str]) -> tuple[bytes, dict[str, str]]:
-    """The body and the headers of a request to a token endpoint.
+def token_form(client: Registered, fields: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """The form and the headers of a request to a token endpoint.
 
     Args:
         client: Who asks.
         fields: What it asks for.
     """
-    headers = {"content-type": "application/x-www-form-urlencoded", "accept": "application/json"}
-    form = dict(fields)
     secret = client.client_secret or ""
     if client.auth_method == BASIC:
-        # Each part is encoded as a form's value is, before both are joined (RFC 6749, 2.3.1).
-        pair = f"{quote_plus(client.client_id)}:{quote_plus(secret)}"
-        headers["authorization"] = "Basic " + base64.b64encode(pair.encode()).decode()
-    else:
-        form["client_id"] = client.client_id
-        if client.auth_method == POST:
-            form["client_secret"] = secret
-    return urlencode(form).encode(), headers
+        return fields, {"authorization": basic_credentials(client.client_id, secret)}
+    form = {**fields, "client_id": client.client_id}
+    if client.auth_method == POST:
+        form["client_secret"] = secret
+    return form, {}
 
 
 class _Answer(msgspec.Struct):
@@ -214,9 +207,3 @@ def read_error(status: int, body: bytes, who: str) -> GrantRefused:
         return GrantRefused(f"{who} answered with HTTP status {status}")
     words = said(answer.error, answer.error_description)
     return GrantRefused(f"{who} refused: {words}", answer.error)
-
-
-# Only what every text of a scope may be is kept.
-def scopes_of(text: str | None) -> tuple[str, ...]:
-    """The scopes of an answer; none if it names none."""
-    return () if text is None else parse_scopes(text)

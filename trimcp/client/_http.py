@@ -57,6 +57,7 @@ class HTTPPeer(ConnectedPeer):
     ) -> None:
         super().__init__(connection, responder, limits, link.url)
         self._link = link
+        link.while_waiting = self.pausing
         self._patience = patience
         self._all_sent = trio.lowlevel.ParkingLot()
         self._places = trio.Semaphore(limits.in_flight)

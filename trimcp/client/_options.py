@@ -15,6 +15,7 @@ from ._checks import check_callback, check_seconds, check_texts
 from ._roots import roots_of
 
 if TYPE_CHECKING:
+    from trimcp.transports import Authorizing
     from trimcp.types import LoggingLevel
 
     from ._answers import ElicitationCallback, SamplingCallback, UrlCallback
@@ -60,6 +61,7 @@ class ClientOptions(TypedDict, total=False):
         name: How the client calls itself.
         version: Its version.
         limits: Bounds of everything that grows.
+        auth: Logs in where a server at a URL demands it: a `trimcp.auth.OAuth`.
     """
 
     elicitation: ElicitationCallback | None
@@ -79,6 +81,7 @@ class ClientOptions(TypedDict, total=False):
     name: str
     version: str
     limits: Limits
+    auth: Authorizing | None
 
 
 _CALLBACKS: Final = ("elicitation", "url_elicitation", "sampling", "logging")
@@ -105,6 +108,9 @@ def check_options(options: Mapping[str, Any]) -> None:
         _check_type(name, options, Mapping, "a mapping")
     _check_type("sampling_tools", options, bool, "True or False")
     _check_type("limits", options, Limits, "a trimcp.Limits")
+    auth = options.get("auth")
+    if auth is not None and not callable(getattr(auth, "opened", None)):
+        raise OptionError(f"auth= is a trimcp.auth.OAuth, not {auth!r:.100}")
     roots = options.get("roots")
     if roots is not None and not callable(roots):
         roots_of(roots)
