@@ -174,6 +174,6 @@ async def open_catcher(
     catcher = Catcher(redirect_uri)
     with unwrapping():
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(trio.serve_listeners, catcher.serve, listeners)
+            await nursery.start(trio.serve_listeners, catcher.serve, listeners)
             yield catcher
             nursery.cancel_scope.cancel(reason="the answer has come")
