@@ -248,11 +248,18 @@ class HandshakeFailed(ConnectionLost):
     Args:
         message: One sentence.
         status: The HTTP status that it answered with; None if it did not answer with one.
+        headers: The answer's headers, by their names in lower case.
     """
 
-    def __init__(self, message: str, status: int | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        status: int | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(message)
         self.status = status
+        self.headers: Mapping[str, str] = MappingProxyType(dict(headers or {}))
 
 
 class WebSocketClosed(ConnectionLost):

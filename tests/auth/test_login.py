@@ -511,3 +511,69 @@ async def test_where_there_is_nothing_to_log_in_to() -> None:
     with pytest.raises(OptionError, match="auth="):
         async with open_client("http://127.0.0.1:1/", auth="Bearer x"):  # type: ignore[typeddict-item]
             pass
+
+
+# -- older servers, and what is found in the storage --------------------------------------------
+
+
+async def test_a_server_without_metadata_has_its_authorization_server_at_its_origin() -> None:
+    async with open_world(challenge="Bearer") as world:
+        world.answer_with["/.well-known/oauth-protected-resource/mcp"] = Answer(404)
+        async with open_client(world.url, auth=world.oauth()):
+            assert world.logins[0]["resource"] == world.url
+        # And where that has no metadata either, its endpoints have fixed names.
+        world.answer_with["/.well-known/oauth-authorization-server"] = Answer(404)
+        async with open_client(world.url, auth=world.oauth()):
+            assert len(world.logins) == 2
+
+
+@pytest.mark.parametrize(
+    "entry", ["", "x", "null", "[]", "{}", '{"access_token": 5}', "[" * 5000, "\x00"]
+)
+async def test_an_entry_that_cannot_be_read_is_none(entry: str) -> None:
+    async with open_world() as world:
+        storage = MemoryTokenStorage()
+        await storage.save(f"tokens {world.url}", entry)
+        await storage.save(f"client {world.origin}", entry)
+        async with open_client(world.url, auth=world.oauth(storage)) as client:
+            await client.call_tool("x")
+        assert len(world.logins) == 1
+
+
+async def test_what_one_authorization_server_gave_another_does_not_get() -> None:
+    async with open_world() as world, open_world() as other:
+        storage = MemoryTokenStorage()
+        auth = world.oauth(storage, redirect=other.visit)
+        async with open_client(world.url, auth=world.oauth(storage)):
+            pass
+        # The server turns to another authorization server, whose tokens it takes.
+        world.more_resource = {"authorization_servers": [other.origin]}
+        world.revoke()
+        other.good = world.good
+        async with open_client(world.url, auth=auth) as client:
+            await client.call_tool("x")
+        (exchange,) = other.of("/token")
+        assert exchange.form["grant_type"] == "authorization_code"
+        assert len(other.of("/register")) == 1
+        text = repr(other.requests)
+        assert not [each for each in world.refresh if each in text]
+
+
+async def test_a_storage_that_fails() -> None:
+    class Broken(MemoryTokenStorage):
+        async def save(self, key: str, entry: str | None) -> None:
+            raise OSError("the disk is full")
+
+    async with open_world() as world:
+        with pytest.raises(AuthorizationFailed, match="disk is full"):
+            async with open_client(world.url, auth=world.oauth(Broken())):
+                pass
+
+    class Unreadable(MemoryTokenStorage):
+        async def load(self, key: str) -> str | None:
+            raise OSError("no permission")
+
+    async with open_world() as world:
+        with pytest.raises(AuthorizationFailed, match="no permission"):
+            async with open_client(world.url, auth=world.oauth(Unreadable())):
+                pass

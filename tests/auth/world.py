@@ -103,6 +103,7 @@ class World:
         more_metadata: Added to the authorization server's metadata.
         more_resource: Added to the server's metadata.
         ttl_ms: How long a list may be kept.
+        websocket: The port of a server to which WebSockets are passed on.
     """
 
     origin: str
@@ -119,6 +120,7 @@ class World:
     more_metadata: dict[str, Any] = attrs.field(factory=dict)
     more_resource: dict[str, Any] = attrs.field(factory=dict)
     ttl_ms: int = 0
+    websocket: int = 0
     _codes: dict[str, dict[str, str]] = attrs.field(factory=dict)
 
     @property
@@ -154,6 +156,7 @@ class World:
             return self.answer_with[request.path]
         routes: dict[str, Callable[[Request], Answer]] = {
             "/mcp": self._mcp,
+            "/ws": self._ws,
             "/.well-known/oauth-protected-resource/mcp": self._resource,
             "/.well-known/oauth-authorization-server": self._metadata,
             "/register": self._register,
@@ -214,11 +217,21 @@ class World:
             document["refresh_token"] = refresh
         return Answer(200, document)
 
-    def _mcp(self, request: Request) -> Answer:
+    def _unauthorized(self, request: Request) -> Answer | None:
         scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        if scheme != "Bearer" or token not in self.good:
-            said = self.challenge or f'Bearer resource_metadata="{self._hint}"'
-            return Answer(401, headers={"www-authenticate": said})
+        if scheme == "Bearer" and token in self.good:
+            return None
+        said = self.challenge or f'Bearer resource_metadata="{self._hint}"'
+        return Answer(401, headers={"www-authenticate": said})
+
+    def _ws(self, request: Request) -> Answer:
+        return self._unauthorized(request) or Answer(101)
+
+    def _mcp(self, request: Request) -> Answer:
+        refusal = self._unauthorized(request)
+        if refusal is not None:
+            return refusal
+        token = request.headers["authorization"].removeprefix("Bearer ")
         method = request.rpc["method"]
         if method == "tools/call" and not self.scopes <= self.good[token]:
             scope = " ".join(sorted(self.scopes))
@@ -267,7 +280,11 @@ async def open_world(**changes: Any) -> AsyncIterator[World]:
         async with stream:
             try:
                 while (request := await _read(stream)) is not None:
-                    await stream.send_all((await world.answer(request)).wire)
+                    answer = await world.answer(request)
+                    if answer.status == 101:
+                        await _relay(request, stream, world.websocket)
+                        return
+                    await stream.send_all(answer.wire)
             except trio.BrokenResourceError:
                 return
 
@@ -295,3 +312,23 @@ async def _read(stream: trio.SocketStream) -> Request | None:
     while len(body) < int(headers.get("content-length", 0)):
         body += await stream.receive_some()
     return Request(method, target, headers, body)
+
+
+async def _relay(request: Request, stream: trio.SocketStream, port: int) -> None:
+    """Pass a WebSocket on to another server."""
+    lines = [f"{name}: {value}" for name, value in request.headers.items()]
+    other = await trio.open_tcp_stream("127.0.0.1", port)
+
+    async def pass_on(source: trio.SocketStream, target: trio.SocketStream) -> None:
+        try:
+            async for piece in source:
+                await target.send_all(piece)
+        finally:
+            nursery.cancel_scope.cancel()
+
+    async with other, trio.open_nursery() as nursery:
+        await other.send_all(
+            "\r\n".join([f"GET {request.target} HTTP/1.1", *lines, "", ""]).encode()
+        )
+        nursery.start_soon(pass_on, stream, other)
+        nursery.start_soon(pass_on, other, stream)

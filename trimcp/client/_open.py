@@ -393,12 +393,15 @@ def _websocket_connector(
         raise ValueError(f"an SSL context is for wss://, not for {url!r}")
     timeout = options.get("timeout", DEFAULT_TIMEOUT)
     given = websocket.header_list(headers)
+    auth = options.get("auth")
+    _check_alone(auth, headers)
+    connect: Any = partial(websocket.connect_websocket, address, limits)
+    if auth is not None:
+        connect = partial(websocket.connect_authorized, address, limits, auth)
 
     @asynccontextmanager
     async def connector() -> AsyncIterator[tuple[MessageChannel, None]]:
-        async with websocket.connect_websocket(
-            address, limits, headers=given, ssl_context=ssl_context, timeout=timeout
-        ) as channel:
+        async with connect(headers=given, ssl_context=ssl_context, timeout=timeout) as channel:
             yield channel, None
 
     return connector
