@@ -16,10 +16,9 @@ import trio
 
 from trimcp._groups import unwrapping
 from trimcp.protocol.http import EVENT_STREAM, encode_event
-from trimcp.runtime import NETWORK_GRACE
+from trimcp.runtime import NETWORK_GRACE, root_of
 from trimcp.transports import Incoming, MessageChannel, Outbox, write_out
 
-from ._asgi import root_of
 from ._sessions import check_alone
 from ._visits import Refused, check_accept, check_content
 
@@ -57,6 +56,7 @@ class StreamEndpoint:
     """
 
     methods = ("GET",)
+    scopes: frozenset[str] = frozenset()
 
     def __init__(self, settings: Settings, messages_path: str) -> None:
         self._settings = settings
@@ -116,6 +116,7 @@ class MessagesEndpoint:
     """Takes the messages of the clients whose streams are open."""
 
     methods = ("POST",)
+    scopes: frozenset[str] = frozenset()
 
     async def serve(self, visit: Visit) -> None:
         """Take one message. Raises Refused."""

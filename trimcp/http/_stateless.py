@@ -121,6 +121,7 @@ class RequestPeer(Peer):
         application = visit.application
         super().__init__(connection, application, application.budget, visit.at_drain)
         self.http = visit.http
+        self.principal = visit.http.principal
         self._responder = application
         self._visit = visit
         self._exchange: Exchange | None = None

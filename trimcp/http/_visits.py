@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from trimcp.limits import Limits
-    from trimcp.runtime import HttpRequest, Serving
+    from trimcp.runtime import Denied, HttpRequest, Serving
 
     from ._asgi import Receive, Send
 
@@ -36,6 +36,7 @@ __all__ = [
     "check_accept",
     "check_content",
     "no_room",
+    "refused_as",
 ]
 
 # -- refusing ---------------------------------------------------------------------------------
@@ -85,6 +86,11 @@ def no_room() -> Refused:
     """There is no room for what a request brings, because of what is held for others."""
     message = "too much is held for clients at the moment: try again later"
     return Refused(503, message, headers={"retry-after": "1"}, code=LIMIT_EXCEEDED)
+
+
+def refused_as(denied: Denied) -> Refused:
+    """What is answered to a client that was denied something."""
+    return Refused(denied.status, denied.message, headers=denied.headers, data=denied.data)
 
 
 # -- the body ---------------------------------------------------------------------------------

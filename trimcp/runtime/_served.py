@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from trimcp.transports import Budget, MessageChannel
     from trimcp.types import Implementation
 
+    from ._authorization import Authorization
     from ._connected import ConnectedPeer
     from ._http import CustomRoute, HttpRequest
     from ._nonces import NonceStore
@@ -68,6 +69,10 @@ class Serving(Home, Responder, Protocol):
     @property
     def identity(self) -> Implementation:
         """What the server says it is: its name, version and the like."""
+
+    @property
+    def authorization(self) -> Authorization | None:
+        """What it asks of those who call it over HTTP; None for nothing."""
 
     def notified(self, peer: Peer | None, method: str, params: Raw | None) -> None:
         """A notification that concerns no single exchange.
@@ -177,6 +182,8 @@ class Served(Protocol):
     def limits(self) -> Limits: ...
     @property
     def shutdown_grace(self) -> float | None: ...
+    @property
+    def authorization(self) -> Authorization | None: ...
     @property
     def custom_routes(self) -> Mapping[str, CustomRoute]: ...
     @property

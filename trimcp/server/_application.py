@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 
     from trimcp.limits import Limits
     from trimcp.protocol import Callers, Change
-    from trimcp.runtime import ConnectedPeer, Guest, HttpRequest, Parked, Peer, Round
+    from trimcp.runtime import Authorization, ConnectedPeer, Guest, HttpRequest, Parked, Peer, Round
     from trimcp.transports import MessageChannel
     from trimcp.types import Implementation
 
@@ -126,6 +126,11 @@ class Application:
     def identity(self) -> Implementation:
         """What the server says it is: its name, version and the like."""
         return self.server.identity
+
+    @property
+    def authorization(self) -> Authorization | None:
+        """What it asks of those who call it over HTTP."""
+        return self.server.authorization
 
     # -- opening and closing --------------------------------------------------------------
 
@@ -332,7 +337,8 @@ class Application:
             eof_grace=server.eof_grace,
             budget=self.budget,
         )
-        peer.http = http
+        if http is not None:
+            peer.http, peer.principal = http, http.principal
         return self.serve_peer(peer, grace=grace, id=id, at_open=at_open)
 
     async def serve_peer(

@@ -39,6 +39,7 @@ from ._hooks import check_hook
 from ._methods import MethodRegister
 from ._middleware import check_middleware
 from ._options import (
+    authorization_of,
     check_name,
     checked_extensions,
     checked_grace,
@@ -52,6 +53,7 @@ from ._prompts import PromptOptions, PromptRegister
 from ._register import Room, room_within
 from ._registered import decorator
 from ._resources import ResourceOptions, ResourceRegister
+from ._scopes import check_asked, checked_scopes
 from ._statistics import Statistics
 from ._tools import ToolOptions, ToolRegister
 from ._typevars import LifespanT
@@ -59,7 +61,15 @@ from ._typevars import LifespanT
 if TYPE_CHECKING:
     import os
     import ssl
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import (
+        AsyncIterator,
+        Awaitable,
+        Callable,
+        Collection,
+        Iterable,
+        Mapping,
+        Sequence,
+    )
     from contextlib import AbstractAsyncContextManager
 
     from typing_extensions import Unpack
@@ -67,7 +77,7 @@ if TYPE_CHECKING:
     from trimcp.http import ASGIApp
     from trimcp.limits import Limits
     from trimcp.protocol import Change
-    from trimcp.runtime import Bus, CustomRoute, HttpRequest, NonceStore
+    from trimcp.runtime import Bus, CustomRoute, HttpRequest, NonceStore, TokenVerifier
     from trimcp.types import Annotations, Icon, ToolAnnotations
 
     from ._http_options import HttpOptions
@@ -114,6 +124,14 @@ class Server(Generic[LifespanT]):
         page_size: Items on one page of a list; None for all on one.
         list_ttl_ms: How long a client may keep a list, in milliseconds (stateless era).
         list_scope: Whether it may share lists between users (stateless era).
+        auth: Judges the access tokens of those who call over HTTP or WebSocket, none of whom is
+            answered without one. Who is at the other end of standard streams, a Unix socket or
+            a stream of yours is trusted; TCP is refused. None for no authorization.
+        required_scopes: The scopes that every caller needs.
+        scopes_supported: The scopes that clients are told of; by default the required ones.
+        resource_url: The server's own URL, for its clients and the authorization server; by
+            default the verifier's audience, if that is one, or else the URL of each request.
+        authorization_servers: The issuers of tokens; by default the verifier's.
 
     Raises:
         RegistrationError: An option cannot be used, or
@@ -142,44 +160,45 @@ class Server(Generic[LifespanT]):
         page_size: int | None = None,
         list_ttl_ms: int | None = None,
         list_scope: CacheScope | None = None,
+        auth: TokenVerifier | None = None,
+        required_scopes: Collection[str] = frozenset(),
+        scopes_supported: Collection[str] | None = None,
+        resource_url: str | None = None,
+        authorization_servers: Sequence[str] | None = None,
     ) -> None:
         self._application: Application | None = None
         self.limits: Limits = checked_limits(limits)
-        declared = described(
-            "server",
-            ServerCapabilities,
-            experimental=experimental,
-            extensions=checked_extensions(extensions),
-        )
+        known = (scopes_supported, resource_url, authorization_servers)
+        self.authorization = authorization_of(auth, self.limits, required_scopes, *known)
+        declared = self._declared(experimental, checked_extensions(extensions))
         self.experimental = declared.experimental
         self.extensions = declared.extensions
-        self.identity = described(
-            "server",
-            Implementation,
-            name=name,
-            version=version,
-            title=title,
-            website_url=website_url,
-            icons=icons,
-        )
+        said: dict[str, Any] = {"name": name, "version": version, "title": title}
+        said |= {"website_url": website_url, "icons": icons}
+        self.identity = described("server", Implementation, **said)
         self.instructions: str | None = option("server", "instructions", instructions, str)
         self._make_registers(self._room())
         self.lifespan = checked_lifespan(lifespan, "lifespan=", "the server")
-        self.session_lifespan = checked_lifespan(
-            session_lifespan, "session_lifespan=", "the session"
-        )
+        label = "session_lifespan="
+        self.session_lifespan = checked_lifespan(session_lifespan, label, "the session")
         bus = LocalBus() if bus is None else bus
         self.bus: Bus = checked_instance(bus, "bus=", ("publish", "run"))
         self.state_keys = checked_keys(state_keys)
         nonces = MemoryNonceStore() if nonces is None else nonces
         self.nonces: NonceStore = checked_instance(nonces, "nonces=", ("use",))
-        self.shutdown_grace: float | None = (
-            None if shutdown_grace is None else checked_grace(shutdown_grace, "shutdown_grace=")
-        )
+        self.shutdown_grace: float | None = shutdown_grace
+        if shutdown_grace is not None:
+            checked_grace(shutdown_grace, "shutdown_grace=")
         self.eof_grace: float = checked_grace(eof_grace, "eof_grace=")
         self.page_size = checked_page_size(page_size)
         self.list_ttl_ms: int | None = option("server", "list_ttl_ms", list_ttl_ms, int)
         self.list_scope: CacheScope | None = option("server", "list_scope", list_scope, CacheScope)
+
+    @staticmethod
+    def _declared(experimental: Any, extensions: Any) -> ServerCapabilities:
+        """The capabilities that a user declares. Raises RegistrationError."""
+        fields = {"experimental": experimental, "extensions": extensions}
+        return described("server", ServerCapabilities, **fields)
 
     def _room(self) -> Room:
         """What fits into an answer beside the server's description of itself, which is in all.
@@ -941,7 +960,11 @@ class Server(Generic[LifespanT]):
         return make_asgi_app(self, options)
 
     def custom_route(
-        self, path: str, methods: Sequence[str] = ("GET",)
+        self,
+        path: str,
+        methods: Sequence[str] = ("GET",),
+        *,
+        scopes: Collection[str] | None = None,
     ) -> Callable[[RouteT], RouteT]:
         """Register an endpoint of your own, in every ASGI application of the server.
 
@@ -953,13 +976,19 @@ class Server(Generic[LifespanT]):
         Args:
             path: The exact path.
             methods: The HTTP methods it is for.
+            scopes: The scopes that a caller needs beside the server's `required_scopes`; an
+                empty set for these alone, None for an endpoint that is open to all.
 
         Raises:
             RegistrationError: The path does not begin with a slash or is taken, or the function
                 is not async.
         """
         check_name(path, "a custom route", '@server.custom_route("/status")')
-        return decorator(lambda each: add_route(self.custom_routes, path, methods, each))
+        needed = None
+        if scopes is not None:
+            check_asked(self.authorization, f"custom route {path!r}: scopes=")
+            needed = checked_scopes(scopes, f"custom route {path!r}: scopes=")
+        return decorator(lambda each: add_route(self.custom_routes, path, methods, each, needed))
 
     @asynccontextmanager
     async def asgi_lifespan(self, app: Any = None) -> AsyncIterator[None]:
