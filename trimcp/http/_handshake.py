@@ -27,7 +27,7 @@ from ._stateless import answer_alone, revision_of, take_notification
 from ._visits import Refused, check_accept
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
     from trimcp.protocol import Message
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from ._streams import EventStream
     from ._visits import Visit
 
-__all__ = ["delete_session", "open_stream", "take_message"]
+__all__ = ["delete_session", "open_stream", "requests_in", "take_message"]
 
 
 async def take_message(visit: Visit, message: Message | Batch, settings: Settings) -> None:
@@ -61,6 +61,8 @@ async def take_message(visit: Visit, message: Message | Batch, settings: Setting
         return
     if isinstance(message, Batch) and not (session.revision and session.revision.batches):
         raise Refused(400, "batches are not part of this protocol revision")
+    if visit.http.principal is not None:
+        visit.check_scopes(*requests_in(message, visit.limits.in_flight))
     session.enter()
     try:
         await _converse(visit, session, message, settings)
@@ -129,8 +131,13 @@ def _asks(message: Message | Batch, most: int) -> bool:
 
     Of a batch only as many messages are read as one may have.
     """
+    return any(True for _ in requests_in(message, most))
+
+
+def requests_in(message: Message | Batch, most: int) -> Iterator[Request]:
+    """The requests among the messages of a POST, of a batch among so many."""
     messages = islice(message.messages(), most) if isinstance(message, Batch) else [message]
-    return any(isinstance(each, Request) for each in messages)
+    return (each for each in messages if isinstance(each, Request))
 
 
 async def open_stream(visit: Visit, settings: Settings) -> None:

@@ -15,10 +15,12 @@ import attrs
 import trio
 
 from trimcp._groups import unwrapping
+from trimcp.protocol import decode
 from trimcp.protocol.http import EVENT_STREAM, encode_event
 from trimcp.runtime import NETWORK_GRACE, root_of
 from trimcp.transports import Incoming, MessageChannel, Outbox, write_out
 
+from ._handshake import requests_in
 from ._sessions import check_alone
 from ._visits import Refused, check_accept, check_content
 
@@ -126,6 +128,10 @@ class MessagesEndpoint:
         if feed is None:
             raise Refused(404, "there is no such stream: open a new one")
         body = await visit.body()
+        if visit.http.principal is not None:
+            # A status can be told here only; the stream of events is open already.
+            message = decode(body, nesting=visit.limits.nesting)
+            visit.check_scopes(*requests_in(message, visit.limits.in_flight))
         try:
             await feed.send([body])
         except (trio.BrokenResourceError, trio.ClosedResourceError):

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from trimcp.limits import Limits
+    from trimcp.protocol import Request
     from trimcp.runtime import Denied, HttpRequest, Serving
 
     from ._asgi import Receive, Send
@@ -370,6 +371,11 @@ class Visit:
     def limits(self) -> Limits:
         """The server's bounds."""
         return self.application.limits
+
+    def check_scopes(self, *requests: Request) -> None:
+        """Whether the caller's token allows these, before the answer begins. Raises Denied."""
+        if self.http.principal is not None:
+            self.application.check_scopes(self.http, requests)
 
     def drain(self, deadline: float) -> None:
         """The server is shutting down."""

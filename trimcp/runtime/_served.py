@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from msgspec import Raw
 
     from trimcp.limits import Limits
-    from trimcp.protocol import Callers
+    from trimcp.protocol import Callers, Request
     from trimcp.transports import Budget, MessageChannel
     from trimcp.types import Implementation
 
@@ -81,6 +81,18 @@ class Serving(Home, Responder, Protocol):
             peer: Who sent it; None over HTTP without a session.
             method: Its method.
             params: Its params.
+        """
+
+    def check_scopes(self, http: HttpRequest, requests: Iterable[Request]) -> None:
+        """Whether the token of an HTTP request allows what its body asks for.
+
+        Args:
+            http: The HTTP request.
+            requests: Those in its body.
+
+        Raises:
+            Denied: It lacks scopes (403).
+            Exception: A user's function that says which scopes are needed has failed.
         """
 
     def refusal(self, callers: Callers, host: str, origins: Sequence[str]) -> str | None:

@@ -39,18 +39,27 @@ from trimcp.transports import Budget
 from ._context import Context
 from ._hearing import Hearing
 from ._lifespans import CLEANUP_SECONDS, check_trio, entered, grant_cleanup
+from ._needs import check_scopes
 from ._notifier import Notifier
 from ._routes import handle
 from ._statistics import Statistics
 from ._succession import Succession
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+    from collections.abc import (
+        AsyncIterator,
+        Awaitable,
+        Callable,
+        Coroutine,
+        Iterable,
+        Iterator,
+        Sequence,
+    )
 
     from msgspec import Raw
 
     from trimcp.limits import Limits
-    from trimcp.protocol import Callers, Change
+    from trimcp.protocol import Callers, Change, Request
     from trimcp.runtime import Authorization, ConnectedPeer, Guest, HttpRequest, Parked, Peer, Round
     from trimcp.transports import MessageChannel
     from trimcp.types import Implementation
@@ -381,6 +390,10 @@ class Application:
             hearing.hear(method, params)
         else:
             logger.debug("ignored %s", method)
+
+    def check_scopes(self, http: HttpRequest, requests: Iterable[Request]) -> None:
+        """Whether the caller's token allows these; see `Serving.check_scopes`."""
+        check_scopes(self.server, http, requests)
 
     def refusal(self, callers: Callers, host: str, origins: Sequence[str]) -> str | None:
         """Why a client may not call the server, and what decides that; None if they may.

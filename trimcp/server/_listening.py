@@ -22,13 +22,14 @@ from trimcp.types import (
     UnsubscribeRequestParams,
 )
 
+from ._needs import permits, require
 from ._params import params_as
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from trimcp.protocol import Exchange
-    from trimcp.runtime import Hub, Peer, Subscriber
+    from trimcp.runtime import Peer, Subscriber
 
     from ._context import Context
     from ._offer import Offer
@@ -47,7 +48,7 @@ async def listen(offer: Offer, context: Context[Any]) -> SubscriptionsListenResu
     handler, hub = context._handler, context._application.hub
     exchange, peer = handler.exchange, handler.peer
     wanted = params_as(exchange, SubscriptionsListenRequestParams).notifications
-    uris = await _known(offer, hub, wanted.resource_subscriptions or ())
+    uris = await _known(offer, context, wanted.resource_subscriptions or ())
     subscriber = hub.join(kinds_of(wanted), uris)
     peer.at_drain.add(subscriber.close)
     try:
@@ -62,15 +63,20 @@ async def listen(offer: Offer, context: Context[Any]) -> SubscriptionsListenResu
     return SubscriptionsListenResult()
 
 
-async def _known(offer: Offer, hub: Hub, asked: Sequence[str]) -> list[str]:
-    """The resources among those asked about. Raises LimitExceeded before any of them is sought."""
+async def _known(offer: Offer, context: Context[Any], asked: Sequence[str]) -> list[str]:
+    """The resources among those asked about that the caller may use.
+
+    Raises LimitExceeded before any of them is sought.
+    """
+    hub, principal = context._application.hub, context.principal
     distinct = dict.fromkeys(asked)
     hub.check_uris(len(distinct))
     known: list[str] = []
     for position, uri in enumerate(distinct):
         if position % _BETWEEN_CHECKPOINTS == 0:
             await trio.lowlevel.checkpoint()
-        if offer.resources.find(uri) is not None:
+        found = offer.resources.find(uri)
+        if found is not None and permits(principal, *found):
             known.append(uri)
     return known
 
@@ -92,8 +98,12 @@ async def _tell(exchange: Exchange, peer: Peer, subscriber: Subscriber) -> None:
 async def subscribe(offer: Offer, context: Context[Any]) -> EmptyResult:
     """`resources/subscribe` of a handshake session."""
     uri = params_as(context._handler.exchange, SubscribeRequestParams).uri
-    if offer.resources.find(uri) is None:
+    found = offer.resources.find(uri)
+    if found is None:
         raise ResourceNotFound(uri)
+    reading, arguments = found
+    if reading.scopes is not None:
+        require(offer, context, lambda caller: reading.needed(caller, arguments))
     _session_of(context).subscribe(uri)
     return EmptyResult()
 

@@ -53,7 +53,7 @@ from ._prompts import PromptOptions, PromptRegister
 from ._register import Room, room_within
 from ._registered import decorator
 from ._resources import ResourceOptions, ResourceRegister
-from ._scopes import check_asked, checked_scopes
+from ._scopes import check_asked, checked_scopes, scope_rule
 from ._statistics import Statistics
 from ._tools import ToolOptions, ToolRegister
 from ._typevars import LifespanT
@@ -82,6 +82,7 @@ if TYPE_CHECKING:
 
     from ._http_options import HttpOptions
     from ._middleware import Middleware
+    from ._scopes import Scopes
     from ._session import Session
 
 __all__ = ["Server"]
@@ -260,6 +261,7 @@ class Server(Generic[LifespanT]):
         timeout: float | None = None,
         replay: bool = False,
         single_use: bool = False,
+        scopes: Scopes | None = None,
     ) -> Callable[[FunctionT], FunctionT]: ...
 
     def tool(
@@ -278,6 +280,7 @@ class Server(Generic[LifespanT]):
         timeout: float | None = None,
         replay: bool = False,
         single_use: bool = False,
+        scopes: Scopes | None = None,
     ) -> Any:
         """Register a function as a tool; used as a decorator, with or without arguments.
 
@@ -306,6 +309,11 @@ class Server(Generic[LifespanT]):
                 question is accepted only once. A client that repeats a request whose answer was
                 lost is then refused. Processes that share `state_keys` must share a `nonces`
                 store too.
+            scopes: The scopes that a caller needs beside the server's `required_scopes`; or a
+                function, not async, that takes the `Principal` and the validated arguments and
+                returns them. It may be asked twice for one call, and may raise `Forbidden`. Lists
+                leave out what the caller's scopes do not suffice for; what a function decides is
+                listed always.
 
         Raises:
             RegistrationError: A parameter or the result has no JSON Schema, a given schema cannot
@@ -325,6 +333,7 @@ class Server(Generic[LifespanT]):
             timeout=timeout,
             replay=replay,
             single_use=single_use,
+            scopes=scope_rule(scopes, "a tool: scopes=", self.authorization),
         )
         register = decorator(lambda each: self.tools.register(each, options))
         return register if function is None else register(function)
@@ -352,6 +361,7 @@ class Server(Generic[LifespanT]):
         cache_scope: CacheScope | None = None,
         replay: bool = False,
         single_use: bool = False,
+        scopes: Scopes | None = None,
     ) -> Callable[[FunctionT], FunctionT]:
         """Register the function that reads a resource, or all resources of a URI template.
 
@@ -373,6 +383,7 @@ class Server(Generic[LifespanT]):
             cache_scope: Whether it may share them between users (stateless era).
             replay: As for tools.
             single_use: As for tools.
+            scopes: As for tools.
 
         Raises:
             RegistrationError: The URI is taken or malformed, or does not fit the function.
@@ -393,6 +404,7 @@ class Server(Generic[LifespanT]):
             cache_scope=cache_scope,
             replay=replay,
             single_use=single_use,
+            scopes=scope_rule(scopes, "a resource: scopes=", self.authorization),
         )
         return decorator(lambda each: self.resources.register(each, uri, options))
 
@@ -460,6 +472,7 @@ class Server(Generic[LifespanT]):
         meta: Mapping[str, Any] | None = None,
         replay: bool = False,
         single_use: bool = False,
+        scopes: Scopes | None = None,
     ) -> Callable[[FunctionT], FunctionT]: ...
 
     def prompt(
@@ -474,6 +487,7 @@ class Server(Generic[LifespanT]):
         meta: Mapping[str, Any] | None = None,
         replay: bool = False,
         single_use: bool = False,
+        scopes: Scopes | None = None,
     ) -> Any:
         """Register a function as a prompt; used as a decorator, with or without arguments.
 
@@ -489,6 +503,7 @@ class Server(Generic[LifespanT]):
             meta: The prompt's `_meta`.
             replay: As for tools.
             single_use: As for tools.
+            scopes: As for tools.
 
         Raises:
             RegistrationError: A parameter cannot be converted, or the name is taken.
@@ -503,6 +518,7 @@ class Server(Generic[LifespanT]):
             meta=meta,
             replay=replay,
             single_use=single_use,
+            scopes=scope_rule(scopes, "a prompt: scopes=", self.authorization),
         )
         register = decorator(lambda each: self.prompts.register(each, options))
         return register if function is None else register(function)
