@@ -83,7 +83,7 @@ async def _take_alone(visit: Visit, message: Message | Batch, settings: Settings
 
 async def _initialize(visit: Visit, message: Request, settings: Settings) -> None:
     sessions = sessions_of(visit.application)
-    session = sessions.admit(settings)
+    session = sessions.admit(settings, visit.owner)
     try:
         await _while_there(visit, session.wait_open)
         await _converse(visit, session, message, settings)
@@ -102,7 +102,7 @@ def _find(visit: Visit) -> HttpSession:
     id = _names(visit)
     if id is None:
         raise Refused(400, f"{SESSION_ID} is missing: begin with initialize")
-    return sessions_of(visit.application).find(id)
+    return sessions_of(visit.application).find(id, visit.owner)
 
 
 async def _converse(
@@ -163,6 +163,9 @@ async def open_stream(visit: Visit, settings: Settings) -> None:
     try:
         with stream.reading(missed) as reader:
             telling = _Telling(visit, session, stream, reader, settings.keepalive)
+            if visit.http.principal is not None:
+                # Its client asks for the rest with another token.
+                telling.expires = trio.current_time() + visit.http.principal.seconds_left
             await telling.open()
             await _while_there(visit, telling.run)
     finally:
@@ -201,7 +204,11 @@ async def _while_there(visit: Visit, work: Callable[[], Awaitable[None]]) -> Non
 
 
 class _Telling:
-    """One response that takes what is said on a stream."""
+    """One response that takes what is said on a stream.
+
+    Attributes:
+        expires: When it ends although more will be said.
+    """
 
     def __init__(
         self,
@@ -218,6 +225,7 @@ class _Telling:
         self._keepalive = keepalive
         self._ends = visit.at_drain
         self._is_standing = stream is session.standing
+        self.expires = math.inf
 
     async def run(self) -> None:
         """Tell everything, then end the response."""
@@ -225,8 +233,11 @@ class _Telling:
             self._ends.add(self._stream.supersede)
         while True:
             events = None
-            with trio.move_on_after(self._keepalive):
+            now = trio.current_time()
+            with trio.move_on_at(min(now + self._keepalive, self.expires)):
                 events = await self._stream.take_events(self._reader)
+            if events is None and trio.current_time() >= self.expires:
+                break
             if events is None:
                 await self._stay_awake()
             elif not events:

@@ -372,6 +372,12 @@ class Visit:
         """The server's bounds."""
         return self.application.limits
 
+    @property
+    def owner(self) -> object:
+        """To whom belongs what this request begins; None where the server does not ask."""
+        principal = self.http.principal
+        return None if principal is None else principal.identity
+
     def check_scopes(self, *requests: Request) -> None:
         """Whether the caller's token allows these, before the answer begins. Raises Denied."""
         if self.http.principal is not None:

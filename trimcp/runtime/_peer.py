@@ -60,6 +60,11 @@ class Peer(ABC):
         self.data: Any = None
         self.pace: Pace | None = None
 
+    @property
+    def owner(self) -> tuple[str | None, str, str | None] | None:
+        """To whom belongs what outlives its requests; see `Principal.identity`."""
+        return None if self.principal is None else self.principal.identity
+
     @abstractmethod
     async def send(self, data: bytes | None) -> None:
         """Send one message, waiting for room. Always a checkpoint; nothing if None or empty.

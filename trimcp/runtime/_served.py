@@ -83,7 +83,7 @@ class Serving(Home, Responder, Protocol):
             params: Its params.
         """
 
-    def check_scopes(self, http: HttpRequest, requests: Iterable[Request]) -> None:
+    def check_scopes(self, http: HttpRequest, requests: Sequence[Request]) -> None:
         """Whether the token of an HTTP request allows what its body asks for.
 
         Args:

@@ -37,6 +37,7 @@ from trimcp.runtime import (
 from trimcp.transports import Budget
 
 from ._context import Context
+from ._expiring import run_until_expiry
 from ._hearing import Hearing
 from ._lifespans import CLEANUP_SECONDS, check_trio, entered, grant_cleanup
 from ._needs import check_scopes
@@ -46,15 +47,7 @@ from ._statistics import Statistics
 from ._succession import Succession
 
 if TYPE_CHECKING:
-    from collections.abc import (
-        AsyncIterator,
-        Awaitable,
-        Callable,
-        Coroutine,
-        Iterable,
-        Iterator,
-        Sequence,
-    )
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
 
     from msgspec import Raw
 
@@ -366,7 +359,10 @@ class Application:
         Succession(self, peer, id=id)
         try:
             with unwrapping():
-                await peer.run(at_open)
+                if peer.principal is None:
+                    await peer.run(at_open)
+                else:
+                    await run_until_expiry(peer, at_open)
         finally:
             del self.peers[peer]
 
@@ -391,7 +387,7 @@ class Application:
         else:
             logger.debug("ignored %s", method)
 
-    def check_scopes(self, http: HttpRequest, requests: Iterable[Request]) -> None:
+    def check_scopes(self, http: HttpRequest, requests: Sequence[Request]) -> None:
         """Whether the caller's token allows these; see `Serving.check_scopes`."""
         check_scopes(self.server, http, requests)
 

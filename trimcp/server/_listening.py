@@ -28,8 +28,8 @@ from ._params import params_as
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from trimcp.protocol import Exchange
-    from trimcp.runtime import Peer, Subscriber
+    from trimcp.protocol import Change, Exchange
+    from trimcp.runtime import Peer, Principal, Subscriber
 
     from ._context import Context
     from ._offer import Offer
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 __all__ = ["listen", "subscribe", "unsubscribe"]
 
 logger = logging.getLogger("trimcp.server")
+
+_EXPIRED: Final = "the access token has expired"
 
 #: Each resource may be compared with many templates; so many are sought in one go.
 _BETWEEN_CHECKPOINTS: Final = 50
@@ -57,7 +59,8 @@ async def listen(offer: Offer, context: Context[Any]) -> SubscriptionsListenResu
         peer.at_drain.discard(subscriber.close)
         hub.leave(subscriber)
     # The graceful end. On a shared pipe the specification wants a cancellation after it.
-    cancelled = CancelledNotificationParams(exchange.id, "the server is shutting down")
+    reason = _EXPIRED if _is_over(peer.principal) else "the server is shutting down"
+    cancelled = CancelledNotificationParams(exchange.id, reason)
     handler.round.afterword = exchange.notify("notifications/cancelled", cancelled)
     exchange.stamp_with({META_SUBSCRIPTION_ID: exchange.id})
     return SubscriptionsListenResult()
@@ -86,13 +89,28 @@ async def _tell(exchange: Exchange, peer: Peer, subscriber: Subscriber) -> None:
     granted = filter_of(subscriber.kinds, sorted(subscriber.uris))
     acknowledged = SubscriptionsAcknowledgedNotificationParams(granted)
     await peer.send(exchange.notify("notifications/subscriptions/acknowledged", acknowledged, meta))
-    while (change := await subscriber.next()) is not None:
+    while (change := await _next(subscriber, peer.principal)) is not None:
         try:
             data = exchange.notify(method_of(change), params_of(change), meta)
         except LimitExceeded as error:
             logger.warning("a client is not told of a change: %s", error)
         else:
             await peer.send(data)
+
+
+async def _next(subscriber: Subscriber, principal: Principal | None) -> Change | None:
+    """The next change; None at the end, which comes when the caller's token expires."""
+    if principal is None:
+        return await subscriber.next()
+    with trio.move_on_after(max(principal.seconds_left, 0)):
+        return await subscriber.next()
+    # What is pending is still told.
+    subscriber.close()
+    return await subscriber.next()
+
+
+def _is_over(principal: Principal | None) -> bool:
+    return principal is not None and principal.seconds_left <= 0
 
 
 async def subscribe(offer: Offer, context: Context[Any]) -> EmptyResult:
