@@ -821,6 +821,7 @@ class Server(Generic[LifespanT]):
 
         Raises:
             OSError: The address cannot be bound.
+            ValueError: The server has `auth=`, and lines over TCP carry no token.
 
         Specification: 2026-07-28, Custom Transports.
         """
@@ -834,8 +835,8 @@ class Server(Generic[LifespanT]):
     ) -> None:
         """Serve newline-delimited messages over a Unix socket until cancelled or shut down.
 
-        Only this user may connect. A socket file left behind by a dead process is replaced,
-        and ours is removed at the end.
+        Only this user may connect, and is trusted where the server has `auth=`. A socket file
+        left behind by a dead process is replaced, and ours is removed at the end.
 
         Args:
             path: Where the socket is made.
@@ -861,9 +862,11 @@ class Server(Generic[LifespanT]):
     ) -> None:
         """Serve WebSocket connections until cancelled or shut down.
 
-        Each text frame is one message; the subprotocol is `mcp`. There is no authentication:
-        listen on a loopback address. Web pages are kept out by their `Origin`, and by the name
-        under which their browser has found the server.
+        Each text frame is one message; the subprotocol is `mcp`. Without `Server(auth=…)` there is
+        no authentication: listen on a loopback address. With it a handshake brings the token, in
+        its `Authorization` header or, from a browser, as the subprotocol `bearer.TOKEN` beside
+        `mcp`; the connection ends when it expires. Web pages are kept out by their `Origin`, and
+        by the name under which their browser has found the server.
 
         Args:
             host: Where to listen.
@@ -1038,7 +1041,7 @@ class Server(Generic[LifespanT]):
         and requests in flight get `shutdown_grace` (5 seconds by default).
 
         Args:
-            host: Where to listen. There is no authentication unless you add it: keep to a
+            host: Where to listen. Without `Server(auth=…)` there is no authentication: keep to a
                 loopback address, or stay behind a proxy that checks who calls.
             port: 0 lets the system choose.
             unix_path: Listen on a Unix socket instead; only this user may connect.
