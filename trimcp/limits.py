@@ -55,6 +55,7 @@ class Limits:
         stderr_bytes: The longest single line of a child's standard error kept in memory.
         header_bytes: The largest head of an HTTP request, in bytes (431).
         token_bytes: The longest access token that a server looks at (401).
+        token_seconds: How long a server waits for its `TokenVerifier` to judge one (503).
         body_seconds: How long the body of an HTTP request may take (408).
         http_requests: HTTP requests served at once by one server, open streams included;
             further ones get 503.
@@ -86,6 +87,7 @@ class Limits:
     stderr_bytes: int = attrs.field(default=64 * 1024, validator=_positive)
     header_bytes: int = attrs.field(default=64 * 1024, validator=_positive)
     token_bytes: int = attrs.field(default=16 * 1024, validator=_positive)
+    token_seconds: float = attrs.field(default=10.0, validator=_positive)
     body_seconds: float = attrs.field(default=60.0, validator=_positive)
     http_requests: int = attrs.field(default=10_000, validator=_positive)
     http_sessions: int = attrs.field(default=1000, validator=_positive)

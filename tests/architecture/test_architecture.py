@@ -56,6 +56,7 @@ NURSERIES = {
     "server._succession.LateNursery.opened": "the tasks of one session",
     "server._doors.serve_stdio": "the watch on the parent process",
     "server._accepting.serve_listeners": "connections",
+    "server._expiring.run_until_expiry": "the watch on the expiry of a caller's token",
     "client._client.Client._connected": "the driver of the connection",
     "client._answers.Answerer.answer_all": "the questions of one round",
     "client._open._memory_connector": "the server's side of the connection",

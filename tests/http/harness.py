@@ -110,6 +110,13 @@ class Opened:
         with trio.fail_after(PATIENCE):
             await self.stream.send_all(data)
 
+    async def send_raw(self, data: bytes) -> None:
+        """Send a GET or POST as it is written here; the answer is read as one to it."""
+        self._parser.send(h11.Request(method="POST", target="/", headers=[("host", "x")]))
+        self._parser.send(h11.EndOfMessage())
+        with trio.fail_after(PATIENCE):
+            await self.stream.send_all(data)
+
     async def begin(self) -> None:
         """Read the head of the answer."""
         event = await self._next()
@@ -132,6 +139,10 @@ class Opened:
             assert isinstance(event, h11.Data), event
             body += bytes(event.data)
         return body
+
+    async def reply(self) -> Reply:
+        """The whole answer."""
+        return Reply(self.status, self.headers, await self.body())
 
     async def event(self) -> ServerSentEvent:
         """The next event. Raises EOFError at the end of the stream."""

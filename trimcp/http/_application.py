@@ -9,14 +9,14 @@ import trio
 
 from trimcp.errors import NotServing
 from trimcp.protocol.http import SESSION_ID, fold_headers
-from trimcp.runtime import NETWORK_GRACE, HttpRequest
+from trimcp.runtime import NETWORK_GRACE, WELL_KNOWN, Denied, HttpRequest, path_in, root_of
 
-from ._asgi import ENDINGS, path_in, tell_without_trio
+from ._asgi import ENDINGS, tell_without_trio
 from ._legacy import MessagesEndpoint, StreamEndpoint
 from ._routes import CustomEndpoint
 from ._settings import Settings
 from ._streamable import StreamableEndpoint
-from ._visits import Refused, RequestBody, Response, Visit
+from ._visits import Refused, RequestBody, Response, Visit, refused_as
 from ._websocket import refuse_websocket, websocket_endpoint
 
 if TYPE_CHECKING:
@@ -61,6 +61,10 @@ class Endpoint(Protocol):
     @property
     def methods(self) -> Sequence[str]:
         """The HTTP methods that it knows."""
+
+    @property
+    def scopes(self) -> frozenset[str] | None:
+        """What a caller needs beside the server's own required scopes; None for no token."""
 
     async def serve(self, visit: Visit) -> None:
         """Answer one. Raises Refused."""
@@ -155,6 +159,8 @@ class HttpApplication:
             await self._visit(http, body, response)
         except NotServing as error:
             await _refuse(response, body, Refused(503, str(error)))
+        except Denied as denied:
+            await _refuse(response, body, refused_as(denied))
         except Refused as refused:
             await _refuse(response, body, refused)
         finally:
@@ -169,12 +175,15 @@ class HttpApplication:
         application = self._entered()
         self._check_caller(application, http.headers)
         self._share(http, response)
-        endpoint = self._find(path, http.method)
+        endpoint = self._find(path, http)
         if http.method == "OPTIONS":
             await _answer_preflight(http, response, endpoint)
             return
         visit = Visit(application, http, body, response)
         with application.attending(visit, NETWORK_GRACE):
+            authorization = application.authorization
+            if authorization is not None and endpoint.scopes is not None:
+                visit.http = await authorization.admit(http, endpoint.scopes)
             await endpoint.serve(visit)
 
     def _entered(self) -> Serving:
@@ -203,17 +212,38 @@ class HttpApplication:
         if refusal is not None:
             raise Refused(403, refusal)
 
-    def _find(self, path: str, method: str) -> Endpoint:
+    def _find(self, path: str, http: HttpRequest) -> Endpoint:
         endpoint = self._endpoints.get(path) or self._endpoints.get(path.rstrip("/"))
         route = self._server.custom_routes.get(path)
         if route is not None:
             endpoint = CustomEndpoint(route)
+        elif path.startswith(WELL_KNOWN):
+            endpoint = self._described(path.removeprefix(WELL_KNOWN), http)
         if endpoint is None:
             raise Refused(404, "there is nothing here")
+        method = http.method
         if method not in endpoint.methods and method != "OPTIONS":
             allowed = ", ".join(endpoint.methods)
             raise Refused(405, f"only {allowed} here", headers={"allow": allowed})
         return endpoint
+
+    def _described(self, path: str, http: HttpRequest) -> Endpoint | None:
+        """What tells of the protected resource at a path; None where there is none.
+
+        At the bare well-known path that is the first endpoint.
+        """
+        authorization = self._server.authorization
+        if authorization is None:
+            return None
+        path = path.removeprefix(root_of(http.scope)).rstrip("/")
+        routes = self._server.custom_routes
+        mine = {*self._endpoints, *routes, self._websocket_path, authorization.resource_path}
+        if path not in mine and path:
+            return None
+        from ._metadata import MetadataEndpoint
+
+        main = next(iter(self._endpoints), "")
+        return MetadataEndpoint(authorization, path or main.rstrip("/"))
 
     def _share(self, http: HttpRequest, response: Response) -> None:
         """Let a page of a foreign origin that was allowed read the answer."""

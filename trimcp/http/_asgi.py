@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any, Final, TypeAlias
 
 import trio
@@ -18,8 +18,6 @@ __all__ = [
     "Receive",
     "Scope",
     "Send",
-    "path_in",
-    "root_of",
     "tell_without_trio",
 ]
 
@@ -38,23 +36,6 @@ _INTERNAL_ERROR: Final = 1011
 
 #: What ends a task and is never anybody's error.
 ENDINGS: Final = (trio.Cancelled, KeyboardInterrupt, GeneratorExit)
-
-
-def root_of(scope: Mapping[str, Any]) -> str:
-    """The path under which clients see the application; empty where that is the root."""
-    root: str = scope.get("root_path", "")
-    return root.rstrip("/")
-
-
-def path_in(scope: Mapping[str, Any]) -> str:
-    """The path of a request below the place where the application is.
-
-    ASGI has the whole path in the scope, but behind a proxy that strips the prefix it is the rest
-    already.
-    """
-    path: str = scope["path"]
-    rest = path.removeprefix(root_of(scope))
-    return rest if rest.startswith("/") else path
 
 
 async def tell_without_trio(scope: Scope, receive: Receive, send: Send) -> None:

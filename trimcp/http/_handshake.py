@@ -27,7 +27,7 @@ from ._stateless import answer_alone, revision_of, take_notification
 from ._visits import Refused, check_accept
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
     from trimcp.protocol import Message
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from ._streams import EventStream
     from ._visits import Visit
 
-__all__ = ["delete_session", "open_stream", "take_message"]
+__all__ = ["delete_session", "open_stream", "requests_in", "take_message"]
 
 
 async def take_message(visit: Visit, message: Message | Batch, settings: Settings) -> None:
@@ -61,6 +61,8 @@ async def take_message(visit: Visit, message: Message | Batch, settings: Setting
         return
     if isinstance(message, Batch) and not (session.revision and session.revision.batches):
         raise Refused(400, "batches are not part of this protocol revision")
+    if visit.http.principal is not None:
+        visit.check_scopes(*requests_in(message, visit.limits.in_flight))
     session.enter()
     try:
         await _converse(visit, session, message, settings)
@@ -81,7 +83,7 @@ async def _take_alone(visit: Visit, message: Message | Batch, settings: Settings
 
 async def _initialize(visit: Visit, message: Request, settings: Settings) -> None:
     sessions = sessions_of(visit.application)
-    session = sessions.admit(settings)
+    session = sessions.admit(settings, visit.owner)
     try:
         await _while_there(visit, session.wait_open)
         await _converse(visit, session, message, settings)
@@ -100,7 +102,7 @@ def _find(visit: Visit) -> HttpSession:
     id = _names(visit)
     if id is None:
         raise Refused(400, f"{SESSION_ID} is missing: begin with initialize")
-    return sessions_of(visit.application).find(id)
+    return sessions_of(visit.application).find(id, visit.owner)
 
 
 async def _converse(
@@ -129,8 +131,13 @@ def _asks(message: Message | Batch, most: int) -> bool:
 
     Of a batch only as many messages are read as one may have.
     """
+    return any(True for _ in requests_in(message, most))
+
+
+def requests_in(message: Message | Batch, most: int) -> Iterator[Request]:
+    """The requests among the messages of a POST, of a batch among so many."""
     messages = islice(message.messages(), most) if isinstance(message, Batch) else [message]
-    return any(isinstance(each, Request) for each in messages)
+    return (each for each in messages if isinstance(each, Request))
 
 
 async def open_stream(visit: Visit, settings: Settings) -> None:
@@ -156,6 +163,9 @@ async def open_stream(visit: Visit, settings: Settings) -> None:
     try:
         with stream.reading(missed) as reader:
             telling = _Telling(visit, session, stream, reader, settings.keepalive)
+            if visit.http.principal is not None:
+                # Its client asks for the rest with another token.
+                telling.expires = trio.current_time() + visit.http.principal.seconds_left
             await telling.open()
             await _while_there(visit, telling.run)
     finally:
@@ -194,7 +204,11 @@ async def _while_there(visit: Visit, work: Callable[[], Awaitable[None]]) -> Non
 
 
 class _Telling:
-    """One response that takes what is said on a stream."""
+    """One response that takes what is said on a stream.
+
+    Attributes:
+        expires: When it ends although more will be said.
+    """
 
     def __init__(
         self,
@@ -211,6 +225,7 @@ class _Telling:
         self._keepalive = keepalive
         self._ends = visit.at_drain
         self._is_standing = stream is session.standing
+        self.expires = math.inf
 
     async def run(self) -> None:
         """Tell everything, then end the response."""
@@ -218,8 +233,11 @@ class _Telling:
             self._ends.add(self._stream.supersede)
         while True:
             events = None
-            with trio.move_on_after(self._keepalive):
+            now = trio.current_time()
+            with trio.move_on_at(min(now + self._keepalive, self.expires)):
                 events = await self._stream.take_events(self._reader)
+            if events is None and trio.current_time() >= self.expires:
+                break
             if events is None:
                 await self._stay_awake()
             elif not events:

@@ -15,15 +15,18 @@ import attrs
 import trio
 
 from trimcp._groups import unwrapping
+from trimcp.protocol import Connection, Role, decode
 from trimcp.protocol.http import EVENT_STREAM, encode_event
-from trimcp.runtime import NETWORK_GRACE
+from trimcp.runtime import NETWORK_GRACE, ChannelPeer, root_of
 from trimcp.transports import Incoming, MessageChannel, Outbox, write_out
 
-from ._asgi import root_of
+from ._handshake import requests_in
 from ._sessions import check_alone
 from ._visits import Refused, check_accept, check_content
 
 if TYPE_CHECKING:
+    from trimcp.runtime import HttpRequest, Principal, Serving
+
     from ._settings import Settings
     from ._visits import Visit
 
@@ -36,10 +39,61 @@ _KEPT_IN_PATHS: Final = "/:@!$&'()*+,;=~-._%"
 
 
 @attrs.frozen
+class _Posted:
+    """One message, and who posted it where the server asks that."""
+
+    data: bytes
+    principal: Principal | None
+
+
+@attrs.frozen
+class _Feed:
+    """Where the messages of one client go.
+
+    Attributes:
+        owner: Whose stream it is; see `Principal.identity`.
+        channel: Its end of it.
+    """
+
+    owner: object
+    channel: trio.MemorySendChannel[_Posted]
+
+
+@attrs.frozen
 class _Streams:
     """The streams that are open, by the name that their client was told."""
 
-    feeds: dict[str, trio.MemorySendChannel[list[Incoming]]] = attrs.field(factory=dict)
+    feeds: dict[str, _Feed] = attrs.field(factory=dict)
+
+
+class _PostingPeer(ChannelPeer):
+    """A client that posts its messages: each is of whoever posted it, with their token's scopes.
+
+    Args:
+        application: The application.
+        channel: What is told to it.
+        posted: What it posts.
+        http: The request that has opened its stream.
+    """
+
+    def __init__(
+        self,
+        application: Serving,
+        channel: MessageChannel,
+        posted: trio.MemoryReceiveChannel[_Posted],
+        http: HttpRequest,
+    ) -> None:
+        limits = application.limits
+        connection = Connection(Role.SERVER, application.identity, limits)
+        super().__init__(connection, channel, application, limits, budget=application.budget)
+        self.http = http
+        self.principal = http.principal
+        self._posted = posted
+
+    async def _read(self) -> None:
+        async for each in self._posted:
+            self.principal = each.principal
+            self._dispatch(self.connection.receive(each.data))
 
 
 def _streams_of(visit: Visit) -> _Streams:
@@ -57,6 +111,7 @@ class StreamEndpoint:
     """
 
     methods = ("GET",)
+    scopes: frozenset[str] = frozenset()
 
     def __init__(self, settings: Settings, messages_path: str) -> None:
         self._settings = settings
@@ -68,13 +123,15 @@ class StreamEndpoint:
         check_alone(visit.application)
         streams = _streams_of(visit)
         id = secrets.token_urlsafe(32)
-        feed, incoming = trio.open_memory_channel[list[Incoming]](1)
+        feed, posted = trio.open_memory_channel[_Posted](1)
         outbox = Outbox(visit.limits.outbox_bytes, visit.application.budget)
-        channel = MessageChannel(incoming, outbox, "HTTP+SSE client")
+        _, nothing = trio.open_memory_channel[list[Incoming]](0)
+        channel = MessageChannel(nothing, outbox, "HTTP+SSE client")
+        peer = _PostingPeer(visit.application, channel, posted, visit.http)
         opened = trio.Event()
 
         def begin() -> None:
-            streams.feeds[id] = feed
+            streams.feeds[id] = _Feed(visit.owner, feed)
             opened.set()
 
         async def write() -> None:
@@ -97,8 +154,8 @@ class StreamEndpoint:
 
                     nursery.start_soon(watch)
                     nursery.start_soon(write)
-                    await visit.application.serve(
-                        channel, grace=NETWORK_GRACE, id=id, http=visit.http, at_open=begin
+                    await visit.application.serve_peer(
+                        peer, grace=NETWORK_GRACE, id=id, at_open=begin
                     )
                     nursery.cancel_scope.cancel(reason="the connection has ended")
         finally:
@@ -116,17 +173,23 @@ class MessagesEndpoint:
     """Takes the messages of the clients whose streams are open."""
 
     methods = ("POST",)
+    scopes: frozenset[str] = frozenset()
 
     async def serve(self, visit: Visit) -> None:
         """Take one message. Raises Refused."""
         check_content(visit.headers)
         named = visit.http.query.get(_PARAMETER, [])
         feed = _streams_of(visit).feeds.get(named[0]) if len(named) == 1 else None
-        if feed is None:
+        if feed is None or feed.owner != visit.owner:
+            # A stranger is told the same as one who guesses.
             raise Refused(404, "there is no such stream: open a new one")
         body = await visit.body()
+        if visit.http.principal is not None:
+            # A status can be told here only; the stream of events is open already.
+            message = decode(body, nesting=visit.limits.nesting)
+            visit.check_scopes(*requests_in(message, visit.limits.in_flight))
         try:
-            await feed.send([body])
+            await feed.channel.send(_Posted(body, visit.http.principal))
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             raise Refused(404, "the stream has ended: open a new one") from None
         await visit.response.whole(202)

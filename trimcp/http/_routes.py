@@ -35,6 +35,11 @@ class CustomEndpoint:
         """The HTTP methods that it knows."""
         return self._route.methods
 
+    @property
+    def scopes(self) -> frozenset[str] | None:
+        """What a caller needs beside the server's own required scopes; None for no token."""
+        return self._route.scopes
+
     async def serve(self, visit: Visit) -> None:
         """Answer one HTTP request; when its client goes away, the function is cancelled.
 

@@ -50,16 +50,21 @@ class HttpSession:
     """One session. It begins with a visitor, whose `initialize` opens it.
 
     Args:
-        id: What names it; whoever knows it is the client.
+        id: What names it; whoever knows it is the client, unless it has an owner.
         application: The application.
         settings: What the user chose.
+        owner: To whom it belongs, where the server asks who calls.
 
     Attributes:
+        owner: The same.
         streams: The streams that more will be said on, by name.
     """
 
-    def __init__(self, id: str, application: Serving, settings: Settings) -> None:
+    def __init__(
+        self, id: str, application: Serving, settings: Settings, owner: object = None
+    ) -> None:
         self.id = id
+        self.owner = owner
         self._application = application
         self._limits = application.limits
         make_store = settings.event_store
@@ -226,8 +231,12 @@ class Sessions:
         self._alive: dict[HttpSession, None] = {}
         application.start_soon(self._sweep)
 
-    def admit(self, settings: Settings) -> HttpSession:
+    def admit(self, settings: Settings, owner: object = None) -> HttpSession:
         """A new session, with the caller as its visitor; it is open after `wait_open`.
+
+        Args:
+            settings: What the user chose.
+            owner: To whom it will belong; see `Principal.identity`.
 
         Raises:
             Refused: The server is shutting down, or there are too many sessions (503).
@@ -236,7 +245,7 @@ class Sessions:
         if self._application.is_closing:
             raise Refused(503, "the server is shutting down")
         predecessor = self._make_room()
-        session = HttpSession(secrets.token_urlsafe(32), self._application, settings)
+        session = HttpSession(secrets.token_urlsafe(32), self._application, settings, owner)
         self._by_id[session.id] = session
         self._alive[session] = None
         # Not `nursery.start`: that would keep this request's task as long as the session.
@@ -250,10 +259,18 @@ class Sessions:
             self._by_id.pop(session.id, None)
             self._alive.pop(session, None)
 
-    def find(self, id: str) -> HttpSession:
-        """The session of this name. Raises Refused (404)."""
+    def find(self, id: str, owner: object = None) -> HttpSession:
+        """The session of this name.
+
+        Args:
+            id: The name.
+            owner: Who asks for it; a stranger is told the same as one who guesses.
+
+        Raises:
+            Refused: There is none (404).
+        """
         session = self._by_id.get(id)
-        if session is None or not session.has_begun:
+        if session is None or not session.has_begun or session.owner != owner:
             raise Refused(404, "there is no such session: begin a new one with initialize")
         return session
 

@@ -43,6 +43,7 @@ class SidePeer(OutboxPeer):
         self.data = main.data
         self.home = main.home
         self.http = http
+        self.principal = http.principal
         self._stream = stream
         self._unanswered = 0
 

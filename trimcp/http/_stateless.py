@@ -58,6 +58,7 @@ async def answer_request(visit: Visit, request: Request, *, keepalive: float) ->
     except Rejected as error:
         await _refuse(visit, request, error)
         return
+    visit.check_scopes(request)
     connection = Connection(Role.SERVER, application.identity, visit.limits)
     await _answer_on(visit, connection, request, keepalive)
 
@@ -66,10 +67,11 @@ async def answer_alone(visit: Visit, request: Request, *, keepalive: float) -> N
     """Answer a request of the handshake era that belongs to no session.
 
     It can be answered by any process. What its client declared in the handshake, if there was
-    one, nobody knows here, so handlers cannot ask it. Raises Refused (400).
+    one, nobody knows here, so handlers cannot ask it. Raises Refused (400), Denied.
 
     Specification: 2025-11-25, Streamable HTTP, Session Management (sessions are optional).
     """
+    visit.check_scopes(request)
     connection = Connection(Role.SERVER, visit.application.identity, visit.limits)
     if request.method != "initialize":
         connection.assume(Terms(revision_of(visit) or ASSUMED))
@@ -121,6 +123,7 @@ class RequestPeer(Peer):
         application = visit.application
         super().__init__(connection, application, application.budget, visit.at_drain)
         self.http = visit.http
+        self.principal = visit.http.principal
         self._responder = application
         self._visit = visit
         self._exchange: Exchange | None = None

@@ -44,6 +44,7 @@ class StreamableEndpoint:
     """
 
     methods = ("POST", "GET", "DELETE")
+    scopes: frozenset[str] = frozenset()
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

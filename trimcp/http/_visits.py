@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from trimcp.limits import Limits
-    from trimcp.runtime import HttpRequest, Serving
+    from trimcp.protocol import Request
+    from trimcp.runtime import Denied, HttpRequest, Serving
 
     from ._asgi import Receive, Send
 
@@ -36,6 +37,7 @@ __all__ = [
     "check_accept",
     "check_content",
     "no_room",
+    "refused_as",
 ]
 
 # -- refusing ---------------------------------------------------------------------------------
@@ -85,6 +87,11 @@ def no_room() -> Refused:
     """There is no room for what a request brings, because of what is held for others."""
     message = "too much is held for clients at the moment: try again later"
     return Refused(503, message, headers={"retry-after": "1"}, code=LIMIT_EXCEEDED)
+
+
+def refused_as(denied: Denied) -> Refused:
+    """What is answered to a client that was denied something."""
+    return Refused(denied.status, denied.message, headers=denied.headers, data=denied.data)
 
 
 # -- the body ---------------------------------------------------------------------------------
@@ -364,6 +371,17 @@ class Visit:
     def limits(self) -> Limits:
         """The server's bounds."""
         return self.application.limits
+
+    @property
+    def owner(self) -> object:
+        """To whom belongs what this request begins; None where the server does not ask."""
+        principal = self.http.principal
+        return None if principal is None else principal.identity
+
+    def check_scopes(self, *requests: Request) -> None:
+        """Whether the caller's token allows these, before the answer begins. Raises Denied."""
+        if self.http.principal is not None:
+            self.application.check_scopes(self.http, requests)
 
     def drain(self, deadline: float) -> None:
         """The server is shutting down."""

@@ -20,11 +20,11 @@ from trimcp._groups import unwrapping
 from trimcp.errors import NotServing, WebSocketClosed
 from trimcp.protocol import callers_of
 from trimcp.protocol.http import fold_headers
-from trimcp.runtime import NETWORK_GRACE, HttpRequest
+from trimcp.runtime import NETWORK_GRACE, Denied, HttpRequest
 from trimcp.transports import Incoming, MessageChannel, Outbox, Oversized, write_out
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
     from trimcp.limits import Limits
     from trimcp.protocol import Callers
@@ -76,12 +76,18 @@ async def websocket_endpoint(
     if refusal is not None:
         await _refuse(scope, send, *refusal)
         return
+    http = HttpRequest(fold_headers(scope["headers"]), scope)
+    if application.authorization is not None:
+        try:
+            http = await application.authorization.admit(http)
+        except Denied as denied:
+            await _refuse(scope, send, denied.status, denied.message, denied.headers)
+            return
     asked = bool(scope.get("subprotocols"))
     await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL if asked else None})
     try:
         limits = application.limits
         async with _open_channel(limits, receive, send, application.budget) as channel:
-            http = HttpRequest(fold_headers(scope["headers"]), scope)
             await application.serve(channel, grace=NETWORK_GRACE, http=http)
     except NotServing:
         logger.debug("a connection came too late")
@@ -128,7 +134,13 @@ async def refuse_websocket(
         await _refuse(scope, send, status, reason)
 
 
-async def _refuse(scope: Scope, send: Send, status: int, reason: str) -> None:
+async def _refuse(
+    scope: Scope,
+    send: Send,
+    status: int,
+    reason: str,
+    more: Mapping[str, str] | None = None,
+) -> None:
     """With that status where the server has the extension for it, elsewhere with 403."""
     logger.info("no connection: refused: %s", reason)
     if "websocket.http.response" not in (scope.get("extensions") or {}):
@@ -136,6 +148,7 @@ async def _refuse(scope: Scope, send: Send, status: int, reason: str) -> None:
         return
     body = f"{reason}\n".encode()
     headers = [(b"content-type", b"text/plain"), (b"content-length", b"%d" % len(body))]
+    headers += [(name.encode(), value.encode()) for name, value in (more or {}).items()]
     await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
     await send({"type": "websocket.http.response.body", "body": body})
 

@@ -1,5 +1,6 @@
 """Events to tasks: the driver of a connection, and what handlers are run with."""
 
+from ._authorization import WELL_KNOWN, Authorization, Denied
 from ._awaiting import awaited
 from ._boundary import Failed, ProtocolError, contained, leaves, method_not_found
 from ._bus import Bus, LocalBus
@@ -11,7 +12,7 @@ from ._conversations import flaw_of_conversation
 from ._handler import Asker, Handler, Retried
 from ._held import holding
 from ._home import Home, Parked, start_in
-from ._http import CustomRoute, EventStore, HttpRequest, HttpResponse
+from ._http import CustomRoute, EventStore, HttpRequest, HttpResponse, path_in, root_of
 from ._hub import Hub, Subscriber
 from ._life import Life
 from ._nonces import MemoryNonceStore, MissingNonceStore, NonceStore
@@ -28,12 +29,15 @@ from ._threads import ToolThreads
 __all__ = [
     "NEEDS_TRIO",
     "NETWORK_GRACE",
+    "WELL_KNOWN",
     "Asker",
+    "Authorization",
     "Bus",
     "ChannelPeer",
     "Chunks",
     "ConnectedPeer",
     "CustomRoute",
+    "Denied",
     "EventStore",
     "Failed",
     "Guest",
@@ -72,6 +76,8 @@ __all__ = [
     "in_threads",
     "leaves",
     "method_not_found",
+    "path_in",
+    "root_of",
     "start_in",
     "told_of_signals",
 ]

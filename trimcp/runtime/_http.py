@@ -10,7 +10,26 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
-__all__ = ["CustomRoute", "EventStore", "HttpRequest", "HttpResponse"]
+    from ._principal import Principal
+
+__all__ = ["CustomRoute", "EventStore", "HttpRequest", "HttpResponse", "path_in", "root_of"]
+
+
+def root_of(scope: Mapping[str, Any]) -> str:
+    """The path under which clients see the application; empty where that is the root."""
+    root: str = scope.get("root_path", "")
+    return root.rstrip("/")
+
+
+def path_in(scope: Mapping[str, Any]) -> str:
+    """The path of a request below the place where the application is.
+
+    ASGI has the whole path in the scope, but behind a proxy that strips the prefix it is the rest
+    already.
+    """
+    path: str = scope["path"]
+    rest = path.removeprefix(root_of(scope))
+    return rest if rest.startswith("/") else path
 
 
 @attrs.frozen(eq=False)
@@ -23,12 +42,15 @@ class HttpRequest:
         scope: Its ASGI scope, which middleware in front may have added to.
         body: Its body, for custom routes; empty for requests of the protocol.
         is_mirror: Whether its headers repeat what stands in its body.
+        principal: Who sends it, where the server asks that (`Server(auth=…)`); the headers and the
+            scope are then without the token.
     """
 
     headers: Mapping[str, str]
     scope: Mapping[str, Any]
     body: bytes = b""
     is_mirror: bool = False
+    principal: Principal | None = None
 
     @property
     def method(self) -> str:
@@ -71,10 +93,13 @@ class CustomRoute:
     Attributes:
         methods: The HTTP methods it is for.
         function: What answers them.
+        scopes: What a caller needs beside the server's own required scopes; None where it needs
+            no token at all.
     """
 
     methods: tuple[str, ...]
     function: Callable[[HttpRequest], Awaitable[Any]]
+    scopes: frozenset[str] | None = None
 
 
 class EventStore(Protocol):

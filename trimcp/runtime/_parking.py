@@ -38,7 +38,6 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from trimcp.limits import Limits
-    from trimcp.protocol import Exchange
 
     from ._handler import Handler
     from ._nonces import NonceStore
@@ -94,7 +93,7 @@ class Parking:
             RequestError: The request brings a state that cannot be used.
             BaseException: What the handler raised.
         """
-        retry = await self._read_retry(round_.exchange, single_use=single_use)
+        retry = await self._read_retry(round_, single_use=single_use)
         state = retry.state
         waiting = None if state is None or state.frame is None else self._askers.get(state.frame)
         if waiting is not None and not waiting.scope.cancel_called:
@@ -191,7 +190,7 @@ class Parking:
         answers = {name: (digest or "", answer) for name, (digest, answer) in asker.answers.items()}
         result = InputRequiredResult(
             input_requests={name: question.request for name, question in asked.items()},
-            request_state=self._sealed(asker.exchange, asker.id, digests, answers),
+            request_state=self._sealed(asker.round, asker.id, digests, answers),
         )
         asker.is_parked = True
         asker.resumed = trio.Event()
@@ -209,34 +208,35 @@ class Parking:
         self._waiting.pop(oldest).cancel("too many handlers wait for answers")
 
     def keep(
-        self, exchange: Exchange, requests: dict[str, InputRequest], kept: Any
+        self, round_: Round, requests: dict[str, InputRequest], kept: Any
     ) -> InputRequiredResult:
         """The questions of a handler that does not wait: its retry runs it from the top.
 
         Args:
-            exchange: The current round.
+            round_: The current round.
             requests: The questions, by key.
             kept: What it wants back with the answers: anything that is JSON, or None.
         """
         return InputRequiredResult(
             input_requests=requests or None,
-            request_state=self._sealed(exchange, None, {}, {}, kept),
+            request_state=self._sealed(round_, None, {}, {}, kept),
         )
 
     def _sealed(
         self,
-        exchange: Exchange,
+        round_: Round,
         handler: str | None,
         questions: dict[str, str],
         answers: dict[str, tuple[str, dict[str, Any]]],
         kept: Any = None,
     ) -> str:
+        exchange = round_.exchange
         return self._seal.seal(
             State(
                 frame=handler,
                 method=exchange.method,
                 subject=digest_of(subject_of(exchange.params)),
-                principal=None,
+                principal=_owner_of(round_),
                 expires=time.time() + self._limits.parked_seconds,
                 questions=questions,
                 answers=answers,
@@ -246,29 +246,35 @@ class Parking:
 
     # -- retries --------------------------------------------------------------------------
 
-    async def _read_retry(self, exchange: Exchange, *, single_use: bool) -> Retried:
+    async def _read_retry(self, round_: Round, *, single_use: bool) -> Retried:
         """Look at what a request brings from an earlier round.
 
         Raises:
-            RequestError: The state is forged, expired, used up, or for another request.
+            RequestError: The state is forged, expired, used up, or for another request or caller.
         """
         try:
-            retry = read_retry(exchange.params)
+            retry = read_retry(round_.exchange.params)
         except InvalidShape as error:
             raise RequestError(INVALID_PARAMS, f"invalid params: {error}") from None
         responses = retry.responses if isinstance(retry.responses, dict) else None
         if not isinstance(retry.request_state, str):
             return Retried(responses)
-        state = self._open(retry.request_state, exchange)
+        state = self._open(retry.request_state, round_)
         left = state.expires - time.time()
         if single_use and not await self._nonces.use(state.nonce, left):
             raise RequestError(INVALID_PARAMS, "requestState has already been used")
         return Retried(responses, state, state.kept)
 
-    def _open(self, text: str, exchange: Exchange) -> State:
-        """Unseal a state and check that it belongs to this request."""
+    def _open(self, text: str, round_: Round) -> State:
+        """Unseal a state and check that it belongs to this request, and to whoever makes it.
+
+        A stranger is told the same as a forger.
+        """
+        exchange = round_.exchange
         try:
             state = self._seal.open(text)
+            if state.principal != _owner_of(round_):
+                raise InvalidState
         except InvalidState:
             raise RequestError(
                 INVALID_PARAMS, "requestState was not issued by this server, or was changed"
@@ -308,6 +314,12 @@ class Parking:
         asker.scope.deadline = math.inf
         asker.home.parked.discard(asker)
         self._waiting.pop(asker.id, None)
+
+
+def _owner_of(round_: Round) -> str | None:
+    """Whom a round's state is given to: a digest, so that every state is short."""
+    owner = round_.peer.owner
+    return None if owner is None else digest_of(*owner)
 
 
 def _recorded(retry: Retried) -> Answers:

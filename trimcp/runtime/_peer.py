@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from ._home import Home
     from ._http import HttpRequest
+    from ._principal import Principal
 
 __all__ = ["Peer"]
 
@@ -38,6 +39,7 @@ class Peer(ABC):
 
     Attributes:
         http: The HTTP request that opened it, if one did.
+        principal: Who it is, where the server asks that.
         data: What the role keeps for it.
         pace: Lets consumers hold producers back, where the peer is in this process.
     """
@@ -54,8 +56,14 @@ class Peer(ABC):
         self.budget = budget
         self.at_drain = at_drain
         self.http: HttpRequest | None = None
+        self.principal: Principal | None = None
         self.data: Any = None
         self.pace: Pace | None = None
+
+    @property
+    def owner(self) -> tuple[str | None, str, str | None] | None:
+        """To whom belongs what outlives its requests; see `Principal.identity`."""
+        return None if self.principal is None else self.principal.identity
 
     @abstractmethod
     async def send(self, data: bytes | None) -> None:

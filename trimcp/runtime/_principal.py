@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -42,6 +43,11 @@ class Principal:
     def identity(self) -> tuple[str | None, str, str | None]:
         """Issuer, subject and client: what outlives a token, which a refresh replaces."""
         return self.issuer, self.subject, self.client
+
+    @property
+    def seconds_left(self) -> float:
+        """For how long the token is still good, in seconds of the wall clock; negative if not."""
+        return self.expires - time.time()
 
 
 class TokenVerifier(Protocol):

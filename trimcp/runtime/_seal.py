@@ -34,7 +34,7 @@ class State(msgspec.Struct, array_like=True):
         frame: The handler's run, if it still waits.
         method: The request's method.
         subject: The digest of what the request is about (name and arguments).
-        principal: Whom the state was given to; None for an unauthenticated peer.
+        principal: The digest of whom the state was given to; None for a peer without a principal.
         expires: When it lapses, in seconds of the wall clock.
         questions: The digest of each open question, by key.
         answers: The digest and the answer of each answered question, by key.

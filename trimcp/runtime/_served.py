@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from msgspec import Raw
 
     from trimcp.limits import Limits
-    from trimcp.protocol import Callers
+    from trimcp.protocol import Callers, Request
     from trimcp.transports import Budget, MessageChannel
     from trimcp.types import Implementation
 
+    from ._authorization import Authorization
     from ._connected import ConnectedPeer
     from ._http import CustomRoute, HttpRequest
     from ._nonces import NonceStore
@@ -69,6 +70,10 @@ class Serving(Home, Responder, Protocol):
     def identity(self) -> Implementation:
         """What the server says it is: its name, version and the like."""
 
+    @property
+    def authorization(self) -> Authorization | None:
+        """What it asks of those who call it over HTTP; None for nothing."""
+
     def notified(self, peer: Peer | None, method: str, params: Raw | None) -> None:
         """A notification that concerns no single exchange.
 
@@ -76,6 +81,18 @@ class Serving(Home, Responder, Protocol):
             peer: Who sent it; None over HTTP without a session.
             method: Its method.
             params: Its params.
+        """
+
+    def check_scopes(self, http: HttpRequest, requests: Sequence[Request]) -> None:
+        """Whether the token of an HTTP request allows what its body asks for.
+
+        Args:
+            http: The HTTP request.
+            requests: Those in its body.
+
+        Raises:
+            Denied: It lacks scopes (403).
+            Exception: A user's function that says which scopes are needed has failed.
         """
 
     def refusal(self, callers: Callers, host: str, origins: Sequence[str]) -> str | None:
@@ -177,6 +194,8 @@ class Served(Protocol):
     def limits(self) -> Limits: ...
     @property
     def shutdown_grace(self) -> float | None: ...
+    @property
+    def authorization(self) -> Authorization | None: ...
     @property
     def custom_routes(self) -> Mapping[str, CustomRoute]: ...
     @property

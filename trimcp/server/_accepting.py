@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import trio
 
@@ -14,10 +14,17 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractAsyncContextManager
 
-    from trimcp.runtime import Serving
+    from trimcp.runtime import HttpRequest, Serving
     from trimcp.transports import Budget, MessageChannel
 
-__all__ = ["serve_listeners"]
+__all__ = ["Opened", "Opener", "serve_listeners"]
+
+#: A channel, and the HTTP request that has opened it where its sender was asked for a token.
+Opened: TypeAlias = "tuple[MessageChannel, HttpRequest | None]"
+
+#: Makes a stream a message channel, and closes it at the end; what it holds counts against the
+#: budget.
+Opener: TypeAlias = "Callable[[trio.abc.Stream, Budget], AbstractAsyncContextManager[Opened]]"
 
 logger = logging.getLogger("trimcp.server")
 
@@ -25,7 +32,7 @@ logger = logging.getLogger("trimcp.server")
 async def serve_listeners(
     application: Serving,
     listeners: Sequence[trio.abc.Listener[Any]],
-    open_channel: Callable[[Any, Budget], AbstractAsyncContextManager[MessageChannel]],
+    open_channel: Opener,
     started: Callable[[], None],
 ) -> None:
     """Accept connections until told to stop; then wait for those that are open.
@@ -33,8 +40,7 @@ async def serve_listeners(
     Args:
         application: What serves them.
         listeners: Where they come from; closed at the end.
-        open_channel: Makes a stream a message channel, and closes it at the end; what it holds
-            counts against the budget.
+        open_channel: Makes each a message channel.
         started: Called once connections are accepted.
     """
     limit = application.limits.connections
@@ -54,12 +60,12 @@ async def serve_listeners(
 
 
 async def _serve_connection(
-    application: Serving, opening: AbstractAsyncContextManager[MessageChannel]
+    application: Serving, opening: AbstractAsyncContextManager[Opened]
 ) -> None:
     """One connection, contained: its crash is logged and closes nobody else."""
     try:
-        async with opening as channel:
-            await application.serve(channel, grace=NETWORK_GRACE)
+        async with opening as (channel, http):
+            await application.serve(channel, grace=NETWORK_GRACE, http=http)
     except* NotServing:
         logger.debug("a connection came too late")
     except* HandshakeFailed as group:

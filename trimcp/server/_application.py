@@ -37,8 +37,10 @@ from trimcp.runtime import (
 from trimcp.transports import Budget
 
 from ._context import Context
+from ._expiring import run_until_expiry
 from ._hearing import Hearing
 from ._lifespans import CLEANUP_SECONDS, check_trio, entered, grant_cleanup
+from ._needs import check_scopes
 from ._notifier import Notifier
 from ._routes import handle
 from ._statistics import Statistics
@@ -50,8 +52,8 @@ if TYPE_CHECKING:
     from msgspec import Raw
 
     from trimcp.limits import Limits
-    from trimcp.protocol import Callers, Change
-    from trimcp.runtime import ConnectedPeer, Guest, HttpRequest, Parked, Peer, Round
+    from trimcp.protocol import Callers, Change, Request
+    from trimcp.runtime import Authorization, ConnectedPeer, Guest, HttpRequest, Parked, Peer, Round
     from trimcp.transports import MessageChannel
     from trimcp.types import Implementation
 
@@ -126,6 +128,11 @@ class Application:
     def identity(self) -> Implementation:
         """What the server says it is: its name, version and the like."""
         return self.server.identity
+
+    @property
+    def authorization(self) -> Authorization | None:
+        """What it asks of those who call it over HTTP."""
+        return self.server.authorization
 
     # -- opening and closing --------------------------------------------------------------
 
@@ -332,7 +339,8 @@ class Application:
             eof_grace=server.eof_grace,
             budget=self.budget,
         )
-        peer.http = http
+        if http is not None:
+            peer.http, peer.principal = http, http.principal
         return self.serve_peer(peer, grace=grace, id=id, at_open=at_open)
 
     async def serve_peer(
@@ -351,7 +359,10 @@ class Application:
         Succession(self, peer, id=id)
         try:
             with unwrapping():
-                await peer.run(at_open)
+                if peer.principal is None:
+                    await peer.run(at_open)
+                else:
+                    await run_until_expiry(peer, at_open)
         finally:
             del self.peers[peer]
 
@@ -375,6 +386,10 @@ class Application:
             hearing.hear(method, params)
         else:
             logger.debug("ignored %s", method)
+
+    def check_scopes(self, http: HttpRequest, requests: Sequence[Request]) -> None:
+        """Whether the caller's token allows these; see `Serving.check_scopes`."""
+        check_scopes(self.server, http, requests)
 
     def refusal(self, callers: Callers, host: str, origins: Sequence[str]) -> str | None:
         """Why a client may not call the server, and what decides that; None if they may.

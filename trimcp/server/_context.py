@@ -23,6 +23,8 @@ from ._typevars import LifespanT, SessionT
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from trimcp.runtime import Principal
+
     from ._session import Session
 
 __all__ = ["Context", "current_context", "enter_context"]
@@ -115,6 +117,17 @@ class Context(Asking, Generic[LifespanT, SessionT]):
         """
         wire = None if params is None else dict(params)
         await self._handler.peer.send(self._handler.exchange.notify(method, wire))
+
+    @property
+    def principal(self) -> Principal | None:
+        """Who makes the request; None without `Server(auth=…)`, and where no token can be sent.
+
+        On standard streams, Unix sockets, streams and in memory whoever is at the other end is
+        trusted, as the specification says of standard streams.
+
+        Specification: 2026-07-28, Authorization, Access Token Usage.
+        """
+        return self._handler.peer.principal
 
     @property
     def http_headers(self) -> Mapping[str, str] | None:

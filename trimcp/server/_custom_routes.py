@@ -17,7 +17,11 @@ _HEALTH: Final = "/healthz"
 
 
 def add_route(
-    routes: dict[str, CustomRoute], path: str, methods: Sequence[str], function: Callable[..., Any]
+    routes: dict[str, CustomRoute],
+    path: str,
+    methods: Sequence[str],
+    function: Callable[..., Any],
+    scopes: frozenset[str] | None = None,
 ) -> None:
     """Add an endpoint.
 
@@ -26,6 +30,7 @@ def add_route(
         path: Its exact path.
         methods: The HTTP methods it is for; GET brings HEAD with it.
         function: What answers.
+        scopes: What a caller needs beside the server's required scopes; None for no token.
 
     Raises:
         RegistrationError: The path does not begin with a slash or is taken, or the function is
@@ -37,4 +42,4 @@ def add_route(
     upper = tuple(method.upper() for method in methods)
     if "GET" in upper and "HEAD" not in upper:
         upper += ("HEAD",)
-    routes[path] = CustomRoute(upper, function)
+    routes[path] = CustomRoute(upper, function, scopes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import trio
@@ -16,11 +17,12 @@ from ._accepting import serve_listeners
 if TYPE_CHECKING:
     import os
     import ssl
-    from collections.abc import Callable, Iterable
-    from contextlib import AbstractAsyncContextManager
+    from collections.abc import AsyncIterator, Iterable
 
     from trimcp.limits import Limits
     from trimcp.runtime import Served, Serving
+
+    from ._accepting import Opened, Opener
 
 __all__ = ["serve_stdio", "serve_stream", "serve_tcp", "serve_unix", "serve_websocket"]
 
@@ -56,6 +58,11 @@ async def serve_tcp(
     server: Served, host: str, port: int, task_status: trio.TaskStatus[list[tuple[str, int]]]
 ) -> None:
     """Serve lines over TCP; see `Server.serve_tcp`."""
+    if server.authorization is not None:
+        raise ValueError(
+            "a server with auth= is not served over plain TCP, which carries no token: use "
+            "serve_http or serve_websocket, or serve_unix, where only this user may connect"
+        )
     async with server.joined(lambda: task_status.started([])) as application:
         listeners = await transports.open_tcp_listeners(host, port)
         addresses = transports.addresses_of(listeners)
@@ -83,17 +90,14 @@ async def serve_unix(
             )
 
 
-def _lines_opener(
-    limits: Limits,
-) -> Callable[
-    [trio.abc.Stream, transports.Budget], AbstractAsyncContextManager[transports.MessageChannel]
-]:
+def _lines_opener(limits: Limits) -> Opener:
     """Makes streams message channels, one line a message."""
 
-    def opener(
-        stream: trio.abc.Stream, budget: transports.Budget
-    ) -> AbstractAsyncContextManager[transports.MessageChannel]:
-        return transports.open_stream_channel(stream, limits, peer="socket", budget=budget)
+    @asynccontextmanager
+    async def opener(stream: trio.abc.Stream, budget: transports.Budget) -> AsyncIterator[Opened]:
+        opening = transports.open_stream_channel(stream, limits, peer="socket", budget=budget)
+        async with opening as channel:
+            yield channel, None
 
     return opener
 
@@ -118,7 +122,12 @@ async def serve_websocket(
         await serve_listeners(
             application,
             transports.encrypted(listeners, ssl_context),
-            websocket_opener(application, path, callers_of(names, allowed_hosts, allowed_origins)),
+            websocket_opener(
+                application,
+                path,
+                callers_of(names, allowed_hosts, allowed_origins),
+                is_secure=ssl_context is not None,
+            ),
             lambda: task_status.started(addresses),
         )
 

@@ -22,13 +22,14 @@ from trimcp.types import (
     UnsubscribeRequestParams,
 )
 
+from ._needs import permits, require
 from ._params import params_as
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from trimcp.protocol import Exchange
-    from trimcp.runtime import Hub, Peer, Subscriber
+    from trimcp.protocol import Change, Exchange
+    from trimcp.runtime import Peer, Principal, Subscriber
 
     from ._context import Context
     from ._offer import Offer
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
 __all__ = ["listen", "subscribe", "unsubscribe"]
 
 logger = logging.getLogger("trimcp.server")
+
+_EXPIRED: Final = "the access token has expired"
 
 #: Each resource may be compared with many templates; so many are sought in one go.
 _BETWEEN_CHECKPOINTS: Final = 50
@@ -47,7 +50,7 @@ async def listen(offer: Offer, context: Context[Any]) -> SubscriptionsListenResu
     handler, hub = context._handler, context._application.hub
     exchange, peer = handler.exchange, handler.peer
     wanted = params_as(exchange, SubscriptionsListenRequestParams).notifications
-    uris = await _known(offer, hub, wanted.resource_subscriptions or ())
+    uris = await _known(offer, context, wanted.resource_subscriptions or ())
     subscriber = hub.join(kinds_of(wanted), uris)
     peer.at_drain.add(subscriber.close)
     try:
@@ -56,21 +59,27 @@ async def listen(offer: Offer, context: Context[Any]) -> SubscriptionsListenResu
         peer.at_drain.discard(subscriber.close)
         hub.leave(subscriber)
     # The graceful end. On a shared pipe the specification wants a cancellation after it.
-    cancelled = CancelledNotificationParams(exchange.id, "the server is shutting down")
+    reason = _EXPIRED if _is_over(peer.principal) else "the server is shutting down"
+    cancelled = CancelledNotificationParams(exchange.id, reason)
     handler.round.afterword = exchange.notify("notifications/cancelled", cancelled)
     exchange.stamp_with({META_SUBSCRIPTION_ID: exchange.id})
     return SubscriptionsListenResult()
 
 
-async def _known(offer: Offer, hub: Hub, asked: Sequence[str]) -> list[str]:
-    """The resources among those asked about. Raises LimitExceeded before any of them is sought."""
+async def _known(offer: Offer, context: Context[Any], asked: Sequence[str]) -> list[str]:
+    """The resources among those asked about that the caller may use.
+
+    Raises LimitExceeded before any of them is sought.
+    """
+    hub, principal = context._application.hub, context.principal
     distinct = dict.fromkeys(asked)
     hub.check_uris(len(distinct))
     known: list[str] = []
     for position, uri in enumerate(distinct):
         if position % _BETWEEN_CHECKPOINTS == 0:
             await trio.lowlevel.checkpoint()
-        if offer.resources.find(uri) is not None:
+        found = offer.resources.find(uri)
+        if found is not None and permits(principal, *found):
             known.append(uri)
     return known
 
@@ -80,7 +89,7 @@ async def _tell(exchange: Exchange, peer: Peer, subscriber: Subscriber) -> None:
     granted = filter_of(subscriber.kinds, sorted(subscriber.uris))
     acknowledged = SubscriptionsAcknowledgedNotificationParams(granted)
     await peer.send(exchange.notify("notifications/subscriptions/acknowledged", acknowledged, meta))
-    while (change := await subscriber.next()) is not None:
+    while (change := await _next(subscriber, peer.principal)) is not None:
         try:
             data = exchange.notify(method_of(change), params_of(change), meta)
         except LimitExceeded as error:
@@ -89,11 +98,30 @@ async def _tell(exchange: Exchange, peer: Peer, subscriber: Subscriber) -> None:
             await peer.send(data)
 
 
+async def _next(subscriber: Subscriber, principal: Principal | None) -> Change | None:
+    """The next change; None at the end, which comes when the caller's token expires."""
+    if principal is None:
+        return await subscriber.next()
+    with trio.move_on_after(max(principal.seconds_left, 0)):
+        return await subscriber.next()
+    # What is pending is still told.
+    subscriber.close()
+    return await subscriber.next()
+
+
+def _is_over(principal: Principal | None) -> bool:
+    return principal is not None and principal.seconds_left <= 0
+
+
 async def subscribe(offer: Offer, context: Context[Any]) -> EmptyResult:
     """`resources/subscribe` of a handshake session."""
     uri = params_as(context._handler.exchange, SubscribeRequestParams).uri
-    if offer.resources.find(uri) is None:
+    found = offer.resources.find(uri)
+    if found is None:
         raise ResourceNotFound(uri)
+    reading, arguments = found
+    if reading.scopes is not None:
+        require(offer, context, lambda caller: reading.needed(caller, arguments))
     _session_of(context).subscribe(uri)
     return EmptyResult()
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from trimcp.limits import Limits
-    from trimcp.runtime import Bus, NonceStore
+    from trimcp.runtime import Authorization, Bus, NonceStore
     from trimcp.types import CacheScope, Implementation, ServerCapabilities
 
     from ._completion import CompletionRegister
@@ -37,6 +37,8 @@ class Offer(Protocol):
     def methods(self) -> MethodRegister: ...
     @property
     def middlewares(self) -> Sequence[Middleware]: ...
+    @property
+    def authorization(self) -> Authorization | None: ...
     @property
     def identity(self) -> Implementation: ...
     @property

@@ -9,10 +9,15 @@ from trimcp.functions import check_opened
 from trimcp.limits import Limits
 from trimcp.protocol import check_extensions
 
+from ._scopes import checked_scopes
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from trimcp.runtime import Authorization
+
 __all__ = [
+    "authorization_of",
     "check_name",
     "checked_extensions",
     "checked_grace",
@@ -96,3 +101,37 @@ def checked_lifespan(lifespan: Any, label: str, given: str) -> Any:
     if lifespan is not None:
         check_opened(lifespan, label, given)
     return lifespan
+
+
+def authorization_of(
+    auth: Any,
+    limits: Limits,
+    required_scopes: Any,
+    scopes_supported: Any,
+    resource_url: Any,
+    authorization_servers: Any,
+) -> Authorization | None:
+    """What a server asks of those who call it over HTTP; see `Server`. Raises RegistrationError."""
+    others = (required_scopes, scopes_supported, resource_url, authorization_servers)
+    if auth is None:
+        if any(others):
+            raise RegistrationError(
+                "required_scopes=, scopes_supported=, resource_url= and authorization_servers= "
+                "belong to a verifier: Server(auth=...)"
+            )
+        return None
+    from ._resource_server import ResourceServer
+
+    supported = None
+    if scopes_supported is not None:
+        supported = checked_scopes(scopes_supported, "scopes_supported=")
+    if isinstance(authorization_servers, str):
+        raise RegistrationError("authorization_servers= is a list of URLs")
+    return ResourceServer(
+        checked_instance(auth, "auth=", ("verify",)),
+        limits,
+        required=checked_scopes(required_scopes, "required_scopes="),
+        supported=supported,
+        resource=resource_url,
+        issuers=authorization_servers,
+    )

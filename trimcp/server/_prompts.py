@@ -18,9 +18,12 @@ from ._described import described
 from ._register import Register, Room
 from ._registered import Options, Registered
 from ._running import call_function, run
+from ._scopes import needed_under
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
+
+    from trimcp.runtime import Principal
 
 __all__ = ["PromptOptions", "PromptRegister", "RegisteredPrompt"]
 
@@ -39,6 +42,16 @@ class RegisteredPrompt(Registered):
     """
 
     description: Prompt
+
+    def needed(self, principal: Principal, given: Any) -> frozenset[str]:
+        """The scopes that one use needs. Raises whatever a `scopes=` function raises."""
+        return needed_under(self.scopes, principal, lambda: self._validated(given))
+
+    def _validated(self, given: Any) -> Mapping[str, Any]:
+        """The arguments. Raises BadArguments."""
+        if not isinstance(given, dict):
+            raise BadArguments("$: no object")
+        return self.function.bind_text(given)
 
     def get(self, context: Context[Any], arguments: Mapping[str, str]) -> Awaitable[Any]:
         """Run the prompt's function.
@@ -101,4 +114,4 @@ def _prompt(function: Callable[..., Any], options: PromptOptions) -> RegisteredP
     ]
     label = f"prompt {compiled.name!r}"
     listed = described(label, Prompt, **options.listed(compiled), arguments=arguments or None)
-    return RegisteredPrompt(description=listed, function=compiled, **options.asking(label))
+    return RegisteredPrompt(description=listed, function=compiled, **options.kept(label))

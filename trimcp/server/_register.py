@@ -171,12 +171,18 @@ class Register(Generic[ListedT]):
         found = self._named.find(name)
         return None if found is None else found.item
 
-    def page(self, cursor: str | None, size: int | None) -> tuple[list[ListedT], str | None]:
+    def page(
+        self,
+        cursor: str | None,
+        size: int | None,
+        is_shown: Callable[[ListedT], bool] | None = None,
+    ) -> tuple[list[ListedT], str | None]:
         """One page, which ends early where an answer has no room for more.
 
         Args:
             cursor: Where it begins; None for the first page.
             size: Items on it; None for all.
+            is_shown: Tells which items may be listed; by default all.
 
         Returns:
             The items, and the cursor of the next page or None.
@@ -186,6 +192,8 @@ class Register(Generic[ListedT]):
         """
         after = -1 if cursor is None else _read_cursor(self._mark, cursor)
         rest = [entry for entry in self._named.items.values() if entry.serial > after]
+        if is_shown is not None:
+            rest = [entry for entry in rest if is_shown(entry.item)]
         shown = rest if size is None else rest[:size]
         if sum(entry.size for entry in shown) > self._room.size:
             ends = itertools.accumulate(entry.size for entry in shown)

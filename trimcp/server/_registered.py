@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from trimcp.functions import Function
     from trimcp.types import Icon
 
+    from ._scopes import ScopeRule
+
 __all__ = ["Decorator", "Options", "Registered", "decorator"]
 
 FunctionT = TypeVar("FunctionT", bound="Callable[..., Any]")
@@ -30,6 +32,7 @@ class Options:
     meta: Mapping[str, Any] | None = None
     replay: bool = False
     single_use: bool = False
+    scopes: ScopeRule = None
 
     def listed(self, function: Function) -> dict[str, Any]:
         """The fields that lists have for every kind; the docstring is the default description."""
@@ -41,9 +44,10 @@ class Options:
             "meta": self.meta,
         }
 
-    def asking(self, label: str) -> dict[str, bool]:
-        """How the function may ask its client, checked. Raises RegistrationError."""
+    def kept(self, label: str) -> dict[str, Any]:
+        """How the function may ask its client, and who may use it. Raises RegistrationError."""
         return {
+            "scopes": self.scopes,
             "replay": option(label, "replay", self.replay, bool),
             "single_use": option(label, "single_use", self.single_use, bool),
         }
@@ -57,11 +61,13 @@ class Registered:
         function: What runs.
         replay: Whether it may run again from the top with recorded answers.
         single_use: Whether a state that it gave out is accepted only once.
+        scopes: What a caller needs beside the server's own required scopes.
     """
 
     function: Function
     replay: bool
     single_use: bool
+    scopes: ScopeRule
 
 
 class Decorator(Protocol):

@@ -28,10 +28,12 @@ from ._described import described, option
 from ._register import Register, Room
 from ._registered import Options, Registered
 from ._running import call_function, run
+from ._scopes import needed_under
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
+    from trimcp.runtime import Principal
     from trimcp.types import Annotations
 
 __all__ = ["Reading", "ResourceOptions", "ResourceRegister"]
@@ -65,6 +67,10 @@ class Reading(Registered):
     template: UriTemplate | None
     ttl_ms: int | None
     cache_scope: CacheScope | None
+
+    def needed(self, principal: Principal, given: Mapping[str, Any]) -> frozenset[str]:
+        """The scopes that one use needs. Raises whatever a `scopes=` function raises."""
+        return needed_under(self.scopes, principal, lambda: dict(given))
 
     def bind(self, uri: str) -> dict[str, Any] | None:
         """The function's arguments for a URI; None if it is not one of ours."""
@@ -104,7 +110,9 @@ class Reading(Registered):
         return attrs.evolve(
             result,
             ttl_ms=self.ttl_ms if result.ttl_ms is None else result.ttl_ms,
-            cache_scope=result.cache_scope or self.cache_scope,
+            cache_scope=result.cache_scope or self.cache_scope
+            if self.scopes is None
+            else "private",
         )
 
 
@@ -155,7 +163,7 @@ class ResourceRegister:
             template=template,
             ttl_ms=option(label, "ttl_ms", options.ttl_ms, int),
             cache_scope=option(label, "cache_scope", options.cache_scope, CacheScope),
-            **options.asking(label),
+            **options.kept(label),
         )
         (self.templates if is_template else self.fixed).add(uri, reading)
 
@@ -163,9 +171,9 @@ class ResourceRegister:
         """Raises KeyError if there is no such resource or template."""
         (self.templates if "{" in uri else self.fixed).remove(uri)
 
-    def knows(self, uri: str) -> bool:
-        """Whether a resource or template is registered under exactly this text."""
-        return (self.templates if "{" in uri else self.fixed).find(uri) is not None
+    def entry(self, uri: str) -> Reading | None:
+        """The resource or template that is registered under exactly this text."""
+        return (self.templates if "{" in uri else self.fixed).find(uri)
 
     def instances(self, template: str, uris: Iterable[str]) -> list[str] | None:
         """Those of the URIs that belong to a template; None if it is no template of ours."""

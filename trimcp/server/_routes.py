@@ -34,21 +34,23 @@ from trimcp.types import (
 
 from ._listening import listen, subscribe, unsubscribe
 from ._middleware import through
+from ._needs import fixed_needs, may_use, require
 from ._params import params_as
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from trimcp.types import CompletionReference
+    from trimcp.types import CacheScope, CompletionReference
 
     from ._completion import CompletionKey
     from ._context import Context
+    from ._needs import Scoped
     from ._offer import Offer
-    from ._register import Listed, Register
+    from ._register import Register
 
 __all__ = ["handle"]
 
-ListedT = TypeVar("ListedT", bound="Listed")
+ScopedT = TypeVar("ScopedT", bound="Scoped")
 
 
 def handle(offer: Offer, context: Context[Any]) -> Awaitable[Any]:
@@ -90,6 +92,8 @@ def _call_tool(offer: Offer, context: Context[Any]) -> Awaitable[Any]:
     tool = offer.tools.find(shape.name)
     if tool is None:
         raise RequestError(INVALID_PARAMS, f"Unknown tool: {shape.name}")
+    if tool.scopes is not None:
+        require(offer, context, lambda caller: tool.needed(caller, shape))
     return tool.call(context, shape)
 
 
@@ -99,6 +103,8 @@ def _read_resource(offer: Offer, context: Context[Any]) -> Awaitable[Any]:
     if found is None:
         raise ResourceNotFound(uri)
     reading, arguments = found
+    if reading.scopes is not None:
+        require(offer, context, lambda caller: reading.needed(caller, arguments))
     return reading.read(context, uri, arguments)
 
 
@@ -107,6 +113,8 @@ def _get_prompt(offer: Offer, context: Context[Any]) -> Awaitable[Any]:
     prompt = offer.prompts.find(params.name)
     if prompt is None:
         raise RequestError(INVALID_PARAMS, f"Unknown prompt: {params.name}")
+    if prompt.scopes is not None:
+        require(offer, context, lambda caller: prompt.needed(caller, params.arguments or {}))
     return prompt.get(context, params.arguments or {})
 
 
@@ -115,54 +123,73 @@ async def _complete(offer: Offer, context: Context[Any]) -> CompleteResult:
     if not offer.completions:
         raise method_not_found(exchange.method)
     params = params_as(exchange, CompleteRequestParams)
-    key = _completed(offer, params.ref, params.argument.name)
+    key, entry = _completed(offer, params.ref, params.argument.name)
+    if entry.scopes is not None:
+        require(offer, context, lambda _: fixed_needs(entry))
     given = None if params.context is None else params.context.arguments
     value = params.argument.value
     return CompleteResult(await offer.completions.complete(context, key, value, given or {}))
 
 
-def _completed(offer: Offer, ref: CompletionReference, argument: str) -> CompletionKey:
+def _completed(
+    offer: Offer, ref: CompletionReference, argument: str
+) -> tuple[CompletionKey, Scoped]:
     """What is to be completed. Raises RequestError if there is no such prompt or template."""
+    entry: Scoped | None
     if isinstance(ref, PromptReference):
         kind, name = "prompt", ref.name
-        known = offer.prompts.find(name) is not None
+        entry = offer.prompts.find(name)
     else:
         kind, name = "resource", ref.uri
-        known = offer.resources.knows(name)
-    if not known:
+        entry = offer.resources.entry(name)
+    if entry is None:
         raise RequestError(INVALID_PARAMS, f"Unknown {kind}: {name}")
-    return kind, name, argument
+    return (kind, name, argument), entry
 
 
 async def _list_tools(offer: Offer, context: Context[Any]) -> ListToolsResult:
-    tools, following = _page(offer, context, offer.tools)
-    listed = [tool.description for tool in tools]
-    return ListToolsResult(listed, following, offer.list_ttl_ms, offer.list_scope)
+    page, following = _page(offer, context, offer.tools)
+    listed = [tool.description for tool in page]
+    return ListToolsResult(listed, following, offer.list_ttl_ms, _scope_of(offer, offer.tools))
 
 
 async def _list_resources(offer: Offer, context: Context[Any]) -> ListResourcesResult:
-    readings, following = _page(offer, context, offer.resources.fixed)
-    listed: Any = [reading.description for reading in readings]
-    return ListResourcesResult(listed, following, offer.list_ttl_ms, offer.list_scope)
+    register = offer.resources.fixed
+    page, following = _page(offer, context, register)
+    listed: Any = [reading.description for reading in page]
+    return ListResourcesResult(listed, following, offer.list_ttl_ms, _scope_of(offer, register))
 
 
 async def _list_templates(offer: Offer, context: Context[Any]) -> ListResourceTemplatesResult:
-    readings, following = _page(offer, context, offer.resources.templates)
-    listed: Any = [reading.description for reading in readings]
-    return ListResourceTemplatesResult(listed, following, offer.list_ttl_ms, offer.list_scope)
+    register = offer.resources.templates
+    page, following = _page(offer, context, register)
+    listed: Any = [reading.description for reading in page]
+    scope = _scope_of(offer, register)
+    return ListResourceTemplatesResult(listed, following, offer.list_ttl_ms, scope)
 
 
 async def _list_prompts(offer: Offer, context: Context[Any]) -> ListPromptsResult:
-    prompts, following = _page(offer, context, offer.prompts)
-    listed = [prompt.description for prompt in prompts]
-    return ListPromptsResult(listed, following, offer.list_ttl_ms, offer.list_scope)
+    page, following = _page(offer, context, offer.prompts)
+    listed = [prompt.description for prompt in page]
+    return ListPromptsResult(listed, following, offer.list_ttl_ms, _scope_of(offer, offer.prompts))
 
 
 def _page(
-    offer: Offer, context: Context[Any], register: Register[ListedT]
-) -> tuple[list[ListedT], str | None]:
+    offer: Offer, context: Context[Any], register: Register[ScopedT]
+) -> tuple[list[ScopedT], str | None]:
+    """What the caller may use of one page of a list."""
     cursor = params_as(context._handler.exchange, PaginatedRequestParams).cursor
-    return register.page(cursor, offer.page_size)
+    principal = context.principal
+    if principal is None:
+        return register.page(cursor, offer.page_size)
+    return register.page(cursor, offer.page_size, lambda each: may_use(principal, each))
+
+
+def _scope_of(offer: Offer, register: Register[ScopedT]) -> CacheScope | None:
+    """Who may share a list; nobody where it differs from caller to caller."""
+    if offer.authorization is not None and any(each.scopes is not None for each in register):
+        return "private"
+    return offer.list_scope
 
 
 async def _set_level(offer: Offer, context: Context[Any]) -> EmptyResult:

@@ -110,11 +110,11 @@ def _judged(context: Context[Any], result: Any) -> Any:
     """What a client of the stateless era gets: the result, or the questions it stands for."""
     if not _asks(result):
         return result
-    exchange = context._handler.exchange
+    round_ = context._handler.round
     for question in result.questions.values():
-        if (error := lacking(exchange.terms, question)) is not None:
+        if (error := lacking(round_.exchange.terms, question)) is not None:
             raise error
-    return context._application.parking.keep(exchange, dict(result.questions), result.state)
+    return context._application.parking.keep(round_, dict(result.questions), result.state)
 
 
 async def _asking_by_requests(context: Context[Any], entry: Entry, given: Any) -> Any:

@@ -39,6 +39,7 @@ from ._hooks import check_hook
 from ._methods import MethodRegister
 from ._middleware import check_middleware
 from ._options import (
+    authorization_of,
     check_name,
     checked_extensions,
     checked_grace,
@@ -52,6 +53,7 @@ from ._prompts import PromptOptions, PromptRegister
 from ._register import Room, room_within
 from ._registered import decorator
 from ._resources import ResourceOptions, ResourceRegister
+from ._scopes import check_asked, checked_scopes, scope_rule
 from ._statistics import Statistics
 from ._tools import ToolOptions, ToolRegister
 from ._typevars import LifespanT
@@ -59,7 +61,15 @@ from ._typevars import LifespanT
 if TYPE_CHECKING:
     import os
     import ssl
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import (
+        AsyncIterator,
+        Awaitable,
+        Callable,
+        Collection,
+        Iterable,
+        Mapping,
+        Sequence,
+    )
     from contextlib import AbstractAsyncContextManager
 
     from typing_extensions import Unpack
@@ -67,11 +77,12 @@ if TYPE_CHECKING:
     from trimcp.http import ASGIApp
     from trimcp.limits import Limits
     from trimcp.protocol import Change
-    from trimcp.runtime import Bus, CustomRoute, HttpRequest, NonceStore
+    from trimcp.runtime import Bus, CustomRoute, HttpRequest, NonceStore, TokenVerifier
     from trimcp.types import Annotations, Icon, ToolAnnotations
 
     from ._http_options import HttpOptions
     from ._middleware import Middleware
+    from ._scopes import Scopes
     from ._session import Session
 
 __all__ = ["Server"]
@@ -114,6 +125,14 @@ class Server(Generic[LifespanT]):
         page_size: Items on one page of a list; None for all on one.
         list_ttl_ms: How long a client may keep a list, in milliseconds (stateless era).
         list_scope: Whether it may share lists between users (stateless era).
+        auth: Judges the access tokens of those who call over HTTP or WebSocket, none of whom is
+            answered without one. Who is at the other end of standard streams, a Unix socket or
+            a stream of yours is trusted; TCP is refused. None for no authorization.
+        required_scopes: The scopes that every caller needs.
+        scopes_supported: The scopes that clients are told of; by default the required ones.
+        resource_url: The server's own URL, for its clients and the authorization server; by
+            default the verifier's audience, if that is one, or else the URL of each request.
+        authorization_servers: The issuers of tokens; by default the verifier's.
 
     Raises:
         RegistrationError: An option cannot be used, or
@@ -142,44 +161,45 @@ class Server(Generic[LifespanT]):
         page_size: int | None = None,
         list_ttl_ms: int | None = None,
         list_scope: CacheScope | None = None,
+        auth: TokenVerifier | None = None,
+        required_scopes: Collection[str] = frozenset(),
+        scopes_supported: Collection[str] | None = None,
+        resource_url: str | None = None,
+        authorization_servers: Sequence[str] | None = None,
     ) -> None:
         self._application: Application | None = None
         self.limits: Limits = checked_limits(limits)
-        declared = described(
-            "server",
-            ServerCapabilities,
-            experimental=experimental,
-            extensions=checked_extensions(extensions),
-        )
+        known = (scopes_supported, resource_url, authorization_servers)
+        self.authorization = authorization_of(auth, self.limits, required_scopes, *known)
+        declared = self._declared(experimental, checked_extensions(extensions))
         self.experimental = declared.experimental
         self.extensions = declared.extensions
-        self.identity = described(
-            "server",
-            Implementation,
-            name=name,
-            version=version,
-            title=title,
-            website_url=website_url,
-            icons=icons,
-        )
+        said: dict[str, Any] = {"name": name, "version": version, "title": title}
+        said |= {"website_url": website_url, "icons": icons}
+        self.identity = described("server", Implementation, **said)
         self.instructions: str | None = option("server", "instructions", instructions, str)
         self._make_registers(self._room())
         self.lifespan = checked_lifespan(lifespan, "lifespan=", "the server")
-        self.session_lifespan = checked_lifespan(
-            session_lifespan, "session_lifespan=", "the session"
-        )
+        label = "session_lifespan="
+        self.session_lifespan = checked_lifespan(session_lifespan, label, "the session")
         bus = LocalBus() if bus is None else bus
         self.bus: Bus = checked_instance(bus, "bus=", ("publish", "run"))
         self.state_keys = checked_keys(state_keys)
         nonces = MemoryNonceStore() if nonces is None else nonces
         self.nonces: NonceStore = checked_instance(nonces, "nonces=", ("use",))
-        self.shutdown_grace: float | None = (
-            None if shutdown_grace is None else checked_grace(shutdown_grace, "shutdown_grace=")
-        )
+        self.shutdown_grace: float | None = shutdown_grace
+        if shutdown_grace is not None:
+            checked_grace(shutdown_grace, "shutdown_grace=")
         self.eof_grace: float = checked_grace(eof_grace, "eof_grace=")
         self.page_size = checked_page_size(page_size)
         self.list_ttl_ms: int | None = option("server", "list_ttl_ms", list_ttl_ms, int)
         self.list_scope: CacheScope | None = option("server", "list_scope", list_scope, CacheScope)
+
+    @staticmethod
+    def _declared(experimental: Any, extensions: Any) -> ServerCapabilities:
+        """The capabilities that a user declares. Raises RegistrationError."""
+        fields = {"experimental": experimental, "extensions": extensions}
+        return described("server", ServerCapabilities, **fields)
 
     def _room(self) -> Room:
         """What fits into an answer beside the server's description of itself, which is in all.
@@ -241,6 +261,7 @@ class Server(Generic[LifespanT]):
         timeout: float | None = None,
         replay: bool = False,
         single_use: bool = False,
+        scopes: Scopes | None = None,
     ) -> Callable[[FunctionT], FunctionT]: ...
 
     def tool(
@@ -259,6 +280,7 @@ class Server(Generic[LifespanT]):
         timeout: float | None = None,
         replay: bool = False,
         single_use: bool = False,
+        scopes: Scopes | None = None,
     ) -> Any:
         """Register a function as a tool; used as a decorator, with or without arguments.
 
@@ -287,6 +309,11 @@ class Server(Generic[LifespanT]):
                 question is accepted only once. A client that repeats a request whose answer was
                 lost is then refused. Processes that share `state_keys` must share a `nonces`
                 store too.
+            scopes: The scopes that a caller needs beside the server's `required_scopes`; or a
+                function, not async, that takes the `Principal` and the validated arguments and
+                returns them. It may be asked twice for one call, and may raise `Forbidden`. Lists
+                leave out what the caller's scopes do not suffice for; what a function decides is
+                listed always.
 
         Raises:
             RegistrationError: A parameter or the result has no JSON Schema, a given schema cannot
@@ -306,6 +333,7 @@ class Server(Generic[LifespanT]):
             timeout=timeout,
             replay=replay,
             single_use=single_use,
+            scopes=scope_rule(scopes, "a tool: scopes=", self.authorization),
         )
         register = decorator(lambda each: self.tools.register(each, options))
         return register if function is None else register(function)
@@ -333,6 +361,7 @@ class Server(Generic[LifespanT]):
         cache_scope: CacheScope | None = None,
         replay: bool = False,
         single_use: bool = False,
+        scopes: Scopes | None = None,
     ) -> Callable[[FunctionT], FunctionT]:
         """Register the function that reads a resource, or all resources of a URI template.
 
@@ -354,6 +383,7 @@ class Server(Generic[LifespanT]):
             cache_scope: Whether it may share them between users (stateless era).
             replay: As for tools.
             single_use: As for tools.
+            scopes: As for tools.
 
         Raises:
             RegistrationError: The URI is taken or malformed, or does not fit the function.
@@ -374,6 +404,7 @@ class Server(Generic[LifespanT]):
             cache_scope=cache_scope,
             replay=replay,
             single_use=single_use,
+            scopes=scope_rule(scopes, "a resource: scopes=", self.authorization),
         )
         return decorator(lambda each: self.resources.register(each, uri, options))
 
@@ -441,6 +472,7 @@ class Server(Generic[LifespanT]):
         meta: Mapping[str, Any] | None = None,
         replay: bool = False,
         single_use: bool = False,
+        scopes: Scopes | None = None,
     ) -> Callable[[FunctionT], FunctionT]: ...
 
     def prompt(
@@ -455,6 +487,7 @@ class Server(Generic[LifespanT]):
         meta: Mapping[str, Any] | None = None,
         replay: bool = False,
         single_use: bool = False,
+        scopes: Scopes | None = None,
     ) -> Any:
         """Register a function as a prompt; used as a decorator, with or without arguments.
 
@@ -470,6 +503,7 @@ class Server(Generic[LifespanT]):
             meta: The prompt's `_meta`.
             replay: As for tools.
             single_use: As for tools.
+            scopes: As for tools.
 
         Raises:
             RegistrationError: A parameter cannot be converted, or the name is taken.
@@ -484,6 +518,7 @@ class Server(Generic[LifespanT]):
             meta=meta,
             replay=replay,
             single_use=single_use,
+            scopes=scope_rule(scopes, "a prompt: scopes=", self.authorization),
         )
         register = decorator(lambda each: self.prompts.register(each, options))
         return register if function is None else register(function)
@@ -786,6 +821,7 @@ class Server(Generic[LifespanT]):
 
         Raises:
             OSError: The address cannot be bound.
+            ValueError: The server has `auth=`, and lines over TCP carry no token.
 
         Specification: 2026-07-28, Custom Transports.
         """
@@ -799,8 +835,8 @@ class Server(Generic[LifespanT]):
     ) -> None:
         """Serve newline-delimited messages over a Unix socket until cancelled or shut down.
 
-        Only this user may connect. A socket file left behind by a dead process is replaced,
-        and ours is removed at the end.
+        Only this user may connect, and is trusted where the server has `auth=`. A socket file
+        left behind by a dead process is replaced, and ours is removed at the end.
 
         Args:
             path: Where the socket is made.
@@ -826,9 +862,11 @@ class Server(Generic[LifespanT]):
     ) -> None:
         """Serve WebSocket connections until cancelled or shut down.
 
-        Each text frame is one message; the subprotocol is `mcp`. There is no authentication:
-        listen on a loopback address. Web pages are kept out by their `Origin`, and by the name
-        under which their browser has found the server.
+        Each text frame is one message; the subprotocol is `mcp`. Without `Server(auth=…)` there is
+        no authentication: listen on a loopback address. With it a handshake brings the token, in
+        its `Authorization` header or, from a browser, as the subprotocol `bearer.TOKEN` beside
+        `mcp`; the connection ends when it expires. Web pages are kept out by their `Origin`, and
+        by the name under which their browser has found the server.
 
         Args:
             host: Where to listen.
@@ -941,7 +979,11 @@ class Server(Generic[LifespanT]):
         return make_asgi_app(self, options)
 
     def custom_route(
-        self, path: str, methods: Sequence[str] = ("GET",)
+        self,
+        path: str,
+        methods: Sequence[str] = ("GET",),
+        *,
+        scopes: Collection[str] | None = None,
     ) -> Callable[[RouteT], RouteT]:
         """Register an endpoint of your own, in every ASGI application of the server.
 
@@ -953,13 +995,19 @@ class Server(Generic[LifespanT]):
         Args:
             path: The exact path.
             methods: The HTTP methods it is for.
+            scopes: The scopes that a caller needs beside the server's `required_scopes`; an
+                empty set for these alone, None for an endpoint that is open to all.
 
         Raises:
             RegistrationError: The path does not begin with a slash or is taken, or the function
                 is not async.
         """
         check_name(path, "a custom route", '@server.custom_route("/status")')
-        return decorator(lambda each: add_route(self.custom_routes, path, methods, each))
+        needed = None
+        if scopes is not None:
+            check_asked(self.authorization, f"custom route {path!r}: scopes=")
+            needed = checked_scopes(scopes, f"custom route {path!r}: scopes=")
+        return decorator(lambda each: add_route(self.custom_routes, path, methods, each, needed))
 
     @asynccontextmanager
     async def asgi_lifespan(self, app: Any = None) -> AsyncIterator[None]:
@@ -993,7 +1041,7 @@ class Server(Generic[LifespanT]):
         and requests in flight get `shutdown_grace` (5 seconds by default).
 
         Args:
-            host: Where to listen. There is no authentication unless you add it: keep to a
+            host: Where to listen. Without `Server(auth=…)` there is no authentication: keep to a
                 loopback address, or stay behind a proxy that checks who calls.
             port: 0 lets the system choose.
             unix_path: Listen on a Unix socket instead; only this user may connect.

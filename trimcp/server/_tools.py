@@ -25,12 +25,14 @@ from ._options import checked_seconds
 from ._register import Register, Room
 from ._registered import Options, Registered
 from ._running import GENERATORS, call_function, run, streamed
+from ._scopes import needed_under
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
 
     from trimcp.protocol import Revision, ToolCall
     from trimcp.protocol.http import HeaderParam, Headers
+    from trimcp.runtime import Principal
     from trimcp.types import ToolAnnotations
 
 __all__ = ["RegisteredTool", "ToolOptions", "ToolRegister"]
@@ -56,11 +58,26 @@ class RegisteredTool(Registered):
         description: What `tools/list` says.
         timeout: Seconds one call may run, or None.
         mirrored: The parameters that HTTP headers repeat.
+        takes_whole: Whether the function takes all arguments as one mapping.
     """
 
     description: Tool
     timeout: float | None
     mirrored: tuple[HeaderParam, ...]
+    takes_whole: bool
+
+    def needed(self, principal: Principal, given: ToolCall) -> frozenset[str]:
+        """The scopes that one call needs. Raises whatever a `scopes=` function raises."""
+        return needed_under(self.scopes, principal, lambda: self._validated(given))
+
+    def _validated(self, given: ToolCall) -> Mapping[str, Any]:
+        """The arguments of a call. Raises BadArguments."""
+        raw = given.arguments if isinstance(given.arguments, Raw) else None
+        if raw is not None and not _is_object(raw):
+            raise BadArguments("$: no object")
+        bound = self.function.bind(raw)
+        whole: Mapping[str, Any] = next(iter(bound.values())) if self.takes_whole else bound
+        return whole
 
     def call(self, context: Context[Any], shape: ToolCall) -> Awaitable[Any]:
         """Run the tool for one request.
@@ -177,5 +194,6 @@ def _tool(function: Callable[..., Any], options: ToolOptions) -> RegisteredTool:
         function=compiled,
         timeout=timeout,
         mirrored=header_params(compiled.input_schema),
-        **options.asking(label),
+        takes_whole=input_schema is not None,
+        **options.kept(label),
     )

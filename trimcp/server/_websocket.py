@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any
 
+from trimcp.protocol.http import fold_headers
+from trimcp.runtime import Denied, HttpRequest
 from trimcp.transports.websocket import SUBPROTOCOL, Refusal, accept_websocket
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from contextlib import AbstractAsyncContextManager
+    from collections.abc import AsyncIterator
 
     import trio
 
     from trimcp.protocol import Callers
     from trimcp.runtime import Serving
-    from trimcp.transports import Budget, MessageChannel
+    from trimcp.transports import Budget
     from trimcp.transports.websocket import Upgrade
+
+    from ._accepting import Opened, Opener
 
 __all__ = ["websocket_opener"]
 
 
 def websocket_opener(
-    application: Serving, path: str, callers: Callers
-) -> Callable[[trio.abc.Stream, Budget], AbstractAsyncContextManager[MessageChannel]]:
+    application: Serving, path: str, callers: Callers, *, is_secure: bool = False
+) -> Opener:
     """Makes streams message channels, for clients that may have one."""
 
-    def judge(upgrade: Upgrade) -> Refusal | None:
+    def refusal_of(upgrade: Upgrade) -> Refusal | None:
         refusal = application.refusal(callers, upgrade.host, upgrade.origins)
         if refusal is not None:
             return Refusal(403, refusal)
@@ -37,9 +41,38 @@ def websocket_opener(
 
     limits = application.limits
 
-    def opener(
-        stream: trio.abc.Stream, budget: Budget
-    ) -> AbstractAsyncContextManager[MessageChannel]:
-        return accept_websocket(stream, limits, judge, peer="websocket", budget=budget)
+    @asynccontextmanager
+    async def opener(stream: trio.abc.Stream, budget: Budget) -> AsyncIterator[Opened]:
+        admitted: HttpRequest | None = None
+
+        async def judge(upgrade: Upgrade) -> Refusal | None:
+            nonlocal admitted
+            refusal = refusal_of(upgrade)
+            if refusal is not None or application.authorization is None:
+                return refusal
+            try:
+                request = _as_request(upgrade, is_secure=is_secure)
+                admitted = await application.authorization.admit(request)
+            except Denied as denied:
+                return Refusal(denied.status, denied.message, denied.headers)
+            return None
+
+        opening = accept_websocket(stream, limits, judge, peer="websocket", budget=budget)
+        async with opening as channel:
+            yield channel, admitted
 
     return opener
+
+
+def _as_request(upgrade: Upgrade, *, is_secure: bool) -> HttpRequest:
+    """A handshake, as an ASGI server would tell of it."""
+    scope: dict[str, Any] = {
+        "type": "websocket",
+        "scheme": "wss" if is_secure else "ws",
+        "path": upgrade.path,
+        "query_string": upgrade.query.encode("latin-1", "replace"),
+        "headers": list(upgrade.headers),
+        "subprotocols": list(upgrade.subprotocols),
+    }
+    headers = fold_headers(upgrade.headers)
+    return HttpRequest({**headers, "host": upgrade.host}, scope)

@@ -12,7 +12,7 @@ from trimcp.errors import HandshakeFailed
 from ._connection import GOING_AWAY, SUBPROTOCOL, MessageWebSocket
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
     import trio
     from trio_websocket import WebSocketRequest
@@ -31,12 +31,16 @@ class Upgrade:
 
     Attributes:
         path: What it asks for, without the query.
+        query: What stands after the question mark.
+        headers: The headers, their names in lower case.
         host: Its `Host` header.
         origins: Its `Origin` headers; a browser sends one, other programs none.
         subprotocols: Those it offers.
     """
 
     path: str
+    query: str
+    headers: Sequence[tuple[bytes, bytes]] = attrs.field(repr=False)
     host: str
     origins: Sequence[str]
     subprotocols: Sequence[str]
@@ -49,17 +53,19 @@ class Refusal:
     Attributes:
         status: The HTTP status.
         reason: One sentence for the client.
+        headers: Further headers of the answer.
     """
 
     status: int
     reason: str
+    headers: Mapping[str, str] = attrs.field(factory=dict)
 
 
 @asynccontextmanager
 async def accept_websocket(
     stream: trio.abc.Stream,
     limits: Limits,
-    judge: Callable[[Upgrade], Refusal | None],
+    judge: Callable[[Upgrade], Awaitable[Refusal | None]],
     *,
     peer: str,
     budget: Budget | None = None,
@@ -82,11 +88,15 @@ async def accept_websocket(
 
     async def shake_hands() -> None:
         request = await connection._get_request()
-        refusal = judge(_upgrade(request))
+        refusal = await judge(_upgrade(request))
         if refusal is not None:
             await request.reject(
                 refusal.status,
-                extra_headers=[(b"connection", b"close"), (b"content-type", b"text/plain")],
+                extra_headers=[
+                    (b"connection", b"close"),
+                    (b"content-type", b"text/plain"),
+                    *((name.encode(), text.encode()) for name, text in refusal.headers.items()),
+                ],
                 body=f"{refusal.reason}\n".encode(),
             )
             raise HandshakeFailed(f"refused: {refusal.reason}", refusal.status)
@@ -98,8 +108,11 @@ async def accept_websocket(
 
 
 def _upgrade(request: WebSocketRequest) -> Upgrade:
+    path, _, query = request.path.partition("?")
     return Upgrade(
-        path=request.path.partition("?")[0],
+        path=path,
+        query=query,
+        headers=request.headers,
         host=request._event.host,
         origins=[value.decode("latin-1") for name, value in request.headers if name == b"origin"],
         subprotocols=request.proposed_subprotocols,

@@ -1,0 +1,289 @@
+"""What outlives a request belongs to whoever made it, whatever token they come back with."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import attrs
+import pytest
+import trio
+
+from trimcp import Context, InputRequired, Server, form_question
+from trimcp.runtime import Principal
+
+from ..http.harness import PATIENCE, Web, call, request, served
+from ..http.test_connections import HELLO
+from .guarded import Known, bearer, server
+
+#: Who is not alice: another user, and alice with another client.
+STRANGERS = ["mallory", "other/alice"]
+
+
+#: The first event of a session's own stream.
+FIRST = "0-1"
+
+
+class Clients(Known):
+    """Tokens such as `other/alice` are of another client."""
+
+    async def verify(self, token: str) -> Principal:
+        client, _, name = token.rpartition("/")
+        known = await super().verify(name)
+        return Principal(
+            known.subject, client or "app", known.issuer, known.scopes, {}, known.expires
+        )
+
+
+def old(method: str, params: dict[str, Any] | None = None, id: int = 1) -> dict[str, Any]:
+    return {"jsonrpc": "2.0", "id": id, "method": method, "params": params or {}}
+
+
+def desk(verifier: Known | None = None, **options: Any) -> Server[Any]:
+    guarded = server(verifier or Clients(), **options)
+
+    @guarded.tool
+    async def who(ctx: Context) -> str:
+        assert ctx.principal is not None
+        return f"{ctx.principal.subject} {' '.join(sorted(ctx.principal.scopes))}"
+
+    return guarded
+
+
+async def session(web: Web, token: str = "alice") -> str:
+    hello = await web.post(HELLO, **bearer(token))
+    assert hello.status == 200
+    return hello.headers["mcp-session-id"]
+
+
+# -- sessions ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stranger", STRANGERS)
+async def test_a_session_is_unknown_to_strangers(stranger: str) -> None:
+    async with served(desk()) as web:
+        id = await session(web)
+        mine, theirs = bearer("alice#2"), bearer(stranger)
+        headers: dict[str, str | None] = {"mcp_session_id": id, "accept": "text/event-stream"}
+        async with web.open("GET", **headers, **mine) as stream:
+            assert stream.status == 200
+        async with web.open("GET", last_event_id=FIRST, **headers, **mine) as stream:
+            assert stream.status == 200
+        for method in ("POST", "GET", "DELETE", "REPLAY"):
+            replies = []
+            for name in (id, "unknown"):
+                headers = {"mcp_session_id": name, **theirs}
+                if method == "POST":
+                    reply = await web.post(old("tools/call", {"name": "who"}), **headers)
+                elif method == "REPLAY":
+                    reply = await web.send("GET", last_event_id=FIRST, **headers)
+                else:
+                    reply = await web.send(method, **headers)
+                replies.append((reply.status, reply.body))
+            assert replies[0] == replies[1]
+            assert replies[0][0] == 404
+        reply = await web.post(old("tools/call", {"name": "who"}), mcp_session_id=id, **mine)
+        assert reply.message["result"]["content"][0]["text"] == "alice mcp"
+
+
+async def test_a_stranger_cancels_nothing() -> None:
+    guarded = desk()
+    began, go = trio.Event(), trio.Event()
+
+    @guarded.tool
+    async def wait() -> str:
+        began.set()
+        await go.wait()
+        return "done"
+
+    async with served(guarded) as web, trio.open_nursery() as nursery:
+        id = await session(web)
+        answers: list[Any] = []
+
+        async def ask() -> None:
+            message = old("tools/call", {"name": "wait"}, id=7)
+            answers.append(await web.post(message, mcp_session_id=id, **bearer("alice")))
+
+        nursery.start_soon(ask)
+        await began.wait()
+        cancel = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 7}}
+        reply = await web.post(cancel, mcp_session_id=id, **bearer("mallory"))
+        assert reply.status == 404
+        go.set()
+    assert b"done" in answers[0].body
+
+
+async def test_each_request_of_a_session_is_judged_by_its_own_token() -> None:
+    guarded = desk()
+
+    @guarded.tool(scopes={"write"})
+    async def write() -> str:
+        return "written"
+
+    async with served(guarded) as web:
+        id = await session(web, "alice+write")
+        for token, status in (("alice", 403), ("alice+write#2", 200), ("alice#3", 403)):
+            reply = await web.post(
+                old("tools/call", {"name": "write"}), mcp_session_id=id, **bearer(token)
+            )
+            assert reply.status == status
+        reply = await web.post(old("tools/list"), mcp_session_id=id, **bearer("bad"))
+        assert reply.status == 401
+
+
+# -- HTTP+SSE ---------------------------------------------------------------------------------
+
+
+async def posted(web: Web, path: str, message: Any, token: str) -> int:
+    body = json.dumps(message).encode()
+    async with web.open(
+        "POST", path, body, content_type="application/json", **bearer(token)
+    ) as opened:
+        return opened.status
+
+
+@pytest.mark.parametrize("stranger", STRANGERS)
+async def test_a_stream_of_http_sse_is_unknown_to_strangers(stranger: str) -> None:
+    async with (
+        served(desk()) as web,
+        web.open("GET", "/sse", accept="text/event-stream", **bearer("alice")) as opened,
+    ):
+        path = (await opened.event()).data
+        assert await posted(web, path, HELLO, stranger) == 404
+        assert await posted(web, path, HELLO, "alice#2") == 202
+        assert (await opened.message())["result"]["serverInfo"]["name"] == "guarded"
+        for token in ("alice+b", "alice+a"):
+            assert await posted(web, path, old("tools/call", {"name": "who"}), token) == 202
+            (content,) = (await opened.message())["result"]["content"]
+            assert content["text"] == f"alice {token[-1]} mcp"
+
+
+# -- questions --------------------------------------------------------------------------------
+
+
+def asking() -> Server[Any]:
+    guarded = desk()
+
+    @guarded.tool
+    async def parked(ctx: Context) -> str:
+        answer = await ctx.elicit("From which account?", Account)
+        assert ctx.principal is not None
+        return f"{answer.name} paid by {ctx.principal.subject} {len(ctx.principal.scopes)}"
+
+    @guarded.tool
+    async def returned(ctx: Context) -> Any:
+        answer = ctx.input_response("account", Account)
+        if answer is None:
+            question = form_question("From which account?", Account)
+            return InputRequired({"account": question}, state={"a": 1})
+        assert ctx.principal is not None
+        return f"{answer.name} paid by {ctx.principal.subject} {len(ctx.principal.scopes)}"
+
+    return guarded
+
+
+@attrs.define
+class Account:
+    """What is asked for."""
+
+    name: str
+
+
+CAN_ASK = {"io.modelcontextprotocol/clientCapabilities": {"elicitation": {"form": {}}}}
+
+
+def retry(name: str, result: Any) -> Any:
+    (key,) = result["inputRequests"]
+    answer = {"action": "accept", "content": {"name": "savings"}}
+    params = {
+        "name": name,
+        "arguments": {},
+        "requestState": result["requestState"],
+        "inputResponses": {key: answer},
+    }
+    return request("tools/call", params, **CAN_ASK)
+
+
+@pytest.mark.parametrize("tool", ["parked", "returned"])
+@pytest.mark.parametrize("stranger", STRANGERS)
+async def test_nobody_answers_for_somebody_else(tool: str, stranger: str) -> None:
+    async with served(asking()) as web:
+        reply = await web.post(call(tool, **CAN_ASK), **bearer("alice"))
+        result = reply.message["result"]
+        forged = {**result, "requestState": result["requestState"][:-8] + "AAAAAAA="}
+        told = []
+        for state in (forged, result):
+            reply = await web.post(retry(tool, state), **bearer(stranger))
+            told.append(reply.message["error"])
+            assert reply.status == 400
+        assert told[0] == told[1]
+        reply = await web.post(retry(tool, result), **bearer("alice+x#2"))
+        (content,) = reply.message["result"]["content"]
+        assert content["text"] == "savings paid by alice 2"
+
+
+# -- expiry -----------------------------------------------------------------------------------
+
+SOON = 0.3
+
+
+def expiring(token: str = "alice") -> Server[Any]:
+    guarded = desk(Known({token: SOON}))
+
+    @guarded.resource("notes://all")
+    async def notes() -> str:
+        return "notes"
+
+    return guarded
+
+
+async def test_a_listen_ends_with_a_result_when_its_token_expires() -> None:
+    message = request("subscriptions/listen", {"notifications": {"toolsListChanged": True}})
+    async with (
+        served(expiring()) as web,
+        web.open_post(message, **bearer("alice")) as opened,
+    ):
+        with trio.fail_after(PATIENCE):
+            told = await opened.messages()
+    assert told[0]["method"] == "notifications/subscriptions/acknowledged"
+    assert told[-1]["id"] == 1
+    assert "result" in told[-1]
+
+
+@pytest.mark.parametrize("kind", ["standing", "resumed"])
+async def test_an_open_stream_of_a_session_ends_when_its_token_expires(kind: str) -> None:
+    async with served(expiring()) as web:
+        id = await session(web, "alice#2")
+        headers = {"mcp_session_id": id, "accept": "text/event-stream"}
+        async with web.open("GET", **headers, **bearer("alice")) as opened:
+            assert await opened.messages() == []
+        if kind == "resumed":
+            headers["last_event_id"] = FIRST
+            async with web.open("GET", **headers, **bearer("alice")) as opened:
+                assert opened.status == 200
+                assert await opened.messages() == []
+        reply = await web.post(old("tools/list"), mcp_session_id=id, **bearer("alice#2"))
+        assert reply.status == 200
+
+
+async def test_a_stream_of_http_sse_ends_when_the_last_token_expires() -> None:
+    verifier = Known({"alice": 2 * SOON, "alice#2": SOON, "alice#3": 3 * SOON})
+    guarded = desk(verifier)
+    async with (
+        served(guarded) as web,
+        web.open("GET", "/sse", accept="text/event-stream", **bearer("alice#2")) as opened,
+    ):
+        path = (await opened.event()).data
+        began = trio.current_time()
+        assert await posted(web, path, HELLO, "alice#3") == 202
+        await opened.message()
+        with trio.fail_after(PATIENCE):
+            assert await opened.messages() == []
+        assert trio.current_time() - began > 2 * SOON
+
+
+async def test_a_call_that_was_allowed_is_finished() -> None:
+    """Whatever the time; a verifier may also allow for clocks that are not exact."""
+    async with served(desk(Known({"alice": -5}))) as web:
+        reply = await web.post(call("who"), **bearer("alice"))
+        assert b"alice mcp" in reply.body

@@ -1,0 +1,388 @@
+"""What a protected server asks of an HTTP request before it looks at anything else."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import TYPE_CHECKING, Any
+
+import hypothesis
+import pytest
+import trio
+from hypothesis import strategies as st
+
+from trimcp import Context, HttpRequest, InvalidToken, Limits, RegistrationError, Server
+from trimcp.runtime import Denied
+from trimcp.server._bearer import MalformedCredentials, token_in, without_token
+from trimcp.server._resource_server import ResourceServer
+
+from ..http.harness import PATIENCE, Opened, Web, call, request, served
+from .guarded import Known, bearer, parameters, principal, scopes_of, server
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+PATHS = [
+    ("POST", "/mcp"),
+    ("GET", "/mcp"),
+    ("DELETE", "/mcp"),
+    ("GET", "/sse"),
+    ("POST", "/messages"),
+]
+
+
+def whoami() -> Server[Any]:
+    guarded = server()
+
+    @guarded.tool
+    def who(ctx: Context) -> str:
+        assert ctx.principal is not None
+        assert ctx.http_headers is not None
+        assert ctx.http_scope is not None
+        raw = dict(ctx.http_scope["headers"])
+        return (
+            f"{ctx.principal.subject} {ctx.http_headers['authorization']} {raw[b'authorization']!r}"
+        )
+
+    return guarded
+
+
+@pytest.mark.parametrize(("method", "path"), PATHS)
+async def test_without_a_token_every_endpoint_answers_with_a_challenge(
+    method: str, path: str
+) -> None:
+    async with served(whoami()) as web:
+        reply = await web.send(method, path)
+        assert reply.status == 401
+        challenge = reply.headers["www-authenticate"]
+        assert parameters(challenge) == {
+            "resource_metadata": f"http://127.0.0.1:{web.port}"
+            f"/.well-known/oauth-protected-resource{path}",
+            "scope": "mcp",
+        }
+        assert "error" in reply.message
+
+
+async def test_a_token_opens_the_door_and_is_seen_by_nobody(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    async with served(whoami()) as web:
+        reply = await web.post(call("who"), **bearer("alice"))
+        (content,) = reply.message["result"]["content"]
+        assert content["text"] == "alice Bearer [redacted] b'Bearer [redacted]'"
+    assert "Bearer alice" not in caplog.text
+
+
+@pytest.mark.parametrize("scheme", ["bearer", "BEARER", "BeArEr"])
+async def test_the_scheme_is_read_in_any_case(scheme: str) -> None:
+    async with served(whoami()) as web:
+        reply = await web.post(call("who"), authorization=f"{scheme} alice")
+        assert reply.status == 200
+
+
+REFUSED = [
+    ("Bearer bad-token", 401, "invalid_token"),
+    ("Bearer", 400, "invalid_request"),
+    ("Bearer ", 400, "invalid_request"),
+    ("Bearer alice bob", 400, "invalid_request"),
+    ("Bearer alice, Bearer bob", 400, "invalid_request"),
+    ("Bearer alice,bob", 400, "invalid_request"),
+    ("Bearer,alice", 400, "invalid_request"),
+    ("Bearer al\xefce", 400, "invalid_request"),
+    ("Bearer " + "x" * 200, 401, "invalid_token"),
+    ("Basic YWxpY2U6eA==", 401, None),
+    ("alice", 401, None),
+    ("", 401, None),
+]
+
+
+@pytest.mark.parametrize(("value", "status", "error"), REFUSED)
+async def test_what_is_no_good_token(value: str, status: int, error: str | None) -> None:
+    async with served(server(limits=Limits(token_bytes=100))) as web:
+        reply = await raw_post(web, [("authorization", value)])
+        assert reply.status == status
+        told = parameters(reply.headers["www-authenticate"])
+        assert told.get("error") == error
+        assert told["scope"] == "mcp"
+        assert (error is None) is ("error_description" not in told)
+        assert "bad-token" not in str(reply.headers)
+
+
+async def raw_post(web: Web, more: Sequence[tuple[str, str]], target: str = "/mcp") -> Any:
+    """A POST whose headers are exactly these."""
+    body = json.dumps(request("tools/list")).encode()
+    head = [
+        ("host", f"127.0.0.1:{web.port}"),
+        ("content-type", "application/json"),
+        ("accept", "application/json, text/event-stream"),
+        ("mcp-protocol-version", "2026-07-28"),
+        ("mcp-method", "tools/list"),
+        ("content-length", str(len(body))),
+        *more,
+    ]
+    lines = [f"POST {target} HTTP/1.1", *(f"{name}: {value}" for name, value in head), "", ""]
+    async with await web.connect() as stream:
+        opened = Opened(stream)
+        await opened.send_raw("\r\n".join(lines).encode("latin-1") + body)
+        await opened.begin()
+        return await opened.reply()
+
+
+async def test_two_authorization_headers_are_a_malformed_request() -> None:
+    async with served(server()) as web:
+        twice = [("authorization", "Bearer alice"), ("Authorization", "Bearer alice")]
+        reply = await raw_post(web, twice)
+        assert reply.status == 400
+        assert parameters(reply.headers["www-authenticate"])["error"] == "invalid_request"
+
+
+async def test_a_token_in_the_url_is_not_read() -> None:
+    verifier = Known()
+    async with served(server(verifier)) as web:
+        reply = await raw_post(web, [], "/mcp?access_token=alice")
+        assert reply.status == 401
+        assert "error" not in parameters(reply.headers["www-authenticate"])
+        assert "URL" in reply.message["error"]["message"]
+        reply = await raw_post(web, [("authorization", "Bearer bob")], "/mcp?access_token=alice")
+        assert reply.status == 200
+    assert verifier.seen == ["bob"]
+
+
+async def test_a_token_without_the_required_scopes() -> None:
+    async with served(server(required_scopes={"mcp", "extra"})) as web:
+        reply = await web.post(request("tools/list"), **bearer("alice"))
+        assert reply.status == 403
+        told = parameters(reply.headers["www-authenticate"])
+        assert told["error"] == "insufficient_scope"
+        assert scopes_of(reply.headers["www-authenticate"]) == {"mcp", "extra"}
+        assert reply.message["error"]["data"] == {"scope": "extra mcp"}
+
+
+@pytest.mark.parametrize("token", ["slow", "down", "broken", "none"])
+async def test_a_verifier_that_fails(token: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Nobody is let in, nobody is told to log in again, and the log does not hold the token."""
+    async with served(server(limits=Limits(token_seconds=0.05))) as web:
+        reply = await web.post(call("who"), **bearer(token))
+        assert reply.status == 503
+        assert reply.headers["retry-after"] == "1"
+        assert "www-authenticate" not in reply.headers
+    assert f" {token}" not in caplog.text
+    assert "verifier" in caplog.text
+
+
+async def test_what_needs_no_token() -> None:
+    async with served(server()) as web:
+        assert (await web.send("GET", "/healthz")).status == 200
+        assert (await web.send("OPTIONS", "/mcp")).status == 204
+        assert (await web.send("GET", "/.well-known/oauth-protected-resource")).status == 200
+
+
+async def test_who_may_not_call_at_all_learns_nothing() -> None:
+    verifier = Known()
+    async with served(server(verifier)) as web:
+        for path in ("/mcp", "/.well-known/oauth-protected-resource/mcp"):
+            reply = await web.send("GET", path, host="evil.example", **bearer("alice"))
+            assert reply.status == 403
+            assert "www-authenticate" not in reply.headers
+    assert verifier.seen == []
+
+
+async def test_middleware_and_custom_routes_see_the_principal() -> None:
+    guarded = server()
+    seen: list[Any] = []
+
+    @guarded.middleware
+    async def watch(ctx: Context, call_next: Any) -> Any:
+        seen.append(ctx.principal and ctx.principal.subject)
+        return await call_next()
+
+    @guarded.custom_route("/mine", scopes={"files"})
+    async def mine(http: HttpRequest) -> str:
+        assert http.principal is not None
+        return f"{http.principal.subject} {http.headers['authorization']}"
+
+    @guarded.custom_route("/open")
+    async def open_(http: HttpRequest) -> str:
+        return repr(http.principal)
+
+    async with served(guarded) as web:
+        await web.post(request("tools/list"), **bearer("alice"))
+        assert seen == ["alice"]
+        reply = await web.send("GET", "/mine", **bearer("alice+files"))
+        assert reply.body == b"alice Bearer [redacted]"
+        reply = await web.send("GET", "/mine", **bearer("alice"))
+        assert reply.status == 403
+        assert scopes_of(reply.headers["www-authenticate"]) == {"files", "mcp"}
+        assert (await web.send("GET", "/mine")).status == 401
+        assert (await web.send("GET", "/open")).body == b"None"
+
+
+async def test_without_authorization_nothing_is_asked() -> None:
+    plain: Server[Any] = Server("plain")
+
+    @plain.tool
+    def who(ctx: Context) -> str:
+        assert ctx.http_headers is not None
+        return f"{ctx.principal} {ctx.http_headers['authorization']}"
+
+    async with served(plain) as web:
+        reply = await web.post(call("who"), **bearer("mine"))
+        assert reply.message["result"]["content"][0]["text"] == "None Bearer mine"
+        reply = await web.send("GET", "/.well-known/oauth-protected-resource")
+        assert reply.status == 404
+
+
+# -- metadata ---------------------------------------------------------------------------------
+
+
+async def document(web: Web, path: str, **headers: str) -> Any:
+    reply = await web.send("GET", f"/.well-known/oauth-protected-resource{path}", **headers)
+    assert reply.status == 200, path
+    assert reply.headers["content-type"] == "application/json"
+    return reply.message
+
+
+async def test_metadata_of_the_urls_that_clients_use() -> None:
+    guarded = server(scopes_supported={"mcp", "files", "offline_access"})
+    async with served(guarded) as web:
+        origin = f"http://127.0.0.1:{web.port}"
+        for path, resource in (("", "/mcp"), ("/mcp", "/mcp"), ("/sse", "/sse"), ("/ws", "/ws")):
+            assert await document(web, path) == {
+                "resource": f"{origin}{resource}",
+                "authorization_servers": ["https://as.example"],
+                "scopes_supported": ["files", "mcp"],
+                "bearer_methods_supported": ["header"],
+            }
+        reply = await web.send("GET", "/.well-known/oauth-protected-resource/other")
+        assert reply.status == 404
+        reply = await web.send("POST", "/.well-known/oauth-protected-resource/mcp")
+        assert reply.status == 405
+
+
+@pytest.mark.parametrize(
+    ("audience", "option", "resource"),
+    [
+        ("https://mcp.example.com/tools", None, "https://mcp.example.com/tools"),
+        (["api://x", "https://mcp.example.com/"], None, "https://mcp.example.com/"),
+        ("api://x", "https://mcp.example.com/a?b=c", "https://mcp.example.com/a?b=c"),
+        ("https://mcp.example.com", "https://other.example", "https://other.example"),
+    ],
+)
+async def test_a_resource_with_a_url_of_its_own(
+    audience: Any, option: str | None, resource: str
+) -> None:
+    verifier = Known()
+    verifier.audience = audience
+    async with served(server(verifier, resource_url=option)) as web:
+        for path in ("", "/mcp"):
+            assert (await document(web, path))["resource"] == resource
+        reply = await web.send("POST", "/mcp")
+        origin, _, path = resource.removeprefix("https://").partition("/")
+        told = parameters(reply.headers["www-authenticate"])["resource_metadata"]
+        rest = f"/{path}" if path else ""
+        assert told == f"https://{origin}/.well-known/oauth-protected-resource{rest}"
+        assert (await document(web, rest.partition("?")[0]))["resource"] == resource
+
+
+async def test_an_application_below_a_path_tells_where_its_metadata_can_be_had() -> None:
+    async with served(server(), root_path="/tools") as web:
+        reply = await web.send("POST", "/mcp")
+        told = parameters(reply.headers["www-authenticate"])["resource_metadata"]
+        origin = f"http://127.0.0.1:{web.port}"
+        assert told == f"{origin}/tools/.well-known/oauth-protected-resource/mcp"
+        for path in ("/mcp", "/tools/mcp"):
+            assert (await document(web, path))["resource"] == f"{origin}/tools/mcp"
+
+
+async def test_without_an_authorization_server_there_is_no_metadata() -> None:
+    """Such as with API keys: then there is nothing that a client could discover."""
+    verifier = Known()
+    verifier.issuer = None
+    async with served(server(verifier)) as web:
+        reply = await web.send("POST", "/mcp")
+        assert reply.headers["www-authenticate"] == 'Bearer scope="mcp"'
+        assert (await web.send("GET", "/.well-known/oauth-protected-resource")).status == 404
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"required_scopes": "mcp"},
+        {"required_scopes": {"a b"}},
+        {"required_scopes": {'a"'}},
+        {"resource_url": "mcp.example.com"},
+        {"resource_url": "https://mcp.example.com/#x"},
+        {"resource_url": 'https://mcp.example.com/"'},
+        {"authorization_servers": "https://as.example"},
+        {"authorization_servers": ["as.example"]},
+        {"auth": object()},
+        {"auth": None},
+    ],
+)
+def test_options_that_cannot_be(options: dict[str, Any]) -> None:
+    with pytest.raises(RegistrationError):
+        Server("guarded", **{"auth": Known(), "required_scopes": {"mcp"}, **options})
+
+
+def test_scopes_that_nobody_asks_for_are_refused() -> None:
+    with pytest.raises(RegistrationError, match="auth="):
+        Server("plain").custom_route("/x", scopes={"files"})
+
+
+# -- any input --------------------------------------------------------------------------------
+
+VALUES = st.binary(max_size=60) | st.sampled_from(
+    [b"Bearer alice", b"bearer  alice", b"Bearer a,b", b"Basic x", b"Bearer"]
+)
+
+
+@hypothesis.given(st.lists(VALUES, max_size=3), st.lists(st.text(max_size=20), max_size=3))
+def test_a_token_is_read_whole_or_not_at_all(values: list[bytes], offered: list[str]) -> None:
+    scope = {
+        "type": "websocket",
+        "headers": [(b"Authorization", value) for value in values],
+        "subprotocols": ["mcp", *(f"bearer.{each}" for each in offered)],
+    }
+    try:
+        token = token_in(scope)
+    except MalformedCredentials:
+        return
+    assert len(values) + len(offered) <= 1
+    if token is not None:
+        assert token.isascii()
+        assert token.isprintable()
+        assert not set(token) & set(" ,")
+        assert token in (offered or [values[0].decode("latin-1")])[0]
+    headers, bare = without_token(scope)
+    assert bare["subprotocols"] == ["mcp"]
+    assert set(headers.values()) <= {"Bearer [redacted]"}
+
+
+async def test_a_challenge_is_always_one_header() -> None:
+    """Whatever a verifier says of a token: no line, no quotation mark, not the token."""
+
+    class Rude(Known):
+        async def verify(self, token: str) -> Any:
+            raise InvalidToken(f'"{token}"\r\nSet-Cookie: x=\xff\\' + "y" * 1000)
+
+    rude = ResourceServer(
+        Rude(), Limits(), required=frozenset(), supported=None, resource=None, issuers=None
+    )
+    http = HttpRequest(
+        {},
+        {"type": "http", "path": "/mcp", "headers": [(b"authorization", b"Bearer secret-token")]},
+    )
+    with trio.fail_after(PATIENCE), pytest.raises(Denied) as caught:
+        await rude.admit(http)
+    challenge = caught.value.headers["www-authenticate"]
+    assert challenge.isascii()
+    assert challenge.isprintable()
+    assert challenge.count('"') == 6
+    assert len(challenge) < 500
+    assert "secret-token" not in challenge + str(caught.value)
+
+
+def test_a_principal_is_told_by_issuer_subject_and_client() -> None:
+    assert principal("a").identity == principal("a", "more", seconds=5).identity
+    assert principal("a").identity != principal("a", client="other").identity
