@@ -68,6 +68,10 @@ class HTTPPeer(ConnectedPeer):
         """The headers of every message."""
         return {}
 
+    async def authorization(self) -> str | None:
+        """The header `Authorization` of the next request, where it is not a fixed one."""
+        return await self._link.authorization()
+
     # -- messages without an answer ---------------------------------------------------------
 
     async def send(self, data: bytes | None) -> None:

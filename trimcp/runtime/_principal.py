@@ -10,9 +10,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 __all__ = ["Principal", "TokenVerifier"]
+
+
+def _frozen(scopes: Iterable[str]) -> frozenset[str]:
+    return frozenset(scopes)
 
 
 @attrs.frozen
@@ -33,7 +37,7 @@ class Principal:
     subject: str
     client: str | None = None
     issuer: str | None = None
-    scopes: frozenset[str] = attrs.field(default=frozenset(), converter=frozenset)
+    scopes: frozenset[str] = attrs.field(default=frozenset(), converter=_frozen)
     claims: Mapping[str, Any] = attrs.field(
         factory=dict, converter=MappingProxyType, eq=False, repr=False
     )

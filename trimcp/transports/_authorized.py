@@ -37,6 +37,9 @@ class AuthorizedLink(HTTPLink):
     def on_login(self, callback: Callable[[], object]) -> None:
         self.authorizer.on_login(callback)
 
+    async def authorization(self) -> str | None:
+        return await self.authorizer.authorization((), may_wait=False)
+
     @asynccontextmanager
     async def _ask(
         self,

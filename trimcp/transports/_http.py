@@ -136,6 +136,10 @@ class HTTPLink:
     def on_login(self, callback: Callable[[], object]) -> None:
         """Call a function whenever requests begin to be those of another login."""
 
+    async def authorization(self) -> str | None:
+        """The header `Authorization` of the next request, where it is not a fixed one."""
+        return None
+
     def turn_to(self, url: str, base: str) -> None:
         """Use another endpoint from now on.
 
