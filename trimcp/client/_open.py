@@ -79,8 +79,9 @@ Target: TypeAlias = "_Server | str | os.PathLike[str] | Sequence[str]"
 
 def _client(connector: Any, options: ClientOptions, *, at_url: bool = False) -> Client:
     check_options(options)
-    if options.get("auth") is not None and not at_url:
-        raise OptionError("auth= is for servers that are reached at a URL of HTTP or WebSocket")
+    for name in ("auth", "headers"):
+        if options.get(name) is not None and not at_url:
+            raise OptionError(f"{name}= is for servers at a URL of HTTP or WebSocket")
     return Client(
         connector,
         options.get("limits") or Limits(),
@@ -226,7 +227,6 @@ async def open_stdio_client(
 async def open_http_client(
     url: str,
     *,
-    headers: Mapping[str, str] | None = None,
     http_client: HTTPClient | None = None,
     **options: Unpack[ClientOptions],
 ) -> AsyncIterator[Client]:
@@ -237,7 +237,6 @@ async def open_http_client(
 
     Args:
         url: The server's endpoint.
-        headers: Sent with every request, for authorization by a token, say.
         http_client: An `httpx2.AsyncClient` that makes the connections, with proxies,
             certificates or authorization of its own; it is not closed at the end, and logins
             of `auth=` do not use it. With HTTP/2 a server is not told when a call is left.
@@ -250,9 +249,8 @@ async def open_http_client(
         AuthorizationFailed: It demands a login, and that has failed.
         NoCommonRevision, RequestError, RequestTimeout, ProtocolViolation: As for `open_client`.
     """
-    check_texts("headers=", headers)
     limits = options.get("limits") or Limits()
-    connector = _http_connector(url, limits, options, headers=headers, client=http_client)
+    connector = _http_connector(url, limits, options, client=http_client)
     async with _client(connector, options, at_url=True).opened() as client:
         yield client
 
@@ -281,7 +279,6 @@ async def open_unix_client(
 async def open_websocket_client(
     url: str,
     *,
-    headers: Mapping[str, str] | None = None,
     ssl_context: ssl.SSLContext | None = None,
     **options: Unpack[ClientOptions],
 ) -> AsyncIterator[Client]:
@@ -289,7 +286,6 @@ async def open_websocket_client(
 
     Args:
         url: `ws://HOST:PORT/PATH` or `wss://…`.
-        headers: Sent with the handshake; `Authorization`, for example.
         ssl_context: For `wss`; Python's default by default.
         options: See `ClientOptions`; `timeout` bounds the connecting too.
 
@@ -299,8 +295,7 @@ async def open_websocket_client(
         HandshakeFailed: The server refused, or did not do its part; with its HTTP status.
     """
     limits = options.get("limits") or Limits()
-    check_texts("headers=", headers)
-    connector = _websocket_connector(url, limits, options, headers=headers, ssl_context=ssl_context)
+    connector = _websocket_connector(url, limits, options, ssl_context=ssl_context)
     async with _client(connector, options, at_url=True).opened() as client:
         yield client
 
@@ -331,16 +326,10 @@ async def _stream_connector(
 
 
 def _http_connector(
-    url: str,
-    limits: Limits,
-    options: ClientOptions,
-    *,
-    headers: Mapping[str, str] | None = None,
-    client: HTTPClient | None = None,
+    url: str, limits: Limits, options: ClientOptions, *, client: HTTPClient | None = None
 ) -> Any:
     transports.check_url(url)
-    auth = options.get("auth")
-    _check_alone(auth, headers)
+    headers, auth = options.get("headers"), options.get("auth")
 
     @asynccontextmanager
     async def connector() -> AsyncIterator[tuple[HTTPLink, None]]:
@@ -351,12 +340,6 @@ def _http_connector(
             yield link, None
 
     return connector
-
-
-def _check_alone(auth: Any, headers: Mapping[str, str] | None) -> None:
-    """Raises OptionError where the header `Authorization` comes from two sides."""
-    if auth is not None and any(name.lower() == "authorization" for name in headers or ()):
-        raise OptionError("auth= makes the header Authorization: leave it out of headers=")
 
 
 @asynccontextmanager
@@ -382,7 +365,6 @@ def _websocket_connector(
     limits: Limits,
     options: ClientOptions,
     *,
-    headers: Mapping[str, str] | None = None,
     ssl_context: ssl.SSLContext | None = None,
 ) -> Any:
     # Only programs that use a WebSocket load what it needs.
@@ -392,9 +374,9 @@ def _websocket_connector(
     if ssl_context is not None and not address.is_secure:
         raise ValueError(f"an SSL context is for wss://, not for {url!r}")
     timeout = options.get("timeout", DEFAULT_TIMEOUT)
-    given = websocket.header_list(headers)
+    check_texts("headers=", options.get("headers"))
+    given = websocket.header_list(options.get("headers"))
     auth = options.get("auth")
-    _check_alone(auth, headers)
     connect: Any = partial(websocket.connect_websocket, address, limits)
     if auth is not None:
         connect = partial(websocket.connect_authorized, address, limits, auth)
