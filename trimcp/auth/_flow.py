@@ -343,6 +343,33 @@ class Flow:
         """Let an exchange that is under way end soon."""
         self._guard.deadline = min(self._guard.deadline, trio.current_time() + seconds)
 
+    async def log_out(self) -> bool:
+        """Forget the tokens, and have them revoked (RFC 7009) where that is offered.
+
+        Raises:
+            AuthorizationFailed: Whether they were revoked is not known.
+        """
+        tokens = await self.kept()
+        await self.keep(None)
+        if tokens is None:
+            return False
+        server = await self.metadata_of(tokens.issuer)
+        client = self._identity.at(server) or await self._registered_at(server)
+        if server.revocation_endpoint is None or client is None:
+            return True
+        # With a refresh token go the access tokens that it has brought.
+        token = tokens.refresh_token or tokens.access_token
+        form, headers = token_form(client, {"token": token})
+        try:
+            fetcher = self._fetcher_for(server.issuer)
+            answer = await fetcher.post_form(server.revocation_endpoint, form, headers=headers)
+        except FetchFailed as error:
+            raise AuthorizationFailed(f"the tokens may not be revoked: {error}") from error
+        if answer.status != 200:
+            refusal = read_error(answer.status, answer.body, "the revocation")
+            raise AuthorizationFailed(f"the tokens may not be revoked: {refusal}")
+        return True
+
     # -- registration -----------------------------------------------------------------------
 
     async def _registered_at(self, server: ServerMetadata) -> Registered | None:

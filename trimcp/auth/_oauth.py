@@ -134,6 +134,28 @@ class OAuth:
                     login.close()
                     nursery.cancel_scope.cancel(reason="the client was closed")
 
+    async def log_out(self, url: str) -> bool:
+        """Forget the tokens for a server, and ask its authorization server to do so too.
+
+        Credentials of the client itself are kept. Clients that are open go on with the tokens
+        that they have.
+
+        Args:
+            url: The server's endpoint.
+
+        Returns:
+            Whether there were any.
+
+        Raises:
+            AuthorizationFailed: They are forgotten here, but it is not known whether the
+                authorization server has done so.
+        """
+        return await (await self._flow(_as_http(url))).log_out()
+
+    async def is_logged_in(self, url: str) -> bool:
+        """Whether there are tokens for a server, good ones or not."""
+        return await (await self._flow(_as_http(url))).kept() is not None
+
     async def _flow(self, url: str) -> Flow:
         reach = await _reach_of(url)
         return Flow(
@@ -145,6 +167,12 @@ class OAuth:
             self._visitor,
             self._scopes,
         )
+
+
+def _as_http(url: str) -> str:
+    """The URL by which authorization knows a server, which may be that of a WebSocket."""
+    scheme, separator, rest = url.partition(":")
+    return {"ws": "http", "wss": "https"}.get(scheme, scheme) + separator + rest
 
 
 async def _reach_of(url: str) -> Reach:
