@@ -5,6 +5,7 @@ Needs the extra `trimcp[auth]`. Nothing of it is imported by a program that does
 Specification: Authorization.
 """
 
+from ._jwt import JWTVerifier
 from ._static import StaticTokenVerifier
 
-__all__ = ["StaticTokenVerifier"]
+__all__ = ["JWTVerifier", "StaticTokenVerifier"]
