@@ -268,7 +268,8 @@ PACKAGES = {
     "server": {"attrs", "trio", "msgspec", "typing_extensions"},
     # The last five are the parsers that hypercorn brings.
     "http": {"attrs", "trio", "hypercorn", "h11", "h2", "hpack", "hyperframe", "wsproto"},
-    "auth": {"attrs", "trio", "msgspec", "httpx2", "joserfc"},
+    # httpx2 brings httpcore2, whose connections can be judged.
+    "auth": {"attrs", "trio", "msgspec", "httpx2", "httpcore2", "joserfc"},
     "client": {"attrs", "trio", "msgspec"},
     "cli": {"attrs", "trio", "watchfiles", "wcwidth"},
     "testing": {"attrs", "trio", "pytest"},

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 STORED = Path(__file__).with_name("public.txt")
 
 #: The modules that the documentation tells users to import from.
-PUBLIC = ("trimcp", "trimcp.types", "trimcp.transports", "trimcp.testing")
+PUBLIC = ("trimcp", "trimcp.auth", "trimcp.types", "trimcp.transports", "trimcp.testing")
 
 #: Made by trimcp alone, so that what its constructor takes may change.
 MADE_BY_US = {"trimcp.Client", "trimcp.Context", "trimcp.Session"}

@@ -5,4 +5,8 @@ Needs the extra `trimcp[auth]`. Nothing of it is imported by a program that does
 Specification: Authorization.
 """
 
-__all__: list[str] = []
+from ._introspection import IntrospectionVerifier
+from ._jwt import JWTVerifier
+from ._static import StaticTokenVerifier
+
+__all__ = ["IntrospectionVerifier", "JWTVerifier", "StaticTokenVerifier"]

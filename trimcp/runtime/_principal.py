@@ -10,9 +10,17 @@ from typing import TYPE_CHECKING, Any, Protocol
 import attrs
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
 __all__ = ["Principal", "TokenVerifier"]
+
+
+def _frozen(scopes: Iterable[str]) -> frozenset[str]:
+    return frozenset(scopes)
+
+
+def _shown(claims: Mapping[str, Any]) -> Mapping[str, Any]:
+    return MappingProxyType(claims)
 
 
 @attrs.frozen
@@ -33,10 +41,8 @@ class Principal:
     subject: str
     client: str | None = None
     issuer: str | None = None
-    scopes: frozenset[str] = attrs.field(default=frozenset(), converter=frozenset)
-    claims: Mapping[str, Any] = attrs.field(
-        factory=dict, converter=MappingProxyType, eq=False, repr=False
-    )
+    scopes: frozenset[str] = attrs.field(default=frozenset(), converter=_frozen)
+    claims: Mapping[str, Any] = attrs.field(factory=dict, converter=_shown, eq=False, repr=False)
     expires: float = math.inf
 
     @property

@@ -2,7 +2,16 @@
 
 from ._budget import Budget
 from ._channel import Incoming, MessageChannel, Outbox, Oversized, write_out
-from ._http import HTTPAnswer, HTTPClient, HTTPLink, Unreachable, check_url, open_http_link
+from ._http import (
+    HTTPAnswer,
+    HTTPClient,
+    HTTPLink,
+    Unreachable,
+    check_url,
+    open_http_link,
+    origin_of,
+    reason_of,
+)
 from ._lines import open_stream_channel
 from ._lingering import linger
 from ._memory import open_memory_channels
@@ -47,6 +56,8 @@ __all__ = [
     "open_stream_channel",
     "open_tcp_listeners",
     "open_unix_stream",
+    "origin_of",
+    "reason_of",
     "unix_listener",
     "wait_parent_gone",
     "write_out",

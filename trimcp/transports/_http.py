@@ -322,7 +322,7 @@ def _keep_alive(stream: Any) -> None:
                 connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
 
-def _reason(error: BaseException) -> str:
+def reason_of(error: BaseException) -> str:
     """The text for an error: that of a TLS error in its chain, else the first in the chain."""
     chain: list[BaseException] = [error]
     while (cause := chain[-1].__cause__ or chain[-1].__context__) and len(chain) < _MOST_CAUSES:
@@ -342,7 +342,7 @@ def _translated() -> Iterator[None]:
     except httpx2.InvalidURL as error:
         raise ProtocolViolation(f"the server named an unusable URL: {error}") from error
     except httpx2.HTTPError as error:
-        said = _reason(error)
+        said = reason_of(error)
         is_unsent = isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout)
         lost = Unreachable if is_unsent else ConnectionLost
         raise lost(f"the HTTP request failed: {said}") from error
