@@ -27,6 +27,7 @@ PATHS = [
     ("GET", "/mcp"),
     ("DELETE", "/mcp"),
     ("GET", "/sse"),
+    ("POST", "/sse"),
     ("POST", "/messages"),
 ]
 
@@ -61,6 +62,12 @@ async def test_without_a_token_every_endpoint_answers_with_a_challenge(
             "scope": "mcp",
         }
         assert "error" in reply.message
+
+
+async def test_a_method_that_is_not_there_is_told_to_callers_only() -> None:
+    async with served(whoami()) as web:
+        assert (await web.send("PATCH", "/mcp")).status == 401
+        assert (await web.send("PATCH", "/mcp", **bearer("alice"))).status == 405
 
 
 async def test_a_token_opens_the_door_and_is_seen_by_nobody(
