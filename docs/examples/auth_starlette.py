@@ -19,6 +19,7 @@ from starlette.requests import HTTPConnection
 from starlette.routing import Mount
 
 from trimcp import Context, Forbidden, Server, open_http_client
+from trimcp.types import TextResourceContents
 
 server = Server("members", version="1.0")
 
@@ -59,9 +60,13 @@ async def main() -> None:
             headers = {"X-Member-Key": key}
             async with open_http_client(f"{url}/mcp", headers=headers) as client:
                 try:
-                    print(f"{key}: {(await client.read_resource('user://alice')).contents[0]}")
+                    result = await client.read_resource("user://alice")
                 except Forbidden as error:
                     print(f"{key}: {error.message}")
+                else:
+                    content = result.contents[0]
+                    assert isinstance(content, TextResourceContents)
+                    print(f"{key}: {content.text}")
         server.shutdown()
 
 

@@ -54,6 +54,7 @@ PROGRAMS = {
     "streaming_client.py",
     "streams.py",
     "tutorial_client.py",
+    "verifiers.py",
     "websocket_and_sse.py",
     "websockets.py",
 }

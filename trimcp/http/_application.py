@@ -181,7 +181,7 @@ class HttpApplication:
             return
         visit = Visit(application, http, body, response)
         with application.attending(visit, NETWORK_GRACE):
-            authorization = application.authorization
+            authorization = self._server.authorization
             if authorization is not None and endpoint.scopes is not None:
                 visit.http = await authorization.admit(http, endpoint.scopes)
             _check_method(endpoint, http.method)
