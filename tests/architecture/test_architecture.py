@@ -271,7 +271,7 @@ PACKAGES = {
     # The last five are the parsers that hypercorn brings.
     "http": {"attrs", "trio", "hypercorn", "h11", "h2", "hpack", "hyperframe", "wsproto"},
     # httpx2 brings httpcore2, whose connections can be judged.
-    "auth": {"attrs", "trio", "msgspec", "httpx2", "httpcore2"},
+    "auth": {"attrs", "trio", "msgspec", "httpx2", "httpcore2", "joserfc"},
     "client": {"attrs", "trio", "msgspec"},
     "cli": {"attrs", "trio", "watchfiles", "wcwidth"},
     "testing": {"attrs", "trio", "pytest"},

@@ -16,6 +16,7 @@ from trimcp.runtime import Denied
 from trimcp.server._bearer import MalformedCredentials, token_in, without_token
 from trimcp.server._resource_server import ResourceServer
 
+from ..architecture.test_architecture import loaded
 from ..http.harness import PATIENCE, Opened, Web, call, request, served
 from .guarded import Known, bearer, parameters, principal, scopes_of, server
 
@@ -27,6 +28,7 @@ PATHS = [
     ("GET", "/mcp"),
     ("DELETE", "/mcp"),
     ("GET", "/sse"),
+    ("POST", "/sse"),
     ("POST", "/messages"),
 ]
 
@@ -61,6 +63,12 @@ async def test_without_a_token_every_endpoint_answers_with_a_challenge(
             "scope": "mcp",
         }
         assert "error" in reply.message
+
+
+async def test_a_method_that_is_not_there_is_told_to_callers_only() -> None:
+    async with served(whoami()) as web:
+        assert (await web.send("PATCH", "/mcp")).status == 401
+        assert (await web.send("PATCH", "/mcp", **bearer("alice"))).status == 405
 
 
 async def test_a_token_opens_the_door_and_is_seen_by_nobody(
@@ -381,6 +389,24 @@ async def test_a_challenge_is_always_one_header() -> None:
     assert challenge.count('"') == 6
     assert len(challenge) < 500
     assert "secret-token" not in challenge + str(caught.value)
+
+
+async def test_no_part_of_a_token_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    class Careless(Known):
+        async def verify(self, token: str) -> Any:
+            raise ValueError(f"cannot decode {token.split('.')[1]}")
+
+    async with served(server(Careless())) as web:
+        reply = await web.post(call("who"), **bearer("headhead.bodybody.signature"))
+        assert reply.status == 503
+    assert "cannot decode [token]" in caplog.text
+    assert "bodybody" not in caplog.text + reply.body.decode()
+
+
+def test_a_server_without_authorization_loads_nothing_of_it() -> None:
+    plain = loaded("from trimcp import Server; Server('x').http_app()")
+    names = {"trimcp.auth", "joserfc", "trimcp.server._resource_server", "trimcp.server._bearer"}
+    assert names & plain == set()
 
 
 def test_a_principal_is_told_by_issuer_subject_and_client() -> None:

@@ -39,6 +39,9 @@ REVISIONS = ["2026-07-28", "2025-11-25"]
 
 #: Programs that are no servers to be launched: they run on the pages that show them.
 PROGRAMS = {
+    "auth.py",
+    "auth_api_keys.py",
+    "auth_starlette.py",
     "child_process.py",
     "client.py",
     "http_client.py",
@@ -51,6 +54,7 @@ PROGRAMS = {
     "streaming_client.py",
     "streams.py",
     "tutorial_client.py",
+    "verifiers.py",
     "websocket_and_sse.py",
     "websockets.py",
 }

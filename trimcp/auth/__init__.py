@@ -5,12 +5,16 @@ Needs the extra `trimcp[auth]`. Nothing of it is imported by a program that does
 Specification: Authorization.
 """
 
+from ._introspection import IntrospectionVerifier
+from ._jwt import JWTVerifier
 from ._oauth import OAuth
 from ._static import StaticTokenVerifier
 from ._storage import FileTokenStorage, KeyringTokenStorage, MemoryTokenStorage, TokenStorage
 
 __all__ = [
     "FileTokenStorage",
+    "IntrospectionVerifier",
+    "JWTVerifier",
     "KeyringTokenStorage",
     "MemoryTokenStorage",
     "OAuth",

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
-import secrets
 import time
 from typing import TYPE_CHECKING, Final
 
 from trimcp.errors import InvalidToken
+
+from ._digest import TokenDigest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,8 +24,8 @@ _TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 class StaticTokenVerifier:
     """Accepts the tokens it was given: for tests, and for API keys.
 
-    Only keyed digests of the tokens are kept and compared, so that the time which an answer takes
-    tells nothing about them.
+    Only keyed digests of the tokens are kept and compared, so that how long it takes tells nothing
+    about them.
 
     Args:
         principals: Who each token stands for.
@@ -40,12 +40,8 @@ class StaticTokenVerifier:
         for number, token in enumerate(principals, 1):
             if not _TOKEN.fullmatch(token):
                 raise ValueError(f"token number {number} cannot be sent after 'Bearer '")
-        self._key = secrets.token_bytes(32)
+        self._digest = TokenDigest()
         self._principals = {self._digest(token): who for token, who in principals.items()}
-
-    def _digest(self, token: str) -> bytes:
-        # Any text can be asked about.
-        return hashlib.blake2b(token.encode(errors="surrogatepass"), key=self._key).digest()
 
     async def verify(self, token: str) -> Principal:
         """Look a token up.

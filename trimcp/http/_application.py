@@ -181,9 +181,10 @@ class HttpApplication:
             return
         visit = Visit(application, http, body, response)
         with application.attending(visit, NETWORK_GRACE):
-            authorization = application.authorization
+            authorization = self._server.authorization
             if authorization is not None and endpoint.scopes is not None:
                 visit.http = await authorization.admit(http, endpoint.scopes)
+            _check_method(endpoint, http.method)
             await endpoint.serve(visit)
 
     def _entered(self) -> Serving:
@@ -221,10 +222,6 @@ class HttpApplication:
             endpoint = self._described(path.removeprefix(WELL_KNOWN), http)
         if endpoint is None:
             raise Refused(404, "there is nothing here")
-        method = http.method
-        if method not in endpoint.methods and method != "OPTIONS":
-            allowed = ", ".join(endpoint.methods)
-            raise Refused(405, f"only {allowed} here", headers={"allow": allowed})
         return endpoint
 
     def _described(self, path: str, http: HttpRequest) -> Endpoint | None:
@@ -322,6 +319,13 @@ class WebSocketApp(HttpApplication):
             logger.error("the ASGI server has sent no lifespan events: nobody can be served")
             raise Refused(503, "the server has not been started")
         return self._application
+
+
+def _check_method(endpoint: Endpoint, method: str) -> None:
+    """Raises Refused (405)."""
+    if method not in endpoint.methods:
+        allowed = ", ".join(endpoint.methods)
+        raise Refused(405, f"only {allowed} here", headers={"allow": allowed})
 
 
 async def _refuse(response: Response, body: RequestBody, refused: Refused) -> None:

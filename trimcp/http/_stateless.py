@@ -58,7 +58,8 @@ async def answer_request(visit: Visit, request: Request, *, keepalive: float) ->
     except Rejected as error:
         await _refuse(visit, request, error)
         return
-    visit.check_scopes(request)
+    if visit.http.principal is not None:
+        visit.check_scopes(request)
     connection = Connection(Role.SERVER, application.identity, visit.limits)
     await _answer_on(visit, connection, request, keepalive)
 
@@ -71,7 +72,8 @@ async def answer_alone(visit: Visit, request: Request, *, keepalive: float) -> N
 
     Specification: 2025-11-25, Streamable HTTP, Session Management (sessions are optional).
     """
-    visit.check_scopes(request)
+    if visit.http.principal is not None:
+        visit.check_scopes(request)
     connection = Connection(Role.SERVER, visit.application.identity, visit.limits)
     if request.method != "initialize":
         connection.assume(Terms(revision_of(visit) or ASSUMED))

@@ -380,8 +380,7 @@ class Visit:
 
     def check_scopes(self, *requests: Request) -> None:
         """Whether the caller's token allows these, before the answer begins. Raises Denied."""
-        if self.http.principal is not None:
-            self.application.check_scopes(self.http, requests)
+        self.application.check_scopes(self.http, requests)
 
     def drain(self, deadline: float) -> None:
         """The server is shutting down."""

@@ -19,6 +19,10 @@ def _frozen(scopes: Iterable[str]) -> frozenset[str]:
     return frozenset(scopes)
 
 
+def _shown(claims: Mapping[str, Any]) -> Mapping[str, Any]:
+    return MappingProxyType(claims)
+
+
 @attrs.frozen
 class Principal:
     """Whoever an access token was issued for.
@@ -38,9 +42,7 @@ class Principal:
     client: str | None = None
     issuer: str | None = None
     scopes: frozenset[str] = attrs.field(default=frozenset(), converter=_frozen)
-    claims: Mapping[str, Any] = attrs.field(
-        factory=dict, converter=MappingProxyType, eq=False, repr=False
-    )
+    claims: Mapping[str, Any] = attrs.field(factory=dict, converter=_shown, eq=False, repr=False)
     expires: float = math.inf
 
     @property

@@ -42,6 +42,9 @@ logger = logging.getLogger("trimcp.server")
 #: The scope of refresh tokens, which is no business of a resource.
 _OFFLINE: Final = "offline_access"
 
+#: How long a part of a token is that could be told from other words.
+_PART: Final = 8
+
 _UNAVAILABLE: Final = "access tokens cannot be checked at the moment: try again later"
 
 
@@ -121,7 +124,7 @@ class ResourceServer:
         """What a client is told whose token the verifier has not accepted."""
         found = list(leaves(error))
         if len(found) == 1 and isinstance(found[0], InvalidToken):
-            reason = described(found[0].reason.replace(token, "[token]"))
+            reason = described(_without(token, found[0].reason))
             logger.info("an access token is refused: %s", reason)
             return self._denied(request, 401, reason, "invalid_token")
         logger.error("the token verifier has failed: %s", _shown(error, token))
@@ -185,7 +188,15 @@ def _shown(failure: Exception, token: str) -> str:
         text = str(failure)
     else:
         text = "".join(traceback.format_exception(failure))
-    return text.replace(token, "[token]")
+    return _without(token, text)
+
+
+def _without(token: str, text: str) -> str:
+    """A text in which neither the token stands nor a part of it, such as one of a JWT."""
+    parts = [part for part in token.split(".") if len(part) >= _PART]
+    for each in [token, *parts]:
+        text = text.replace(each, "[token]")
+    return text
 
 
 def _urls(told: Any) -> list[str]:

@@ -22,7 +22,7 @@ from tests.raw_websocket import (
 )
 from trimcp import Limits
 from trimcp.transports import Budget, Incoming, Oversized, PartialMessage
-from trimcp.transports.websocket import accept_websocket
+from trimcp.transports.websocket import Upgrade, accept_websocket
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -115,8 +115,12 @@ def test_fragments_on_the_wire(
     assert found == [expected(data) for data, _, _ in messages]
 
 
+async def admit_all(upgrade: Upgrade) -> None:
+    """Refuse nobody."""
+
+
 async def receive(stream: trio.abc.Stream, found: list[Incoming]) -> None:
     limits = Limits(message_bytes=LIMIT)
-    async with accept_websocket(stream, limits, lambda _: None, peer="test") as channel:
+    async with accept_websocket(stream, limits, admit_all, peer="test") as channel:
         async for batch in channel.incoming:
             found += batch

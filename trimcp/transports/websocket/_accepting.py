@@ -39,11 +39,11 @@ class Upgrade:
     """
 
     path: str
-    query: str
+    query: str = attrs.field(repr=False)
     headers: Sequence[tuple[bytes, bytes]] = attrs.field(repr=False)
     host: str
     origins: Sequence[str]
-    subprotocols: Sequence[str]
+    subprotocols: Sequence[str] = attrs.field(repr=False)
 
 
 @attrs.frozen

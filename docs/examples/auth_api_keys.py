@@ -1,0 +1,73 @@
+"""API keys instead of OAuth: a verifier of your own, or one that knows a few keys by heart."""
+
+import functools
+import hashlib
+import sqlite3
+
+import trio
+
+from trimcp import Context, InvalidToken, Principal, Server, open_http_client
+
+
+class ApiKeys:
+    """Keys that users have made on our site; the database holds their digests only."""
+
+    def __init__(self, path: str) -> None:
+        self.database = sqlite3.connect(path, check_same_thread=False)
+        self.database.execute("CREATE TABLE IF NOT EXISTS keys (digest, user, scopes)")
+
+    def add(self, key: str, user: str, scopes: str) -> None:
+        """Let a user call us with a key."""
+        row = (self._digest(key), user, scopes)
+        self.database.execute("INSERT INTO keys VALUES (?, ?, ?)", row)
+
+    @staticmethod
+    def _digest(key: str) -> str:
+        return hashlib.sha256(key.encode()).hexdigest()
+
+    async def verify(self, token: str) -> Principal:
+        """Judge one key; other requests go on meanwhile."""
+        find = functools.partial(self._find, self._digest(token))
+        row = await trio.to_thread.run_sync(find)
+        if row is None:
+            raise InvalidToken("the API key is not known")
+        return Principal(row[0], scopes=row[1].split())
+
+    def _find(self, digest: str) -> tuple[str, str] | None:
+        query = "SELECT user, scopes FROM keys WHERE digest = ?"
+        found: tuple[str, str] | None = self.database.execute(query, (digest,)).fetchone()
+        return found
+
+
+keys = ApiKeys(":memory:")
+server = Server("keyed", version="1.0", auth=keys)
+
+
+@server.tool
+async def who(ctx: Context) -> str:
+    """Say who calls."""
+    return "nobody" if ctx.principal is None else ctx.principal.subject
+
+
+@server.tool(scopes={"delete"})
+async def delete_all() -> str:
+    """Delete everything."""
+    return "deleted"
+
+
+async def main() -> None:
+    """Serve, and call the server with two keys."""
+    keys.add("key-of-alice", "alice", "delete")
+    keys.add("key-of-bob", "bob", "")
+    async with trio.open_nursery() as nursery:
+        [url] = await nursery.start(server.serve_http, "127.0.0.1", 0)
+        for key in ("key-of-alice", "key-of-bob"):
+            headers = {"Authorization": f"Bearer {key}"}
+            async with open_http_client(f"{url}/mcp", headers=headers) as client:
+                names = [tool.name for tool in await client.list_tools()]
+                print((await client.call_tool("who")).content[0], names)
+        server.shutdown()
+
+
+if __name__ == "__main__":
+    trio.run(main)
