@@ -112,6 +112,11 @@ class Flow:
         self._servers: dict[str, ServerMetadata] = {}
         self._guard = trio.CancelScope()
 
+    @property
+    def url(self) -> str:
+        """The MCP server's endpoint."""
+        return self._reach.url
+
     # -- discovery --------------------------------------------------------------------------
 
     async def discover(self, hint: str | None) -> Found:

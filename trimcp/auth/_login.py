@@ -110,6 +110,7 @@ class Login:
         self._is_loaded = False
         self._flight: _Flight | None = None
         self._next_refresh = 0.0
+        self._hint: str | None = None
         self._from_user: str | None = None  # the header that the last login of the user brought
         self._callbacks: list[Callable[[], object]] = []
 
@@ -181,9 +182,12 @@ class Login:
             challenge = challenge or Challenge("bearer")
         elif challenge is None or challenge.params.get("error") != "insufficient_scope":
             return None
+        if last.url == self._flow.url:
+            # Of an endpoint to which the server has turned its client, the metadata may be others.
+            self._hint = challenge.params.get("resource_metadata")
         need = _Need(
             challenge.scopes,
-            challenge.params.get("resource_metadata"),
+            self._hint,
             frozenset(each.sent for each in refusals),
             len({each.sent for each in refusals} - {None}) < 2,
             may_wait,
