@@ -58,7 +58,7 @@ class _Need:
 
     scopes: tuple[str, ...] | None
     hint: str | None
-    tried: frozenset[str | None]
+    tried: frozenset[str | None] = attrs.field(repr=False)
     may_refresh: bool
     may_wait: bool
 
