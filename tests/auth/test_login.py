@@ -478,6 +478,27 @@ async def test_two_clients_share_a_login() -> None:
             assert len(refreshes) == 2  # the second client's first, then one for both
 
 
+async def test_another_program_may_refresh_first() -> None:
+    storage = MemoryTokenStorage()
+    async with (
+        open_world(life=0) as world,
+        open_client(world.url, auth=world.oauth(storage)) as client,
+    ):
+
+        async def forestalled(request: Request) -> Answer:
+            entry = json.loads(await storage.load(f"tokens {world.url}") or "")
+            entry |= {"access_token": "theirs", "refresh_token": "next", "stale": None}
+            await storage.save(f"tokens {world.url}", json.dumps(entry))
+            world.good["theirs"] = set()
+            return Answer(400, {"error": "invalid_grant"})
+
+        world.before["/token"] = forestalled
+        await client.call_tool("x")
+        assert world.calls[-1].headers["authorization"] == "Bearer theirs"
+        assert len(world.logins) == 1
+        assert "next" in (await storage.load(f"tokens {world.url}") or "")
+
+
 async def test_two_clients_log_in_once() -> None:
     async with open_world() as world:
         auth = world.oauth()
