@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     )
     from trimcp.errors import (
         AnswerRefused,
+        AuthorizationFailed,
         ConnectionLost,
         Forbidden,
         HandshakeFailed,
@@ -75,6 +76,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AnswerRefused",
+    "AuthorizationFailed",
     "Bus",
     "CallNext",
     "Change",
@@ -152,6 +154,7 @@ _HOMES = {
     "open_unix_client": "trimcp.client",
     "open_websocket_client": "trimcp.client",
     "AnswerRefused": "trimcp.errors",
+    "AuthorizationFailed": "trimcp.errors",
     "ConnectionLost": "trimcp.errors",
     "Forbidden": "trimcp.errors",
     "HandshakeFailed": "trimcp.errors",

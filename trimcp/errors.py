@@ -21,6 +21,7 @@
     ├── NoCommonRevision       client and server share no protocol revision
     ├── RegistrationError      a tool cannot be registered as written (also a `TypeError`)
     ├── InvalidToken           raised by a token verifier: the access token is not accepted
+    ├── AuthorizationFailed    a client could not get an access token for its server
     ├── VerifierUnavailable    raised by a token verifier: tokens cannot be judged now
     └── NotServing             the server is not inside its application
 """
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AnswerRefused",
+    "AuthorizationFailed",
     "ConnectionLost",
     "Forbidden",
     "HTTPStatusError",
@@ -178,6 +180,15 @@ class InvalidToken(MCPError):
         self.reason = reason
 
 
+class AuthorizationFailed(MCPError):
+    """A client could not get an access token for its server; the message says why.
+
+    It repeats no token and no secret.
+
+    Specification: 2026-07-28, Authorization.
+    """
+
+
 class VerifierUnavailable(MCPError):
     """Raised by a `TokenVerifier` that cannot judge tokens now; the answer is 503.
 
@@ -237,11 +248,18 @@ class HandshakeFailed(ConnectionLost):
     Args:
         message: One sentence.
         status: The HTTP status that it answered with; None if it did not answer with one.
+        headers: The answer's headers, by their names in lower case.
     """
 
-    def __init__(self, message: str, status: int | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        status: int | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         super().__init__(message)
         self.status = status
+        self.headers: Mapping[str, str] = MappingProxyType(dict(headers or {}))
 
 
 class WebSocketClosed(ConnectionLost):

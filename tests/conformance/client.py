@@ -12,9 +12,11 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
+import httpx2
 import trio
 
 from trimcp import Client, MCPError, open_client
+from trimcp.auth import OAuth
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
 
 #: Seconds after which this process gives up; the suite would do so after 30.
 WATCHDOG = 25.0
+
+#: How the names of the scenarios of authorization begin.
+AUTH = "auth/"
 
 Scenario = "Callable[[Client], Awaitable[None]]"
 
@@ -136,7 +141,31 @@ async def rounds(client: Client) -> None:
         await client.call_tool(f"test_mrtr_{name}", {})
 
 
+async def call_test_tool(client: Client) -> None:
+    await client.list_tools()
+    await client.call_tool("test-tool", {})
+
+
 # -- the user -----------------------------------------------------------------------------------
+
+
+async def visit(url: str) -> str:
+    """What a browser does, with a user who agrees to everything: it ends where it is sent."""
+    async with httpx2.AsyncClient(trust_env=False) as browser:
+        answer = await browser.get(url)
+        return answer.headers["location"]
+
+
+def login() -> OAuth:
+    """As a user of the library would write it, with what the suite says of the client."""
+    known = {name: context().get(name) for name in ("client_id", "client_secret", "issuer")}
+    return OAuth(
+        client_name="trimcp conformance",
+        client_metadata_url="https://conformance-test.local/client-metadata.json",
+        redirect=visit,
+        redirect_uri="http://localhost:3000/callback",
+        **known,
+    )
 
 
 async def fill_in(form: ElicitRequestFormParams) -> dict[str, Any]:
@@ -155,13 +184,20 @@ async def run(name: str, url: str) -> None:
     options: dict[str, Any] = {"elicitation": fill_in, "sampling": answer, "roots": ["/test/root"]}
     revision = os.environ.get("MCP_CONFORMANCE_PROTOCOL_VERSION")
     with trio.fail_after(WATCHDOG):
+        if name.startswith(AUTH):
+            options["auth"] = login()
         async with open_client(url, revision=revision or None, **options) as client:
-            await SCENARIOS[name](client)
+            await scenario_of(name)(client)
+
+
+def scenario_of(name: str) -> Any:
+    """What a client does in a scenario; in all those of authorization the same."""
+    return SCENARIOS.get(name) or (call_test_tool if name.startswith(AUTH) else None)
 
 
 def main() -> int:
     name = os.environ.get("MCP_CONFORMANCE_SCENARIO", "initialize")
-    if name not in SCENARIOS:
+    if scenario_of(name) is None:
         print(f"no scenario {name!r}", file=sys.stderr)
         return 2
     try:

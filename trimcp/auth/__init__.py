@@ -7,6 +7,17 @@ Specification: Authorization.
 
 from ._introspection import IntrospectionVerifier
 from ._jwt import JWTVerifier
+from ._oauth import OAuth
 from ._static import StaticTokenVerifier
+from ._storage import FileTokenStorage, KeyringTokenStorage, MemoryTokenStorage, TokenStorage
 
-__all__ = ["IntrospectionVerifier", "JWTVerifier", "StaticTokenVerifier"]
+__all__ = [
+    "FileTokenStorage",
+    "IntrospectionVerifier",
+    "JWTVerifier",
+    "KeyringTokenStorage",
+    "MemoryTokenStorage",
+    "OAuth",
+    "StaticTokenVerifier",
+    "TokenStorage",
+]

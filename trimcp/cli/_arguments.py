@@ -9,8 +9,11 @@
     trimcp read    [options] TARGET URI
     trimcp prompt  [options] TARGET NAME [KEY=VALUE]…
     trimcp listen  [options] TARGET [URI]…
+    trimcp login   [options] URL
+    trimcp logout  [options] URL
 
-Except for `run`, the command that starts the server may stand at the end instead of TARGET::
+Except for `run`, `login` and `logout`, the command that starts the server may stand at the end
+instead of TARGET::
 
     trimcp call    [options] TOOL [KEY=VALUE | KEY:=JSON]… -- COMMAND [ARGUMENT…]
 

@@ -10,6 +10,7 @@ from trimcp.errors import MCPError, ProcessDied
 
 from ._errors import CommandError, UsageError, explain, reason
 from ._interrupts import Interrupts
+from ._logins import identity_options
 from ._peer_logs import ask_for_logs, log_options
 from ._targets import reachable
 
@@ -66,6 +67,7 @@ async def connected(
 
 def _client_options(options: Connecting, answers: ClientOptions) -> ClientOptions:
     return {
+        **identity_options(options),
         **answers,
         **log_options(options.verbosity),
         "revision": options.revision,

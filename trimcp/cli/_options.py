@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from typing import Any, ClassVar, Final, Literal, Self, TypeAlias
 
 import attrs
@@ -28,6 +29,9 @@ __all__ = [
 
 #: The variable of the environment by which `run --reload` tells a process what it is to serve on.
 RELOADED: Final = "TRIMCP_RELOAD"
+
+#: A header: a name (RFC 9110, section 5.1), and a value that every server reads alike.
+_HEADER: Final = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([\t\x20-\x7e]*)")
 
 Output: TypeAlias = Literal["text", "json", "raw"]
 Address: TypeAlias = tuple[str, int]
@@ -101,6 +105,8 @@ class Connecting(Command):
         target: A file or address, or a command with its arguments.
         timeout: Seconds to wait for an answer.
         revision: The protocol revision to speak; None for the newest that both know.
+        headers: Sent to a server at a URL, each with its name.
+        token_env: The variable of the environment that has an access token for it.
         output: The form of the result; None lets standard output decide.
         verbosity: How many `-v` were given.
     """
@@ -108,17 +114,21 @@ class Connecting(Command):
     target: str | list[str]
     timeout: float
     revision: str | None
+    headers: list[tuple[str, str]]
+    token_env: str | None
     output: Output | None
     verbosity: int
 
     @staticmethod
     def add_common(parser: argparse.ArgumentParser, *outputs: str) -> None:
         """Add the options that belong to this class; `outputs` are the forms of the result."""
-        parser.add_argument(
-            "--output",
-            choices=outputs,
-            help="the form of the result: text by default on a terminal, json elsewhere",
-        )
+        parser.set_defaults(output=None)
+        if outputs:
+            parser.add_argument(
+                "--output",
+                choices=outputs,
+                help="the form of the result: text by default on a terminal, json elsewhere",
+            )
         parser.add_argument(
             "--timeout",
             type=_seconds,
@@ -129,6 +139,20 @@ class Connecting(Command):
         parser.add_argument(
             "--revision", metavar="DATE", help="speak this revision of the protocol and no other"
         )
+        parser.add_argument(
+            "--header",
+            dest="headers",
+            action="append",
+            type=_header,
+            default=[],
+            metavar="NAME:VALUE",
+            help="send this header to a server at a URL; may be repeated",
+        )
+        parser.add_argument(
+            "--token-env",
+            metavar="VAR",
+            help="send the access token that this variable of the environment has",
+        )
 
     @staticmethod
     def read_common(found: argparse.Namespace) -> dict[str, Any]:
@@ -136,6 +160,8 @@ class Connecting(Command):
         return {
             "timeout": found.timeout,
             "revision": found.revision,
+            "headers": found.headers,
+            "token_env": found.token_env,
             "output": found.output,
             "verbosity": found.verbosity + found.verbosity_before,
         }
@@ -181,6 +207,14 @@ def refuse_more(words: list[str], rule: str) -> None:
     """Raises ValueError, which names the rule, if there are words left."""
     if words:
         raise ValueError(f"{rule}: {words[0]!r}")
+
+
+def _header(text: str) -> tuple[str, str]:
+    found = _HEADER.fullmatch(text)
+    if found is None:
+        # What was meant for a value may be a secret, so it is not repeated.
+        raise argparse.ArgumentTypeError("a header is NAME:VALUE, in printable ASCII")
+    return found[1], found[2].strip()
 
 
 def _seconds(text: str) -> float:

@@ -21,6 +21,8 @@ _COMMANDS: Final = {
     "read": ("Reading", "read a resource of a server"),
     "prompt": ("Prompting", "get a prompt of a server"),
     "listen": ("Listening", "tell of changes at a server"),
+    "login": ("LoggingIn", "log in at a server"),
+    "logout": ("LoggingOut", "forget a login"),
 }
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import logging
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import trio
@@ -11,6 +12,7 @@ import trio
 from trimcp._groups import unwrapping
 from trimcp.errors import MCPError, ProcessDied
 from trimcp.protocol import DecodeError, InvalidShape, read_object, reader_for
+from trimcp.transports import HTTPLink
 from trimcp.types import Implementation, LoggingMessageNotificationParams, SubscriptionFilter
 
 from ._checks import check_callback, wire_mapping
@@ -24,15 +26,15 @@ from ._streamable import StreamablePeer
 from ._verbs import Verbs
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator
     from contextlib import AbstractAsyncContextManager
 
     from msgspec import Raw
 
     from trimcp.limits import Limits
     from trimcp.protocol import Revision
-    from trimcp.runtime import Peer, Round
-    from trimcp.transports import ChildProcess, HTTPLink, MessageChannel
+    from trimcp.runtime import ConnectedPeer, Peer, Round
+    from trimcp.transports import ChildProcess, MessageChannel
     from trimcp.types import LoggingLevel, ServerCapabilities
 
     from ._answers import Answerer
@@ -152,6 +154,9 @@ class Client(Verbs):
                     nursery, link, child, self, self._offer, revisions, self._limits, self._garbage
                 )
                 requester.peer = peer
+                if isinstance(link, HTTPLink):
+                    link.while_waiting = functools.partial(self._waiting, peer)
+                    link.on_login(requester.cache.drop)
                 try:
                     if isinstance(peer, StreamablePeer) and not requester.is_stateless:
                         peer.session.begin_another = self._begin_another_session
@@ -165,6 +170,12 @@ class Client(Verbs):
                     with trio.CancelScope(shield=True, relative_deadline=_FLUSH_SECONDS):
                         await peer.flush()
                     nursery.cancel_scope.cancel(reason="the client was closed")
+
+    @contextmanager
+    def _waiting(self, peer: ConnectedPeer) -> Iterator[None]:
+        """What a request waits for the user in: no deadline counts the time."""
+        with self._requester.pauses.pause(), peer.pausing():
+            yield
 
     async def _begin_another_session(self) -> None:
         """Begin another HTTP session, as the one that the server has forgotten was begun."""

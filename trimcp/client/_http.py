@@ -57,6 +57,7 @@ class HTTPPeer(ConnectedPeer):
     ) -> None:
         super().__init__(connection, responder, limits, link.url)
         self._link = link
+        link.while_waiting = self.pausing
         self._patience = patience
         self._all_sent = trio.lowlevel.ParkingLot()
         self._places = trio.Semaphore(limits.in_flight)
@@ -66,6 +67,10 @@ class HTTPPeer(ConnectedPeer):
     def _headers(self) -> dict[str, str]:
         """The headers of every message."""
         return {}
+
+    async def authorization(self) -> str | None:
+        """The header `Authorization` of the next request, where it is not a fixed one."""
+        return await self._link.authorization()
 
     # -- messages without an answer ---------------------------------------------------------
 

@@ -205,13 +205,30 @@ class Subscription:
 
     async def keep(self) -> None:
         """Keep the subscription until the server ends or refuses it, or is gone for too long."""
-        while (error := await self._request()) is not None:
-            if not self._may_come_back(error):
+        while True:
+            authorization = await self._authorization()
+            error = await self._request()
+            if error is None:
+                if await self._authorization() == authorization:
+                    self._changes.end()
+                    return
+                # A server ends what was asked for with a token that has expired since.
+                logger.debug("the subscription is asked for again with another token")
+            elif not self._may_come_back(error):
                 self._changes.end(error)
                 return
-            logger.info("the subscription is asked for again: %s", error)
+            else:
+                logger.info("the subscription is asked for again: %s", error)
             await self._going_on.wait()
-        self._changes.end()
+
+    async def _authorization(self) -> str | None:
+        """What the request is authorized with, if that changes with the time."""
+        try:
+            return await self._peer.authorization() if isinstance(self._peer, HTTPPeer) else None
+        except MCPError as error:
+            # The request itself will say so.
+            logger.debug("no token: %s", error)
+            return None
 
     async def _request(self) -> MCPError | None:
         """Ask once; the error that ended it, or None if it was ended gracefully."""

@@ -51,6 +51,9 @@ __all__ = [
 #: Seconds for the last messages of a client that was cancelled, such as its cancellations.
 _FAREWELL: Final = 1.0
 
+#: Schemes of URLs of servers that may demand authorization.
+_AT_URL: Final = frozenset({"http", "https", "ws", "wss"})
+
 #: The network's grace for requests of an in-process server.
 _MEMORY_GRACE = 5.0
 
@@ -74,8 +77,11 @@ class _Server(Protocol):
 Target: TypeAlias = "_Server | str | os.PathLike[str] | Sequence[str]"
 
 
-def _client(connector: Any, options: ClientOptions) -> Client:
+def _client(connector: Any, options: ClientOptions, *, at_url: bool = False) -> Client:
     check_options(options)
+    for name in ("auth", "headers"):
+        if options.get(name) is not None and not at_url:
+            raise OptionError(f"{name}= is for servers at a URL of HTTP or WebSocket")
     return Client(
         connector,
         options.get("limits") or Limits(),
@@ -113,7 +119,9 @@ def client_for(target: Target, **options: Unpack[ClientOptions]) -> Client:
     """
     limits = options.get("limits") or Limits()
     if isinstance(target, str | os.PathLike):
-        return _client(_connector_for(os.fspath(target), limits, options), options)
+        text = os.fspath(target)
+        at_url = urlsplit(text).scheme in _AT_URL
+        return _client(_connector_for(text, limits, options), options, at_url=at_url)
     if isinstance(target, list | tuple):
         return _client(partial(_process_connector, checked_command(target), limits), options)
     if isinstance(target, type) or not hasattr(target, "joined"):
@@ -126,7 +134,7 @@ def client_for(target: Target, **options: Unpack[ClientOptions]) -> Client:
 def _connector_for(target: str, limits: Limits, options: ClientOptions) -> Any:
     parts = urlsplit(target)
     if parts.scheme in ("http", "https"):
-        return partial(_http_connector, transports.check_url(target), limits)
+        return _http_connector(target, limits, options)
     if parts.scheme in ("ws", "wss"):
         return _websocket_connector(target, limits, options)
     if parts.scheme == "tcp" and parts.hostname and parts.port is not None:
@@ -219,7 +227,6 @@ async def open_stdio_client(
 async def open_http_client(
     url: str,
     *,
-    headers: Mapping[str, str] | None = None,
     http_client: HTTPClient | None = None,
     **options: Unpack[ClientOptions],
 ) -> AsyncIterator[Client]:
@@ -230,24 +237,21 @@ async def open_http_client(
 
     Args:
         url: The server's endpoint.
-        headers: Sent with every request, for authorization by a token, say.
         http_client: An `httpx2.AsyncClient` that makes the connections, with proxies,
-            certificates or authorization of its own; it is not closed at the end. With HTTP/2
-            a server is not told when a call is left.
+            certificates or authorization of its own; it is not closed at the end, and logins
+            of `auth=` do not use it. With HTTP/2 a server is not told when a call is left.
         options: See `ClientOptions`.
 
     Raises:
         ValueError: That is no URL of an HTTP server, or an option is wrong.
         HTTPStatusError: The server answered with a status and no message of the protocol.
         ConnectionLost: The server cannot be reached; `__cause__` says why.
+        AuthorizationFailed: It demands a login, and that has failed.
         NoCommonRevision, RequestError, RequestTimeout, ProtocolViolation: As for `open_client`.
     """
-    check_texts("headers=", headers)
     limits = options.get("limits") or Limits()
-    connector = partial(
-        _http_connector, transports.check_url(url), limits, headers=headers, client=http_client
-    )
-    async with _client(connector, options).opened() as client:
+    connector = _http_connector(url, limits, options, client=http_client)
+    async with _client(connector, options, at_url=True).opened() as client:
         yield client
 
 
@@ -275,7 +279,6 @@ async def open_unix_client(
 async def open_websocket_client(
     url: str,
     *,
-    headers: Mapping[str, str] | None = None,
     ssl_context: ssl.SSLContext | None = None,
     **options: Unpack[ClientOptions],
 ) -> AsyncIterator[Client]:
@@ -283,7 +286,6 @@ async def open_websocket_client(
 
     Args:
         url: `ws://HOST:PORT/PATH` or `wss://…`.
-        headers: Sent with the handshake; `Authorization`, for example.
         ssl_context: For `wss`; Python's default by default.
         options: See `ClientOptions`; `timeout` bounds the connecting too.
 
@@ -293,9 +295,8 @@ async def open_websocket_client(
         HandshakeFailed: The server refused, or did not do its part; with its HTTP status.
     """
     limits = options.get("limits") or Limits()
-    check_texts("headers=", headers)
-    connector = _websocket_connector(url, limits, options, headers=headers, ssl_context=ssl_context)
-    async with _client(connector, options).opened() as client:
+    connector = _websocket_connector(url, limits, options, ssl_context=ssl_context)
+    async with _client(connector, options, at_url=True).opened() as client:
         yield client
 
 
@@ -324,12 +325,21 @@ async def _stream_connector(
         yield channel, None
 
 
-@asynccontextmanager
-async def _http_connector(
-    url: str, limits: Limits, **options: Any
-) -> AsyncIterator[tuple[HTTPLink, None]]:
-    async with transports.open_http_link(url, limits, **options) as link:
-        yield link, None
+def _http_connector(
+    url: str, limits: Limits, options: ClientOptions, *, client: HTTPClient | None = None
+) -> Any:
+    transports.check_url(url)
+    headers, auth = options.get("headers"), options.get("auth")
+
+    @asynccontextmanager
+    async def connector() -> AsyncIterator[tuple[HTTPLink, None]]:
+        opening = functools.partial(transports.open_http_link, url, limits)
+        if auth is not None:
+            opening = functools.partial(transports.open_authorized_link, url, limits, auth)
+        async with opening(headers=headers, client=client) as link:
+            yield link, None
+
+    return connector
 
 
 @asynccontextmanager
@@ -355,7 +365,6 @@ def _websocket_connector(
     limits: Limits,
     options: ClientOptions,
     *,
-    headers: Mapping[str, str] | None = None,
     ssl_context: ssl.SSLContext | None = None,
 ) -> Any:
     # Only programs that use a WebSocket load what it needs.
@@ -365,13 +374,16 @@ def _websocket_connector(
     if ssl_context is not None and not address.is_secure:
         raise ValueError(f"an SSL context is for wss://, not for {url!r}")
     timeout = options.get("timeout", DEFAULT_TIMEOUT)
-    given = websocket.header_list(headers)
+    check_texts("headers=", options.get("headers"))
+    given = websocket.header_list(options.get("headers"))
+    auth = options.get("auth")
+    connect: Any = partial(websocket.connect_websocket, address, limits)
+    if auth is not None:
+        connect = partial(websocket.connect_authorized, address, limits, auth)
 
     @asynccontextmanager
     async def connector() -> AsyncIterator[tuple[MessageChannel, None]]:
-        async with websocket.connect_websocket(
-            address, limits, headers=given, ssl_context=ssl_context, timeout=timeout
-        ) as channel:
+        async with connect(headers=given, ssl_context=ssl_context, timeout=timeout) as channel:
             yield channel, None
 
     return connector

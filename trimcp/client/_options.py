@@ -15,6 +15,7 @@ from ._checks import check_callback, check_seconds, check_texts
 from ._roots import roots_of
 
 if TYPE_CHECKING:
+    from trimcp.transports import Authorizing
     from trimcp.types import LoggingLevel
 
     from ._answers import ElicitationCallback, SamplingCallback, UrlCallback
@@ -60,6 +61,9 @@ class ClientOptions(TypedDict, total=False):
         name: How the client calls itself.
         version: Its version.
         limits: Bounds of everything that grows.
+        headers: Sent with every request to a server at a URL, or with the handshake of a
+            WebSocket; a token, for example.
+        auth: Logs in where a server at a URL demands it: a `trimcp.auth.OAuth`.
     """
 
     elicitation: ElicitationCallback | None
@@ -79,6 +83,8 @@ class ClientOptions(TypedDict, total=False):
     name: str
     version: str
     limits: Limits
+    headers: Mapping[str, str] | None
+    auth: Authorizing | None
 
 
 _CALLBACKS: Final = ("elicitation", "url_elicitation", "sampling", "logging")
@@ -105,6 +111,7 @@ def check_options(options: Mapping[str, Any]) -> None:
         _check_type(name, options, Mapping, "a mapping")
     _check_type("sampling_tools", options, bool, "True or False")
     _check_type("limits", options, Limits, "a trimcp.Limits")
+    _check_auth(options.get("auth"), options.get("headers"))
     roots = options.get("roots")
     if roots is not None and not callable(roots):
         roots_of(roots)
@@ -117,6 +124,14 @@ def check_options(options: Mapping[str, Any]) -> None:
     level = options.get("log_level")
     if level is not None and level not in LOGGING_LEVELS:
         raise OptionError(f"log_level= is one of {', '.join(LOGGING_LEVELS)}, not {level!r}")
+
+
+def _check_auth(auth: Any, headers: Any) -> None:
+    if auth is not None and not callable(getattr(auth, "opened", None)):
+        raise OptionError(f"auth= is a trimcp.auth.OAuth, not {auth!r:.100}")
+    check_texts("headers=", headers)
+    if auth is not None and any(name.lower() == "authorization" for name in headers or ()):
+        raise OptionError("auth= makes the header Authorization: leave it out of headers=")
 
 
 def _check_type(name: str, options: Mapping[str, Any], cls: type, what: str) -> None:

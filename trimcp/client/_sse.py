@@ -51,7 +51,7 @@ class SSEPeer(HTTPPeer):
 
     async def _read(self) -> None:
         try:
-            async with self._link.get(self._headers()) as answer:
+            async with self._link.get(self._headers(), may_wait=True) as answer:
                 if not answer.is_stream:
                     raise status_error(answer, await answer.read())
                 while events := await answer.take():

@@ -98,6 +98,7 @@ class ConnectedPeer(Peer):
         self._errands = 0
         self._unsent = 0
         self._answering = 0
+        self._pausing = 0
 
     # -- its life -------------------------------------------------------------------------
 
@@ -317,7 +318,7 @@ class ConnectedPeer(Peer):
         )
         if chunks is not None:
             chunks.begin(self.pace, call.id)
-        if self._answering:
+        if self._pausing:
             pending.pause()
         try:
             check_sendable(data, self.limits)
@@ -341,14 +342,24 @@ class ConnectedPeer(Peer):
     def answering(self) -> Iterator[None]:
         """Stop the deadlines of our calls while a question of the peer is answered."""
         self._answering += 1
-        if self._answering == 1:
+        try:
+            with self.pausing():
+                yield
+        finally:
+            self._answering -= 1
+
+    @contextmanager
+    def pausing(self) -> Iterator[None]:
+        """Stop the deadlines of our calls while the peer waits for us."""
+        self._pausing += 1
+        if self._pausing == 1:
             for call in self.connection.calls():
                 call.owner.pause()
         try:
             yield
         finally:
-            self._answering -= 1
-            if self._answering == 0:
+            self._pausing -= 1
+            if self._pausing == 0:
                 for call in self.connection.calls():
                     call.owner.resume()
 

@@ -1,5 +1,7 @@
 """Transports: each connection is a pair of bounded memory channels."""
 
+from ._authorized import open_authorized_link
+from ._authorizing import Authorizer, Authorizing, Refusal
 from ._budget import Budget
 from ._channel import Incoming, MessageChannel, Outbox, Oversized, write_out
 from ._http import (
@@ -31,6 +33,8 @@ from ._stdio import check_standard_streams, open_stdio_channel
 
 __all__ = [
     "HEAD_BYTES",
+    "Authorizer",
+    "Authorizing",
     "Budget",
     "ChildProcess",
     "HTTPAnswer",
@@ -42,6 +46,7 @@ __all__ = [
     "Oversized",
     "Pace",
     "PartialMessage",
+    "Refusal",
     "Unreachable",
     "addresses_of",
     "check_standard_streams",
@@ -49,6 +54,7 @@ __all__ = [
     "encrypted",
     "linger",
     "listening_on",
+    "open_authorized_link",
     "open_http_link",
     "open_memory_channels",
     "open_process_channel",

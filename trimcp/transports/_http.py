@@ -12,7 +12,7 @@ import math
 import re
 import socket
 import ssl
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager, nullcontext, suppress
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from urllib.parse import urljoin, urlsplit
 
@@ -26,6 +26,7 @@ from ._partial import PartialMessage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+    from contextlib import AbstractContextManager
 
     import httpx2
 
@@ -119,6 +120,7 @@ class HTTPLink:
     Attributes:
         url: The endpoint.
         heard: When the server last sent anything at all, in Trio's time.
+        while_waiting: Makes the context in which a request waits for the user.
     """
 
     def __init__(
@@ -126,9 +128,17 @@ class HTTPLink:
     ) -> None:
         self.url = url
         self.heard = -math.inf
+        self.while_waiting: Callable[[], AbstractContextManager[None]] = nullcontext
         self._client = client
         self._headers = dict(headers)
         self._limits = limits
+
+    def on_login(self, callback: Callable[[], object]) -> None:
+        """Call a function whenever requests begin to be those of another login."""
+
+    async def authorization(self) -> str | None:
+        """The header `Authorization` of the next request, where it is not a fixed one."""
+        return None
 
     def turn_to(self, url: str, base: str) -> None:
         """Use another endpoint from now on.
@@ -146,13 +156,14 @@ class HTTPLink:
     async def post(self, data: bytes, headers: Headers) -> AsyncIterator[HTTPAnswer]:
         """Send one message. Raises ConnectionLost."""
         more = {"accept": ACCEPT_BOTH, "content-type": JSON, **headers}
-        async with self._ask("POST", more, data) as answer:
+        async with self._ask("POST", more, data, may_wait=True) as answer:
             yield answer
 
     @asynccontextmanager
-    async def get(self, headers: Headers) -> AsyncIterator[HTTPAnswer]:
-        """Ask for a stream of events. Raises ConnectionLost."""
-        async with self._ask("GET", {"accept": EVENT_STREAM, **headers}) as answer:
+    async def get(self, headers: Headers, *, may_wait: bool = False) -> AsyncIterator[HTTPAnswer]:
+        """Ask for a stream of events; `may_wait` as for `_ask`. Raises ConnectionLost."""
+        more = {"accept": EVENT_STREAM, **headers}
+        async with self._ask("GET", more, may_wait=may_wait) as answer:
             yield answer
 
     async def delete(self, headers: Headers) -> int:
@@ -162,8 +173,14 @@ class HTTPLink:
 
     @asynccontextmanager
     async def _ask(
-        self, method: str, headers: dict[str, str], data: bytes | None = None
+        self,
+        method: str,
+        headers: dict[str, str],
+        data: bytes | None = None,
+        *,
+        may_wait: bool = False,
     ) -> AsyncIterator[HTTPAnswer]:
+        """Make a request; `may_wait` says whether it may wait for the user to log in."""
         url = self.url
         for _ in range(1 + _MOST_REDIRECTS):
             async with self._ask_once(method, url, headers, data) as answer:
@@ -235,6 +252,7 @@ class HTTPAnswer:
     ) -> None:
         self.url = url
         self.status = response.status_code
+        self._response = response
         self.headers: dict[str, str] = dict(response.headers)
         self.media_type = media_type(self.headers.get("content-type", ""))
         self.events = SSEDecoder(limit)
@@ -242,6 +260,11 @@ class HTTPAnswer:
         self._limit = limit
         self._on_life = on_life
         on_life()
+
+    @property
+    def challenges(self) -> tuple[str, ...]:
+        """The values of its header `WWW-Authenticate`."""
+        return tuple(self._response.headers.get_list("www-authenticate"))
 
     @property
     def is_success(self) -> bool:
@@ -355,6 +378,7 @@ async def open_http_link(
     *,
     headers: Mapping[str, str] | None = None,
     client: HTTPClient | None = None,
+    link: Callable[..., HTTPLink] = HTTPLink,
 ) -> AsyncIterator[HTTPLink]:
     """Open a link to an endpoint; its connections are closed at the end.
 
@@ -364,6 +388,7 @@ async def open_http_link(
         headers: Sent with every request.
         client: Makes the connections, and is left open; by default one of HTTP/1.1, where
             leaving a stream closes it (of HTTP/2 the server would not be told).
+        link: Makes the link; takes the arguments of `HTTPLink`.
 
     Raises:
         ValueError: That is no URL, or a header cannot be sent.
@@ -377,7 +402,7 @@ async def open_http_link(
     except httpx2.InvalidURL as error:
         raise ValueError(f"not the URL of an HTTP server: {url!r} ({error})") from None
     if client is not None:
-        yield HTTPLink(client, url, fixed, limits)
+        yield link(client, url, fixed, limits)
         return
     pool = httpx2.Limits(
         # Requests are bounded above: a pool cannot tell the answer to a question, for which
@@ -387,4 +412,4 @@ async def open_http_link(
         keepalive_expiry=_IDLE_SECONDS,
     )
     async with httpx2.AsyncClient(limits=pool, timeout=None) as own:
-        yield HTTPLink(own, url, fixed, limits)
+        yield link(own, url, fixed, limits)

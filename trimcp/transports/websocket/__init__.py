@@ -7,6 +7,7 @@ Specification: 2026-07-28, Custom Transports. What a peer may rely on: docs/tran
 
 from ._accepting import Refusal, Upgrade, accept_websocket
 from ._address import WebSocketAddress, header_list
+from ._authorized import connect_authorized
 from ._connecting import connect_websocket
 from ._connection import SUBPROTOCOL
 
@@ -16,6 +17,7 @@ __all__ = [
     "Upgrade",
     "WebSocketAddress",
     "accept_websocket",
+    "connect_authorized",
     "connect_websocket",
     "header_list",
 ]

@@ -48,6 +48,11 @@ class WebSocketAddress:
         return cls(url, parts.hostname, port, resource, parts.scheme == "wss")
 
     @property
+    def http_url(self) -> str:
+        """The same place as a URL of HTTP, which is what authorization knows it by."""
+        return ("https" if self.is_secure else "http") + self.url[self.url.index(":") :]
+
+    @property
     def host_header(self) -> str:
         """What the `Host` header says."""
         host = f"[{self.host}]" if ":" in self.host else self.host

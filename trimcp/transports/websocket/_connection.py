@@ -117,6 +117,7 @@ class MessageWebSocket(WebSocketConnection):
         self._nursery: trio.Nursery
         self.channel = MessageChannel(incoming, Outbox(limits.outbox_bytes, budget), peer)
         self.rejection: int | None = None
+        self._rejected_with: dict[str, str] = {}
 
     # -- its life -------------------------------------------------------------------------
 
@@ -176,6 +177,7 @@ class MessageWebSocket(WebSocketConnection):
             return HandshakeFailed(
                 f"the server refused the WebSocket handshake with HTTP status {self.rejection}",
                 self.rejection,
+                self._rejected_with,
             )
         if failure is None:
             return HandshakeFailed(f"no WebSocket handshake within {self._patience:g} s")
@@ -227,6 +229,10 @@ class MessageWebSocket(WebSocketConnection):
 
     async def _handle_reject_connection_event(self, event: RejectConnection) -> None:
         # The body, which may be of any length, is not waited for.
+        for name, value in event.headers:
+            key, said = name.decode("latin-1").lower(), value.decode("latin-1")
+            before = self._rejected_with.get(key)
+            self._rejected_with[key] = said if before is None else f"{before}, {said}"
         raise ConnectionRejected(event.status_code, (), None)
 
     async def _handle_message_event(self, event: BytesMessage | TextMessage) -> None:

@@ -1,0 +1,106 @@
+"""Where tokens are kept."""
+
+from __future__ import annotations
+
+import os
+import sys
+import types
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+
+from trimcp.auth import FileTokenStorage, KeyringTokenStorage, MemoryTokenStorage, TokenStorage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+
+@pytest.fixture
+def keyring(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: dict[tuple[str, str], str] = {}
+    fake = types.ModuleType("keyring")
+    fake.get_password = lambda *key: kept.get(key)  # type: ignore[attr-defined]
+    fake.set_password = lambda *given: kept.update({given[:2]: given[2]})  # type: ignore[attr-defined]
+    fake.delete_password = lambda *key: kept.pop(key)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "keyring", fake)
+
+
+def files(directory: Path) -> list[Path]:
+    return list(directory.iterdir())
+
+
+MAKERS: list[Callable[[Path], TokenStorage]] = [
+    lambda path: MemoryTokenStorage(),
+    lambda path: FileTokenStorage(path / "a" / "b"),
+    lambda path: KeyringTokenStorage("test"),
+]
+
+
+@pytest.mark.usefixtures("keyring")
+@pytest.mark.parametrize("make", MAKERS)
+async def test_what_is_kept(make: Callable[[Path], TokenStorage], tmp_path: Path) -> None:
+    storage = make(tmp_path)
+    assert await storage.load("a") is None
+    await storage.save("a", "é1")
+    await storage.save("../b", "2")
+    assert (await storage.load("a"), await storage.load("../b")) == ("é1", "2")
+    await storage.save("a", "3")
+    assert await storage.load("a") == "3"
+    await storage.save("a", None)
+    await storage.save("a", None)
+    assert (await storage.load("a"), await storage.load("../b")) == (None, "2")
+
+
+async def test_only_the_user_can_read_the_files(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        await FileTokenStorage(tmp_path / "tokens").save("a", "secret")
+    finally:
+        os.umask(before)
+    (file,) = files(tmp_path / "tokens")
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "tokens").stat().st_mode & 0o777 == 0o700
+    assert "secret" not in file.name
+
+
+async def test_a_write_that_fails_leaves_the_old_entry(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = FileTokenStorage(tmp_path)
+    await storage.save("a", "old")
+
+    def full(descriptor: int) -> None:
+        raise OSError("the disk is full")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="full"):
+        await storage.save("a", "new")
+    assert await storage.load("a") == "old"
+    assert len(files(tmp_path)) == 1
+
+
+async def test_two_processes_write_whole_entries(tmp_path: Path) -> None:
+    storages = [FileTokenStorage(tmp_path) for _ in range(2)]
+    entries = ["x" * 10_000, "y" * 10_000]
+    async with trio.open_nursery() as nursery:
+        for storage, entry in zip(storages, entries, strict=True):
+            for _ in range(5):
+                nursery.start_soon(storage.save, "a", entry)
+    assert await storages[0].load("a") in entries
+    assert len(files(tmp_path)) == 1
+
+
+async def test_what_is_no_text_is_no_entry(tmp_path: Path) -> None:
+    storage = FileTokenStorage(tmp_path)
+    await storage.save("a", "x")
+    (file,) = files(tmp_path)
+    file.write_bytes(b"\xff\xfe")
+    assert await storage.load("a") is None
+
+
+def test_without_the_package_there_is_no_keyring(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "keyring", None)
+    with pytest.raises(ImportError):
+        KeyringTokenStorage()

@@ -1,0 +1,444 @@
+"""The steps of a login, each one exchange or a few.
+
+Specification: 2026-07-28, Authorization, Authorization Flow Steps.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+from urllib.parse import urlsplit
+
+import attrs
+import msgspec
+import trio
+
+from trimcp.errors import AuthorizationFailed
+
+from ._codes import Authorization, CodeRefused
+from ._discovery import (
+    MetadataRefused,
+    ResourceMetadata,
+    ServerMetadata,
+    default_endpoints,
+    origin_text,
+    read_resource_metadata,
+    read_server_metadata,
+    resource_metadata_urls,
+    server_metadata_urls,
+)
+from ._fetch import FetchFailed
+from ._grants import GrantRefused, Registered, Tokens, read_error, read_tokens, token_form
+from ._registration import Identity, read_registration, registration_request
+from ._scopes import scopes_to_register, scopes_to_request
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from ._addresses import Reach
+    from ._fetch import Fetched, Fetcher
+    from ._storage import TokenStorage
+    from ._visiting import Visitor
+
+__all__ = ["Flow", "Found"]
+
+logger = logging.getLogger("trimcp.auth")
+
+T = TypeVar("T")
+
+#: Redirects of a document, within its origin.
+_REDIRECTS: Final = 3
+
+#: Seconds for an exchange that gives out tokens, and for storing them: it is not broken off.
+_EXCHANGE_SECONDS: Final = 30.0
+
+#: The answer of an authorization server that does not know a scope, or not for this client.
+_INVALID_SCOPE: Final = "invalid_scope"
+
+#: The answers of one that does not know the client (any more).
+_UNKNOWN_CLIENT: Final = frozenset({"invalid_client", "unauthorized_client"})
+
+
+@attrs.frozen
+class Found:
+    """What discovery has found.
+
+    Attributes:
+        resource: The MCP server.
+        server: Its authorization server.
+    """
+
+    resource: ResourceMetadata
+    server: ServerMetadata
+
+    @property
+    def names(self) -> tuple[str, str]:
+        """The issuer, and what tokens are for."""
+        return self.server.issuer, self.resource.resource
+
+
+class Flow:
+    """Gets tokens for one MCP server.
+
+    Args:
+        reach: Where the server's URLs may lead to.
+        fetcher: Makes exchanges with what the server has named.
+        trusted: Makes them with the authorization server that the user has configured.
+        storage: Keeps what must not be lost.
+        identity: What the user says about the client.
+        visitor: Sends the user to the authorization server.
+        wanted: Scopes that are asked for besides those that the server names.
+    """
+
+    def __init__(
+        self,
+        reach: Reach,
+        fetcher: Fetcher,
+        trusted: Fetcher,
+        storage: TokenStorage,
+        identity: Identity,
+        visitor: Visitor,
+        wanted: Sequence[str],
+    ) -> None:
+        self._reach = reach
+        self._fetcher = fetcher
+        self._trusted = trusted
+        self._storage = storage
+        self._identity = identity
+        self._visitor = visitor
+        self._wanted = tuple(wanted)
+        self._servers: dict[str, ServerMetadata] = {}
+        self._guard = trio.CancelScope()
+
+    # -- discovery --------------------------------------------------------------------------
+
+    async def discover(self, hint: str | None) -> Found:
+        """Find the authorization server.
+
+        Args:
+            hint: Where the server says that its metadata are; None if it does not say.
+
+        Raises:
+            AuthorizationFailed: There is none that may be used.
+        """
+        resource = await self._resource(hint)
+        if resource is None:
+            return await self._without_metadata()
+        issuers = resource.issuers
+        configured = self._identity.issuer
+        issuer = configured if configured in issuers else issuers[0]
+        assert issuer is not None
+        return Found(resource, await self.metadata_of(issuer))
+
+    async def _resource(self, hint: str | None) -> ResourceMetadata | None:
+        """The server's metadata; None if it has none."""
+        for url in (hint,) if hint is not None else resource_metadata_urls(self._reach.url):
+            answer = await self._get(url, "the server's metadata", self._fetcher)
+            if answer.status == 200:
+                try:
+                    return read_resource_metadata(answer.body, self._reach.url)
+                except MetadataRefused as error:
+                    raise AuthorizationFailed(str(error)) from None
+            if hint is not None or not 400 <= answer.status < 500:
+                raise AuthorizationFailed(
+                    f"the server's metadata at {url[:200]!r} cannot be had: HTTP status "
+                    f"{answer.status}"
+                )
+        return None
+
+    async def _without_metadata(self) -> Found:
+        """A server of 2025-03-26, whose authorization server is at its own origin."""
+        origin = origin_text(self._reach.url)
+        resource = ResourceMetadata(self._reach.url.partition("#")[0], (origin,))
+        url = server_metadata_urls(origin)[0]
+        answer = await self._get(url, "the authorization server's metadata", self._fetcher)
+        if answer.status != 200:
+            return Found(resource, default_endpoints(origin))
+        return Found(resource, self._checked(answer, origin))
+
+    async def metadata_of(self, issuer: str) -> ServerMetadata:
+        """The metadata of an authorization server.
+
+        Raises:
+            AuthorizationFailed: It has none that may be used.
+        """
+        if self._flaw(issuer) or "?" in issuer:
+            raise AuthorizationFailed(
+                f"the server names an authorization server that is not used: {issuer[:200]!r} "
+                f"{self._flaw(issuer) or 'has a query'}"
+            )
+        failure = AuthorizationFailed(f"the authorization server {issuer!r} has no metadata")
+        for url in server_metadata_urls(issuer):
+            answer = await self._get(
+                url, "the authorization server's metadata", self._fetcher_for(issuer)
+            )
+            if answer.status != 200:
+                continue
+            try:
+                return self._checked(answer, issuer)
+            except AuthorizationFailed as error:
+                # Another of the places may have the right ones.
+                failure = error
+        raise failure
+
+    def _checked(self, answer: Fetched, issuer: str) -> ServerMetadata:
+        try:
+            found = read_server_metadata(answer.body, issuer)
+        except MetadataRefused as error:
+            raise AuthorizationFailed(str(error)) from None
+        endpoints = (found.authorization_endpoint, found.token_endpoint)
+        for url in (*endpoints, found.registration_endpoint, found.revocation_endpoint):
+            if url is not None and (flaw := self._flaw(url, issuer)):
+                raise AuthorizationFailed(
+                    f"the authorization server {issuer!r} has an endpoint that is not used: "
+                    f"{url[:200]!r} {flaw}"
+                )
+        self._servers[issuer] = found
+        return found
+
+    def _flaw(self, url: str, issuer: str | None = None) -> str | None:
+        """Why a URL must not be used; the user's own authorization server is the user's choice."""
+        if self._is_configured(issuer or url):
+            return None if urlsplit(url).scheme in ("http", "https") else "is not one of https"
+        return self._reach.flaw(url)
+
+    def _is_configured(self, issuer: str) -> bool:
+        return issuer == self._identity.issuer
+
+    def _fetcher_for(self, issuer: str) -> Fetcher:
+        return self._trusted if self._is_configured(issuer) else self._fetcher
+
+    async def _get(self, url: str, what: str, fetcher: Fetcher) -> Fetched:
+        if fetcher is self._fetcher and (flaw := self._reach.flaw(url)):
+            raise AuthorizationFailed(f"{what} cannot be had: {url[:200]!r} {flaw}")
+        try:
+            return await fetcher.get(url, redirects=_REDIRECTS)
+        except FetchFailed as error:
+            raise AuthorizationFailed(f"{what} cannot be had: {error}") from error
+
+    # -- login ------------------------------------------------------------------------------
+
+    async def log_in(
+        self, found: Found, challenged: Sequence[str] | None, requested: Sequence[str]
+    ) -> Tokens:
+        """Have the user log in, and store what that brings.
+
+        Args:
+            found: The authorization server.
+            challenged: The scopes that the server's challenge names.
+            requested: Those that were asked for before.
+
+        Raises:
+            AuthorizationFailed: There are no tokens.
+        """
+        scopes = scopes_to_request(
+            challenged,
+            found.resource.scopes,
+            requested=requested,
+            wanted=self._wanted,
+            server=found.server.scopes,
+        )
+        try:
+            return await self._log_in(found, scopes, is_first=True)
+        except (CodeRefused, GrantRefused) as error:
+            raise AuthorizationFailed(str(error)) from None
+
+    async def _log_in(
+        self, found: Found, scopes: tuple[str, ...] | None, *, is_first: bool
+    ) -> Tokens:
+        """As `log_in`; a client that is not registered for the scopes registers once more."""
+        server = found.server
+        known = self._identity.at(server)
+        stored = None if known else await self._registered_at(server)
+        async with self._visitor.expecting(stored.redirect_uri if stored else "") as visit:
+            if known is None and (stored is None or stored.redirect_uri != visit.redirect_uri):
+                stored = await self._register(found, visit.redirect_uri, scopes)
+            client = known or stored
+            assert client is not None
+            request = Authorization(
+                server, client.client_id, visit.redirect_uri, found.resource.resource, scopes
+            )
+            try:
+                code = await visit.code_for(request)
+            except CodeRefused as error:
+                if error.error != _INVALID_SCOPE or not is_first or known is not None:
+                    raise
+                logger.debug("the client is registered for other scopes: registering it again")
+                code = ""
+        if not code:
+            await self._forget(client)
+            return await self._log_in(found, scopes, is_first=False)
+        fields = {
+            "grant_type": "authorization_code",
+            "code": code,
+            "redirect_uri": request.redirect_uri,
+            "code_verifier": request.verifier,
+            "resource": request.resource,
+        }
+        return await self._exchange(server, client, fields, request.resource, scopes or ())
+
+    async def refresh(self, tokens: Tokens, found: Found | None = None) -> Tokens:
+        """Get the next access token, and store it.
+
+        Args:
+            tokens: Those at hand.
+            found: The authorization server, if it has just been looked for.
+
+        Raises:
+            GrantRefused: The refresh token is no good any more.
+            AuthorizationFailed: Nothing is known about that.
+        """
+        assert tokens.refresh_token is not None
+        server = found.server if found is not None else self._servers.get(tokens.issuer)
+        server = server or await self.metadata_of(tokens.issuer)
+        client = self._identity.at(server) or await self._registered_at(server)
+        if client is None or client.client_id != tokens.client_id:
+            raise GrantRefused("the tokens were given to another client")
+        fields = {
+            "grant_type": "refresh_token",
+            "refresh_token": tokens.refresh_token,
+            "resource": tokens.resource,
+        }
+        return await self._exchange(
+            server, client, fields, tokens.resource, tokens.requested, tokens.refresh_token
+        )
+
+    async def _exchange(
+        self,
+        server: ServerMetadata,
+        client: Registered,
+        fields: dict[str, str],
+        resource: str,
+        requested: tuple[str, ...],
+        refresh_token: str | None = None,
+    ) -> Tokens:
+        """Ask for tokens and store them: once the request is sent, nothing breaks that off.
+
+        The authorization server may have replaced the refresh token as soon as it has read the
+        request, and only the answer tells the next one.
+        """
+        with trio.CancelScope(shield=True, relative_deadline=_EXCHANGE_SECONDS) as self._guard:
+            form, headers = token_form(client, fields)
+            now = time.time()
+            try:
+                fetcher = self._fetcher_for(server.issuer)
+                answer = await fetcher.post_form(server.token_endpoint, form, headers=headers)
+            except FetchFailed as error:
+                raise AuthorizationFailed(f"the token endpoint: {error}") from error
+            if answer.status != 200:
+                refusal = _refusal(answer, "the token endpoint")
+                if isinstance(refusal, GrantRefused) and refusal.error in _UNKNOWN_CLIENT:
+                    await self._forget(client)
+                raise refusal
+            tokens = read_tokens(answer.body, client, resource, requested, now)
+            if tokens.refresh_token is None:
+                tokens = attrs.evolve(tokens, refresh_token=refresh_token)
+            await self.keep(tokens)
+            return tokens
+        raise AuthorizationFailed("the client was closed before the token endpoint answered")
+
+    def hurry(self, seconds: float) -> None:
+        """Let an exchange that is under way end soon."""
+        self._guard.deadline = min(self._guard.deadline, trio.current_time() + seconds)
+
+    async def log_out(self) -> bool:
+        """Forget the tokens, and have them revoked (RFC 7009) where that is offered.
+
+        Raises:
+            AuthorizationFailed: Whether they were revoked is not known.
+        """
+        tokens = await self.kept()
+        await self.keep(None)
+        if tokens is None:
+            return False
+        server = await self.metadata_of(tokens.issuer)
+        client = self._identity.at(server) or await self._registered_at(server)
+        if server.revocation_endpoint is None or client is None:
+            return True
+        # With a refresh token go the access tokens that it has brought.
+        token = tokens.refresh_token or tokens.access_token
+        form, headers = token_form(client, {"token": token})
+        try:
+            fetcher = self._fetcher_for(server.issuer)
+            answer = await fetcher.post_form(server.revocation_endpoint, form, headers=headers)
+        except FetchFailed as error:
+            raise AuthorizationFailed(f"the tokens may not be revoked: {error}") from error
+        if answer.status != 200:
+            refusal = read_error(answer.status, answer.body, "the revocation")
+            raise AuthorizationFailed(f"the tokens may not be revoked: {refusal}")
+        return True
+
+    # -- registration -----------------------------------------------------------------------
+
+    async def _registered_at(self, server: ServerMetadata) -> Registered | None:
+        """What the client has registered as, if that is still good."""
+        entry = await self._storage.load(f"client {server.issuer}")
+        client = _decoded(entry, Registered)
+        if client is None or client.issuer != server.issuer:
+            return None
+        expires = math.inf if client.expires is None else client.expires
+        return client if expires > time.time() else None
+
+    async def _register(
+        self, found: Found, redirect_uri: str, scopes: Sequence[str] | None
+    ) -> Registered:
+        server = found.server
+        if server.registration_endpoint is None:
+            raise AuthorizationFailed(
+                f"the authorization server {server.issuer!r} does not let clients register "
+                "themselves: give the client_id= that it knows"
+            )
+        for names in dict.fromkeys((scopes_to_register(scopes, found.resource.scopes), ())):
+            request = registration_request(server, self._identity.name, redirect_uri, names)
+            try:
+                answer = await self._fetcher_for(server.issuer).post_json(
+                    server.registration_endpoint, request
+                )
+            except FetchFailed as error:
+                raise AuthorizationFailed(f"the client cannot register: {error}") from error
+            if answer.status in (200, 201):
+                client = read_registration(answer.body, server.issuer, request, names)
+                await self._storage.save(f"client {server.issuer}", _encoded(client))
+                return client
+            # Some refuse to register for scopes that they do not know.
+            refusal = _refusal(answer, "the registration")
+        raise AuthorizationFailed(str(refusal))
+
+    async def _forget(self, client: Registered) -> None:
+        await self._storage.save(f"client {client.issuer}", None)
+
+    # -- what is kept -----------------------------------------------------------------------
+
+    @property
+    def _entry(self) -> str:
+        return f"tokens {self._reach.url}"
+
+    async def kept(self) -> Tokens | None:
+        """The tokens that are stored for the server."""
+        return _decoded(await self._storage.load(self._entry), Tokens)
+
+    async def keep(self, tokens: Tokens | None) -> None:
+        """Store tokens in place of others, or forget them."""
+        await self._storage.save(self._entry, None if tokens is None else _encoded(tokens))
+
+
+def _refusal(answer: Fetched, who: str) -> GrantRefused | AuthorizationFailed:
+    """The error for an answer that is no success; of a failing server nothing is known."""
+    refusal = read_error(answer.status, answer.body, who)
+    if answer.status >= 500 or answer.status in (408, 425, 429):
+        return AuthorizationFailed(str(refusal))
+    return refusal
+
+
+def _encoded(value: Any) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def _decoded(entry: str | None, cls: type[T]) -> T | None:
+    """What was stored; None if it cannot be read, for example since it is of another version."""
+    try:
+        return None if entry is None else msgspec.json.decode(entry, type=cls)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return None

@@ -1,0 +1,209 @@
+"""Requests to a token endpoint, and what it answers.
+
+Specification: RFC 6749, sections 2.3.1, 4.1.3, 5, 6; RFC 8707, section 2.2.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Final
+
+import attrs
+import msgspec
+
+from ._codes import said
+from ._fetch import basic_credentials
+
+__all__ = [
+    "BASIC",
+    "NO_SECRET",
+    "POST",
+    "GrantRefused",
+    "Registered",
+    "Tokens",
+    "method_for",
+    "read_error",
+    "read_tokens",
+    "token_form",
+]
+
+#: Ways to authenticate at the token endpoint (RFC 7591, section 2).
+BASIC: Final = "client_secret_basic"
+POST: Final = "client_secret_post"
+NO_SECRET: Final = "none"
+
+#: What a token may hold (RFC 6750, section 2.1: b64token; other printable ASCII is met with).
+_TOKEN: Final = re.compile(r"[\x21-\x7e]{1,16384}")
+
+#: Seconds before its end at which a token is not used any more, and the share of its life.
+_MARGIN_SECONDS: Final = 30.0
+_MARGIN_SHARE: Final = 0.1
+
+
+class GrantRefused(Exception):
+    """The token endpoint gave no tokens.
+
+    Attributes:
+        error: Its own word, such as `invalid_grant`; empty if it said none.
+    """
+
+    def __init__(self, reason: str, error: str = "") -> None:
+        super().__init__(reason)
+        self.error = error
+
+
+@attrs.frozen
+class Registered:
+    """What a client is to one authorization server.
+
+    Attributes:
+        issuer: The authorization server.
+        client_id: How it knows the client.
+        client_secret: The secret, if there is one.
+        auth_method: How the client authenticates at the token endpoint.
+        redirect_uri: Where answers go; empty if it was not registered by the client itself.
+        scopes: Those it has registered for.
+        expires: When the secret does, in seconds since the Unix epoch; None if it does not.
+    """
+
+    issuer: str
+    client_id: str
+    client_secret: str | None = attrs.field(default=None, repr=False)
+    auth_method: str = NO_SECRET
+    redirect_uri: str = ""
+    scopes: tuple[str, ...] = ()
+    expires: float | None = None
+
+
+@attrs.frozen
+class Tokens:
+    """What a login has brought.
+
+    Attributes:
+        issuer: The authorization server.
+        client_id: The client that it gave them to.
+        resource: What they are for.
+        access_token: Sent with every request.
+        refresh_token: For the next access token, if there is one.
+        requested: The scopes that were asked for.
+        stale: When the access token is to be replaced, in seconds since the Unix epoch; None if
+            that is not known.
+    """
+
+    issuer: str
+    client_id: str
+    resource: str
+    access_token: str = attrs.field(repr=False)
+    refresh_token: str | None = attrs.field(default=None, repr=False)
+    requested: tuple[str, ...] = ()
+    stale: float | None = None
+
+    @property
+    def header(self) -> str:
+        """The value of the header `Authorization`."""
+        return f"Bearer {self.access_token}"
+
+
+def method_for(offered: tuple[str, ...] | None, *, has_secret: bool) -> str | None:
+    """How a client authenticates at a token endpoint; None if it knows no way.
+
+    Args:
+        offered: The ways that the authorization server takes; None if it does not say.
+        has_secret: Whether the client has a secret.
+    """
+    ways = (BASIC, POST) if has_secret else (NO_SECRET,)
+    if offered is None:
+        return ways[0]
+    return next((each for each in ways if each in offered), None)
+
+
+def token_form(client: Registered, fields: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:
+    """The form and the headers of a request to a token endpoint.
+
+    Args:
+        client: Who asks.
+        fields: What it asks for.
+    """
+    secret = client.client_secret or ""
+    if client.auth_method == BASIC:
+        return fields, {"authorization": basic_credentials(client.client_id, secret)}
+    form = {**fields, "client_id": client.client_id}
+    if client.auth_method == POST:
+        form["client_secret"] = secret
+    return form, {}
+
+
+class _Answer(msgspec.Struct):
+    access_token: str
+    token_type: str
+    expires_in: float | str | None = None
+    refresh_token: str | None = None
+
+
+class _Error(msgspec.Struct):
+    error: str
+    error_description: str | None = None
+
+
+def read_tokens(
+    body: bytes, client: Registered, resource: str, requested: tuple[str, ...], now: float
+) -> Tokens:
+    """The tokens of a successful answer.
+
+    Args:
+        body: The answer.
+        client: Who asked.
+        resource: What it asked for a token for.
+        requested: The scopes that were asked for.
+        now: When it was asked, in seconds since the Unix epoch.
+
+    Raises:
+        GrantRefused: The answer is malformed, or brings a token of a kind that is not known.
+    """
+    try:
+        answer = msgspec.json.decode(body, type=_Answer)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        # What cannot be read is not quoted: it may hold a token.
+        raise GrantRefused("the answer of the token endpoint cannot be read") from None
+    if answer.token_type.lower() != "bearer":
+        raise GrantRefused(f"the token is of the type {answer.token_type[:50]!a}, not Bearer")
+    for token in (answer.access_token, answer.refresh_token):
+        if token is not None and not _TOKEN.fullmatch(token):
+            raise GrantRefused("the token holds what cannot be sent")
+    return Tokens(
+        client.issuer,
+        client.client_id,
+        resource,
+        answer.access_token,
+        answer.refresh_token,
+        requested,
+        _stale(answer.expires_in, now),
+    )
+
+
+def _stale(expires_in: float | str | None, now: float) -> float | None:
+    """When a token is to be replaced; a life that makes no sense is as good as none."""
+    try:
+        seconds = float(expires_in if expires_in is not None else math.inf)
+    except ValueError:
+        return None
+    if not math.isfinite(seconds) or seconds < 0:
+        return None
+    return now + seconds - min(_MARGIN_SECONDS, seconds * _MARGIN_SHARE)
+
+
+def read_error(status: int, body: bytes, who: str) -> GrantRefused:
+    """The refusal of an endpoint of an authorization server.
+
+    Args:
+        status: The HTTP status.
+        body: The answer.
+        who: Who answered, for people.
+    """
+    try:
+        answer = msgspec.json.decode(body, type=_Error)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return GrantRefused(f"{who} answered with HTTP status {status}")
+    words = said(answer.error, answer.error_description)
+    return GrantRefused(f"{who} refused: {words}", answer.error)

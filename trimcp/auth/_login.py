@@ -1,0 +1,283 @@
+"""The login of one open client: which token its requests carry, and when another is needed.
+
+Getting tokens is the work of one task at a time in the login's own nursery, a *flight*. Requests
+wait for it only if they need what it brings. A request that is cancelled leaves the flight alone,
+so nothing that an authorization server has given out is lost.
+
+Specification: 2026-07-28, Authorization, Scope Challenge Handling; Refresh Tokens.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING, Final
+
+import attrs
+import trio
+
+from trimcp.errors import AuthorizationFailed
+
+from ._challenges import Challenge, bearer_challenge
+from ._grants import GrantRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from trimcp.transports import Refusal
+
+    from ._flow import Flow, Found
+    from ._grants import Tokens
+
+__all__ = ["Login"]
+
+logger = logging.getLogger("trimcp.auth")
+
+#: How often one request is authorized anew before its refusal stands.
+_MOST_REFUSALS: Final = 3
+
+#: Seconds before a refresh that failed for an unknown reason is tried again.
+_RETRY_SECONDS: Final = 10.0
+
+#: Seconds for an exchange that is under way when the client is closed.
+_FAREWELL: Final = 5.0
+
+
+@attrs.frozen
+class _Need:
+    """What a refused request needs.
+
+    Attributes:
+        scopes: Those that the server names; None if it names none.
+        hint: Where the server says that its metadata are.
+        tried: The headers that were refused.
+        may_refresh: Whether a refreshed token may do: not where one has been refused already.
+        may_wait: Whether the user may be asked to log in.
+    """
+
+    scopes: tuple[str, ...] | None
+    hint: str | None
+    tried: frozenset[str | None]
+    may_refresh: bool
+    may_wait: bool
+
+    def is_met_by(self, tokens: Tokens | None) -> bool:
+        """Whether a request with these tokens may be taken."""
+        return tokens is not None and tokens.header not in self.tried and self.is_asked_by(tokens)
+
+    def is_asked_by(self, tokens: Tokens) -> bool:
+        """Whether the tokens were asked for with all scopes."""
+        return set(self.scopes or ()) <= set(tokens.requested)
+
+
+class _Flight:
+    """Tokens on their way.
+
+    Attributes:
+        need: What they are for; None for a refresh that nobody has demanded.
+        done: Set at the end.
+        failure: Why there are none.
+    """
+
+    def __init__(self, need: _Need | None) -> None:
+        self.need = need
+        self.done = trio.Event()
+        self.failure: Exception | None = None
+
+    def serves(self, need: _Need) -> bool:
+        """Whether its failure is the answer to this need as well."""
+        return (
+            self.need is not None
+            and self.need.may_wait >= need.may_wait
+            and set(need.scopes or ()) <= set(self.need.scopes or ())
+        )
+
+
+class Login:
+    """Authorizes the requests of one client to one server.
+
+    Args:
+        flow: Gets tokens.
+        nursery: Where that is done.
+        turn: Held while tokens are got; shared by the logins of one user at one server.
+    """
+
+    def __init__(self, flow: Flow, nursery: trio.Nursery, turn: trio.Lock) -> None:
+        self._flow = flow
+        self._nursery = nursery
+        self._turn = turn
+        self._tokens: Tokens | None = None
+        self._is_loaded = False
+        self._flight: _Flight | None = None
+        self._next_refresh = 0.0
+        self._from_user: str | None = None  # the header that the last login of the user brought
+        self._callbacks: list[Callable[[], object]] = []
+
+    def on_login(self, callback: Callable[[], object]) -> None:
+        """See `trimcp.transports.Authorizer`."""
+        self._callbacks.append(callback)
+
+    def close(self) -> None:
+        """The client is being closed: end what is under way, an exchange within seconds."""
+        self._flow.hurry(_FAREWELL)
+
+    # -- for requests -----------------------------------------------------------------------
+
+    async def authorization(self, refusals: Sequence[Refusal], *, may_wait: bool) -> str | None:
+        """See `trimcp.transports.Authorizer`."""
+        if not refusals:
+            return await self._usual()
+        need = self._need_of(refusals, may_wait)
+        if need is None:
+            return None
+        while not need.is_met_by(self._tokens):
+            flight = self._flight
+            is_own = flight is None
+            if flight is None:
+                flight = self._start(need, self._get, need)
+            await flight.done.wait()
+            if flight.failure is not None and (is_own or flight.serves(need)):
+                raise _failed(flight.failure)
+            if is_own:
+                break
+        return self._tokens.header if self._tokens and need.is_met_by(self._tokens) else None
+
+    async def _usual(self) -> str | None:
+        """The header of a request that has not been refused."""
+        if not self._is_loaded:
+            try:
+                tokens = await self._flow.kept()
+            except Exception as error:
+                raise _failed(error) from error
+            if not self._is_loaded:
+                self._tokens, self._is_loaded = tokens, True
+        if self._is_stale():
+            # A login that is under way may take long, and the token may still do.
+            flight = self._flight or self._start(None, self._renew)
+            if flight.need is None:
+                await flight.done.wait()
+        return None if self._tokens is None else self._tokens.header
+
+    def _is_stale(self) -> bool:
+        tokens = self._tokens
+        return (
+            tokens is not None
+            and tokens.stale is not None
+            and tokens.refresh_token is not None
+            and tokens.stale <= time.time()
+            and self._next_refresh <= trio.current_time()
+        )
+
+    def _need_of(self, refusals: Sequence[Refusal], may_wait: bool) -> _Need | None:
+        """What the last refusal demands; None if nothing that we could get would help."""
+        last = refusals[-1]
+        challenge = bearer_challenge(last.challenges)
+        if len(refusals) > _MOST_REFUSALS:
+            return None
+        if last.status == 401:
+            if len(refusals) > 1 and last.sent is not None and last.sent == self._from_user:
+                # The user has just logged in, and that did not help.
+                return None
+            challenge = challenge or Challenge("bearer")
+        elif challenge is None or challenge.params.get("error") != "insufficient_scope":
+            return None
+        need = _Need(
+            challenge.scopes,
+            challenge.params.get("resource_metadata"),
+            frozenset(each.sent for each in refusals),
+            len({each.sent for each in refusals} - {None}) < 2,
+            may_wait,
+        )
+        tokens = self._tokens
+        has_asked = tokens is not None and tokens.header == last.sent and need.is_asked_by(tokens)
+        # What was asked for and not given is not asked for again.
+        return None if last.status == 403 and (need.scopes is None or has_asked) else need
+
+    # -- flights ----------------------------------------------------------------------------
+
+    def _start(
+        self, need: _Need | None, job: Callable[..., Awaitable[None]], *args: object
+    ) -> _Flight:
+        self._flight = flight = _Flight(need)
+        self._nursery.start_soon(self._fly, flight, job, args)
+        return flight
+
+    async def _fly(
+        self, flight: _Flight, job: Callable[..., Awaitable[None]], args: tuple[object, ...]
+    ) -> None:
+        try:
+            await job(*args)
+        except AuthorizationFailed as error:
+            flight.failure = error
+        except Exception as error:
+            # A storage, a browser or a hook: the user's own.
+            logger.exception("no access token could be got")
+            flight.failure = error
+        finally:
+            self._flight = None
+            flight.done.set()
+
+    async def _renew(self) -> None:
+        """Replace the access token before it expires."""
+        async with self._turn:
+            if await self._has_changed():
+                return
+            if self._tokens is not None:
+                await self._refreshed(self._tokens, None)
+
+    async def _get(self, need: _Need) -> None:
+        """Get tokens that meet a need, by a refresh if that can do, else from the user."""
+        async with self._turn:
+            if await self._has_changed() and need.is_met_by(self._tokens):
+                return
+            # A server may have another authorization server now, so it is asked each time.
+            found = await self._flow.discover(need.hint)
+            tokens = self._tokens
+            if tokens is not None and (tokens.issuer, tokens.resource) != found.names:
+                # They are those of another authorization server, or for another resource.
+                tokens = None
+            may_refresh = tokens is not None and need.may_refresh and need.is_asked_by(tokens)
+            if tokens is not None and may_refresh and await self._refreshed(tokens, found):
+                return
+            if not need.may_wait:
+                return
+            requested = () if tokens is None else tokens.requested
+            self._tokens = await self._flow.log_in(found, need.scopes, requested)
+            self._from_user = self._tokens.header
+            self._tell()
+
+    async def _has_changed(self) -> bool:
+        """Whether another client has stored other tokens; they are used from now on."""
+        kept = await self._flow.kept()
+        if kept is None or kept == self._tokens:
+            return False
+        self._tokens = kept
+        self._tell()
+        return True
+
+    async def _refreshed(self, tokens: Tokens, found: Found | None) -> bool:
+        """Try to get the next access token."""
+        if tokens.refresh_token is None:
+            return False
+        try:
+            self._tokens = await self._flow.refresh(tokens, found)
+            return True
+        except GrantRefused as error:
+            logger.info("the login at %s has ended: %s", tokens.issuer, error)
+            self._tokens = attrs.evolve(tokens, refresh_token=None)
+            await self._flow.keep(self._tokens)
+        except AuthorizationFailed as error:
+            logger.warning("the access token cannot be refreshed now: %s", error)
+            self._next_refresh = trio.current_time() + _RETRY_SECONDS
+        return False
+
+    def _tell(self) -> None:
+        for callback in self._callbacks:
+            callback()
+
+
+def _failed(error: Exception) -> AuthorizationFailed:
+    """An error of its own for each request that waited."""
+    failure = AuthorizationFailed(str(error) or type(error).__name__)
+    failure.__cause__ = error.__cause__ if isinstance(error, AuthorizationFailed) else error
+    return failure

@@ -1,0 +1,144 @@
+"""Where a client keeps what it must not lose: credentials and tokens."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib
+import os
+import tempfile
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+import trio
+
+__all__ = ["FileTokenStorage", "KeyringTokenStorage", "MemoryTokenStorage", "TokenStorage"]
+
+#: The largest entry that is read from a file, in bytes.
+_MOST_BYTES: Final = 1024 * 1024
+
+
+class TokenStorage(Protocol):
+    """Keeps the credentials and tokens of clients.
+
+    An entry is a short text, which is a secret: it holds what a client is to an authorization
+    server, or the tokens for an MCP server. What stands in it and how keys are made may change.
+
+    Used by many tasks at once. What `save` has stored must be there after a crash: a refresh
+    token is good once only, and the one that is stored is the only one that is.
+    """
+
+    async def load(self, key: str) -> str | None:
+        """The entry of this name, or None."""
+
+    async def save(self, key: str, entry: str | None) -> None:
+        """Keep an entry in place of the one of the same name, or forget it (None)."""
+
+
+class MemoryTokenStorage:
+    """Keeps everything until the program ends."""
+
+    def __init__(self) -> None:
+        self._entries: dict[str, str] = {}
+
+    async def load(self, key: str) -> str | None:
+        """The entry of this name, or None."""
+        await trio.lowlevel.checkpoint()
+        return self._entries.get(key)
+
+    async def save(self, key: str, entry: str | None) -> None:
+        """Keep an entry, or forget it."""
+        await trio.lowlevel.checkpoint()
+        if entry is None:
+            self._entries.pop(key, None)
+        else:
+            self._entries[key] = entry
+
+
+class FileTokenStorage:
+    """Keeps each entry in a file that only this user can read.
+
+    A file is written beside the old one, to the disk, and then takes its place; so there is
+    always a whole one. Several processes may share the directory.
+
+    Args:
+        directory: Where the files are; made, with its parents, when it is needed. Only the user
+            can look into it then.
+    """
+
+    def __init__(self, directory: str | os.PathLike[str]) -> None:
+        self._directory = Path(directory)
+
+    def __repr__(self) -> str:
+        return f"FileTokenStorage({os.fspath(self._directory)!r})"
+
+    async def load(self, key: str) -> str | None:
+        """The entry of this name, or None. Raises OSError."""
+        return await trio.to_thread.run_sync(self._read, key)
+
+    async def save(self, key: str, entry: str | None) -> None:
+        """Keep an entry, or forget it. Raises OSError."""
+        await trio.to_thread.run_sync(self._write, key, entry)
+
+    def _path(self, key: str) -> Path:
+        return self._directory / hashlib.sha256(key.encode()).hexdigest()
+
+    def _read(self, key: str) -> str | None:
+        try:
+            with self._path(key).open("rb") as file:
+                return file.read(_MOST_BYTES).decode()
+        except (FileNotFoundError, UnicodeDecodeError):
+            return None
+
+    def _write(self, key: str, entry: str | None) -> None:
+        path = self._path(key)
+        if entry is None:
+            path.unlink(missing_ok=True)
+            return
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # The file is made with 0600, whatever the umask is.
+        descriptor, name = tempfile.mkstemp(dir=self._directory, prefix=".")
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+                file.write(entry)
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(name, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(name)
+            raise
+
+
+class KeyringTokenStorage:
+    """Keeps everything in the keyring of the operating system.
+
+    Needs the package `keyring`, which is not installed with trimcp.
+
+    Args:
+        service: The name under which the keyring has it.
+
+    Raises:
+        ImportError: There is no such package.
+    """
+
+    def __init__(self, service: str = "trimcp") -> None:
+        self._keyring: Any = importlib.import_module("keyring")
+        self._service = service
+
+    async def load(self, key: str) -> str | None:
+        """The entry of this name, or None. Raises what `keyring` raises."""
+        found: str | None = await trio.to_thread.run_sync(
+            self._keyring.get_password, self._service, key
+        )
+        return found
+
+    async def save(self, key: str, entry: str | None) -> None:
+        """Keep an entry, or forget it. Raises what `keyring` raises."""
+        await trio.to_thread.run_sync(self._write, key, entry)
+
+    def _write(self, key: str, entry: str | None) -> None:
+        if entry is not None:
+            self._keyring.set_password(self._service, key, entry)
+        elif self._keyring.get_password(self._service, key) is not None:
+            self._keyring.delete_password(self._service, key)

@@ -1,0 +1,60 @@
+"""What a connection to an HTTP server knows of authorization: what is sent, and was refused."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import attrs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractAsyncContextManager
+
+__all__ = ["Authorizer", "Authorizing", "Refusal"]
+
+
+@attrs.frozen
+class Refusal:
+    """An answer with which a server demands authorization, or more of it.
+
+    Attributes:
+        status: The HTTP status, 401 or 403.
+        challenges: The values of `WWW-Authenticate`.
+        sent: The header `Authorization` of the request; None if it had none.
+    """
+
+    status: int
+    challenges: tuple[str, ...]
+    sent: str | None = attrs.field(repr=False)
+
+
+class Authorizer(Protocol):
+    """Authorizes the requests to one server, for as long as a client is open."""
+
+    async def authorization(self, refusals: Sequence[Refusal], *, may_wait: bool) -> str | None:
+        """The header `Authorization` of a request.
+
+        Args:
+            refusals: What the server has said to this request so far, the oldest first.
+            may_wait: Whether the request may wait for the user to log in.
+
+        Returns:
+            The header; None if there is none, after a refusal: none that would be better.
+
+        Raises:
+            AuthorizationFailed: The login has failed.
+        """
+
+    def on_login(self, callback: Callable[[], object]) -> None:
+        """Call a function whenever requests begin to be those of another login."""
+
+
+class Authorizing(Protocol):
+    """What a user gives to a client as `auth=`."""
+
+    def opened(self, url: str) -> AbstractAsyncContextManager[Authorizer]:
+        """Authorize the requests to a server while the block runs.
+
+        Args:
+            url: The server's endpoint, http or https.
+        """
