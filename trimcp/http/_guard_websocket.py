@@ -5,8 +5,6 @@ Compression is not agreed to: a few bytes of it can stand for any number of them
 
 from __future__ import annotations
 
-import base64
-import binascii
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +22,8 @@ from wsproto.connection import ConnectionState
 from wsproto.events import CloseConnection, Message, Ping
 from wsproto.frame_protocol import CloseReason
 
+from trimcp.protocol.http import has_websocket_key
+
 if TYPE_CHECKING:
     from hypercorn.protocol.events import Event
 
@@ -31,7 +31,6 @@ __all__ = ["GuardedWebSocket"]
 
 _EXTENSIONS = b"sec-websocket-extensions"
 _KEY = b"sec-websocket-key"
-_KEY_BYTES = 16
 _VERSION = (b"sec-websocket-version", b"13")
 
 
@@ -46,7 +45,7 @@ class GuardedWebSocket(WSStream):
             return
         if isinstance(event, Request):
             # Without a key it is refused; over HTTP/2 there is none.
-            unwanted = {_EXTENSIONS} if _has_valid_key(event.headers) else {_EXTENSIONS, _KEY}
+            unwanted = {_EXTENSIONS} if has_websocket_key(event.headers) else {_EXTENSIONS, _KEY}
             plain = [pair for pair in event.headers if pair[0].lower() not in unwanted]
             await super().handle(replace(event, headers=plain))
             if self.closed:
@@ -109,14 +108,3 @@ class GuardedWebSocket(WSStream):
     async def _end(self) -> None:
         await self.send(EndData(stream_id=self.stream_id))
         await self.send(StreamClosed(stream_id=self.stream_id))
-
-
-def _has_valid_key(headers: list[tuple[bytes, bytes]]) -> bool:
-    """Whether a handshake has exactly one key, of 16 bytes in base64 (RFC 6455, 4.2.1)."""
-    keys = [value for name, value in headers if name.lower() == _KEY]
-    if len(keys) != 1:
-        return False
-    try:
-        return len(base64.b64decode(keys[0], validate=True)) == _KEY_BYTES
-    except binascii.Error:
-        return False

@@ -5,6 +5,8 @@ Specification: 2026-07-28, Streamable HTTP, Request Metadata.
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
@@ -27,6 +29,7 @@ __all__ = [
     "accepts",
     "argument_headers",
     "fold_headers",
+    "has_websocket_key",
     "media_type",
     "mirror_headers",
     "source_of_name",
@@ -47,6 +50,9 @@ ACCEPT_BOTH: Final = f"{JSON}, {EVENT_STREAM}"
 
 #: A weight that says "not at all".
 _NO_WEIGHT: Final = re.compile(r"q=0(\.0{0,3})?")
+
+_WEBSOCKET_KEY: Final = b"sec-websocket-key"
+_WEBSOCKET_KEY_BYTES: Final = 16
 
 #: The member of `params` that `Mcp-Name` repeats.
 _NAMED_BY: Final[Mapping[str, Literal["name", "uri"]]] = {
@@ -147,3 +153,17 @@ def argument_headers(params: Iterable[HeaderParam], arguments: Mapping[str, Any]
             where = ".".join(param.path)
             raise InvalidValue(f"argument {where!r} cannot be mirrored: {error}") from None
     return headers
+
+
+def has_websocket_key(pairs: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether the headers of a WebSocket handshake hold exactly one key, 16 bytes in base64.
+
+    Specification: RFC 6455, 4.2.1.
+    """
+    keys = [value for name, value in pairs if name.lower() == _WEBSOCKET_KEY]
+    if len(keys) != 1:
+        return False
+    try:
+        return len(base64.b64decode(keys[0], validate=True)) == _WEBSOCKET_KEY_BYTES
+    except binascii.Error:
+        return False

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
 from trimcp.errors import HandshakeFailed
+from trimcp.protocol.http import has_websocket_key
 
 from ._connection import GOING_AWAY, SUBPROTOCOL, MessageWebSocket
 
@@ -55,6 +56,9 @@ class Refusal:
     reason: str
 
 
+_KEYLESS: Final = Refusal(400, "one Sec-WebSocket-Key of 16 bytes in base64 is needed")
+
+
 @asynccontextmanager
 async def accept_websocket(
     stream: trio.abc.Stream,
@@ -82,7 +86,7 @@ async def accept_websocket(
 
     async def shake_hands() -> None:
         request = await connection._get_request()
-        refusal = judge(_upgrade(request))
+        refusal = _KEYLESS if not has_websocket_key(request.headers) else judge(_upgrade(request))
         if refusal is not None:
             await request.reject(
                 refusal.status,
