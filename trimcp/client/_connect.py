@@ -15,7 +15,7 @@ from trimcp.errors import (
     RequestError,
 )
 from trimcp.protocol import Connection, Role
-from trimcp.runtime import ChannelPeer
+from trimcp.runtime import READS_NOTHING, ChannelPeer
 from trimcp.transports import HTTPLink
 
 from ._negotiation import STATELESS_ERRORS, Agreement, Offer, agree, handshake_only, initialize
@@ -115,7 +115,7 @@ async def _begin_sse(peer: SSEPeer, offer: Offer, refusal: HTTPStatusError | Req
 def _loss(child: ChildProcess | None, garbage: Garbage, reason: str) -> ConnectionLost:
     """The error for a connection that is gone; a child's end is named as such."""
     wrote = f"; it wrote what is no message of the protocol: {garbage}" if garbage else ""
-    if child is None:
+    if child is None or (reason == READS_NOTHING and child.returncode is None):
         return ConnectionLost(reason + wrote)
     status = child.returncode
     ended = "closed its output" if status is None else f"ended with status {status}"

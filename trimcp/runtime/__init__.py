@@ -4,7 +4,7 @@ from ._awaiting import awaited
 from ._boundary import Failed, ProtocolError, contained, leaves, method_not_found
 from ._bus import Bus, LocalBus
 from ._calls import Listener, ProgressCallback
-from ._channels import ChannelPeer, OutboxPeer
+from ._channels import READS_NOTHING, ChannelPeer, OutboxPeer
 from ._chunks import Chunks
 from ._connected import ConnectedPeer
 from ._conversations import flaw_of_conversation
@@ -27,6 +27,7 @@ from ._threads import ToolThreads
 __all__ = [
     "NEEDS_TRIO",
     "NETWORK_GRACE",
+    "READS_NOTHING",
     "Asker",
     "Bus",
     "ChannelPeer",

@@ -61,6 +61,8 @@ class Pending:
     Attributes:
         dropped: Reports that were replaced before anybody saw them.
         paced: The reader reads for this call alone, and waits (`deliver`) until there is room.
+        place: Which message of its connection the request is, counted from one; 0 if it is not
+            queued, or its transport does not count.
         sent: Whether the peer may know of the call, so that it must be told of its end.
     """
 
@@ -77,6 +79,7 @@ class Pending:
         "_waiting",
         "dropped",
         "paced",
+        "place",
         "sent",
     )
 
@@ -97,6 +100,7 @@ class Pending:
         self._held: list[Any] = []
         self.dropped = 0
         self.paced = False
+        self.place = 0
         self.sent = False
 
     def report(self, progress: Progress) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import trio
 
@@ -12,15 +12,24 @@ from ._connected import ConnectedPeer
 from ._held import holding
 
 if TYPE_CHECKING:
+    from msgspec import Raw
+
     from trimcp.limits import Limits
-    from trimcp.protocol import Connection, Exchange
+    from trimcp.protocol import Call, Connection, Exchange
     from trimcp.transports import Budget, MessageChannel
 
+    from ._calls import ProgressCallback
     from ._held import Slots
     from ._life import Life
     from ._round import Responder
 
-__all__ = ["ChannelPeer", "MessageQueue", "OutboxPeer"]
+__all__ = ["READS_NOTHING", "ChannelPeer", "MessageQueue", "OutboxPeer"]
+
+#: Why calls fail whose requests cannot be written.
+READS_NOTHING: Final = "the peer reads nothing more"
+
+#: Seconds that a peer which reads nothing more has for ending its output too, which says more.
+_END_SECONDS: Final = 1.0
 
 
 class MessageQueue(Protocol):
@@ -153,6 +162,7 @@ class ChannelPeer(OutboxPeer):
     ) -> None:
         super().__init__(connection, channel.outbox, responder, limits, channel.peer, budget=budget)
         self.pace = channel.pace
+        channel.outbox.at_abandon = self._on_abandoned
         self._channel = channel
         self._eof_grace = eof_grace
 
@@ -163,6 +173,36 @@ class ChannelPeer(OutboxPeer):
                     self._on_oversized(data)
                 else:
                     self._dispatch(self.connection.receive(data))
+
+    async def _carry(
+        self, call: Call, data: bytes, timeout: float, on_progress: ProgressCallback | None
+    ) -> Raw:
+        outbox = self._channel.outbox
+        try:
+            await outbox.send(data)
+            call.owner.place = outbox.accepted
+            call.owner.sent = True
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            call.owner.place = outbox.accepted + 1
+            self.life.try_start(self._fail_unwritten)
+        return await call.owner.wait(timeout, on_progress)  # type: ignore[no-any-return]
+
+    def _on_abandoned(self) -> None:
+        """Nothing more can be written: what still waited gets no answer."""
+        if self._channel.outbox.delivered < self._channel.outbox.accepted:
+            self.life.try_start(self._fail_unwritten)
+
+    async def _fail_unwritten(self) -> None:
+        """Fail the calls whose requests could not be written; others may still be answered."""
+        with trio.move_on_after(_END_SECONDS):
+            # All calls fail then, and the reason is a better one.
+            await self.life.wait_lost()
+            return
+        for call in list(self.connection.calls()):
+            if call.owner.place > self._channel.outbox.delivered:
+                error = self.life.explain_loss(READS_NOTHING)
+                error.__cause__ = self.failure
+                call.owner.settle(error)
 
     @property
     def failure(self) -> BaseException | None:

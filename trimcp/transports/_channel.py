@@ -55,6 +55,12 @@ class Outbox:
         limit: Bytes that may wait, those being written included. A single message is always
             accepted when nothing waits.
         budget: Counts them together with those of other peers.
+
+    Attributes:
+        waiting_bytes: Bytes that wait, those being written included.
+        accepted: How many messages have been queued so far.
+        delivered: How many of them are on the wire.
+        at_abandon: Called when what still waits is dropped.
     """
 
     def __init__(self, limit: int, budget: Budget | None = None) -> None:
@@ -66,6 +72,9 @@ class Outbox:
         self._broken = False
         self._closed = False
         self.waiting_bytes = 0
+        self.accepted = 0
+        self.delivered = 0
+        self.at_abandon: Callable[[], None] | None = None
 
     def send_nowait(self, data: bytes) -> None:
         """Queue one message.
@@ -92,6 +101,7 @@ class Outbox:
         elif self.waiting_bytes + size > self._limit or not self._budget.take(size):
             raise trio.WouldBlock
         self.waiting_bytes += size
+        self.accepted += 1
         self._send.send_nowait(data)
 
     async def send(self, data: bytes) -> None:
@@ -134,6 +144,8 @@ class Outbox:
         self._budget.give(self.waiting_bytes)
         self.waiting_bytes = 0
         self._room.unpark_all()
+        if self.at_abandon is not None:
+            self.at_abandon()
 
     async def take(self) -> list[bytes]:
         """For the writer: everything that waits up to the next parting, at least one message.
@@ -161,6 +173,7 @@ class Outbox:
         if self._broken:
             return
         size = sum(map(len, batch))
+        self.delivered += len(batch)
         self.waiting_bytes -= size
         self._budget.give(size)
         self._room.unpark_all()

@@ -108,8 +108,7 @@ async def open_stream_channel(
     splitter = LineSplitter(limits.message_bytes, budget)
 
     async def deliver(batch: list[bytes]) -> None:
-        batch.append(b"")
-        await stream.send_all(b"\n".join(batch))
+        await stream.send_all(b"\n".join([*batch, b""]))
 
     with unwrapping():
         async with trio.open_nursery() as nursery:
