@@ -111,10 +111,11 @@ def signature_of(
         raise RegistrationError(f"{label}: its annotations cannot be read: {error}") from error
     for parameter in list(signature.parameters.values())[:1]:
         if parameter.name in _OWNERS and parameter.annotation is parameter.empty:
-            raise RegistrationError(
-                f"{label}: {parameter.name!r} would be an argument; register the method of an "
+            reason = _unfit(function) or (
+                f"{parameter.name!r} would be an argument; register the method of an "
                 "instance, as in server.tool(instance.method)"
             )
+            raise RegistrationError(f"{label}: {reason}")
     return signature, hints
 
 
@@ -148,14 +149,21 @@ def _nothing(*_: Any) -> Any:
     """Stands for a decorated function."""
 
 
+_DISPATCH: Final = (
+    "singledispatch chooses by an argument's position; register a function that calls it"
+)
+
 #: What decorators make that cannot be called by name, by its code, and what to write instead.
 _UNFIT: Final[dict[Any, str]] = {
-    inner_of(functools.singledispatch(_nothing)).__code__: (
-        "singledispatch chooses by an argument's position; register a function that calls it"
-    ),
+    inner_of(functools.singledispatch(_nothing)).__code__: _DISPATCH,
+    functools.singledispatchmethod(_nothing).__get__(None, object).__code__: _DISPATCH,
     contextlib.contextmanager(_nothing).__code__: _MANAGER,
     contextlib.asynccontextmanager(_nothing).__code__: _MANAGER,
 }
+
+
+def _unfit(function: Any) -> str | None:
+    return _UNFIT.get(getattr(inner_of(function), "__code__", None))
 
 
 def check_by_name(function: Callable[..., Any], signature: inspect.Signature, label: str) -> None:
@@ -167,7 +175,7 @@ def check_by_name(function: Callable[..., Any], signature: inspect.Signature, la
     Raises:
         RegistrationError: It would fail at every call.
     """
-    unfit = _UNFIT.get(getattr(inner_of(function), "__code__", None))
+    unfit = _unfit(function)
     if unfit is not None:
         raise RegistrationError(f"{label}: {unfit}")
     try:
