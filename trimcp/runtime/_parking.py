@@ -329,8 +329,7 @@ def _delivery(round_: Round) -> Delivery:
 
 
 async def _wait_round(asker: Asker) -> None:
-    """The handler has ended between two rounds: keep its outcome until the next, or the
-    deadline."""
+    """The handler has ended between two rounds: keep its outcome for the next round, for a time."""
     if asker.scope.cancel_called:
         return
     asker.scope = trio.CancelScope(deadline=asker.deadline)
