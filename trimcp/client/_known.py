@@ -1,4 +1,4 @@
-"""What a client has learnt of a server's tools by listing them.
+"""What a client knows of a server's tools from listing them.
 
 Specification: Tools (Output Schema; Tool Annotations).
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KnownTools"]
 
-#: Tools that are remembered; those that were listed longest ago are forgotten first.
+#: How many tools are remembered; those listed longest ago are dropped first.
 MAX_TOOLS: Final = 10_000
 
 
@@ -59,7 +59,7 @@ class KnownTools:
             self._tools.popitem(last=False)
 
     def is_repeatable(self, name: str) -> bool:
-        """Whether a call may be made again where nobody knows whether it was carried out."""
+        """Whether a call may be repeated if it is unknown whether it was carried out."""
         known = self._tools.get(name)
         return known is not None and known.is_repeatable
 

@@ -15,9 +15,9 @@ __all__ = ["ToolStream"]
 
 
 class ToolStream:
-    """What `client.stream_tool` yields: iterate over it, then look at `result`.
+    """What `client.stream_tool` yields: iterate over it, then read `result`.
 
-    Iterating raises what the call raised, after the chunks that came before.
+    Iterating raises the call's exception, after the chunks that came before it.
     """
 
     def __init__(self, chunks: Chunks) -> None:
