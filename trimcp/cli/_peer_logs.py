@@ -48,7 +48,7 @@ async def ask_for_logs(client: Client, verbosity: int) -> None:
     except NotOffered:
         logger.debug("the server has no log for its client")
     except (RequestError, RequestTimeout) as error:
-        logger.warning("the server does not take a level for its log: %s", error)
+        logger.warning("the server does not accept a log level: %s", error)
 
 
 async def _log(message: LoggingMessageNotificationParams) -> None:

@@ -190,7 +190,7 @@ class Answerer:
 def _check_sampled(answer: CreateMessageResult) -> None:
     """Check that a model's answer has no content that only the user may send. Raises ValueError."""
     if any(isinstance(block, ToolResultContent) for block in answer.content):
-        raise ValueError("a model's answer holds the result of a tool, which is the user's to give")
+        raise ValueError("a model's answer contains a tool result: only a user may send it")
     if answer.role != "assistant" and any(isinstance(b, ToolUseContent) for b in answer.content):
         raise ValueError("only the assistant uses tools: the answer's role must be 'assistant'")
 
@@ -242,5 +242,5 @@ async def _answer_form(ask: ElicitationCallback, params: ElicitRequestFormParams
         raise RequestError(INVALID_PARAMS, f"the form is malformed: {error}") from None
     flaws = flaws or flaws_of_formats(params.requested_schema, content)
     if flaws is not None:
-        raise ValueError(f"the answer does not fit the form:\n{flaws}")
+        raise ValueError(f"the answer does not match the form:\n{flaws}")
     return ElicitResult("accept", content)

@@ -177,7 +177,7 @@ class Client(Verbs):
             await self._ask_for_logs()
             await self._listening.subscribe_again()
         except MCPError as error:
-            logger.warning("the new session lacks what the old one had: %s", error)
+            logger.warning("the new session lacks settings of the old one: %s", error)
 
     async def _ask_for_logs(self) -> None:
         """Ask for log messages if the client wants them and the server would not send them."""

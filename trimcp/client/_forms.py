@@ -67,7 +67,7 @@ def _is_choice(items: Any) -> bool:
 def flaws_of_formats(schema: Mapping[str, Any], content: Mapping[str, Any]) -> str | None:
     """The texts of an answer that do not have the format of the form; None if all have it."""
     flaws = [
-        f"$.{name}: {content[name]!r:.60} is no {definition['format']}"
+        f"$.{name}: {content[name]!r:.60} is not a valid {definition['format']}"
         for name, definition in schema["properties"].items()
         if isinstance(content.get(name), str)
         and not has_format(content[name], definition.get("format"))

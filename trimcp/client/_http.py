@@ -162,11 +162,11 @@ class HTTPPeer(ConnectedPeer):
         try:
             await self.request(method, None, timeout=seconds)
         except (ConnectionLost, RequestTimeout) as error:
-            logger.debug("the server gives no sign of life: %s", error)
+            logger.debug("the server does not answer: %s", error)
             self._found_silent = trio.current_time()
             return False
         except MCPError as error:
-            logger.debug("the server lives, and answers: %s", error)
+            logger.debug("the server is alive, and answers: %s", error)
         self._link.note_life()
         return True
 

@@ -73,7 +73,7 @@ class KnownTools:
         if known is None or known.output_schema is None or result.is_error:
             return
         if result.structured_content is UNSET:
-            raise ProtocolViolation(f"tool {name!r} promises structured content and gave none")
+            raise ProtocolViolation(f"tool {name!r} declares structured content and returned none")
         if known.checker is None:
             try:
                 known.checker = SchemaChecker(known.output_schema)
@@ -82,7 +82,9 @@ class KnownTools:
                 raise ProtocolViolation(f"tool {name!r}: its output schema: {error}") from None
         flaws = known.checker.flaws(result.structured_content)
         if flaws is not None:
-            raise ProtocolViolation(f"tool {name!r}: its result does not fit its schema:\n{flaws}")
+            raise ProtocolViolation(
+                f"tool {name!r}: its result does not match its schema:\n{flaws}"
+            )
 
 
 def _is_repeatable(tool: Tool) -> bool:

@@ -209,7 +209,7 @@ class Subscription:
             if not self._may_come_back(error):
                 self._changes.end(error)
                 return
-            logger.info("the subscription is asked for again: %s", error)
+            logger.info("the subscription is requested again: %s", error)
             await self._going_on.wait()
         self._changes.end()
 

@@ -170,7 +170,7 @@ async def agree(
     except MCPError as error:
         if not older or not _may_be_older(error):
             raise
-        logger.debug("server/discover was not answered as it must (%s): trying initialize", error)
+        logger.debug("server/discover got an invalid answer (%s): trying initialize", error)
     return await initialize(peer, offer, older, garbage)
 
 

@@ -138,7 +138,7 @@ def _check_result_types(value: Any, extensions: Any) -> None:
     if not all(isinstance(each, str) for each in value):
         raise OptionError(f"result_types= is a list of texts: {value!r:.100}")
     if value and not extensions:
-        raise OptionError("result_types= are those of the extensions=, and none is declared")
+        raise OptionError("result_types= belong to extensions=, and no extension is declared")
 
 
 def checked_command(command: Any) -> list[str]:

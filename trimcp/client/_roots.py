@@ -50,7 +50,7 @@ def _root(value: Any, label: str) -> Root:
         raise OptionError(f"{label}: {value!r:.100} is no root: {error}") from None
     if _FILE_URI.fullmatch(root.uri) is None:
         raise OptionError(
-            f"{label}: a root is a path or a file:// URI without spaces and the like, "
+            f"{label}: a root is a path, or a file:// URI without spaces and similar characters, "
             f"not {root.uri!r:.100}"
         )
     return root

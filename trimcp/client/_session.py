@@ -55,7 +55,8 @@ class HTTPSession:
         found = answer.headers.get(SESSION_ID) or None
         if found is not None and not _SESSION_ID.fullmatch(found):
             raise ProtocolViolation(
-                f"the server's session id holds more than visible ASCII: {found[:100]!a}"
+                "the server's session id contains characters other than visible ASCII: "
+                f"{found[:100]!a}"
             )
         self.id = found
 
@@ -83,7 +84,7 @@ class HTTPSession:
         async with self._renewing:
             if self.id != lost or self.begin_another is None:
                 return
-            logger.warning("the server has forgotten the session: beginning another one")
+            logger.warning("the server no longer knows the session: beginning another one")
             self.id = None
             try:
                 await self.begin_another()

@@ -43,5 +43,5 @@ class ToolStream:
             RuntimeError: The stream has not been read to its end.
         """
         if not isinstance(self.outcome, CallToolResult):
-            raise RuntimeError("the stream has no result yet: read it to its end")
+            raise RuntimeError("the stream has no result yet: read it to the end")
         return self.outcome

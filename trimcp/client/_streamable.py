@@ -163,7 +163,7 @@ class StreamablePeer(HTTPPeer):
         elif answer.media_type == JSON:
             self._receive(await answer.read(), call)
             if call.is_open:
-                raise ProtocolViolation("what the server answered is not about the request")
+                raise ProtocolViolation("the server's answer is not about the request")
         else:
             said = answer.media_type or "no content"
             raise ProtocolViolation(f"the server answered with HTTP {answer.status} and {said}")
@@ -242,4 +242,4 @@ class StreamablePeer(HTTPPeer):
             return
         with contextlib.suppress(MCPError):
             status = await self._link.delete(self._headers())
-            logger.debug("the session was given back: HTTP status %d", status)
+            logger.debug("the session was deleted: HTTP status %d", status)

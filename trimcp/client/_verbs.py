@@ -323,7 +323,9 @@ class Verbs:
         Specification: Logging, Setting Log Level.
         """
         if level not in LOGGING_LEVELS:
-            raise ValueError(f"no log level: {level!r}; there are {', '.join(LOGGING_LEVELS)}")
+            raise ValueError(
+                f"unknown log level: {level!r}; the levels are {', '.join(LOGGING_LEVELS)}"
+            )
         if self._requester.is_stateless:
             self._requester.use_terms(
                 attrs.evolve(self._requester.agreement.terms, log_level=level)

@@ -258,7 +258,7 @@ def check_opened(function: Any, label: str, given: str) -> None:
         is_manager = is_manager and not inspect.isgeneratorfunction(_wrapped(function))
     if not is_manager:
         raise RegistrationError(
-            f"{label}: {function!r} gives no async context manager; write an async generator "
+            f"{label}: {function!r} returns no async context manager; write an async generator "
             "function under @contextlib.asynccontextmanager"
         )
     if not takes(function, 1):

@@ -93,7 +93,7 @@ def dump(adapter: pydantic.TypeAdapter[Any], value: Any, *, strict: bool = False
 
 def _refuse_long(digits: str) -> None:
     if len(digits.lstrip("-")) > _MOST_DIGITS:
-        raise ValueError(f"a number of more than {_MOST_DIGITS} digits: readers refuse it")
+        raise ValueError(f"a number of more than {_MOST_DIGITS} digits: JSON parsers refuse it")
 
 
 def to_json(value: Any) -> bytes:
@@ -103,7 +103,9 @@ def to_json(value: Any) -> bytes:
     is the result of another method, and its JSON would not have the wire names.
     """
     if isinstance(value, Payload):
-        raise TypeError(f"{type(value).__name__} is no result here; it belongs to another method")
+        raise TypeError(
+            f"{type(value).__name__} is not a result here; it belongs to another method"
+        )
     cls: Any = type(value)
     return dump(_adapter_of(cls), value)
 

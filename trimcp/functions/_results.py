@@ -97,7 +97,7 @@ class SchemaOutput(Output):
         if result.is_error:
             return
         if result.structured_content is UNSET:
-            raise ValueError("the tool promises structured content and gave none")
+            raise ValueError("the tool declares structured content and returned none")
         if not isinstance(result.structured_content, msgspec.Raw):
             refuse_non_finite(result.structured_content)
         self._check(msgspec.json.encode(result.structured_content))
@@ -106,7 +106,7 @@ class SchemaOutput(Output):
         flaws = self._checker.flaws(from_json(raw, allow_inf_nan=False))
         if flaws is not None:
             raise ValueError(
-                f"the tool's structured content does not fit its output schema:\n{flaws}"
+                f"the tool's structured content does not match its output schema:\n{flaws}"
             )
 
 

@@ -289,7 +289,7 @@ class WebSocketApp(HttpApplication):
 
     def _entered(self) -> Serving:
         if self._application is None:
-            logger.error("the ASGI server has sent no lifespan events: nobody can be served")
+            logger.error("the ASGI server has sent no lifespan events: no request can be served")
             raise Refused(503, "the server has not been started")
         return self._application
 

@@ -163,7 +163,7 @@ class GuardedConnection(hypercorn.trio.tcp_server.TCPServer):
         """Stop sending: the client is gone, or its time is over."""
         self._given_up = True
         if self._sending is not None:
-            self._sending.cancel(reason="nobody reads the answer any more")
+            self._sending.cancel(reason="the answer is not read any more")
 
     async def _invite_body(self) -> None:
         """Ask the client for the body, since the application waits for it."""
@@ -337,7 +337,7 @@ async def _run_app(app: Any, scope: Any, receive: Any, send: Any) -> None:
     except* ENDINGS:
         raise
     except* ClientGone:
-        logger.debug("the client went away before its answer was sent")
+        logger.debug("the client disconnected before its answer was sent")
     except* BaseException as failure:
         # Also exceptions that are not an `Exception`: SystemExit would end the process.
         logger.error("the ASGI application failed", exc_info=failure)

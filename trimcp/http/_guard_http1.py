@@ -99,7 +99,7 @@ class GuardedHTTP1(hypercorn.protocol.h11.H11Protocol):
 
     async def _check_protocol(self, event: h11.Request) -> None:
         if event.http_version != b"1.1" and event.http_version != b"1.0":
-            raise trio.BrokenResourceError("cleartext HTTP/2 is not spoken here")
+            raise trio.BrokenResourceError("HTTP/2 in cleartext is not supported")
 
     async def _create_stream(self, request: h11.Request) -> None:
         target, headers = origin_form(request.target, list(request.headers))

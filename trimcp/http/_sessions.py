@@ -109,7 +109,7 @@ class HttpSession:
         except* ENDINGS:
             raise
         except* NotServing:
-            logger.debug("an HTTP session came too late")
+            logger.debug("an HTTP session arrived after the application was closed")
         except* BaseException as failure:
             logger.error("an HTTP session crashed", exc_info=failure)
         finally:
@@ -296,10 +296,10 @@ def check_alone(application: Serving) -> None:
     """Check that only one process serves, as sessions require. Raises Refused (500)."""
     if not application.is_alone:
         logger.error(
-            "sessions cannot be had with several workers: make the application that is served "
+            "sessions do not work with several workers: make the application that is served "
             "with sessions=False"
         )
-        raise Refused(500, "there can be no sessions here")
+        raise Refused(500, "sessions are not available with several workers")
 
 
 def sessions_of(application: Serving) -> Sessions:

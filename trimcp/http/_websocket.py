@@ -84,7 +84,7 @@ async def websocket_endpoint(
             http = HttpRequest(fold_headers(scope["headers"]), scope)
             await application.serve(channel, grace=NETWORK_GRACE, http=http)
     except NotServing:
-        logger.debug("a connection came too late")
+        logger.debug("a connection arrived after the application was closed")
 
 
 def _default_callers(scope: Scope) -> Callers:

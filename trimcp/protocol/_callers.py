@@ -133,7 +133,7 @@ def callers_of(
         ValueError: A given host is not a host name: a URL, for example.
     """
     if isinstance(hosts, str) or isinstance(origins, str):
-        raise TypeError(f"a list is wanted, not {hosts if isinstance(hosts, str) else origins!r}")
+        raise TypeError(f"a list is required, not {hosts if isinstance(hosts, str) else origins!r}")
     if hosts is None:
         hosts = {*LOOPBACK, *listening} - WILDCARDS
     else:
@@ -149,7 +149,7 @@ def _check_names(hosts: Iterable[str]) -> None:
     for host in hosts:
         if not _name_and_port(host)[0] and not _is_address(host):
             raise ValueError(
-                f"{host!r} is no name of a host: write `example.com`, `example.com:8000`, "
+                f"{host!r} is not a host name: write `example.com`, `example.com:8000`, "
                 "`*.example.com` or `*`"
             )
 

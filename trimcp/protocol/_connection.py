@@ -366,7 +366,7 @@ class Connection:
         """
         terms = terms or self.terms
         if terms is None:
-            raise RuntimeError("no terms yet: the connection is not set up")
+            raise RuntimeError("the connection has no terms yet: it is not set up")
         wire = self._wire(params, terms)
         call = Call(next(self._ids), method, terms, owner, wire)
         meta = ERAS[terms.revision.era].request_meta(terms)

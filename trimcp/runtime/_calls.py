@@ -123,7 +123,7 @@ class Pending:
             chunks.send_nowait(value)
         except trio.WouldBlock:
             # The reader may not wait for a consumer, and chunks may not be lost silently.
-            self.settle(LimitExceeded("the chunks came faster than they were taken"))
+            self.settle(LimitExceeded("the chunks arrived faster than they were consumed"))
         except trio.BrokenResourceError:
             # The consumer has left; the call is about to be cancelled.
             return

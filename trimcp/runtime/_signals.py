@@ -42,4 +42,4 @@ async def told_of_signals(tell: Callable[[str], None]) -> AsyncIterator[None]:
         try:
             yield
         finally:
-            watching.cancel(reason="nobody wants to hear of signals any more")
+            watching.cancel(reason="signals are not handled any more")

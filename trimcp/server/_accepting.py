@@ -61,7 +61,7 @@ async def _serve_connection(
         async with opening as channel:
             await application.serve(channel, grace=NETWORK_GRACE)
     except* NotServing:
-        logger.debug("a connection came too late")
+        logger.debug("a connection arrived after the application was closed")
     except* HandshakeFailed as group:
         failure = group.exceptions[0]
         logger.info("no connection: %s", failure, exc_info=failure.__cause__)

@@ -241,7 +241,7 @@ class Application:
         if self._is_leaving and self._signals == 1:
             logger.info("%s while cleaning up", name)
         elif self._is_leaving:
-            logger.warning("%s again: no more cleaning up", name)
+            logger.warning("%s again: the cleanup is cancelled", name)
             self._life.cancel(reason=f"second {name}")
         elif not self._has_started:
             logger.info("%s before the server has started: stopping", name)

@@ -186,7 +186,7 @@ class Context(Asking, Generic[LifespanT, SessionT]):
         """
         for number in (progress, total):
             if number is not None and not math.isfinite(number):
-                raise ValueError(f"progress is told in finite numbers, not {number}")
+                raise ValueError(f"progress must be a finite number, not {number}")
         exchange = self._handler.exchange
         if not exchange.advances(progress):
             await trio.lowlevel.checkpoint()

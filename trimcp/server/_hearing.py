@@ -52,7 +52,7 @@ class Hearing:
             return
         size = 0 if params is None else len(params)
         if not self._budget.take(size):
-            logger.warning("%s dropped: there is no room for it now", method)
+            logger.warning("%s dropped: there is no room for it", method)
             return
         self.count += 1
         if not self._start_soon(self._hear, method, params, size):

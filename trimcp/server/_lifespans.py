@@ -72,7 +72,7 @@ async def entered(lifespan: AbstractAsyncContextManager[Any]) -> AsyncIterator[A
     """Enter a lifespan. An error on leaving does not hide the reason for leaving."""
     if not hasattr(lifespan, "__aenter__"):
         raise RegistrationError(
-            f"a lifespan gave {lifespan!r}, which is no async context manager; write an async "
+            f"a lifespan gave {lifespan!r}, which is not an async context manager; write an async "
             "generator function under @contextlib.asynccontextmanager"
         )
     value = await lifespan.__aenter__()

@@ -84,7 +84,7 @@ async def _tell(exchange: Exchange, peer: Peer, subscriber: Subscriber) -> None:
         try:
             data = exchange.notify(method_of(change), params_of(change), meta)
         except LimitExceeded as error:
-            logger.warning("a client is not told of a change: %s", error)
+            logger.warning("a client does not get a notification: %s", error)
         else:
             await peer.send(data)
 
@@ -108,5 +108,5 @@ async def unsubscribe(offer: Offer, context: Context[Any]) -> EmptyResult:
 def _session_of(context: Context[Any]) -> Session[Any]:
     """The session. Raises RequestError if there is none: over HTTP, with sessions turned off."""
     if context.session is None:
-        raise RequestError(INVALID_REQUEST, "without a session nobody can be told of changes")
+        raise RequestError(INVALID_REQUEST, "without a session a client gets no notifications")
     return context.session

@@ -65,11 +65,11 @@ class Room:
             size = encoded_size(payload, self.nesting)
         except EncodeError as error:
             raise RegistrationError(
-                f"{label}: what it says of itself cannot be told within Limits.nesting: {error}"
+                f"{label}: its definition is nested more deeply than Limits.nesting: {error}"
             ) from None
         if size > self.size:
             raise RegistrationError(
-                f"{label}: what it says of itself has {size} bytes, and an answer within "
+                f"{label}: its definition has {size} bytes, and an answer within "
                 f"Limits.message_bytes has room for {self.size}"
             )
         return size

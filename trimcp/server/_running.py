@@ -133,7 +133,7 @@ async def _asking_by_requests(context: Context[Any], entry: Entry, given: Any) -
         if not responses:
             # A handler that only returns a state may contain no checkpoint.
             await trio.lowlevel.checkpoint()
-    raise RuntimeError(f"it returned InputRequired {_MOST_ROUNDS} times, which is without an end")
+    raise RuntimeError(f"it returned InputRequired {_MOST_ROUNDS} times, which is an endless loop")
 
 
 def _may_ask(exchange: Exchange, function: Function) -> bool:

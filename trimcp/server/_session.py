@@ -129,7 +129,7 @@ class Session(Generic[LifespanT]):
                     finally:
                         grant_cleanup(life)
             if life.cancelled_caught:
-                logger.error("leaving a session took longer than %g s", CLEANUP_SECONDS)
+                logger.error("the cleanup of a session took longer than %g s", CLEANUP_SECONDS)
         finally:
             self.end_subscription()
 
@@ -144,7 +144,7 @@ class Session(Generic[LifespanT]):
         try:
             self._subscriber = self._application.hub.join(lists)
         except LimitExceeded as error:
-            logger.warning("a session will not hear of changes: %s", error)
+            logger.warning("a session gets no notifications of changes: %s", error)
             return
         self._peer.at_drain.add(self._subscriber.close)
         self.start_soon(self._tell, self._subscriber)
@@ -155,7 +155,7 @@ class Session(Generic[LifespanT]):
             try:
                 data = connection.notify(method_of(change), params_of(change))
             except LimitExceeded as error:
-                logger.warning("a client is not told of a change: %s", error)
+                logger.warning("a client does not get a notification: %s", error)
             else:
                 await self._peer.send(data)
 

@@ -150,7 +150,7 @@ async def receive(channel: MessageChannel, expected: Sequence[Incoming]) -> None
             raise AssertionError(flaw) from None
         require(bool(batch), "an empty list of messages arrived")
         for received in batch:
-            require(position < len(expected), f"{_shown(received)} arrived, which nobody had sent")
+            require(position < len(expected), f"{_shown(received)} arrived, but was not sent")
             if received != expected[position]:
                 raise AssertionError(
                     f"message {position + 1} of {len(expected)} should be "

@@ -173,7 +173,7 @@ class Transcript:
             try:
                 transcript._add(_parse(line))
             except ValueError as error:
-                raise ValueError(f"line {number} is none of a transcript: {error}") from None
+                raise ValueError(f"line {number} is not a line of a transcript: {error}") from None
         return transcript
 
 

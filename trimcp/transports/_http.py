@@ -277,7 +277,7 @@ class HTTPAnswer:
 
     async def _next(self) -> bytes:
         if self.headers.get("content-encoding", "identity").strip().lower() != "identity":
-            raise ProtocolViolation("the server compressed its answer, which is not understood")
+            raise ProtocolViolation("the server compressed its answer, which is not supported")
         with _translated():
             piece = await anext(self._pieces, b"")
         self._on_life()

@@ -215,7 +215,7 @@ class MessageWebSocket(WebSocketConnection):
             self.rejection = refusal.status_code
         except Exception as error:
             # The only possible reason is what the peer has sent, or trio-websocket's answer to it.
-            logger.debug("a WebSocket handshake made no sense", exc_info=True)
+            logger.debug("a WebSocket handshake is invalid", exc_info=True)
             self.channel.failure = self.channel.failure or _reason_for(error)
             await self._abort_web_socket()
         finally:
