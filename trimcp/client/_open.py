@@ -63,7 +63,7 @@ class _Application(Protocol):
 
 
 class _Server(Protocol):
-    """What a client needs of a server in the same process."""
+    """The interface of a server in the same process."""
 
     @property
     def limits(self) -> Limits: ...
@@ -192,14 +192,14 @@ async def open_stdio_client(
         command: The program and its arguments.
         env: Added to this process's environment.
         cwd: Where the child starts.
-        grace: Seconds between the steps of leaving; after SIGTERM at least one, and only one if
-            the client was cancelled.
+        grace: Seconds between these steps; after SIGTERM at least one, and only one if the client
+            was cancelled.
         on_stderr: Called with each line of the child's standard error; by default they go to
             the log `trimcp.process`.
         options: See `ClientOptions`.
 
     Raises:
-        OptionError, ValueError: That is no command, or an option is wrong.
+        OptionError, ValueError: The command or an option is wrong.
         OSError: The program cannot be started.
         ProcessDied: It ended before it answered.
     """
@@ -225,20 +225,20 @@ async def open_http_client(
 ) -> AsyncIterator[Client]:
     """Connect to a server over HTTP: Streamable HTTP, or else HTTP with SSE.
 
-    The server's era and transport are found with the first requests. In the stateless era
-    nothing but calls touches the network.
+    The server's era and transport are found with the first requests. In the stateless era only
+    calls use the network.
 
     Args:
         url: The server's endpoint.
-        headers: Sent with every request, for authorization by a token, say.
+        headers: Sent with every request, for example for authorization by a token.
         http_client: An `httpx2.AsyncClient` that makes the connections, with proxies,
-            certificates or authorization of its own; it is not closed at the end. With HTTP/2
-            a server is not told when a call is left.
+            certificates or authorization of its own; it is not closed at the end. With HTTP/2 a
+            server does not notice when a call is cancelled.
         options: See `ClientOptions`.
 
     Raises:
-        ValueError: That is no URL of an HTTP server, or an option is wrong.
-        HTTPStatusError: The server answered with a status and no message of the protocol.
+        ValueError: The URL or an option is wrong.
+        HTTPStatusError: The server answered with an HTTP status, without a message of the protocol.
         ConnectionLost: The server cannot be reached; `__cause__` says why.
         NoCommonRevision, RequestError, RequestTimeout, ProtocolViolation: As for `open_client`.
     """
@@ -284,13 +284,14 @@ async def open_websocket_client(
     Args:
         url: `ws://HOST:PORT/PATH` or `wss://…`.
         headers: Sent with the handshake; `Authorization`, for example.
-        ssl_context: For `wss`; Python's default by default.
+        ssl_context: For `wss`; by default Python's default context.
         options: See `ClientOptions`; `timeout` bounds the connecting too.
 
     Raises:
-        ValueError: The URL or a header is none.
+        ValueError: The URL or a header is invalid.
         OSError: The server cannot be reached.
-        HandshakeFailed: The server refused, or did not do its part; with its HTTP status.
+        HandshakeFailed: The server refused the handshake, or the handshake failed; with its HTTP
+            status.
     """
     limits = options.get("limits") or Limits()
     check_texts("headers=", headers)
@@ -389,7 +390,7 @@ async def _process_connector(
 async def _memory_connector(
     server: _Server, limits: Limits
 ) -> AsyncIterator[tuple[MessageChannel, None]]:
-    """Serve one in-memory connection beside the client, and let it end first."""
+    """Serve the client's in-memory connection, which ends before the application."""
     async with (
         server.joined(signals=False) as application,
         transports.open_memory_channels(limits, server.limits) as (ours, theirs),
@@ -408,7 +409,7 @@ async def _memory_connector(
 async def _serve(application: _Application, channel: MessageChannel) -> None:
     serve = functools.partial(application.serve, channel, grace=_MEMORY_GRACE)
     try:
-        # What happens to the server is not the client's: it loses its connection.
+        # The server's errors are not raised in the client, which only loses its connection.
         await contained("a connection in memory", serve)
     finally:
         # There is no stream whose end would tell the client that the server hung up.

@@ -1,4 +1,4 @@
-"""Events to tasks: the driver of a connection, and what handlers are run with."""
+"""The driver of a connection, which turns events into tasks, and what handlers run with."""
 
 from ._awaiting import awaited
 from ._boundary import Failed, ProtocolError, contained, leaves, method_not_found

@@ -1,4 +1,4 @@
-"""Peers whose messages wait in an outbox, and those at the other end of a channel."""
+"""Peers whose messages wait in an outbox, and peers at the other end of a channel."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _END_SECONDS: Final = 1.0
 
 
 class MessageQueue(Protocol):
-    """Messages that wait to be sent, bounded in bytes: an `Outbox`, or what serves as one.
+    """A queue of messages to send, bounded in bytes: an `Outbox`, or another of this interface.
 
     Attributes:
         waiting_bytes: Bytes that wait.
@@ -51,27 +51,27 @@ class MessageQueue(Protocol):
         """
 
     async def send(self, data: bytes) -> None:
-        """Queue one message, waiting for room, in the order of arrival.
+        """Queue one message, in the order of the calls. Waits for room.
 
         Always a checkpoint. Raises as `send_nowait`, without WouldBlock.
         """
 
     def close(self) -> None:
-        """Accept nothing more; what waits is still sent."""
+        """Accept no more messages; those that wait are still sent."""
 
 
 class OutboxPeer(ConnectedPeer):
-    """A peer for which messages wait in an outbox; somebody else brings what it sends.
+    """A peer whose messages wait in an outbox; other code passes in the messages that it sends.
 
     Args:
         connection: The protocol's state.
-        outbox: Takes what is to be sent.
+        outbox: Takes the messages to send.
         responder: The role.
         limits: Bounds.
         name: A name for logs.
-        life: The connection's life; by default its own.
-        budget: Counts what is held for the peer together with others; by default alone.
-        slots: Counts the handlers of the connection; by default its own.
+        life: The connection's life; by default a new one.
+        budget: Counts the bytes that are held for the peer; by default a new one for this peer.
+        slots: Counts the handlers of the connection; by default a new counter.
     """
 
     def __init__(
@@ -100,7 +100,7 @@ class OutboxPeer(ConnectedPeer):
     async def send(self, data: bytes | None) -> None:
         """Send one message, waiting for room. Always a checkpoint; nothing if None or empty.
 
-        A peer that is gone takes no harm and gives no error: the reader notices it.
+        There is no error if the peer is gone: the reader notices it.
         """
         if not data:
             await trio.lowlevel.checkpoint()
@@ -111,7 +111,7 @@ class OutboxPeer(ConnectedPeer):
             return
 
     def send_nowait(self, data: bytes | None) -> None:
-        """Send one message; if there is no room, an errand in the nursery waits for it."""
+        """Send one message; if there is no room, a task in the nursery waits and sends it."""
         if not data:
             return
         try:
@@ -145,9 +145,9 @@ class ChannelPeer(OutboxPeer):
         channel: The way to the peer.
         responder: The role.
         limits: Bounds.
-        eof_grace: Seconds that requests in flight get after the end of input, where the
-            channel drains.
-        budget: Counts what is held for the peer together with others; by default alone.
+        eof_grace: Seconds that requests in flight get after the end of input, where the channel
+            drains.
+        budget: Counts the bytes that are held for the peer; by default a new one for this peer.
     """
 
     def __init__(
@@ -206,7 +206,7 @@ class ChannelPeer(OutboxPeer):
 
     @property
     def failure(self) -> BaseException | None:
-        """Why the channel has ended; None as long as nothing is wrong with it."""
+        """The error that ended the channel; None if there was none."""
         return self._channel.failure
 
     def _outlives_its_input(self) -> bool:

@@ -1,4 +1,4 @@
-"""Accepting connections over sockets, each contained."""
+"""Accepting connections over sockets; the failure of one does not affect the others."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ async def serve_listeners(
     """Accept connections until told to stop; then wait for those that are open.
 
     Args:
-        application: What serves them.
-        listeners: Where they come from; closed at the end.
-        open_channel: Makes a stream a message channel, and closes it at the end; what it holds
-            counts against the budget.
-        started: Called once connections are accepted.
+        application: Serves the connections.
+        listeners: The listening sockets; closed at the end.
+        open_channel: Opens a message channel over a stream, and closes it at the end; the bytes
+            that it holds count against the budget.
+        started: Called when connections are accepted.
     """
     limit = application.limits.connections
     async with trio.open_nursery() as connections:
 
         async def serve(stream: trio.abc.Stream) -> None:
-            # Those that still shake hands are only counted here.
+            # Connections that have not finished their handshake are counted only here.
             if max(len(connections.child_tasks) - 1, len(application.peers)) >= limit:
                 logger.warning("more than %d connections: one refused", limit)
                 await trio.aclose_forcefully(stream)
@@ -56,12 +56,12 @@ async def serve_listeners(
 async def _serve_connection(
     application: Serving, opening: AbstractAsyncContextManager[MessageChannel]
 ) -> None:
-    """One connection, contained: its crash is logged and closes nobody else."""
+    """Serve one connection. If it crashes, that is logged and closes no other connection."""
     try:
         async with opening as channel:
             await application.serve(channel, grace=NETWORK_GRACE)
     except* NotServing:
-        logger.debug("a connection came too late")
+        logger.debug("a connection arrived after the application was closed")
     except* HandshakeFailed as group:
         failure = group.exceptions[0]
         logger.info("no connection: %s", failure, exc_info=failure.__cause__)

@@ -38,12 +38,12 @@ __all__ = ["listen", "subscribe", "unsubscribe"]
 
 logger = logging.getLogger("trimcp.server")
 
-#: Each resource may be compared with many templates; so many are sought in one go.
+#: How many resources are looked up between checkpoints, since each is compared with templates.
 _BETWEEN_CHECKPOINTS: Final = 50
 
 
 async def listen(offer: Offer, context: Context[Any]) -> SubscriptionsListenResult:
-    """`subscriptions/listen`: tell of changes until the client or the server has enough."""
+    """`subscriptions/listen`: tell of changes until the client or the server ends it."""
     handler, hub = context._handler, context._application.hub
     exchange, peer = handler.exchange, handler.peer
     wanted = params_as(exchange, SubscriptionsListenRequestParams).notifications
@@ -55,7 +55,7 @@ async def listen(offer: Offer, context: Context[Any]) -> SubscriptionsListenResu
     finally:
         peer.at_drain.discard(subscriber.close)
         hub.leave(subscriber)
-    # The graceful end. On a shared pipe the specification wants a cancellation after it.
+    # The graceful end. On a shared stream the specification requires a cancellation after it.
     cancelled = CancelledNotificationParams(exchange.id, "the server is shutting down")
     handler.round.afterword = exchange.notify("notifications/cancelled", cancelled)
     exchange.stamp_with({META_SUBSCRIPTION_ID: exchange.id})
@@ -63,7 +63,7 @@ async def listen(offer: Offer, context: Context[Any]) -> SubscriptionsListenResu
 
 
 async def _known(offer: Offer, hub: Hub, asked: Sequence[str]) -> list[str]:
-    """The resources among those asked about. Raises LimitExceeded before any of them is sought."""
+    """The requested resources that exist. Raises LimitExceeded before any of them is looked up."""
     distinct = dict.fromkeys(asked)
     hub.check_uris(len(distinct))
     known: list[str] = []
@@ -84,7 +84,7 @@ async def _tell(exchange: Exchange, peer: Peer, subscriber: Subscriber) -> None:
         try:
             data = exchange.notify(method_of(change), params_of(change), meta)
         except LimitExceeded as error:
-            logger.warning("a client is not told of a change: %s", error)
+            logger.warning("a client does not get a notification: %s", error)
         else:
             await peer.send(data)
 
@@ -106,7 +106,7 @@ async def unsubscribe(offer: Offer, context: Context[Any]) -> EmptyResult:
 
 
 def _session_of(context: Context[Any]) -> Session[Any]:
-    """Raises RequestError where there is none: over HTTP, with sessions turned off."""
+    """The session. Raises RequestError if there is none: over HTTP, with sessions turned off."""
     if context.session is None:
-        raise RequestError(INVALID_REQUEST, "without a session nobody can be told of changes")
+        raise RequestError(INVALID_REQUEST, "without a session a client gets no notifications")
     return context.session

@@ -1,4 +1,4 @@
-"""Who may open a WebSocket to the server. Loaded with the first one."""
+"""Which clients may open a WebSocket to the server. Loaded when it is first needed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["websocket_opener"]
 def websocket_opener(
     application: Serving, path: str, callers: Callers
 ) -> Callable[[trio.abc.Stream, Budget], AbstractAsyncContextManager[MessageChannel]]:
-    """Makes streams message channels, for clients that may have one."""
+    """A function that opens a message channel over a stream, for clients that may connect."""
 
     def judge(upgrade: Upgrade) -> Refusal | None:
         refusal = application.refusal(callers, upgrade.host, upgrade.origins)

@@ -1,4 +1,4 @@
-"""Transports: each connection is a pair of bounded memory channels."""
+"""Transports: each connection to a peer is a pair of bounded memory channels."""
 
 from ._budget import Budget
 from ._channel import Incoming, MessageChannel, Outbox, Oversized, write_out

@@ -31,10 +31,10 @@ class Upgrade:
     """A client's request to open a WebSocket.
 
     Attributes:
-        path: What it asks for, without the query.
+        path: The path of its URL, without the query.
         host: Its `Host` header.
         origins: Its `Origin` headers; a browser sends one, other programs none.
-        subprotocols: Those it offers.
+        subprotocols: The subprotocols that it offers.
     """
 
     path: str
@@ -73,12 +73,12 @@ async def accept_websocket(
     Args:
         stream: A connection on which nothing has been read yet.
         limits: See `MessageWebSocket`; the handshake gets `header_seconds`.
-        judge: Says whether and why the client is refused.
+        judge: Returns why the client is refused, or None.
         peer: A name for logs.
         budget: See `open_stream_channel`.
 
     Raises:
-        HandshakeFailed: There was none, or it was refused.
+        HandshakeFailed: There was no handshake, or it was refused.
     """
     connection = MessageWebSocket(
         stream, limits, patience=limits.header_seconds, peer=peer, budget=budget
