@@ -29,6 +29,7 @@ from ._threads import ToolThreads
 __all__ = [
     "NEEDS_TRIO",
     "NETWORK_GRACE",
+    "READS_NOTHING",
     "WELL_KNOWN",
     "Asker",
     "Authorization",

@@ -92,7 +92,8 @@ async def accept_websocket(
 
     async def shake_hands() -> None:
         request = await connection._get_request()
-        refusal = await judge(_upgrade(request))
+        is_keyed = has_websocket_key(request.headers)
+        refusal = await judge(_upgrade(request)) if is_keyed else _KEYLESS
         if refusal is not None:
             await request.reject(
                 refusal.status,
