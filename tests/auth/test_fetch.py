@@ -272,17 +272,23 @@ async def test_a_judged_name_that_does_not_resolve() -> None:
 
 
 async def test_addresses_are_tried_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And nothing else: the name is not resolved again, and TLS still checks it."""
     real = trio.socket.getaddrinfo
+    resolved: list[str] = []
 
     async def both(host: str, port: int, **more: object) -> list[tuple[object, ...]]:
-        if host != "localhost":
+        if host not in ("as.example", "other.example"):
             return await real(host, port, **more)  # type: ignore[arg-type, return-value]
+        resolved.append(host)
         return [(0, 0, 0, "", ("127.0.0.2", port)), (0, 0, 0, "", ("127.0.0.1", port))]
 
     monkeypatch.setattr(trio.socket, "getaddrinfo", both)
-    async with https_server(lambda _: plain({})) as port:
+    async with https_server(lambda _: plain({}), "as.example") as port:
         fetcher = Fetcher(ssl_context=trusting(), guard=lambda _: True)
-        assert (await fetcher.get(f"https://localhost:{port}/")).status == 200
+        assert (await fetcher.get(f"https://as.example:{port}/")).status == 200
+        assert resolved == ["as.example"]
+        with pytest.raises(Unreachable, match="certificate"):
+            await fetcher.get(f"https://other.example:{port}/")
 
 
 # -- documents and secrets --------------------------------------------------------------------

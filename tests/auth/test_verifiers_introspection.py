@@ -167,6 +167,12 @@ async def test_tokens_that_are_refused(endpoint: Endpoint, answer: Any, reason: 
         await endpoint.verifier.verify(TOKEN)
 
 
+async def test_a_token_that_the_issuer_does_not_answer_for(endpoint: Endpoint) -> None:
+    """As oidc-provider answers for tokens that are signed."""
+    endpoint.answer = httpx2.Response(400, json={"error": "unsupported_token_type"})
+    assert not await endpoint.accepts()
+
+
 @pytest.mark.parametrize("kind", ["Bearer", "bearer", "access_token"])
 async def test_kinds_that_are_accepted(endpoint: Endpoint, kind: str) -> None:
     endpoint.answer["token_type"] = kind
@@ -177,7 +183,10 @@ async def test_kinds_that_are_accepted(endpoint: Endpoint, kind: str) -> None:
     "answer",
     [
         httpx2.Response(401),
+        httpx2.Response(400),
         httpx2.Response(400, json={"active": True, **claims()}),
+        httpx2.Response(400, json={"error": "invalid_request"}),
+        httpx2.Response(401, json={"error": "unsupported_token_type"}),
         httpx2.Response(500),
         httpx2.Response(302, headers={"location": URL}),
         httpx2.Response(200, content=b""),

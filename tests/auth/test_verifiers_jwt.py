@@ -241,6 +241,16 @@ async def test_a_key_of_another_algorithm() -> None:
     await refused(sign(key=RSA, alg="RS256", header={"alg": "PS256"}), "signature")
 
 
+async def test_a_key_that_is_for_something_else() -> None:
+    rsa = RSA.as_dict(private=False)
+    token = sign(key=RSA, alg="PS256")
+    for said in ({"alg": "RS256"}, {"use": "enc"}, {"key_ops": ["sign"]}):
+        keys = {"keys": [rsa | said, *key_set(EC)["keys"]]}
+        await refused(token, "signature|not signed", keys=keys)
+    keys = {"keys": [rsa | {"alg": "PS256", "use": "sig", "key_ops": ["verify"]}]}
+    assert (await verifier(keys=keys).verify(token)).subject == "alice"
+
+
 async def test_a_key_that_the_token_brings() -> None:
     own = OTHER.as_dict(private=False)
     for header in (

@@ -125,6 +125,15 @@ async def test_fetched_once(issuer: Issuer, later: Callable[[float], None]) -> N
     assert issuer.fetches == 2
 
 
+async def test_a_wrong_signature_fetches_nothing(
+    issuer: Issuer, later: Callable[[float], None]
+) -> None:
+    assert await issuer.accepts()
+    later(11)
+    assert not await issuer.accepts(sign(key=OTHER, header={"kid": "ec"}))
+    assert issuer.fetches == 1
+
+
 async def test_an_unusable_token_fetches_nothing(issuer: Issuer) -> None:
     for token in ("", "a.b.c", sign(header={"alg": "HS256"}), sign(header={"typ": "dpop+jwt"})):
         assert not await issuer.accepts(token)
@@ -255,7 +264,7 @@ async def test_old_keys_are_used_while_new_ones_cannot_be_fetched(
 
 
 async def test_others_do_not_wait_for_new_keys(
-    issuer: Issuer, later: Callable[[float], None]
+    issuer: Issuer, later: Callable[[float], None], autojump_clock: trio.testing.MockClock
 ) -> None:
     assert await issuer.accepts()
     later(601)
@@ -264,8 +273,10 @@ async def test_others_do_not_wait_for_new_keys(
         nursery.start_soon(issuer.accepts)
         await trio.testing.wait_all_tasks_blocked()
         assert issuer.fetches == 2
+        start = trio.current_time()
         for _ in range(5):
             assert await issuer.accepts()
+        assert trio.current_time() == start
         issuer.gate.set()
 
 

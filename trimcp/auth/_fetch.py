@@ -312,10 +312,9 @@ def read_json(data: bytes) -> Any:
     Raises:
         ValueError: It is none.
     """
+    if is_deeper(data, _NESTING):
+        raise ValueError(f"it is nested deeper than {_NESTING} levels")
     try:
-        data.decode()
-        if is_deeper(data, _NESTING):
-            raise ValueError(f"it is nested deeper than {_NESTING} levels")
         return msgspec.json.decode(data)
     except UnicodeDecodeError:
         raise ValueError("it is not UTF-8") from None

@@ -37,6 +37,9 @@ _MOST_AT_ONCE: Final = 50
 #: The largest answer, in bytes: those for good tokens are kept.
 _MOST_BYTES: Final = 64 * 1024
 
+#: Said of a token that is good or bad elsewhere: some issuers do not answer for signed ones.
+_UNSUPPORTED: Final = "unsupported_token_type"
+
 #: What an answer may call an access token that needs no proof.
 _TYPES: Final = ("bearer", "access_token")
 
@@ -157,9 +160,11 @@ class IntrospectionVerifier:
                 {"token": token, "token_type_hint": "access_token"},
                 headers={"authorization": self._credentials},
             )
-            if answer.status != 200:
-                raise FetchFailed(f"{self._url!r} answered with HTTP status {answer.status}")
-            return answer.document()
+            if answer.status == 200:
+                return answer.document()
+            if answer.status == 400 and answer.document().get("error") == _UNSUPPORTED:
+                return {"active": False}
+            raise FetchFailed(f"{self._url!r} answered with HTTP status {answer.status}")
         except FetchFailed as error:
             raise VerifierUnavailable(str(error)) from error
 

@@ -83,7 +83,8 @@ class JWTVerifier:
     Needs `pip install 'trimcp[auth]'`.
 
     Args:
-        issuer: Who issues the tokens (`iss`), compared exactly; several for several.
+        issuer: Who issues the tokens (`iss`), compared exactly; several only if they share their
+            keys, since each could then sign for the others.
         audience: The identifier of this server (`aud`), compared exactly; several where it has
             several. It is the URL that clients send as `resource`.
         keys: The URL of a JWK set; or a JWK set, or one JWK, as a mapping; or one public key as a

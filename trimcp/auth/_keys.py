@@ -120,8 +120,7 @@ def _public_key(member: Any) -> Key | None:
     with suppress(Exception):
         is_public = member["kty"] in ("RSA", "EC", "OKP") and "d" not in member
         is_weak = member["kty"] == "RSA" and len(member["n"]) not in _MODULUS
-        signs = member.get("use", "sig") == "sig" and "verify" in member.get("key_ops", ["verify"])
-        if is_public and not is_weak and signs and isinstance(member.get("kid"), str | None):
+        if is_public and not is_weak:
             return import_key(dict(member))
     return None
 
