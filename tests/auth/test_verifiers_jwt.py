@@ -93,7 +93,9 @@ async def test_a_shared_secret() -> None:
     assert (await verifier(**options).verify(token)).subject == "alice"
     options["keys"] = {"keys": [SECRET.as_dict(private=True)]}
     assert (await verifier(**options).verify(token)).subject == "alice"
-    await refused(token[:-2] + "AA", "signature", **options)
+    content, _, signature = token.rpartition(".")
+    changed = ("A" if signature[0] != "A" else "B") + signature[1:]
+    await refused(f"{content}.{changed}", "signature", **options)
 
 
 @pytest.mark.parametrize("key", [EC, RSA, EDWARDS])
@@ -582,7 +584,7 @@ async def test_nothing_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     token = sign(claims(sub="s3cret"))
     principal = await accepted.verify(token)
     with suppress(InvalidToken):
-        await accepted.verify(token[:-5] + "AAAAA")
+        await accepted.verify(token[:-5])
     assert caplog.text == ""
     assert token not in repr(principal)
     assert token not in repr(accepted)
