@@ -82,8 +82,8 @@ class Running(Command):
             "--http",
             type=_address,
             metavar="HOST:PORT",
-            help="listen for HTTP, without authentication: Streamable HTTP at the path /mcp, and "
-            "all that `Server.asgi_app()` has",
+            help="listen for HTTP, without authentication unless the server has `auth=`: "
+            "Streamable HTTP at the path /mcp, and all that `Server.asgi_app()` has",
         )
         doors.add_argument(
             "--tcp",
@@ -96,7 +96,8 @@ class Running(Command):
             "--ws",
             type=_address,
             metavar="HOST:PORT",
-            help="listen for WebSockets at the path /ws, without authentication",
+            help="listen for WebSockets at the path /ws, without authentication unless the server "
+            "has `auth=`",
         )
         Running.add_access(parser)
         parser.add_argument(
