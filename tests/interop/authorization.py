@@ -1,0 +1,230 @@
+"""The authorization server on the other side, its users, and our protected server."""
+
+from __future__ import annotations
+
+import html
+import re
+import socket
+import ssl
+import subprocess
+from contextlib import asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urljoin, urlsplit
+
+import attrs
+import httpx2
+import trio
+import trustme
+
+from trimcp import Context, InvalidToken, Server
+from trimcp.auth import IntrospectionVerifier, JWTVerifier
+
+from .conftest import HERE, NODE
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
+
+    from trimcp import Principal, TokenVerifier
+
+#: Steps of a login, forms and redirects, after which it is given up.
+_MOST_STEPS: Final = 20
+
+
+@attrs.frozen
+class AuthorizationServer:
+    """One that runs.
+
+    Attributes:
+        issuer: Its URL.
+        format: What its access tokens are: `jwt` or `opaque`.
+        authority: A file with the certificate that its own is signed with.
+    """
+
+    issuer: str
+    format: str
+    authority: Path
+
+    @property
+    def trusting(self) -> ssl.SSLContext:
+        """A context that trusts nobody else."""
+        return ssl.create_default_context(cafile=str(self.authority))
+
+    def verifier(self, url: str) -> TokenVerifier:
+        """Accepts its tokens for an MCP server."""
+        if self.format == "jwt":
+            return JWTVerifier.from_issuer(self.issuer, audience=url, ssl_context=self.trusting)
+        return IntrospectionVerifier(
+            f"{self.issuer}/token/introspection",
+            client_id="resource-server",
+            client_secret="the secret of the MCP server",
+            issuer=self.issuer,
+            audience=url,
+            cache_seconds=0,
+            ssl_context=self.trusting,
+        )
+
+
+@contextmanager
+def authorization_server(token_format: str, directory: Path) -> Iterator[AuthorizationServer]:
+    """Run oidc-provider, with a certificate that is made for it."""
+    authority = trustme.CA()
+    certificate = authority.issue_cert("127.0.0.1")
+    files = {name: directory / f"{name}.pem" for name in ("authority", "certificate", "key")}
+    authority.cert_pem.write_to_path(str(files["authority"]))
+    certificate.cert_chain_pems[0].write_to_path(str(files["certificate"]))
+    certificate.private_key_pem.write_to_path(str(files["key"]))
+    program = [str(NODE), str(HERE / "authorization_server.mjs"), token_format]
+    program += [str(files["certificate"]), str(files["key"])]
+    log = directory / "log"
+    with (
+        log.open("w") as errors,
+        subprocess.Popen(program, stdout=subprocess.PIPE, stderr=errors, text=True) as process,
+    ):
+        try:
+            assert process.stdout is not None
+            issuer = process.stdout.readline().strip()
+            assert issuer, log.read_text()
+            yield AuthorizationServer(issuer, token_format, files["authority"])
+        finally:
+            process.kill()
+
+
+@attrs.define
+class User:
+    """Logs in and agrees, as a browser would: by filling in forms.
+
+    Attributes:
+        server: The authorization server.
+        name: Under which name.
+        visits: What each login was asked for, and the answer that it ended with: `code`, or an
+            error.
+    """
+
+    server: AuthorizationServer
+    name: str = "alice"
+    visits: list[tuple[str, str]] = attrs.field(factory=list)
+
+    async def visit(self, url: str) -> str:
+        """Go where the client sends the user; returns the URL at which that ended."""
+        asked = httpx2.URL(url).params["scope"]
+        ended = await self._browse(url)
+        params = httpx2.URL(ended).params
+        self.visits.append((asked, params.get("error", "code")))
+        return ended
+
+    async def _browse(self, url: str) -> str:
+        async with httpx2.AsyncClient(verify=self.server.trusting, trust_env=False) as browser:
+            answer = await browser.get(url)
+            for _ in range(_MOST_STEPS):
+                if answer.has_redirect_location:
+                    url = urljoin(url, answer.headers["location"])
+                    if not url.startswith(f"{self.server.issuer}/"):
+                        return url
+                    answer = await browser.get(url)
+                else:
+                    assert answer.status_code == 200, answer.text
+                    action, fields = self._form(answer.text)
+                    answer = await browser.post(urljoin(url, action), data=fields)
+        raise AssertionError("the login has no end")
+
+    def _form(self, page: str) -> tuple[str, dict[str, str]]:
+        """The form of a page, filled in."""
+        [action] = re.findall(r'<form[^>]* action="([^"]*)"', page)
+        [prompt] = re.findall(r'name="prompt" value="([^"]*)"', page)
+        fields = {"prompt": prompt}
+        if prompt == "login":
+            fields |= {"login": self.name, "password": "anything"}
+        return html.unescape(action), fields
+
+
+@attrs.define
+class Watching:
+    """Sees which tokens come, and refuses some.
+
+    Attributes:
+        verifier: Judges the others.
+        came: All tokens, each once, in order.
+        refused: Those that are refused.
+    """
+
+    verifier: Any
+    came: dict[str, None] = attrs.field(factory=dict)
+    refused: set[str] = attrs.field(factory=set)
+
+    @property
+    def issuer(self) -> Any:
+        return self.verifier.issuer
+
+    @property
+    def audience(self) -> Any:
+        return self.verifier.audience
+
+    async def verify(self, token: str) -> Principal:
+        self.came[token] = None
+        if token in self.refused:
+            raise InvalidToken("the access token is refused")
+        principal: Principal = await self.verifier.verify(token)
+        return principal
+
+    @property
+    def last(self) -> str:
+        """The token that has come last of all new ones."""
+        return list(self.came)[-1]
+
+
+def create_server(verifier: TokenVerifier, **options: Any) -> Server[None]:
+    """Our protected server: whoever calls may read, and needs more to write."""
+    server: Server[None] = Server(
+        "protected", version="1.0.0", auth=verifier, required_scopes={"notes:read"}, **options
+    )
+
+    @server.tool
+    async def who(ctx: Context) -> str:
+        """Who calls."""
+        assert ctx.principal is not None
+        return ctx.principal.subject
+
+    @server.tool(scopes={"notes:write"})
+    async def write(text: str, ctx: Context) -> str:
+        """Write a note."""
+        assert ctx.principal is not None
+        return f"{ctx.principal.subject} wrote {text}"
+
+    return server
+
+
+def free_port() -> int:
+    """A port on which nobody listens; the server's URL stands in its tokens."""
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@attrs.frozen
+class Protected:
+    """Our protected server.
+
+    Attributes:
+        url: Its endpoint.
+        watching: Sees its tokens.
+    """
+
+    url: str
+    watching: Watching
+
+
+@asynccontextmanager
+async def protected_server(
+    authorization: AuthorizationServer, **options: Any
+) -> AsyncIterator[Protected]:
+    """Serve over HTTP while the block runs."""
+    port = free_port()
+    url = f"http://127.0.0.1:{port}/mcp"
+    watching = Watching(authorization.verifier(url))
+    server = create_server(watching, **options)
+    async with trio.open_nursery() as nursery:
+        [served] = await nursery.start(server.serve_http, "127.0.0.1", port)
+        assert urlsplit(served).port == port
+        yield Protected(url, watching)
+        nursery.cancel_scope.cancel()

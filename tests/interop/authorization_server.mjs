@@ -1,0 +1,68 @@
+/**
+ * An authorization server made with oidc-provider, for MCP servers on the loopback.
+ *
+ *     node authorization_server.mjs jwt|opaque CERTIFICATE KEY
+ *
+ * Serves over TLS on a free port of 127.0.0.1 until it gets SIGTERM, and says its issuer on standard
+ * output. Its pages let everybody in, under any name. Access tokens are signed (`jwt`), or known to
+ * the introspection endpoint only (`opaque`), which answers the client `resource-server`.
+ */
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { createServer } from 'node:https';
+import Provider, { errors } from 'oidc-provider';
+
+const SCOPES = 'notes:read notes:write';
+const RESOURCE = /^http:\/\/127\.0\.0\.1:\d+(\/.*)?$/;
+
+const [format, certificate, key] = process.argv.slice(2);
+
+function signingKey() {
+    const { privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
+    return { ...privateKey.export({ format: 'jwk' }), alg: 'ES256', use: 'sig' };
+}
+
+function resourceServer(_ctx, resource) {
+    if (!RESOURCE.test(resource)) throw new errors.InvalidTarget();
+    return {
+        scope: SCOPES,
+        audience: resource,
+        accessTokenTTL: 600,
+        accessTokenFormat: format,
+        jwt: { sign: { alg: 'ES256' } }
+    };
+}
+
+const configuration = {
+    clients: [
+        {
+            client_id: 'resource-server',
+            client_secret: 'the secret of the MCP server',
+            redirect_uris: [],
+            response_types: [],
+            grant_types: []
+        }
+    ],
+    clientDefaults: { id_token_signed_response_alg: 'ES256' },
+    cookies: { keys: [randomBytes(32).toString('hex')] },
+    features: {
+        introspection: {
+            enabled: true,
+            allowedPolicy: (_ctx, client) => client.clientId === 'resource-server'
+        },
+        registration: { enabled: true },
+        resourceIndicators: { enabled: true, getResourceServerInfo: resourceServer },
+        revocation: { enabled: true }
+    },
+    findAccount: (_ctx, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
+    jwks: { keys: [signingKey()] },
+    pkce: { required: () => true },
+    scopes: ['openid', 'offline_access', ...SCOPES.split(' ')]
+};
+
+const server = createServer({ cert: readFileSync(certificate), key: readFileSync(key) });
+server.listen(0, '127.0.0.1', () => {
+    const issuer = `https://127.0.0.1:${server.address().port}`;
+    server.on('request', new Provider(issuer, configuration).callback());
+    console.log(issuer);
+});

@@ -1,0 +1,148 @@
+"""Logins at an authorization server that is not ours (oidc-provider), over TLS."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import trio
+
+from trimcp import Client, RequestError, open_client, open_http_client
+from trimcp.auth import FileTokenStorage, OAuth
+
+from .authorization import (
+    AuthorizationServer,
+    Protected,
+    User,
+    authorization_server,
+    protected_server,
+)
+from .test_our_client import SOON, text_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterator
+    from pathlib import Path
+
+FIRST = "notes:read offline_access"
+MORE = "notes:read offline_access notes:write"
+
+
+@pytest.fixture(scope="module", params=["jwt", "opaque"])
+def server(
+    request: pytest.FixtureRequest, node_modules: None, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[AuthorizationServer]:
+    """An authorization server, by the kind of its tokens."""
+    directory = tmp_path_factory.mktemp(request.param)
+    with authorization_server(request.param, directory) as started:
+        yield started
+
+
+@pytest.fixture
+async def protected(server: AuthorizationServer) -> AsyncIterator[Protected]:
+    """Our protected server."""
+    async with protected_server(server) as started:
+        yield started
+
+
+def login_of(user: User, directory: Path) -> OAuth:
+    """The login of a program that is started for a user and keeps logins in a directory."""
+    storage = FileTokenStorage(directory)
+    return OAuth(storage=storage, redirect=user.visit, ssl_context=user.server.trusting)
+
+
+async def ask(client: Client, tool: str, **arguments: str) -> str:
+    """The text that a tool gives back."""
+    with trio.fail_after(SOON):
+        return text_of(await client.call_tool(tool, arguments))
+
+
+async def refusal_of(url: str, token: str) -> int | None:
+    """The status with which a server refuses a token; None if it accepts it."""
+    try:
+        async with open_http_client(url, headers={"Authorization": f"Bearer {token}"}) as client:
+            await ask(client, "who")
+    except RequestError as error:
+        return error.http_status
+    return None
+
+
+async def test_a_login_and_a_step_up(
+    protected: Protected, server: AuthorizationServer, tmp_path: Path
+) -> None:
+    """The user is asked once for what every caller needs, and once more for more.
+
+    oidc-provider holds a client to the scopes that it has registered for, and nobody has told of
+    these: so the client registers once more.
+    """
+    user = User(server)
+    async with open_client(protected.url, auth=login_of(user, tmp_path)) as client:
+        assert await ask(client, "who") == "alice"
+        assert user.visits == [(FIRST, "code")]
+        assert await ask(client, "write", text="eggs") == "alice wrote eggs"
+        assert await ask(client, "who") == "alice"
+    assert user.visits == [(FIRST, "code"), (MORE, "invalid_scope"), (MORE, "code")]
+    assert len(protected.watching.came) == 2
+
+
+async def test_a_step_up_that_was_told_of(server: AuthorizationServer, tmp_path: Path) -> None:
+    """A client registers for all scopes that the server's metadata name."""
+    user = User(server)
+    scopes = {"notes:read", "notes:write"}
+    async with (
+        protected_server(server, scopes_supported=scopes) as protected,
+        open_client(protected.url, auth=login_of(user, tmp_path)) as client,
+    ):
+        assert await ask(client, "write", text="eggs") == "alice wrote eggs"
+    assert user.visits == [(FIRST, "code"), (MORE, "code")]
+
+
+async def test_a_login_is_kept(
+    protected: Protected, server: AuthorizationServer, tmp_path: Path
+) -> None:
+    """A program that is started later needs no login, nor does one whose token is refused."""
+    async with open_client(protected.url, auth=login_of(User(server), tmp_path)) as client:
+        assert await ask(client, "who") == "alice"
+    user = User(server)
+    watching = protected.watching
+    async with open_client(protected.url, auth=login_of(user, tmp_path)) as client:
+        assert await ask(client, "who") == "alice"
+        assert len(watching.came) == 1
+        for count in (2, 3):
+            watching.refused.add(watching.last)
+            assert await ask(client, "who") == "alice"
+            assert len(watching.came) == count
+    assert user.visits == []
+
+
+async def test_several_users(
+    protected: Protected, server: AuthorizationServer, tmp_path: Path
+) -> None:
+    """Each has a login and is told apart."""
+    for name in ("alice", "bob"):
+        user = User(server, name)
+        async with open_client(protected.url, auth=login_of(user, tmp_path / name)) as client:
+            assert await ask(client, "who") == name
+
+
+async def test_logging_out(
+    protected: Protected, server: AuthorizationServer, tmp_path: Path
+) -> None:
+    """What has been revoked is refused; nobody can be told of a token that speaks for itself."""
+    auth = login_of(User(server), tmp_path)
+    async with open_client(protected.url, auth=auth) as client:
+        assert await ask(client, "who") == "alice"
+    token = protected.watching.last
+    assert await refusal_of(protected.url, token) is None
+    assert await auth.log_out(protected.url)
+    assert not await auth.is_logged_in(protected.url)
+    assert await refusal_of(protected.url, token) == (401 if server.format == "opaque" else None)
+
+
+async def test_a_token_for_another_server(
+    protected: Protected, server: AuthorizationServer, tmp_path: Path
+) -> None:
+    async with protected_server(server) as other:
+        async with open_client(other.url, auth=login_of(User(server), tmp_path)) as client:
+            assert await ask(client, "who") == "alice"
+        assert await refusal_of(other.url, other.watching.last) is None
+        assert await refusal_of(protected.url, other.watching.last) == 401
