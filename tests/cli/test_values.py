@@ -104,6 +104,7 @@ def test_what_does_not_fit_is_explained(schema: Any, text: str, complaint: str) 
         ({"type": "array", "items": {"$ref": "#/$defs/Point"}}, "array of object"),
         ({"$ref": "#/$defs/Color"}, "red | blue"),
         ({}, "any value"),
+        ({"enum": ["", "a"]}, '"" | a'),
         ({"anyOf": [{"type": "object"}, {"$ref": "#/$defs/Point"}]}, "object"),
     ],
 )

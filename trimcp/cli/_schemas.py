@@ -216,4 +216,5 @@ def _listed(value: Any) -> list[Any]:
 
 def _name(value: Any) -> str:
     """A choice in the form in which it is typed."""
-    return brief(value) if not isinstance(value, str) else value[:_BRIEF]
+    # An empty text is shown as JSON, or nothing would be.
+    return value[:_BRIEF] if isinstance(value, str) and value else brief(value)
