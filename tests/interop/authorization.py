@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import html
+import json
+import os
 import re
 import socket
 import ssl
@@ -22,7 +24,7 @@ from trimcp.auth import IntrospectionVerifier, JWTVerifier
 from .conftest import HERE, NODE
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Iterator, Sequence
     from pathlib import Path
 
     from trimcp import Principal, TokenVerifier
@@ -97,8 +99,8 @@ class User:
     Attributes:
         server: The authorization server.
         name: Under which name.
-        visits: What each login was asked for, and the answer that it ended with: `code`, or an
-            error.
+        visits: The scopes that each login was asked for, sorted, and the answer that it ended
+            with: `code`, or an error.
     """
 
     server: AuthorizationServer
@@ -107,7 +109,7 @@ class User:
 
     async def visit(self, url: str) -> str:
         """Go where the client sends the user; returns the URL at which that ended."""
-        asked = httpx2.URL(url).params["scope"]
+        asked = " ".join(sorted(httpx2.URL(url).params["scope"].split()))
         ended = await self._browse(url)
         params = httpx2.URL(ended).params
         self.visits.append((asked, params.get("error", "code")))
@@ -173,11 +175,48 @@ class Watching:
         return list(self.came)[-1]
 
 
+async def logged_in(command: Sequence[str], user: User, log: Path) -> Any:
+    """What a client of another SDK tells that a user logs in for.
+
+    Args:
+        command: How it is started.
+        user: Goes where the client wants its user to go.
+        log: A file for its errors.
+    """
+    authority = str(user.server.authority)
+    trusting = {"SSL_CERT_FILE": authority, "NODE_EXTRA_CA_CERTS": authority}
+    with log.open("wb") as errors:
+        process = await trio.lowlevel.open_process(
+            list(command),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env={**os.environ, **trusting},
+        )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        async with process.stdin, process.stdout:
+            data = b""
+            async for piece in process.stdout:
+                data += piece
+                while b"\n" in data:
+                    line, _, data = data.partition(b"\n")
+                    if not line.startswith(b"visit "):
+                        return json.loads(line)
+                    ended = await user.visit(line.decode().removeprefix("visit "))
+                    await process.stdin.send_all(f"{ended}\n".encode())
+        raise AssertionError(await trio.Path(log).read_text())
+    finally:
+        process.kill()
+        with trio.CancelScope(shield=True, relative_deadline=10):
+            await process.wait()
+
+
 def create_server(verifier: TokenVerifier, **options: Any) -> Server[None]:
     """Our protected server: whoever calls may read, and needs more to write."""
-    server: Server[None] = Server(
-        "protected", version="1.0.0", auth=verifier, required_scopes={"notes:read"}, **options
-    )
+    options = {"required_scopes": {"notes:read"}, **options}
+    server: Server[None] = Server("protected", version="1.0.0", auth=verifier, **options)
 
     @server.tool
     async def who(ctx: Context) -> str:

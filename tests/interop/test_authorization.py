@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
@@ -15,8 +16,10 @@ from .authorization import (
     Protected,
     User,
     authorization_server,
+    logged_in,
     protected_server,
 )
+from .conftest import HERE, NODE
 from .test_our_client import SOON, text_of
 
 if TYPE_CHECKING:
@@ -24,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FIRST = "notes:read offline_access"
-MORE = "notes:read offline_access notes:write"
+MORE = "notes:read notes:write offline_access"
 
 
 @pytest.fixture(scope="module", params=["jwt", "opaque"])
@@ -146,3 +149,49 @@ async def test_a_token_for_another_server(
             assert await ask(client, "who") == "alice"
         assert await refusal_of(other.url, other.watching.last) is None
         assert await refusal_of(protected.url, other.watching.last) == 401
+
+
+LOGINS = {
+    "python": [sys.executable, str(HERE / "login_sdk.py")],
+    "typescript": [str(NODE), str(HERE / "login.mjs")],
+}
+
+
+def text_told(outcome: dict[str, Any]) -> str:
+    """The text that a client of another SDK was given."""
+    [block] = outcome["result"]["content"]
+    text: str = block["text"]
+    return text
+
+
+@pytest.mark.parametrize("server", ["jwt"], indirect=True)
+@pytest.mark.parametrize("era", ["handshake", "stateless"])
+@pytest.mark.parametrize("sdk", LOGINS)
+async def test_their_clients(
+    protected: Protected, server: AuthorizationServer, tmp_path: Path, sdk: str, era: str
+) -> None:
+    """A client that the authorization server knows logs in, and gets more when it needs more."""
+    user = User(server)
+    command = [*LOGINS[sdk], era, protected.url, "known-client"]
+    with trio.fail_after(SOON):
+        told = await logged_in(command, user, tmp_path / "log")
+    assert text_told(told["who"]) == "alice"
+    assert text_told(told["write"]) == "alice wrote eggs"
+    assert user.visits == [(FIRST, "code"), (MORE, "code")]
+
+
+@pytest.mark.parametrize("server", ["jwt"], indirect=True)
+@pytest.mark.parametrize("sdk", LOGINS)
+async def test_their_clients_register(
+    server: AuthorizationServer, tmp_path: Path, sdk: str
+) -> None:
+    """They register for the scopes of the first challenge, so that has to name all of them."""
+    user = User(server)
+    scopes = {"notes:read", "notes:write"}
+    async with protected_server(server, required_scopes=scopes) as protected:
+        command = [*LOGINS[sdk], "stateless", protected.url]
+        with trio.fail_after(SOON):
+            told = await logged_in(command, user, tmp_path / "log")
+    assert text_told(told["who"]) == "alice"
+    assert text_told(told["write"]) == "alice wrote eggs"
+    assert user.visits == [(MORE, "code")]
