@@ -9,6 +9,7 @@ import re
 import socket
 import ssl
 import subprocess
+import sys
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urljoin, urlsplit
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from trimcp import Principal, TokenVerifier
+
+#: That of the client `resource-server`, which asks about tokens.
+SECRET: Final = "the secret of the MCP server"
 
 #: Steps of a login, forms and redirects, after which it is given up.
 _MOST_STEPS: Final = 20
@@ -52,6 +56,12 @@ class AuthorizationServer:
         """A context that trusts nobody else."""
         return ssl.create_default_context(cafile=str(self.authority))
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """What programs of Python and Node trust it with."""
+        authority = str(self.authority)
+        return {**os.environ, "SSL_CERT_FILE": authority, "NODE_EXTRA_CA_CERTS": authority}
+
     def verifier(self, url: str) -> TokenVerifier:
         """Accepts its tokens for an MCP server."""
         if self.format == "jwt":
@@ -59,7 +69,7 @@ class AuthorizationServer:
         return IntrospectionVerifier(
             f"{self.issuer}/token/introspection",
             client_id="resource-server",
-            client_secret="the secret of the MCP server",
+            client_secret=SECRET,
             issuer=self.issuer,
             audience=url,
             cache_seconds=0,
@@ -183,15 +193,13 @@ async def logged_in(command: Sequence[str], user: User, log: Path) -> Any:
         user: Goes where the client wants its user to go.
         log: A file for its errors.
     """
-    authority = str(user.server.authority)
-    trusting = {"SSL_CERT_FILE": authority, "NODE_EXTRA_CA_CERTS": authority}
     with log.open("wb") as errors:
         process = await trio.lowlevel.open_process(
             list(command),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
-            env={**os.environ, **trusting},
+            env=user.server.environment,
         )
     assert process.stdin is not None
     assert process.stdout is not None
@@ -231,6 +239,21 @@ def create_server(verifier: TokenVerifier, **options: Any) -> Server[None]:
         return f"{ctx.principal.subject} wrote {text}"
 
     return server
+
+
+@contextmanager
+def their_protected_server(authorization: AuthorizationServer) -> Iterator[str]:
+    """Run the protected server of the Python SDK; yields its endpoint."""
+    program = [sys.executable, str(HERE / "protected_server_sdk.py"), authorization.issuer, SECRET]
+    env = authorization.environment
+    with subprocess.Popen(program, stdout=subprocess.PIPE, text=True, env=env) as process:
+        try:
+            assert process.stdout is not None
+            url = process.stdout.readline().strip()
+            assert url, "the server did not start"
+            yield url
+        finally:
+            process.kill()
 
 
 def free_port() -> int:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import trio
 
-from trimcp import Client, RequestError, open_client, open_http_client
+from trimcp import Client, HTTPStatusError, RequestError, open_client, open_http_client
 from trimcp.auth import FileTokenStorage, OAuth
 
 from .authorization import (
@@ -18,6 +18,7 @@ from .authorization import (
     authorization_server,
     logged_in,
     protected_server,
+    their_protected_server,
 )
 from .conftest import HERE, NODE
 from .test_our_client import SOON, text_of
@@ -66,6 +67,8 @@ async def refusal_of(url: str, token: str) -> int | None:
             await ask(client, "who")
     except RequestError as error:
         return error.http_status
+    except HTTPStatusError as error:
+        return error.status
     return None
 
 
@@ -195,3 +198,23 @@ async def test_their_clients_register(
     assert text_told(told["who"]) == "alice"
     assert text_told(told["write"]) == "alice wrote eggs"
     assert user.visits == [(MORE, "code")]
+
+
+@pytest.fixture
+def their_url(server: AuthorizationServer) -> Iterator[str]:
+    """The URL of a protected server made with the Python SDK."""
+    with their_protected_server(server) as url:
+        yield url
+
+
+@pytest.mark.parametrize("server", ["opaque"], indirect=True)
+async def test_their_server(their_url: str, server: AuthorizationServer, tmp_path: Path) -> None:
+    """Its challenge names no scopes, its metadata do; one login serves for both eras."""
+    user = User(server)
+    for revision in ("2025-11-25", "2026-07-28"):
+        auth = login_of(user, tmp_path)
+        async with open_client(their_url, auth=auth, revision=revision) as client:
+            assert client.revision == revision
+            assert await ask(client, "who") == "alice"
+    assert user.visits == [(FIRST, "code")]
+    assert await refusal_of(their_url, "not-one-of-theirs") == 401
