@@ -45,11 +45,13 @@ class AuthorizationServer:
         issuer: Its URL.
         format: What its access tokens are: `jwt` or `opaque`.
         authority: A file with the certificate that its own is signed with.
+        certificate: A file with its own.
     """
 
     issuer: str
     format: str
     authority: Path
+    certificate: Path
 
     @property
     def trusting(self) -> ssl.SSLContext:
@@ -97,7 +99,9 @@ def authorization_server(token_format: str, directory: Path) -> Iterator[Authori
             assert process.stdout is not None
             issuer = process.stdout.readline().strip()
             assert issuer, log.read_text()
-            yield AuthorizationServer(issuer, token_format, files["authority"])
+            yield AuthorizationServer(
+                issuer, token_format, files["authority"], files["certificate"]
+            )
         finally:
             process.kill()
 
