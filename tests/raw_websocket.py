@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 #: Seconds after which something promised counts as not done.
 PATIENCE: Final = 10.0
 
+#: The key of every handshake.
+KEY: Final = "dGhlIHNhbXBsZSBub25jZQ=="
+
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 
 
@@ -33,7 +36,7 @@ def upgrade(
         ("Host", host),
         ("Upgrade", "websocket"),
         ("Connection", "Upgrade"),
-        ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ=="),
+        ("Sec-WebSocket-Key", KEY),
         ("Sec-WebSocket-Version", "13"),
         *([] if subprotocol is None else [("Sec-WebSocket-Protocol", subprotocol)]),
         *headers,

@@ -83,12 +83,12 @@ class MCPError(Exception):
 class ToolError(MCPError):
     """Raised by a tool to tell the *model* what went wrong.
 
-    The text becomes the content of a result with `isError` set, unlike any other exception,
-    whose text never leaves the server. Also understood when it comes out of a nursery of the
-    tool's own.
+    The text becomes the content of a result with `isError` set. The text of any other exception is
+    never sent to the client. A `ToolError` in an exception group, from a nursery of the tool, is
+    recognized too.
 
     Args:
-        text: What the model should read; how to do better is the most useful content.
+        text: What the model should read; best, it says how to correct the call.
 
     Specification: Tools, Error Handling (tool execution errors).
     """
@@ -101,8 +101,8 @@ class ToolError(MCPError):
 class RequestError(MCPError):
     """A JSON-RPC error answer.
 
-    A handler raises it to answer with exactly this error; a client's call raises it when such
-    an answer arrived.
+    A handler raises it to answer with exactly this error; a client's call raises it when it
+    received such an answer.
 
     Args:
         code: The integer error code. For conditions of your own choose one outside
@@ -111,8 +111,8 @@ class RequestError(MCPError):
         data: Any JSON value with detail, or None for none.
 
     Attributes:
-        http_status: The status that a received error came with, if it came over HTTP and was
-            not plain success.
+        http_status: The HTTP status of a received error, if it was received over HTTP with an error
+            status.
     """
 
     http_status: int | None = None
@@ -149,7 +149,7 @@ class MissingCapability(RequestError):
 class NotOffered(RequestError):
     """A call for which the server did not declare the capability; it was not sent.
 
-    Its code is that of the answer to expect, -32601.
+    Its code is that of the expected answer, -32601.
 
     Specification: to 2025-11-25, Lifecycle (Operation).
     """
@@ -204,7 +204,7 @@ class LimitExceeded(RequestError):
 
 
 class ResourceNotFound(MCPError):
-    """Raised by the function of a resource to say that there is none of that URI.
+    """Raised by the function of a resource to say that no resource has this URI.
 
     The client gets the error code of its revision, with the URI.
 
@@ -263,11 +263,11 @@ class HandshakeFailed(ConnectionLost):
 
 
 class WebSocketClosed(ConnectionLost):
-    """A WebSocket was closed, and not in good order: the `__cause__` of a `ConnectionLost`.
+    """A WebSocket was closed with an error: the `__cause__` of a `ConnectionLost`.
 
     Args:
         code: The close code (RFC 6455, section 7.4); 1006 if there was no close frame.
-        reason: What was said with it.
+        reason: The reason in the close frame.
     """
 
     def __init__(self, code: int, reason: str = "") -> None:
@@ -280,11 +280,11 @@ class WebSocketClosed(ConnectionLost):
 
 
 class HTTPStatusError(MCPError):
-    """The server answered with an HTTP status, and with no message of the protocol.
+    """The server answered with an HTTP status and without a message of the protocol.
 
     Args:
         status: The status.
-        text: The beginning of what stood in the body, for people.
+        text: The beginning of the body, for people.
         headers: The answer's headers, by their names in lower case.
     """
 
@@ -302,7 +302,7 @@ class HTTPStatusError(MCPError):
 
 
 class ProtocolViolation(MCPError):
-    """The peer sent what the protocol does not allow, so the answer cannot be used."""
+    """The peer violated the protocol, so the answer cannot be used."""
 
 
 class NoCommonRevision(MCPError):
@@ -310,7 +310,7 @@ class NoCommonRevision(MCPError):
 
     Args:
         message: One sentence.
-        supported: The revisions that the server says it speaks.
+        supported: The revisions that the server supports, as it reported them.
     """
 
     def __init__(self, message: str, supported: tuple[str, ...] = ()) -> None:
@@ -333,7 +333,7 @@ class AnswerRefused(ToolError):
 
 
 def received_error(code: int, message: str, data: Any) -> RequestError:
-    """The exception for an error answer: of the class that its code stands for."""
+    """The exception for an error answer; the code determines its class."""
     error = _error_of(code, message, data)
     error._is_received = True
     return error
@@ -355,7 +355,7 @@ class RegistrationError(MCPError, TypeError, ValueError):
 
 
 class OptionError(MCPError, TypeError, ValueError):
-    """What was given to a client cannot be used; the message says what to write instead."""
+    """An option or argument of a client is invalid; the message says what to write instead."""
 
 
 class NotServing(MCPError, RuntimeError):

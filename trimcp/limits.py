@@ -21,37 +21,37 @@ def _not_negative(_: Any, attribute: attrs.Attribute[Any], value: float) -> None
 
 @attrs.frozen(kw_only=True)
 class Limits:
-    """Bounds of a server or client. What is refused gets a clear error, never silence.
+    """Bounds of a server or client. A refusal is always a clear error.
 
     Attributes:
-        message_bytes: The largest message accepted or sent, in bytes. A longer line is skipped
-            to its end and answered with an error; the connection lives.
+        message_bytes: The largest message accepted or sent, in bytes. A longer line is skipped to
+            its end and answered with an error; the connection stays open.
         nesting: The deepest nesting of JSON arrays and objects in one message.
-        in_flight: Requests being handled at once on one connection. Further ones are refused;
-            a peer that does not even read the refusals is disconnected.
+        in_flight: Requests that one connection handles at the same time. Further ones are refused;
+            a peer that does not read the refusals either is disconnected.
         outbox_bytes: Bytes waiting for one peer to read them. Handlers that answer or notify
             beyond it wait; one message is always accepted.
-        buffered_bytes: Bytes that all peers of one server together can make it hold: parts of
-            messages, requests in flight, answers that nobody reads yet, URIs subscribed to. An
-            HTTP request for whose body there is no room gets 503, a message on a stream is
-            skipped and answered with an error. Never less than `message_bytes`.
+        buffered_bytes: Bytes of all peers that one server holds in memory: parts of messages,
+            requests in flight, answers that are not read yet, subscribed URIs. An HTTP request
+            whose body would exceed this gets 503; a message on a stream is skipped and answered
+            with an error. Never less than `message_bytes`.
         connections: Connections served at once by one server over sockets; further ones are
             closed at once.
         threads: Worker threads that run synchronous tools, shared by the whole server.
         abandoned_threads: Threads still running a tool whose call was cancelled. While there
             are that many, new synchronous calls are refused.
-        parked: Handlers that wait for the client's answer to a question (stateless era). Over
-            it, the one that has waited longest is cancelled. 0 turns waiting off; tools
-            registered with `replay=True` still work.
+        parked: Handlers that wait for the client's answer to a question (stateless era). Beyond
+            this, the handler that has waited longest is cancelled. With 0, handlers never wait;
+            tools registered with `replay=True` still work.
         parked_seconds: How long a handler waits for such an answer, in either era.
-        subscribers: Clients' subscriptions to changes at once, over the whole server.
-        subscribed_uris: Resources that one subscription may ask about. Changes that a slow
-            client has not been told of yet are one entry each, so this bounds them too.
-        header_seconds: How long the head of an HTTP request, or the next one on an open
-            connection, may take; also the TLS handshake. The connection is closed then.
-        heartbeat_seconds: After how much silence the peer of a WebSocket is pinged, and an HTTP
-            server to which a client listens is asked for a sign of life; one that stays silent
-            for as long again is disconnected. `math.inf` for never.
+        subscribers: Clients' subscriptions to changes at the same time, in the whole server.
+        subscribed_uris: Resources that one subscription may name. Each change that has not been
+            sent to a slow client yet is one entry, so this bounds these changes too.
+        header_seconds: How long the head of an HTTP request, or the next one on an open connection,
+            may take; also the TLS handshake. After that the connection is closed.
+        heartbeat_seconds: Seconds of silence after which the peer of a WebSocket is pinged, and an
+            HTTP server to which a client listens gets a request; a peer that stays silent for the
+            same time again is disconnected. `math.inf` turns this off.
         stderr_bytes: The longest single line of a child's standard error kept in memory.
         header_bytes: The largest head of an HTTP request, in bytes (431).
         token_bytes: The longest access token that a server looks at (401).
@@ -59,12 +59,12 @@ class Limits:
         body_seconds: How long the body of an HTTP request may take (408).
         http_requests: HTTP requests served at once by one server, open streams included;
             further ones get 503.
-        http_sessions: Sessions of the handshake era over HTTP. Over it, the one that has been
-            idle longest ends; if none is idle, new ones get 503.
+        http_sessions: Sessions of the handshake era over HTTP. Beyond this, the session that has
+            been idle longest ends; if none is idle, new ones get 503.
         session_seconds: How long such a session may be idle.
         replay_bytes: Bytes of events that such a session keeps for a client that resumes a
             stream; at least one event is kept.
-        list_pages: Pages of one list that a client turns.
+        list_pages: Pages of one list that a client reads.
         list_bytes: Bytes of one list, all its pages together, that a client reads.
         send_seconds: How long an HTTP client may leave an answer unread before it is
             disconnected.

@@ -96,7 +96,7 @@ ElicitContent: TypeAlias = Mapping[str, str | int | float | bool | list[str]]
 
 
 def _texts(values: Iterable[str]) -> tuple[str, ...]:
-    """Several strings; a single one would fall into its letters."""
+    """Several strings; a single one would be split into its characters."""
     if isinstance(values, str):
         raise TypeError(f"expected several strings, got one: {values[:60]!r}")
     return tuple(values)
@@ -113,7 +113,7 @@ def _roles(values: Iterable[Role]) -> tuple[Role, ...]:
 
 @attrs.frozen(eq=False, repr=False)
 class Icon(Payload):
-    """An image that stands for something in a user interface. Spec: Icons."""
+    """An image for an object in a user interface. Spec: Icons."""
 
     src: str
     mime_type: str | None = None
@@ -249,7 +249,7 @@ class EmptyResult(Payload):
 
 @attrs.frozen(eq=False, repr=False)
 class NotificationParams(Payload):
-    """The params of a notification that says all by its name. Spec: Overview, Messages."""
+    """The params of a notification that has no params. Spec: Overview, Messages."""
 
 
 @attrs.frozen(eq=False, repr=False)
@@ -402,7 +402,7 @@ class ReadResourceResult(Payload):
 
 @attrs.frozen(eq=False, repr=False)
 class SubscribeRequestParams(Payload):
-    """Asks to hear of changes to one resource. Spec: Resources, Subscriptions."""
+    """Asks for notifications of changes to one resource. Spec: Resources, Subscriptions."""
 
     uri: str
 
@@ -677,7 +677,7 @@ CompletionReference: TypeAlias = PromptReference | ResourceTemplateReference
 
 @attrs.frozen(eq=False, repr=False)
 class CompletionArgument(Payload):
-    """The argument being typed, and what stands there so far. Spec: Completion."""
+    """The argument being typed, and its text so far. Spec: Completion."""
 
     name: str
     value: str
@@ -685,14 +685,14 @@ class CompletionArgument(Payload):
 
 @attrs.frozen(eq=False, repr=False)
 class CompletionContext(Payload):
-    """Arguments already settled. Spec: Completion. Since 2025-06-18."""
+    """The arguments that already have a value. Spec: Completion. Since 2025-06-18."""
 
     arguments: Mapping[str, str] | None = None
 
 
 @attrs.frozen(eq=False, repr=False)
 class CompleteRequestParams(Payload):
-    """Asks how an argument could go on. Spec: Completion."""
+    """Asks for completions of an argument. Spec: Completion."""
 
     ref: CompletionReference
     argument: CompletionArgument
@@ -792,7 +792,7 @@ class ModelHint(Payload):
 
 @attrs.frozen(eq=False, repr=False)
 class ModelPreferences(Payload):
-    """What matters when a model is chosen; numbers from 0 to 1. Spec: Sampling."""
+    """The priorities for choosing a model; numbers from 0 to 1. Spec: Sampling."""
 
     hints: tuple[ModelHint, ...] | None = attrs.field(
         default=None, converter=optional(tuple[ModelHint, ...])
@@ -827,7 +827,7 @@ class CreateMessageRequestParams(Payload):
 
 @attrs.frozen(eq=False, repr=False)
 class CreateMessageResult(Payload):
-    """What the model said. Spec: Sampling.
+    """The answer of the model. Spec: Sampling.
 
     As in `SamplingMessage`, `content` is always a tuple. `stop_reason` is open: `"endTurn"`,
     `"stopSequence"`, `"maxTokens"`, `"toolUse"` or any other string.

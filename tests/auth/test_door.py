@@ -10,6 +10,8 @@ import hypothesis
 import pytest
 import trio
 from hypothesis import strategies as st
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
 from trimcp import Context, HttpRequest, InvalidToken, Limits, RegistrationError, Server
 from trimcp.runtime import Denied
@@ -301,6 +303,21 @@ async def test_an_application_below_a_path_tells_where_its_metadata_can_be_had()
         assert told == f"{origin}/tools/.well-known/oauth-protected-resource/mcp"
         for path in ("/mcp", "/tools/mcp"):
             assert (await document(web, path))["resource"] == f"{origin}/tools/mcp"
+
+
+async def test_an_application_that_is_mounted_tells_where_its_metadata_can_be_had() -> None:
+    """Also where the mount is the endpoint itself."""
+    guarded = server()
+    app = guarded.http_app("/")
+    site = Starlette(routes=[Mount("/mine", app=app)], lifespan=guarded.asgi_lifespan)
+    async with served(guarded, app=site) as web:
+        origin = f"http://127.0.0.1:{web.port}"
+        reply = await web.send("POST", "/mine/")
+        assert reply.status == 401
+        told = parameters(reply.headers["www-authenticate"])["resource_metadata"]
+        assert told == f"{origin}/mine/.well-known/oauth-protected-resource"
+        reply = await web.send("GET", told.removeprefix(origin))
+        assert reply.message["resource"] == f"{origin}/mine"
 
 
 async def test_without_an_authorization_server_there_is_no_metadata() -> None:

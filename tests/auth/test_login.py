@@ -577,3 +577,40 @@ async def test_a_storage_that_fails() -> None:
         with pytest.raises(AuthorizationFailed, match="no permission"):
             async with open_client(world.url, auth=world.oauth(Unreadable())):
                 pass
+
+
+async def test_where_metadata_are_looked_for() -> None:
+    """The challenge's URL alone, else the path of the server and then the root."""
+    resource, server = "/.well-known/oauth-protected-resource", "/.well-known/openid-configuration"
+    async with open_world(challenge="Bearer") as world:
+        world.answer_with[f"{resource}/mcp"] = Answer(404)
+        world.answer_with["/.well-known/oauth-authorization-server"] = Answer(404)
+        document = {"resource": world.origin, "authorization_servers": [world.origin]}
+        world.answer_with[resource] = Answer(200, document)
+        world.answer_with[server] = world._metadata(Request("GET", server, {}, b""))
+        async with open_client(world.url, auth=world.oauth()):
+            assert world.logins[0]["resource"] == world.origin
+        assert [each.path for each in world.requests if each.path.startswith("/.well")] == [
+            f"{resource}/mcp",
+            resource,
+            "/.well-known/oauth-authorization-server",
+            server,
+        ]
+        world.requests.clear()
+        world.challenge = f'Bearer resource_metadata="{world.origin}/elsewhere"'
+        world.answer_with["/elsewhere"] = Answer(404)
+        with pytest.raises(AuthorizationFailed, match="elsewhere"):
+            async with open_client(world.url, auth=world.oauth()):
+                pass
+        assert world.of(resource) == []
+
+
+async def test_there_need_be_no_refresh_tokens() -> None:
+    async with (
+        open_world(life=0, gives_refresh=False) as world,
+        open_client(world.url, auth=world.oauth()) as client,
+    ):
+        await client.call_tool("x")
+        world.revoke()
+        await client.call_tool("x")
+        assert len(world.logins) == 2

@@ -6,16 +6,23 @@ import functools
 import json
 from typing import TYPE_CHECKING, Any
 
+import hypothesis
 import pytest
+from hypothesis import strategies as st
+from msgspec import Raw
 
 from trimcp import (
     Context,
     Forbidden,
+    HttpRequest,
     Principal,
     RegistrationError,
     Server,
     open_client,
 )
+from trimcp.protocol import Request
+from trimcp.runtime import Denied
+from trimcp.server._needs import check_scopes
 
 from ..http.harness import Web, call, request, served
 from ..http.test_connections import HELLO
@@ -356,3 +363,35 @@ def test_scopes_that_cannot_be(scopes: Any) -> None:
 def test_scopes_without_a_verifier() -> None:
     with pytest.raises(RegistrationError, match="auth="):
         Server("plain").tool(scopes={"x"})(free_tool)
+
+
+# -- any scopes -------------------------------------------------------------------------------
+
+SCOPES = st.frozensets(st.sampled_from(["a", "b", "c", "d"]))
+
+
+@hypothesis.given(required=SCOPES, fixed=SCOPES, asked=SCOPES, held=SCOPES)
+def test_a_call_is_allowed_with_all_scopes_and_told_all_otherwise(
+    required: frozenset[str], fixed: frozenset[str], asked: frozenset[str], held: frozenset[str]
+) -> None:
+    guarded = server(required_scopes=required)
+    guarded.tool(name="fixed", scopes=fixed)(free_tool)
+    guarded.tool(name="asked", scopes=lambda _, __: asked)(free_tool)
+    scope = {"type": "http", "path": "/mcp", "headers": []}
+    http = HttpRequest({}, scope, principal=Principal("alice", scopes=held))
+    calls = [
+        Request(1, "tools/call", Raw(b'{"name":"%s"}' % name)) for name in (b"fixed", b"asked")
+    ]
+    for number, needed in ((1, fixed), (2, fixed | asked)):
+        if needed <= held:
+            check_scopes(guarded, http, calls[:number])
+            continue
+        with pytest.raises(Denied) as caught:
+            check_scopes(guarded, http, calls[:number])
+        assert caught.value.status == 403
+        assert scopes_of(caught.value.headers["www-authenticate"]) == required | needed
+
+
+def test_a_principal_expires_at_some_time() -> None:
+    with pytest.raises(ValueError, match="expires"):
+        Principal("alice", expires=float("nan"))

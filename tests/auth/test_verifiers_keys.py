@@ -12,7 +12,7 @@ import trio.testing
 
 from trimcp import InvalidToken, VerifierUnavailable
 from trimcp.auth import JWTVerifier
-from trimcp.auth._issuer import metadata_urls
+from trimcp.auth._discovery import server_metadata_urls
 
 from .answering import answering, https_server, plain, trusting
 from .signing import AUDIENCE, EC, ISSUER, OTHER, RSA, SECRET, claims, key_set, sign
@@ -381,19 +381,6 @@ def test_one_verifier_for_several_runs(issuer: Issuer) -> None:
 # -- the metadata of an issuer ----------------------------------------------------------------
 
 
-def test_where_metadata_are() -> None:
-    assert metadata_urls("https://a.example/") == metadata_urls("https://a.example")
-    assert metadata_urls("https://a.example") == (
-        "https://a.example/.well-known/oauth-authorization-server",
-        "https://a.example/.well-known/openid-configuration",
-    )
-    assert metadata_urls("https://a.example:8443/t/1") == (
-        "https://a.example:8443/.well-known/oauth-authorization-server/t/1",
-        "https://a.example:8443/.well-known/openid-configuration/t/1",
-        "https://a.example:8443/t/1/.well-known/openid-configuration",
-    )
-
-
 class Site:
     """An issuer's documents, by their URLs."""
 
@@ -424,10 +411,10 @@ class Site:
 
 @pytest.mark.parametrize("issuer", [ISSUER, "https://issuer.example/tenant/"])
 async def test_from_an_issuer(issuer: str) -> None:
-    for number, url in enumerate(metadata_urls(issuer)):
+    for number, url in enumerate(server_metadata_urls(issuer)):
         site = Site({url: {"issuer": issuer, "jwks_uri": URL}, URL: key_set(EC)})
         assert await site.verify(issuer) == "alice"
-        assert site.asked == [*metadata_urls(issuer)[: number + 1], URL]
+        assert site.asked == [*server_metadata_urls(issuer)[: number + 1], URL]
 
 
 async def test_from_an_issuer_over_tls() -> None:
@@ -445,7 +432,7 @@ async def test_from_an_issuer_over_tls() -> None:
         assert (await verifier.verify(token)).subject == "alice"
 
 
-FIRST = metadata_urls(ISSUER)[0]
+FIRST = server_metadata_urls(ISSUER)[0]
 
 
 @pytest.mark.parametrize(

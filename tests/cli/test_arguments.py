@@ -19,7 +19,14 @@ from trimcp.cli._run import Running
 if TYPE_CHECKING:
     from trimcp.cli._options import Command
 
-DEFAULTS: dict[str, Any] = {"timeout": 60.0, "revision": None, "output": None, "verbosity": 0}
+DEFAULTS: dict[str, Any] = {
+    "timeout": 60.0,
+    "revision": None,
+    "headers": [],
+    "token_env": None,
+    "output": None,
+    "verbosity": 0,
+}
 UNANSWERED: dict[str, Any] = {**DEFAULTS, "answers": [], "sample": None, "roots": []}
 
 
@@ -42,7 +49,20 @@ UNANSWERED: dict[str, Any] = {**DEFAULTS, "answers": [], "sample": None, "roots"
         (
             "list --timeout 1.5 unix:s --output text --revision 2025-11-25 -v",
             Listing(
-                target="unix:s", timeout=1.5, revision="2025-11-25", output="text", verbosity=1
+                target="unix:s",
+                timeout=1.5,
+                revision="2025-11-25",
+                headers=[],
+                token_env=None,
+                output="text",
+                verbosity=1,
+            ),
+        ),
+        (
+            "list https://x --header A:b --header C:d:e --token-env F",
+            Listing(
+                target="https://x",
+                **{**DEFAULTS, "headers": [("A", "b"), ("C", "d:e")], "token_env": "F"},
             ),
         ),
         ("inspect a.py", Inspecting(target="a.py", **DEFAULTS)),

@@ -260,7 +260,7 @@ def test_names_and_pages_may_be_allowed(tmp_path: Path, option: str) -> None:
     [
         (["--tcp", "127.0.0.1:0", "--allowed-host", "x"], "are for --http and --ws"),
         (["--allowed-origin", "https://x"], "are for --http and --ws"),
-        (["--http", "127.0.0.1:0", "--allowed-host", "https://x"], "is no name of a host"),
+        (["--http", "127.0.0.1:0", "--allowed-host", "https://x"], "is not a host name"),
     ],
 )
 def test_names_that_make_no_sense(words: list[str], said: str) -> None:

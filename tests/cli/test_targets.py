@@ -92,7 +92,7 @@ def test_a_server_that_refuses_a_level_is_used_all_the_same(tmp_path: Path) -> N
     modest = Modest(tmp_path, {"tools": {}, "logging": {}}, {"tools/list": {"tools": []}})
     done = run("list", "-v", "--", *modest.command)
     assert done.returncode == 0
-    assert "does not take a level for its log" in done.stderr
+    assert "does not accept a log level" in done.stderr
     assert modest.asked == ["logging/setLevel", "tools/list"]
 
 

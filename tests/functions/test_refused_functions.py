@@ -113,6 +113,12 @@ def dispatching(x: int) -> int:
     return x
 
 
+class Dispatching:
+    @functools.singledispatchmethod
+    def method(self, x: int) -> int:
+        return x
+
+
 @contextlib.contextmanager
 def manager() -> Iterator[int]:
     yield 1
@@ -158,6 +164,7 @@ def taking_a_class(x: type[int]) -> None: ...
     [
         (dispatching, "singledispatch"),
         (functools.partial(dispatching), "singledispatch"),
+        (Dispatching().method, "singledispatch"),
         (manager, "context manager"),
         (async_manager, "context manager"),
         (needing_more, "'database'"),

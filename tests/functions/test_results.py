@@ -367,7 +367,7 @@ def test_aliases_and_computed_fields_are_right_both_ways() -> None:
     good = CallToolResult((), structured_content=expected)
     assert function.result(good) is good
     for bad in ({"in": 3}, {"first": 3}, {"out": 3}, {"out": "3", "twice": 6}):
-        with pytest.raises(ValueError, match="structured content does not fit its output schema"):
+        with pytest.raises(ValueError, match="structured content does not match its output schema"):
             function.result(CallToolResult((), structured_content=bad))
 
 

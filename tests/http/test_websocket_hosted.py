@@ -14,6 +14,7 @@ from tests.raw_websocket import (
     BINARY,
     CLOSE,
     CONTINUATION,
+    KEY,
     PING,
     PONG,
     TEXT,
@@ -145,8 +146,6 @@ async def test_names_that_come_twice_and_origins_that_are_none(
         await raw.send(upgrade("localhost", "/ws", *headers))
         assert (await raw.head())[0] == status
 
-
-KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 
 HANDSHAKES = [
     (upgrade(without=["Sec-WebSocket-Key"]), 400),

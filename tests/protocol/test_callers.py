@@ -122,7 +122,7 @@ def test_what_is_no_web_origin_is_refused_although_its_host_is_allowed(
 
 @pytest.mark.parametrize("host", ["https://x.example", "x/y", "x:99999999", "", "[::1", "a b"])
 def test_what_is_no_name_cannot_be_allowed(host: str) -> None:
-    with pytest.raises(ValueError, match="no name of a host"):
+    with pytest.raises(ValueError, match="not a host name"):
         callers_of([], [host], None)
 
 

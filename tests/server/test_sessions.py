@@ -146,7 +146,7 @@ async def test_session_that_never_ends_is_given_up(
 
     async with open_client(Server("s", session_lifespan=lifespan)) as client:
         await client.list_tools()
-    assert "leaving a session took longer" in caplog.text
+    assert "the cleanup of a session took longer" in caplog.text
 
 
 @by_era

@@ -52,6 +52,8 @@ UNCOUNTED: Final = {
     "heartbeat_seconds",
     "stderr_bytes",
     "header_bytes",
+    "token_bytes",
+    "token_seconds",
     "body_seconds",
     "session_seconds",
     "replay_bytes",

@@ -434,7 +434,7 @@ async def test_the_client_checks_its_answers(
         question = {"method": "elicitation/create", "params": FORM}
         body = {"resultType": "input_required", "inputRequests": {"k": question}}
         await to.line.send(result(await to.line.receive(), body))
-        assert "does not fit" in str(await call.fails(ValueError))
+        assert "does not match" in str(await call.fails(ValueError))
 
 
 @with_urls

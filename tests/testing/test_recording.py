@@ -162,7 +162,7 @@ def test_remarks() -> None:
 
 @pytest.mark.parametrize("line", ["=> {}", "-> {", "->", "{}"])
 def test_no_transcript(line: str) -> None:
-    with pytest.raises(ValueError, match="line 2 is none of a transcript"):
+    with pytest.raises(ValueError, match="line 2 is not a line of a transcript"):
         transcript_of("-> {}", line)
 
 

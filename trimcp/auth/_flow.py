@@ -9,7 +9,6 @@ import logging
 import math
 import time
 from typing import TYPE_CHECKING, Any, Final, TypeVar
-from urllib.parse import urlsplit
 
 import attrs
 import msgspec
@@ -18,17 +17,6 @@ import trio
 from trimcp.errors import AuthorizationFailed
 
 from ._codes import Authorization, CodeRefused
-from ._discovery import (
-    MetadataRefused,
-    ResourceMetadata,
-    ServerMetadata,
-    default_endpoints,
-    origin_text,
-    read_resource_metadata,
-    read_server_metadata,
-    resource_metadata_urls,
-    server_metadata_urls,
-)
 from ._fetch import FetchFailed
 from ._grants import GrantRefused, Registered, Tokens, read_error, read_tokens, token_form
 from ._registration import Identity, read_registration, registration_request
@@ -37,19 +25,17 @@ from ._scopes import scopes_to_register, scopes_to_request
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from ._addresses import Reach
-    from ._fetch import Fetched, Fetcher
+    from ._discovery import ServerMetadata
+    from ._fetch import Fetched
+    from ._finding import Finder, Found
     from ._storage import TokenStorage
     from ._visiting import Visitor
 
-__all__ = ["Flow", "Found"]
+__all__ = ["Flow"]
 
 logger = logging.getLogger("trimcp.auth")
 
 T = TypeVar("T")
-
-#: Redirects of a document, within its origin.
-_REDIRECTS: Final = 3
 
 #: Seconds for an exchange that gives out tokens, and for storing them: it is not broken off.
 _EXCHANGE_SECONDS: Final = 30.0
@@ -61,162 +47,34 @@ _INVALID_SCOPE: Final = "invalid_scope"
 _UNKNOWN_CLIENT: Final = frozenset({"invalid_client", "unauthorized_client"})
 
 
-@attrs.frozen
-class Found:
-    """What discovery has found.
-
-    Attributes:
-        resource: The MCP server.
-        server: Its authorization server.
-    """
-
-    resource: ResourceMetadata
-    server: ServerMetadata
-
-    @property
-    def names(self) -> tuple[str, str]:
-        """The issuer, and what tokens are for."""
-        return self.server.issuer, self.resource.resource
-
-
 class Flow:
     """Gets tokens for one MCP server.
 
     Args:
-        reach: Where the server's URLs may lead to.
-        fetcher: Makes exchanges with what the server has named.
-        trusted: Makes them with the authorization server that the user has configured.
+        finder: Finds its authorization server.
         storage: Keeps what must not be lost.
         identity: What the user says about the client.
         visitor: Sends the user to the authorization server.
         wanted: Scopes that are asked for besides those that the server names.
+
+    Attributes:
+        finder: The same as the argument.
     """
 
     def __init__(
         self,
-        reach: Reach,
-        fetcher: Fetcher,
-        trusted: Fetcher,
+        finder: Finder,
         storage: TokenStorage,
         identity: Identity,
         visitor: Visitor,
         wanted: Sequence[str],
     ) -> None:
-        self._reach = reach
-        self._fetcher = fetcher
-        self._trusted = trusted
+        self.finder = finder
         self._storage = storage
         self._identity = identity
         self._visitor = visitor
         self._wanted = tuple(wanted)
-        self._servers: dict[str, ServerMetadata] = {}
         self._guard = trio.CancelScope()
-
-    # -- discovery --------------------------------------------------------------------------
-
-    async def discover(self, hint: str | None) -> Found:
-        """Find the authorization server.
-
-        Args:
-            hint: Where the server says that its metadata are; None if it does not say.
-
-        Raises:
-            AuthorizationFailed: There is none that may be used.
-        """
-        resource = await self._resource(hint)
-        if resource is None:
-            return await self._without_metadata()
-        issuers = resource.issuers
-        configured = self._identity.issuer
-        issuer = configured if configured in issuers else issuers[0]
-        assert issuer is not None
-        return Found(resource, await self.metadata_of(issuer))
-
-    async def _resource(self, hint: str | None) -> ResourceMetadata | None:
-        """The server's metadata; None if it has none."""
-        for url in (hint,) if hint is not None else resource_metadata_urls(self._reach.url):
-            answer = await self._get(url, "the server's metadata", self._fetcher)
-            if answer.status == 200:
-                try:
-                    return read_resource_metadata(answer.body, self._reach.url)
-                except MetadataRefused as error:
-                    raise AuthorizationFailed(str(error)) from None
-            if hint is not None or not 400 <= answer.status < 500:
-                raise AuthorizationFailed(
-                    f"the server's metadata at {url[:200]!r} cannot be had: HTTP status "
-                    f"{answer.status}"
-                )
-        return None
-
-    async def _without_metadata(self) -> Found:
-        """A server of 2025-03-26, whose authorization server is at its own origin."""
-        origin = origin_text(self._reach.url)
-        resource = ResourceMetadata(self._reach.url.partition("#")[0], (origin,))
-        url = server_metadata_urls(origin)[0]
-        answer = await self._get(url, "the authorization server's metadata", self._fetcher)
-        if answer.status != 200:
-            return Found(resource, default_endpoints(origin))
-        return Found(resource, self._checked(answer, origin))
-
-    async def metadata_of(self, issuer: str) -> ServerMetadata:
-        """The metadata of an authorization server.
-
-        Raises:
-            AuthorizationFailed: It has none that may be used.
-        """
-        if self._flaw(issuer) or "?" in issuer:
-            raise AuthorizationFailed(
-                f"the server names an authorization server that is not used: {issuer[:200]!r} "
-                f"{self._flaw(issuer) or 'has a query'}"
-            )
-        failure = AuthorizationFailed(f"the authorization server {issuer!r} has no metadata")
-        for url in server_metadata_urls(issuer):
-            answer = await self._get(
-                url, "the authorization server's metadata", self._fetcher_for(issuer)
-            )
-            if answer.status != 200:
-                continue
-            try:
-                return self._checked(answer, issuer)
-            except AuthorizationFailed as error:
-                # Another of the places may have the right ones.
-                failure = error
-        raise failure
-
-    def _checked(self, answer: Fetched, issuer: str) -> ServerMetadata:
-        try:
-            found = read_server_metadata(answer.body, issuer)
-        except MetadataRefused as error:
-            raise AuthorizationFailed(str(error)) from None
-        endpoints = (found.authorization_endpoint, found.token_endpoint)
-        for url in (*endpoints, found.registration_endpoint, found.revocation_endpoint):
-            if url is not None and (flaw := self._flaw(url, issuer)):
-                raise AuthorizationFailed(
-                    f"the authorization server {issuer!r} has an endpoint that is not used: "
-                    f"{url[:200]!r} {flaw}"
-                )
-        self._servers[issuer] = found
-        return found
-
-    def _flaw(self, url: str, issuer: str | None = None) -> str | None:
-        """Why a URL must not be used; the user's own authorization server is the user's choice."""
-        if self._is_configured(issuer or url):
-            return None if urlsplit(url).scheme in ("http", "https") else "is not one of https"
-        return self._reach.flaw(url)
-
-    def _is_configured(self, issuer: str) -> bool:
-        return issuer == self._identity.issuer
-
-    def _fetcher_for(self, issuer: str) -> Fetcher:
-        return self._trusted if self._is_configured(issuer) else self._fetcher
-
-    async def _get(self, url: str, what: str, fetcher: Fetcher) -> Fetched:
-        if fetcher is self._fetcher and (flaw := self._reach.flaw(url)):
-            raise AuthorizationFailed(f"{what} cannot be had: {url[:200]!r} {flaw}")
-        try:
-            return await fetcher.get(url, redirects=_REDIRECTS)
-        except FetchFailed as error:
-            raise AuthorizationFailed(f"{what} cannot be had: {error}") from error
 
     # -- login ------------------------------------------------------------------------------
 
@@ -291,8 +149,7 @@ class Flow:
             AuthorizationFailed: Nothing is known about that.
         """
         assert tokens.refresh_token is not None
-        server = found.server if found is not None else self._servers.get(tokens.issuer)
-        server = server or await self.metadata_of(tokens.issuer)
+        server = found.server if found is not None else await self.finder.known(tokens.issuer)
         client = self._identity.at(server) or await self._registered_at(server)
         if client is None or client.client_id != tokens.client_id:
             raise GrantRefused("the tokens were given to another client")
@@ -323,7 +180,7 @@ class Flow:
             form, headers = token_form(client, fields)
             now = time.time()
             try:
-                fetcher = self._fetcher_for(server.issuer)
+                fetcher = self.finder.fetcher_for(server.issuer)
                 answer = await fetcher.post_form(server.token_endpoint, form, headers=headers)
             except FetchFailed as error:
                 raise AuthorizationFailed(f"the token endpoint: {error}") from error
@@ -353,7 +210,7 @@ class Flow:
         await self.keep(None)
         if tokens is None:
             return False
-        server = await self.metadata_of(tokens.issuer)
+        server = await self.finder.known(tokens.issuer)
         client = self._identity.at(server) or await self._registered_at(server)
         if server.revocation_endpoint is None or client is None:
             return True
@@ -361,7 +218,7 @@ class Flow:
         token = tokens.refresh_token or tokens.access_token
         form, headers = token_form(client, {"token": token})
         try:
-            fetcher = self._fetcher_for(server.issuer)
+            fetcher = self.finder.fetcher_for(server.issuer)
             answer = await fetcher.post_form(server.revocation_endpoint, form, headers=headers)
         except FetchFailed as error:
             raise AuthorizationFailed(f"the tokens may not be revoked: {error}") from error
@@ -393,7 +250,7 @@ class Flow:
         for names in dict.fromkeys((scopes_to_register(scopes, found.resource.scopes), ())):
             request = registration_request(server, self._identity.name, redirect_uri, names)
             try:
-                answer = await self._fetcher_for(server.issuer).post_json(
+                answer = await self.finder.fetcher_for(server.issuer).post_json(
                     server.registration_endpoint, request
                 )
             except FetchFailed as error:
@@ -413,7 +270,7 @@ class Flow:
 
     @property
     def _entry(self) -> str:
-        return f"tokens {self._reach.url}"
+        return f"tokens {self.finder.url}"
 
     async def kept(self) -> Tokens | None:
         """The tokens that are stored for the server."""

@@ -6,32 +6,17 @@ Specification: RFC 8414; OpenID Connect Discovery 1.0.
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
+from ._discovery import server_metadata_urls
 from ._fetch import FetchFailed
 
 if TYPE_CHECKING:
     from ._fetch import Fetcher
 
-__all__ = ["fetch_key_set", "fetch_metadata", "metadata_urls"]
-
-_OAUTH: Final = "/.well-known/oauth-authorization-server"
-_OPENID: Final = "/.well-known/openid-configuration"
+__all__ = ["fetch_key_set", "fetch_metadata"]
 
 #: Redirects within the origin of a document that are followed.
 _REDIRECTS: Final = 3
-
-
-def metadata_urls(issuer: str) -> tuple[str, ...]:
-    """Where an issuer may have its metadata, in the order of the specification.
-
-    Specification: 2026-07-28, Authorization, Authorization Server Metadata Discovery.
-    """
-    parts = urlsplit(issuer)
-    origin, path = f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/")
-    if not path:
-        return origin + _OAUTH, origin + _OPENID
-    return origin + _OAUTH + path, origin + _OPENID + path, origin + path + _OPENID
 
 
 async def fetch_metadata(fetcher: Fetcher, issuer: str) -> dict[str, Any]:
@@ -40,7 +25,7 @@ async def fetch_metadata(fetcher: Fetcher, issuer: str) -> dict[str, Any]:
     Raises:
         FetchFailed: There are none, or they are those of another issuer.
     """
-    urls = metadata_urls(issuer)
+    urls = server_metadata_urls(issuer)
     for url in urls:
         answer = await fetcher.get(url, redirects=_REDIRECTS)
         if 400 <= answer.status < 500:
@@ -52,9 +37,7 @@ async def fetch_metadata(fetcher: Fetcher, issuer: str) -> dict[str, Any]:
             said = str(metadata.get("issuer"))[:200]
             raise FetchFailed(f"{url!r} has the metadata of the issuer {said!r}, not {issuer!r}")
         return metadata
-    raise FetchFailed(
-        f"the issuer {issuer!r} has no metadata at {', '.join(metadata_urls(issuer))}"
-    )
+    raise FetchFailed(f"the issuer {issuer!r} has no metadata at {', '.join(urls)}")
 
 
 async def fetch_key_set(fetcher: Fetcher, url: str) -> dict[str, Any]:

@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
     from trimcp.transports import Refusal
 
-    from ._flow import Flow, Found
+    from ._finding import Found
+    from ._flow import Flow
     from ._grants import Tokens
 
 __all__ = ["Login"]
@@ -110,6 +111,7 @@ class Login:
         self._is_loaded = False
         self._flight: _Flight | None = None
         self._next_refresh = 0.0
+        self._hint: str | None = None
         self._from_user: str | None = None  # the header that the last login of the user brought
         self._callbacks: list[Callable[[], object]] = []
 
@@ -181,9 +183,12 @@ class Login:
             challenge = challenge or Challenge("bearer")
         elif challenge is None or challenge.params.get("error") != "insufficient_scope":
             return None
+        if last.url == self._flow.finder.url:
+            # Of an endpoint to which the server has turned its client, the metadata may be others.
+            self._hint = challenge.params.get("resource_metadata")
         need = _Need(
             challenge.scopes,
-            challenge.params.get("resource_metadata"),
+            self._hint,
             frozenset(each.sent for each in refusals),
             len({each.sent for each in refusals} - {None}) < 2,
             may_wait,
@@ -231,7 +236,7 @@ class Login:
             if await self._has_changed() and need.is_met_by(self._tokens):
                 return
             # A server may have another authorization server now, so it is asked each time.
-            found = await self._flow.discover(need.hint)
+            found = await self._flow.finder.discover(need.hint)
             tokens = self._tokens
             if tokens is not None and (tokens.issuer, tokens.resource) != found.names:
                 # They are those of another authorization server, or for another resource.

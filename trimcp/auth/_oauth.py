@@ -17,6 +17,7 @@ from trimcp.errors import OptionError
 from ._addresses import Reach, is_loopback_host
 from ._challenges import parse_scopes
 from ._fetch import Fetcher
+from ._finding import Finder
 from ._flow import Flow
 from ._login import Login
 from ._registration import Identity
@@ -158,15 +159,13 @@ class OAuth:
 
     async def _flow(self, url: str) -> Flow:
         reach = await _reach_of(url)
-        return Flow(
+        finder = Finder(
             reach,
+            self._identity.issuer,
             Fetcher(ssl_context=self._ssl_context, guard=reach.allows),
             Fetcher(ssl_context=self._ssl_context),
-            self._storage,
-            self._identity,
-            self._visitor,
-            self._scopes,
         )
+        return Flow(finder, self._storage, self._identity, self._visitor, self._scopes)
 
 
 def _as_http(url: str) -> str:

@@ -1,7 +1,7 @@
 """The command `trimcp`: serve a file, and use a server from the shell.
 
-Each command has a file of its own, which is loaded when the command is used: `trimcp run` starts as
-fast as the server, and help needs none of them.
+Each command has its own file, which is loaded when the command is used: so `trimcp run` loads only
+what the server needs, and the general help loads none of them.
 """
 
 from ._main import main

@@ -1,4 +1,4 @@
-"""Who answers the questions of the server: the command line, people, or nobody.
+"""Answering the server's questions: by options, by the user at the terminal, or not at all.
 
 Specification: Elicitation; Sampling; Roots.
 """
@@ -33,12 +33,12 @@ __all__ = ["connected_to_answer"]
 
 @asynccontextmanager
 async def connected_to_answer(options: Answering, terminal: Terminal) -> AsyncIterator[Client]:
-    """Connect, and answer what the options and the people at the terminal can answer.
+    """Connect, and answer questions with the options and at the terminal.
 
     Raises what `connected` does.
     """
     prepared = Prepared(options, terminal)
-    # What nobody answers has no callback, and so the client does not declare it.
+    # Questions that cannot be answered have no callback, so the client does not declare them.
     answers: ClientOptions = {}
     if terminal.can_ask:
         people = Questioner(terminal)
@@ -60,23 +60,23 @@ async def connected_to_answer(options: Answering, terminal: Terminal) -> AsyncIt
 
 
 def _asks_by_itself(client: Client) -> bool:
-    """Whether the server may ask at any time: in the stateless era it asks when it is called."""
+    """Whether the server may ask at any time; in the stateless era it asks only during a call."""
     revision = find_revision(client.revision)
     return revision is not None and revision.era is Era.HANDSHAKE
 
 
-#: Seconds that a server has to ask for the roots before it is called without having them.
+#: Seconds to wait for the server to ask for the roots, before it is called without them.
 _UNTIL_ASKED: Final = 1.0
 
-#: Seconds for a server to look at the roots that it got; nothing tells when it has.
+#: Seconds for a server to handle the roots; there is no message when it has done that.
 _UNTIL_TAKEN: Final = 0.2
 
 
 class GivenRoots:
     """The roots of the command line, and whether the server knows them.
 
-    Many servers ask for the roots when they like, soon after the handshake, and refuse until then
-    what is only allowed below a root. A command would be over before.
+    Many servers ask for the roots some time after the handshake, and until then refuse what is only
+    allowed below a root. Without waiting, a command would be over before that.
     """
 
     def __init__(self, roots: Sequence[str]) -> None:
@@ -90,7 +90,7 @@ class GivenRoots:
         return self._roots
 
     async def wait_taken(self) -> None:
-        """Wait until the server has asked and had time to look at the answer, or does not ask."""
+        """Wait until the server has asked and has had time for the answer, or does not ask."""
         with trio.move_on_after(_UNTIL_ASKED):
             await self._asked.wait()
         if self._asked.is_set():
@@ -98,7 +98,7 @@ class GivenRoots:
 
 
 class Prepared:
-    """Answers that were given before anything was asked."""
+    """Answers from the options, which were given before any question."""
 
     def __init__(self, options: Answering, terminal: Terminal) -> None:
         self._given = {each.key: each for each in options.answers}
@@ -107,7 +107,7 @@ class Prepared:
         self._asked: set[str] | None = None
 
     async def fill_in(self, form: ElicitRequestFormParams) -> dict[str, Any] | None:
-        """The form, filled in with what was given and its defaults; None if that does not fit."""
+        """The form, filled in with the given answers and its defaults; None if they do not fit."""
         await trio.lowlevel.checkpoint()
         fields = fields_of(form.requested_schema)
         answers, flaws = self._read(fields or [CONSENT])
@@ -119,12 +119,12 @@ class Prepared:
         return {} if answers[CONSENT.name] else None
 
     async def sample(self, asked: CreateMessageRequestParams) -> str:
-        """What the model says, whatever it is asked."""
+        """The given answer of the model, for any question."""
         await trio.lowlevel.checkpoint()
         return self._sample or ""
 
     def name_unused(self) -> None:
-        """Name the answers that no form asked for, which may be mistyped."""
+        """Report answers for which there was no question, since their names may be wrong."""
         if self._asked is None:
             return
         for key in self._given:
@@ -132,7 +132,7 @@ class Prepared:
                 self._say(f"--answer {key}: no question has this field")
 
     def _read(self, fields: Sequence[Field]) -> tuple[dict[str, Any], list[str]]:
-        """The values by name, and what is wrong."""
+        """The values by name, and the errors."""
         self._asked = (self._asked or set()) | {field.name for field in fields}
         answers: dict[str, Any] = {}
         flaws: list[str] = []

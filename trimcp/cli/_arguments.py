@@ -17,8 +17,9 @@ instead of TARGET::
 
     trimcp call    [options] TOOL [KEY=VALUE | KEY:=JSON]… -- COMMAND [ARGUMENT…]
 
-The first bare `--` ends the command's own words: everything after it is that command. Options may
-stand anywhere before it, and `-v` before the command too; `trimcp COMMAND --help` names them.
+The first bare `--` ends the words of `trimcp`: everything after it is the server's command. Options
+may be anywhere before it, and `-v` may also be before the name of the command;
+`trimcp COMMAND --help` lists them.
 """
 
 from __future__ import annotations
@@ -36,10 +37,10 @@ __all__ = ["parse"]
 
 
 def parse(words: list[str]) -> Command:
-    """Understand the command line.
+    """Parse the command line.
 
     Raises:
-        SystemExit: Help was asked for (status 0), or the words make no sense (status 2).
+        SystemExit: Help was requested (status 0), or the words are invalid (status 2).
     """
     words, command = _split(words)
     found, rest = make_parser().parse_known_args(words)
@@ -47,7 +48,7 @@ def parse(words: list[str]) -> Command:
     kind: type[Command] = found.kind
     if unknown := [word for word in rest if word.startswith("-")]:
         parser.error(f"unknown option: {unknown[0]}")
-    # argparse gives back the words that stand behind an option.
+    # argparse returns the words after an option as unknown.
     found.words += rest
     found.given = words
     try:
@@ -57,7 +58,7 @@ def parse(words: list[str]) -> Command:
 
 
 def _split(words: list[str]) -> tuple[list[str], list[str] | None]:
-    """What stands before the first bare `--`, and the command after it, if any."""
+    """The words before the first bare `--`, and the command after it, if any."""
     if "--" not in words:
         return words, None
     end = words.index("--")

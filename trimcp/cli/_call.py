@@ -38,10 +38,10 @@ if TYPE_CHECKING:
 __all__ = ["Calling"]
 
 
-#: Help: how arguments are written.
+#: Help about the arguments.
 _ARGUMENTS: Final = """
-KEY=VALUE is read as the tool's input schema says: integers, numbers and booleans as such, a
-string as it is, everything else as JSON. KEY:=JSON is JSON in any case. Both win over --json.
+KEY=VALUE is read by the type in the tool's input schema: integers, numbers and booleans as such, a
+string unchanged, everything else as JSON. KEY:=JSON is always JSON. Both override --json.
 """
 
 
@@ -52,7 +52,7 @@ class Calling(Answering):
     Attributes:
         tool: The tool's name.
         arguments: As written on the command line.
-        json: What `--json` gave.
+        json: The value of `--json`.
     """
 
     tool: str
@@ -88,7 +88,7 @@ class Calling(Answering):
         )
 
     async def talk(self) -> int:
-        """Call the tool; the status says whether it failed.
+        """Call the tool. The status is 1 if the tool failed.
 
         Raises:
             CommandError: The server cannot be reached, or the tool does not take these arguments.
@@ -131,7 +131,7 @@ def _show(result: CallToolResult, client: Client, options: Calling) -> None:
 
 
 def _arguments(tool: Tool, options: Calling) -> dict[str, Any]:
-    """What the command line gives, typed and checked against what the tool takes."""
+    """The arguments of the command line, converted and checked by the tool's schema."""
     schema = tool.input_schema
     _refuse_unknown(tool, [*options.json, *(each.key for each in options.arguments)])
     given = {each.key: _read(each, schema) for each in options.arguments}
@@ -142,8 +142,7 @@ def _arguments(tool: Tool, options: Calling) -> dict[str, Any]:
     return arguments
 
 
-#: With one of these in its schema, a tool may take arguments that stand elsewhere than in
-#: `properties`.
+#: With one of these keywords in its schema, a tool may take arguments that are not in `properties`.
 _OPEN: Final = ("additionalProperties", "patternProperties", "$ref", "allOf", "anyOf", "oneOf")
 
 
@@ -151,7 +150,7 @@ def _refuse_unknown(tool: Tool, names: list[str]) -> None:
     schema = tool.input_schema
     known = {name for name, *_ in properties(schema)}
     if "properties" not in schema or any(schema.get(word) for word in _OPEN):
-        # The tool takes what it does not name.
+        # The tool may take arguments that its schema does not name.
         return
     unknown = [name for name in names if name not in known]
     if unknown:
@@ -169,7 +168,7 @@ def _read(argument: Argument, schema: Mapping[str, Any]) -> Any:
 
 
 def _takes(tool: Tool) -> str:
-    """The arguments of a tool, for somebody who got them wrong."""
+    """The arguments of a tool, for error messages."""
     schema = tool.input_schema
     named = [
         f"{name} ({describe(each, schema)}{', required' if is_required else ''})"

@@ -1,4 +1,4 @@
-"""From a command's options to a client."""
+"""Connecting a client by a command's options."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["connected"]
 
-#: Seconds after which a silent server is taken for one of the handshake era.
+#: Seconds after which a silent server is assumed to be of the handshake era.
 _PROBE_SECONDS = 10.0
 
 
@@ -34,14 +34,14 @@ async def connected(
     """Connect to the server that the options name.
 
     Args:
-        options: What the command line says.
+        options: The options of the command.
         answers: The client's options that answer the server's questions.
 
     Raises:
         UsageError: The target or the revision cannot be understood.
         CommandError: The server cannot be started or reached.
         MCPError: It did not answer as it must.
-        KeyboardInterrupt: Ctrl-C; what was done with the client is cancelled.
+        KeyboardInterrupt: Ctrl-C; the work with the client is cancelled.
     """
     try:
         client = client_for(reachable(options.target), **_client_options(options, answers or {}))

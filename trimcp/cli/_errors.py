@@ -1,4 +1,4 @@
-"""What goes wrong, in one line."""
+"""Errors, each explained in one line."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ if TYPE_CHECKING:
 
 __all__ = ["INTERRUPTED", "CommandError", "UsageError", "explain", "reason"]
 
-#: What a shell reports of a program that SIGINT ended.
+#: The exit status that a shell reports for a program ended by SIGINT.
 INTERRUPTED: Final = 130
 
-#: Characters of one message; a server may send one of any length.
+#: The maximum length of a message in characters, since a server's message can have any length.
 _LONGEST: Final = 4_000
 
 
 class CommandError(Exception):
-    """The command cannot do what was asked; the text says why, in one line."""
+    """The command cannot do what was requested; the text says why, in one line."""
 
 
 class UsageError(CommandError):
-    """The command was not written as it must be."""
+    """The command line is wrong."""
 
 
 def explain(error: BaseException) -> str:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["CONSENT", "NOTHING", "Field", "fields_of"]
 
-#: Stands for a field that is left out.
+#: The value of a field that is left out.
 NOTHING: Final = object()
 
 
@@ -38,32 +38,32 @@ class Field:
 
     @property
     def prompt(self) -> str:
-        """The text that asks: name, explanation, allowed values, and the default."""
+        """The prompt: name, explanation, allowed values, and the default."""
         about = [self._schema.get("description"), self._fitting()]
         notes = "; ".join(str(each) for each in about if each)
         return printable(f"  {self._schema.get('title') or self.name} ({notes}){self._default()}: ")
 
     def read(self, text: str) -> Any:
-        """The value that a text stands for. Raises ValueError if it does not fit."""
+        """Convert a text to the field's value. Raises ValueError if it does not fit."""
         return self.check(
             self._read_list(text) if self._is_list else self._read(text, self._schema)
         )
 
     def check(self, value: Any) -> Any:
-        """A value that fits, unchanged. Raises ValueError if it does not."""
+        """Check a value and return it unchanged. Raises ValueError if it does not fit."""
         from trimcp.functions import InvalidSchema, SchemaChecker
 
         try:
             flaws = SchemaChecker(dict(self._schema)).flaws(value)
         except InvalidSchema:
-            # The whole form is checked once more, and its flaws are then the server's.
+            # The whole form is checked again later, where a flaw in it is the server's error.
             return value
         if flaws is not None:
             raise ValueError("; ".join(each.removeprefix("$: ") for each in flaws.splitlines()))
         return value
 
     def left_out(self) -> Any:
-        """The default, or `NOTHING` if there need not be a value. Raises ValueError."""
+        """The default, or `NOTHING` for an optional field. Raises ValueError for a required one."""
         if "default" in self._schema:
             return self._schema["default"]
         if self._is_required:
@@ -98,7 +98,7 @@ class Field:
         return f" [{', '.join(map(str, default)) if isinstance(default, list) else default}]"
 
 
-#: What is asked where there is nothing to fill in.
+#: The field for a form without fields, which only asks for consent.
 CONSENT: Final = Field("agreed", {"type": "boolean"}, {}, True)
 
 

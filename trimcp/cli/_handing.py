@@ -1,7 +1,7 @@
-"""What `trimcp run --reload` hands on to each process that serves: its sockets.
+"""How `trimcp run --reload` passes its sockets to each process that serves.
 
-The process that watches the files holds them, so that nobody is refused while one server ends and
-the next one begins.
+The process that watches the files holds the sockets, so that no client is refused between the end
+of one server and the start of the next.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ __all__ = ["HandedOn", "handed_on", "start"]
 
 @attrs.frozen
 class HandedOn:
-    """What a process that serves got from the one that watches.
+    """What the process that watches passes to a process that serves.
 
     Attributes:
         parent: The id of the process that watches.
@@ -45,11 +45,11 @@ class HandedOn:
             yield
 
     async def follow_parent(self, server: Server[Any], scope: trio.CancelScope) -> None:
-        """Shut the server down once the process that watches is gone, however it ended.
+        """Shut the server down when the process that watches is gone, in any way.
 
         Args:
-            server: What serves.
-            scope: Cancelled if it does not serve yet.
+            server: The server.
+            scope: Cancelled if the server does not serve yet.
         """
         await transports.wait_parent_gone(self.parent)
         if server.running is None:
@@ -59,7 +59,7 @@ class HandedOn:
 
 
 def handed_on() -> HandedOn:
-    """What this process got; processes that it starts itself do not inherit it."""
+    """Take what was passed to this process, so that its own children do not inherit it."""
     given = HandedOn(**json.loads(os.environ.pop(RELOADED)))
     for descriptor in given.sockets:
         os.set_inheritable(descriptor, False)
@@ -73,7 +73,7 @@ async def start(
 
     Args:
         command: The program and its arguments.
-        listeners: What it listens on.
+        listeners: The sockets on which it listens.
         options: As for `trio.lowlevel.open_process`.
     """
     sockets = [listener.socket.fileno() for listener in listeners]

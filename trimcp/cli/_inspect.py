@@ -1,4 +1,4 @@
-"""`trimcp inspect`: all that a server says about itself."""
+"""`trimcp inspect`: show everything that a server says about itself."""
 
 from __future__ import annotations
 
@@ -33,8 +33,7 @@ class Inspecting(Connecting):
     def add_options(parser: argparse.ArgumentParser) -> None:
         parser.usage = usage("inspect")
         parser.description = (
-            "Tell all that a server says about itself; with --output json also the whole "
-            "of every schema."
+            "Show everything that a server says about itself; with --output json also all schemas."
         )
         parser.epilog = TARGET
         Connecting.add_common(parser, "text", "json")
@@ -46,7 +45,7 @@ class Inspecting(Connecting):
         return cls(target=target, **cls.read_common(found))
 
     async def talk(self) -> int:
-        """Tell all about the server.
+        """Show everything about the server.
 
         Raises:
             CommandError: The server cannot be reached.
@@ -67,7 +66,7 @@ async def _inspect(options: Inspecting) -> None:
 
 
 def _document(client: Client, found: Listed) -> dict[str, Any]:
-    """What is known, by the names that it has on the wire."""
+    """All that is known of the server, with wire names."""
     known = {
         "serverInfo": encoded(client.server_info, client),
         "protocolVersion": client.revision,
@@ -118,7 +117,7 @@ def _parts(detail: Any) -> list[str]:
 
 
 def _counted(items: Sequence[Any]) -> str:
-    """How many there are, and their names."""
+    """The number of items, and their names."""
     return ": ".join(filter(None, (str(len(items)), ", ".join(printable(i.name) for i in items))))
 
 

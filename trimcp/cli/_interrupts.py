@@ -1,8 +1,7 @@
 """Ctrl-C while a command is connected to a server.
 
-The first one cancels what the command does and leaves the server in good order; it does not wait
-for the answer. Whoever presses it again does not want to wait for the server either: its process
-is killed, and the command ends at once.
+The first one cancels what the command does and ends the connection in order, without waiting for an
+answer. The second one kills the server's process and ends the command at once.
 """
 
 from __future__ import annotations
@@ -38,13 +37,13 @@ class Interrupts:
 
     @contextmanager
     def watched(self) -> Iterator[None]:
-        """Watch for interrupts, around all that a command does with a server.
+        """Watch for interrupts during all that a command does with a server.
 
         Raises:
-            KeyboardInterrupt: One came.
+            KeyboardInterrupt: There was an interrupt.
         """
         if threading.current_thread() is not threading.main_thread():
-            # Only the main thread hears of signals.
+            # Python handles signals only in the main thread.
             yield
             return
         token = trio.lowlevel.current_trio_token()

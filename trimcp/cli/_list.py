@@ -1,4 +1,4 @@
-"""`trimcp list`: what a server offers."""
+"""`trimcp list`: list what a server offers."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def _section(name: str, headings: tuple[str, ...], rows: Sequence[tuple[str, ...
 
 
 def _about(title: str | None, description: str | None) -> str:
-    """The title and the first line of the description, as far as there are such."""
+    """The title and the first line of the description, if there are any."""
     first, *_ = (description or "").strip().splitlines() or [""]
     return printable(": ".join(each for each in (title, first) if each))
 

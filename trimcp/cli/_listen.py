@@ -1,4 +1,4 @@
-"""`trimcp listen`: tell of changes as they come."""
+"""`trimcp listen`: print changes as they happen."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 __all__ = ["Listening"]
 
 
-#: Help: what is printed.
+#: Help about the output.
 _CHANGES: Final = """
-A resource that changes again before it was told of is told of once. What the server does not agree
-to tell of stands on standard error. --output json prints one JSON object a line.
+A resource that changes again before it was printed is printed once. Changes that the server does
+not agree to report are named on standard error. --output json prints one JSON object on each line.
 """
 
 
@@ -38,8 +38,8 @@ class Listening(Connecting):
     """`trimcp listen`.
 
     Attributes:
-        uris: The resources to hear of.
-        lists: Whether to hear of the lists of tools, prompts and resources.
+        uris: The resources to subscribe to.
+        lists: Whether to subscribe to the lists of tools, prompts and resources.
         count: After how many changes to stop; None for never.
     """
 
@@ -56,7 +56,7 @@ class Listening(Connecting):
         )
         parser.epilog = TARGET + _CHANGES
         parser.add_argument(
-            "--lists", action="store_true", help="the lists too, where resources are named"
+            "--lists", action="store_true", help="the lists too, if resources are named"
         )
         parser.add_argument(
             "--count", type=_number, metavar="N", help="stop after so many changes (default: never)"
@@ -78,7 +78,7 @@ class Listening(Connecting):
         """Print changes until there are `count` of them, or the server ends the subscription.
 
         Raises:
-            CommandError: The server cannot be reached, or tells of nothing that was asked for.
+            CommandError: The server cannot be reached, or reports none of the requested changes.
             MCPError: It refuses, or the connection is lost.
         """
         await _listen(self)
@@ -128,7 +128,7 @@ _LISTS = ("tools", "prompts", "resources")
 
 
 def _names(granted: SubscriptionFilter) -> list[str]:
-    """What there is to hear of, as the command names it."""
+    """The granted changes, by the names of the command."""
     agreed = (
         granted.tools_list_changed,
         granted.prompts_list_changed,

@@ -1,4 +1,4 @@
-"""What a server offers. What it does not declare, it is not asked for."""
+"""Listing what a server offers, by the capabilities that it declares."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Listed", "find", "listing", "prompts", "tools"]
 
-#: By the names that lists have on the wire: `tools`, `resources`, `resourceTemplates`, `prompts`.
+#: By the wire names of the lists: `tools`, `resources`, `resourceTemplates`, `prompts`.
 Listed: TypeAlias = dict[str, "Sequence[Any]"]
 
 NamedT = TypeVar("NamedT", "Tool", "Prompt")
@@ -47,7 +47,7 @@ async def prompts(client: Client) -> list[Prompt]:
 
 
 async def _templates(client: Client) -> list[ResourceTemplate]:
-    """The templates; there is no capability of their own, so a server may not know the method."""
+    """The templates. They have no capability of their own, so a server may not know the method."""
     try:
         return await client.list_resource_templates()
     except RequestError as error:

@@ -21,7 +21,7 @@ __all__ = ["load_server", "split_object"]
 
 
 def split_object(text: str) -> tuple[str, str | None]:
-    """`FILE:OBJECT` in its parts; the object may be a dotted name, or missing."""
+    """Split `FILE:OBJECT`; the object may be a dotted name, or missing."""
     file, separator, name = text.rpartition(":")
     if not separator or not name.replace(".", "_").isidentifier() or os.path.exists(text):
         return text, None
@@ -43,11 +43,11 @@ def load_server(text: str) -> Server[Any]:
 
 
 def _load(file: str) -> ModuleType:
-    """Run the file as a module of its own name, its directory first on the path."""
+    """Run the file as a module with its own name, with its directory first in `sys.path`."""
     path = os.path.abspath(file)
     name = os.path.splitext(os.path.basename(path))[0]
     if name in sys.modules:
-        # A file called trio.py is no reason to lose trio.
+        # A file called trio.py must not replace trio.
         name = f"_served_{name}"
     loader = SourceFileLoader(name, path)
     spec = spec_from_loader(name, loader)
@@ -64,7 +64,7 @@ def _load(file: str) -> ModuleType:
 
 
 def _where(error: Exception, path: str, file: str) -> str:
-    """The file, with the line of it that the exception came through."""
+    """The file, with its line in the exception's traceback."""
     if isinstance(error, SyntaxError):
         return f"{error.filename}, line {error.lineno}"
     frames = traceback.extract_tb(error.__traceback__)
@@ -102,7 +102,7 @@ def _candidates(module: ModuleType) -> str:
 
 
 def _servers(module: ModuleType) -> dict[str, Server[Any]]:
-    """The module's servers by name; one with two names counts once."""
+    """The module's servers by name; a server with two names counts once."""
     found: dict[str, Server[Any]] = {}
     for name, value in vars(module).items():
         if isinstance(value, Server) and all(value is not known for known in found.values()):

@@ -1,4 +1,4 @@
-"""Logs go to standard error, if they are wanted."""
+"""Logging to standard error, if requested."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def log_as_server(verbosity: int) -> None:
 
 
 def log_as_tool(verbosity: int) -> None:
-    """Log only with `-v`; otherwise the result and the exit status say everything."""
+    """Log only with `-v`; otherwise the result and the exit status are enough."""
     if verbosity:
         log_as_server(verbosity)
     else:

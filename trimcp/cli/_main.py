@@ -1,4 +1,4 @@
-"""The command's one entrance, and its exit statuses."""
+"""The entry point of the command, and its exit statuses."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ __all__ = ["main"]
 
 FAILED: Final = 1
 WRONG_USAGE: Final = 2
-#: What a shell reports of a program that SIGPIPE ended.
+#: The exit status that a shell reports for a program ended by SIGPIPE.
 NOBODY_READS: Final = 141
 
 
@@ -28,14 +28,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command.
 
     Args:
-        arguments: What follows the command's name; by default the process's own.
+        arguments: The words after `trimcp`; by default those of the process.
 
     Returns:
-        The exit status: 0; 1 if something failed; 2 if the command was written wrongly; 130
-        after Ctrl-C; 141 if nobody reads the output.
+        The exit status: 0; 1 if something failed; 2 if the command line is wrong; 130 after Ctrl-C;
+            141 if the reader of the output is gone.
 
     Raises:
-        SystemExit: Help was asked for, or the command was written wrongly.
+        SystemExit: Help was requested, or the command line is wrong.
     """
     try:
         # This loads the command, which takes a while.
@@ -47,13 +47,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from ._screen import screened
     from ._streams import open_missing
 
-    # What the server says is not to be obeyed by a terminal.
+    # Control characters from the server must not reach the terminal.
     with open_missing() as missing, screened():
         return _attempt(command, has_output="stdout" not in missing)
 
 
 def _attempt(command: Command, *, has_output: bool = True) -> int:
-    """Perform the command; its status, whatever happens."""
+    """Run the command and return its exit status, also after errors."""
     try:
         if not has_output:
             raise CommandError(
@@ -86,14 +86,14 @@ def _report(error: Exception, verbosity: int) -> int:
         if sys.stderr is not None:
             sys.stderr.write(f"trimcp: {explain(error)}\n")
     except OSError:
-        # Nobody reads that either.
+        # Standard error cannot be written either.
         pass
     _abandon_output()
     return WRONG_USAGE if isinstance(error, UsageError) else FAILED
 
 
 def _abandon_output() -> None:
-    """Discard buffered output, or the interpreter would report an error when it exits."""
+    """Discard buffered output; otherwise the interpreter would report an error at exit."""
     if sys.stdout is None:
         return
     try:

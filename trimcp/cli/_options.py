@@ -1,4 +1,4 @@
-"""What every command consists of, and the options that several commands share."""
+"""The base classes of commands, and the options that several commands share."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = [
     "usage",
 ]
 
-#: The variable of the environment by which `run --reload` tells a process what it is to serve on.
+#: The environment variable with which `run --reload` passes the sockets to a process.
 RELOADED: Final = "TRIMCP_RELOAD"
 
 #: A header: a name (RFC 9110, section 5.1), and a value that every server reads alike.
@@ -36,7 +36,7 @@ _HEADER: Final = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([\t\x20-\x7e]*)")
 Output: TypeAlias = Literal["text", "json", "raw"]
 Address: TypeAlias = tuple[str, int]
 
-#: Help: what a target is.
+#: Help about TARGET.
 TARGET: Final = """\
 TARGET is where the server is:
   FILE.py           a program that serves on standard streams, run with this Python, or a
@@ -49,18 +49,17 @@ TARGET is where the server is:
 Instead of TARGET, a command that starts the server may follow after a bare --.
 """
 
-#: Help: who answers the questions of the server.
+#: Help about the server's questions.
 QUESTIONS: Final = """
-The server may ask something before it answers. On a terminal people are asked. --answer and
---sample answer instead of them, and also where there is no terminal. With --answer, a field that
-is not given takes its default; a form that still lacks something, or does not fit, is declined.
-A form without fields takes --answer agreed=yes. What cannot be answered is not offered to the
-server.
+The server may ask something before it answers. On a terminal you are asked. --answer and --sample
+answer for you, also without a terminal. With --answer, a field that is not given gets its default;
+a form that still lacks a value, or has a wrong one, is declined. A form without fields takes
+--answer agreed=yes. If a kind of question cannot be answered, the server is told so.
 """
 
 
 class Command:
-    """A command with its options. Each has a file of its own, which is loaded when it is used.
+    """A command with its options. Each has its own file, which is loaded when it is used.
 
     Attributes:
         has_result: Whether it writes a result to standard output.
@@ -72,7 +71,7 @@ class Command:
 
     @staticmethod
     def add_options(parser: argparse.ArgumentParser) -> None:
-        """Give the command's parser its texts and options."""
+        """Add the command's texts and options to its parser."""
         raise NotImplementedError
 
     @classmethod
@@ -80,17 +79,17 @@ class Command:
         """The command with the options that were given.
 
         Args:
-            found: What the parser has found; `words` are those that belong to no option, `given`
-                all of them.
-            command: What follows the bare `--`, if there is one.
+            found: The parser's result; `words` are those that belong to no option, `given` all
+                words.
+            command: The words after the bare `--`, or None.
 
         Raises:
-            ValueError: They make no sense.
+            ValueError: They are invalid.
         """
         raise NotImplementedError
 
     def run(self) -> int:
-        """Perform it; returns the exit status. What goes wrong leaves as an exception."""
+        """Run it and return the exit status. Errors are raised as exceptions."""
         raise NotImplementedError
 
 
@@ -99,7 +98,7 @@ class Command:
 
 @attrs.frozen(kw_only=True)
 class Connecting(Command):
-    """What every command needs that connects to a server.
+    """The base of commands that connect to a server.
 
     Attributes:
         target: A file or address, or a command with its arguments.
@@ -137,7 +136,7 @@ class Connecting(Command):
             help="how long to wait for an answer (default: 60)",
         )
         parser.add_argument(
-            "--revision", metavar="DATE", help="speak this revision of the protocol and no other"
+            "--revision", metavar="DATE", help="use only this revision of the protocol"
         )
         parser.add_argument(
             "--header",
@@ -156,7 +155,7 @@ class Connecting(Command):
 
     @staticmethod
     def read_common(found: argparse.Namespace) -> dict[str, Any]:
-        """The attributes that these options give; the target is not one of them."""
+        """The attributes from these options, without the target."""
         return {
             "timeout": found.timeout,
             "revision": found.revision,
@@ -171,12 +170,12 @@ class Connecting(Command):
         return trio.run(self.talk)
 
     async def talk(self) -> int:
-        """Do what the command is for; returns the exit status."""
+        """Do the command's work; returns the exit status."""
         raise NotImplementedError
 
 
 def usage(command: str, words: str = "") -> str:
-    """The usage of a command that takes these words beside the server."""
+    """The usage of a command that takes these words in addition to the server."""
     begin = f"trimcp {command} [options]"
     return "\n       ".join(
         " ".join(filter(None, parts))
@@ -185,11 +184,11 @@ def usage(command: str, words: str = "") -> str:
 
 
 def find_target(words: list[str], command: list[str] | None) -> tuple[str | list[str], list[str]]:
-    """The server, and the words that are left.
+    """The server, and the other words.
 
     Args:
-        words: What the parser has found.
-        command: What follows the bare `--`, if there is one.
+        words: The parser's words.
+        command: The words after the bare `--`, or None.
 
     Raises:
         ValueError: No server is named.
@@ -204,7 +203,7 @@ def find_target(words: list[str], command: list[str] | None) -> tuple[str | list
 
 
 def refuse_more(words: list[str], rule: str) -> None:
-    """Raises ValueError, which names the rule, if there are words left."""
+    """Raise ValueError, which names the rule, if there are more words."""
     if words:
         raise ValueError(f"{rule}: {words[0]!r}")
 
@@ -249,11 +248,12 @@ def argument(word: str) -> Argument:
 
 @attrs.frozen(kw_only=True)
 class Answering(Connecting):
-    """What every command needs whose request may lead to questions of the server.
+    """The base of commands whose request may lead to questions of the server.
 
     Attributes:
-        answers: The fields of its forms; without any, people are asked, if there are some.
-        sample: What the model says, whatever it is asked; None to ask people.
+        answers: Answers for the fields of its forms; without any, the user at the terminal is
+            asked.
+        sample: The model's answer to any question; None to ask the user.
         roots: Paths and `file://` URIs.
     """
 
@@ -271,10 +271,10 @@ class Answering(Connecting):
             type=_answer,
             default=[],
             metavar="KEY=VALUE",
-            help="a field of the server's forms, read as they say; KEY:=JSON too; may be repeated",
+            help="a field of the server's forms, read by its type; KEY:=JSON too; may be repeated",
         )
         parser.add_argument(
-            "--sample", metavar="TEXT", help="what the model says, whatever the server asks it"
+            "--sample", metavar="TEXT", help="the answer of the model to any question of the server"
         )
         parser.add_argument(
             "--root",
@@ -288,7 +288,7 @@ class Answering(Connecting):
 
     @classmethod
     def read_answers(cls, found: argparse.Namespace) -> dict[str, Any]:
-        """The attributes that these options and the common ones give."""
+        """The attributes from these options and the common ones."""
         answers = {"answers": found.answers, "sample": found.sample, "roots": found.roots}
         return {**cls.read_common(found), **answers}
 

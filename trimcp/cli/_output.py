@@ -15,15 +15,15 @@ __all__ = ["chosen_output", "encoded", "write", "write_bytes", "write_json"]
 
 
 def chosen_output(asked: Output | None) -> Output:
-    """The form asked for; by default text for people and JSON for programs."""
+    """The requested form; by default text on a terminal and JSON elsewhere."""
     return asked or ("text" if sys.stdout.isatty() else "json")
 
 
 def encoded(value: Any, client: Client) -> Any:
-    """A payload, several of them, or None, as they stand on the wire of the client's revision.
+    """A payload, a list of payloads, or None, in the wire form of the client's revision.
 
-    They are the server's, so they are written by the codec that has read them: what it forgave
-    must not be refused when it is shown, least of all after a call that has taken effect.
+    They come from the server, so the codec that has read them also writes them: a flaw that it
+    accepted must not be an error when it is shown, especially after a call that has had an effect.
     """
     from trimcp.protocol import LATEST, find_revision, reader_for
 
@@ -36,7 +36,7 @@ def encoded(value: Any, client: Client) -> Any:
 
 
 def write(text: str) -> None:
-    """Write a text now, ended by a line break; nothing if it is empty."""
+    """Write a text at once, with a line break at its end; nothing if it is empty."""
     if not text:
         return
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
@@ -45,7 +45,7 @@ def write(text: str) -> None:
 
 
 def write_bytes(data: bytes) -> None:
-    """Write bytes now, and nothing else."""
+    """Write bytes at once, unchanged."""
     sys.stdout.buffer.write(data)
     sys.stdout.buffer.flush()
 

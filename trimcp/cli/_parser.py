@@ -1,4 +1,4 @@
-"""The parser of the command line. It loads the file of a command once that is asked for."""
+"""The parser of the command line. It loads the file of a command when the command is used."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 __all__ = ["make_parser"]
 
-#: The commands: the class of each, in the file of its name, and its help.
+#: The commands, with their classes (in the files of their names) and help texts.
 _COMMANDS: Final = {
     "run": ("Running", "serve the Server in a Python file"),
     "list": ("Listing", "list what a server offers"),
-    "inspect": ("Inspecting", "tell all about a server"),
+    "inspect": ("Inspecting", "show everything about a server"),
     "call": ("Calling", "call a tool of a server"),
     "read": ("Reading", "read a resource of a server"),
     "prompt": ("Prompting", "get a prompt of a server"),
@@ -29,17 +29,17 @@ _COMMANDS: Final = {
 def make_parser() -> argparse.ArgumentParser:
     """The parser of everything before the first bare `--`.
 
-    What it finds has these attributes of every command: `kind`, the class of the command;
-    `parser`, the command's own; `words`, those that belong to no option; and the verbosities.
+    Its result has these attributes for every command: `kind`, the class of the command; `parser`,
+    the parser of the command; `words`, the words that belong to no option; and the verbosities.
     """
     parser = _Parser(
         prog="trimcp",
         description="Serve and use MCP servers.",
-        epilog="`trimcp COMMAND --help` says more.",
+        epilog="See `trimcp COMMAND --help` for more.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
-    # A name of its own: the command's parser begins to count anew.
+    # A separate name, since the command's parser starts counting at zero.
     _add_verbosity(parser, "verbosity_before")
     commands = parser.add_subparsers(
         metavar="COMMAND", required=True, dest="command", parser_class=_CommandParser
@@ -50,7 +50,7 @@ def make_parser() -> argparse.ArgumentParser:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Prints errors as the rest of the command does."""
+    """Prints errors in the same form as the rest of the command."""
 
     def error(self, message: str) -> NoReturn:
         self.exit(2, f"trimcp: {message}\n{self.format_usage()}")
@@ -75,7 +75,7 @@ class _CommandParser(_Parser):
         self._kind = kind
 
     def parse_known_args(self, *args: Any, **options: Any) -> Any:
-        """Called once, by the parser of the whole line, if this command is asked for."""
+        """Called once, by the parser of the whole line, if this command is used."""
         kind: type[Command] = getattr(import_module(self._file), self._kind)
         self.add_argument("words", nargs="*", help=argparse.SUPPRESS)
         _add_verbosity(self, "verbosity")
@@ -85,7 +85,7 @@ class _CommandParser(_Parser):
 
 
 class _Version(argparse.Action):
-    """Writes the version on a line of its own, however narrow the terminal is."""
+    """Writes the version on one line, even on a narrow terminal."""
 
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
         # `importlib.metadata` would take as long as all the rest of the command.
@@ -99,5 +99,5 @@ def _add_verbosity(parser: argparse.ArgumentParser, destination: str) -> None:
         dest=destination,
         action="count",
         default=0,
-        help="log to standard error, what the server logs too; twice for every detail",
+        help="log to standard error, including the server's log; twice for more detail",
     )

@@ -1,4 +1,4 @@
-"""What the server wants its client to log.
+"""Log messages that the server sends to its client.
 
 Specification: Logging.
 """
@@ -20,7 +20,7 @@ __all__ = ["ask_for_logs", "log_options"]
 
 logger = logging.getLogger("trimcp.peer")
 
-#: Seconds that a server gets to answer what level its log is to have.
+#: Seconds that a server gets to answer `logging/setLevel`.
 _PATIENCE: Final = 5.0
 
 _LEVELS: Final = {
@@ -33,14 +33,14 @@ _LEVELS: Final = {
 
 
 def log_options(verbosity: int) -> ClientOptions:
-    """The options of a client that logs as much as was asked for with `-v`."""
+    """The options of a client that logs as much as `-v` requests."""
     if not verbosity:
         return {}
     return {"logging": _log}
 
 
 async def ask_for_logs(client: Client, verbosity: int) -> None:
-    """Let the server send as much as was asked for; if it refuses, the command goes on."""
+    """Set the server's log level by `-v`; if the server refuses, the command goes on."""
     if not verbosity:
         return
     try:
@@ -48,7 +48,7 @@ async def ask_for_logs(client: Client, verbosity: int) -> None:
     except NotOffered:
         logger.debug("the server has no log for its client")
     except (RequestError, RequestTimeout) as error:
-        logger.warning("the server does not take a level for its log: %s", error)
+        logger.warning("the server does not accept a log level: %s", error)
 
 
 async def _log(message: LoggingMessageNotificationParams) -> None:

@@ -29,7 +29,7 @@ class Prompting(Answering):
 
     Attributes:
         prompt: The prompt's name.
-        arguments: All of them text.
+        arguments: The arguments, as text.
     """
 
     prompt: str
@@ -96,7 +96,7 @@ def _check(prompt: Prompt, given: dict[str, str]) -> None:
 
 
 def _takes(prompt: Prompt) -> str:
-    """The arguments of a prompt, for somebody who got them wrong."""
+    """The arguments of a prompt, for error messages."""
     named = [
         f"{each.name} (required)" if each.required else each.name for each in prompt.arguments or ()
     ]

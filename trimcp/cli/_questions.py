@@ -1,4 +1,4 @@
-"""Questions of the server, asked at the terminal.
+"""Asking the server's questions at the terminal.
 
 Specification: Elicitation; Sampling.
 """
@@ -34,7 +34,7 @@ _REFUSED: Final = -1
 
 
 class Questioner:
-    """Lets people answer, one question after the other."""
+    """Lets the user answer, one question after another."""
 
     def __init__(self, terminal: Terminal) -> None:
         self._terminal = terminal
@@ -54,7 +54,7 @@ class Questioner:
     async def _fill_in(self, form: Mapping[str, Any]) -> dict[str, Any] | None:
         fields = fields_of(form)
         if not fields:
-            # Such a question asks for nothing but consent.
+            # A form without fields only asks for consent.
             return {} if await self._ask_until_right(CONSENT) else None
         answers = {field.name: await self._ask_until_right(field) for field in fields}
         return {name: value for name, value in answers.items() if value is not NOTHING}
@@ -82,7 +82,7 @@ class Questioner:
     # -- sampling -------------------------------------------------------------------------
 
     async def sample(self, asked: CreateMessageRequestParams) -> str:
-        """What the user says in place of a model. Raises RequestError if they refuse."""
+        """The user's answer in place of a model's. Raises RequestError if they refuse."""
         async with self._turn:
             self._terminal.say("The server asks a model, and you answer (Ctrl-D refuses):")
             if asked.system_prompt:

@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 __all__ = ["Reading"]
 
 
-#: Help: the forms of the result.
+#: Help about the forms of the result.
 _OUTPUTS: Final = """
---output text prints texts as they are and a line about everything else, json the whole answer,
-and raw the very bytes of the contents, one after the other.
+--output text prints texts unchanged and a line about everything else, json the whole answer, and
+raw the bytes of the contents, one after another.
 """
 
 
@@ -38,7 +38,7 @@ class Reading(Answering):
     """`trimcp read`.
 
     Attributes:
-        uri: The resource's.
+        uri: The URI of the resource.
     """
 
     uri: str
@@ -88,7 +88,7 @@ def _show(result: ReadResourceResult, client: Client, options: Reading) -> None:
 
 
 def _text(contents: TextResourceContents | BlobResourceContents) -> str:
-    """Text as it is, and a line about everything else."""
+    """Text unchanged, or a line about other contents."""
     if isinstance(contents, TextResourceContents):
         return contents.text.removesuffix("\n")
     return describe_resource(contents)

@@ -2,7 +2,7 @@
 
 ::
 
-    watch        holds the listening sockets, hears of signals and of changed files
+    watch        holds the listening sockets, receives signals and changes of files
     └── child    `trimcp run`, which serves on these sockets; ends when the watch is gone
 """
 
@@ -30,13 +30,13 @@ if TYPE_CHECKING:
 
 __all__ = ["run_reloading"]
 
-#: Seconds for requests in flight, and for the cleaning up, before a child is killed.
+#: Seconds for requests in flight and for the cleanup, before a child is killed.
 _GRACE: Final = 15.0
 
 #: The same after a second signal, which ends the requests at once.
 _HURRY: Final = 3.0
 
-#: How long the watch may take to notice that it is not wanted any more.
+#: How often the watch checks whether it should stop, in milliseconds.
 _WATCH_MS: Final = 200
 
 
@@ -45,7 +45,7 @@ def run_reloading(file: str, command: Sequence[str], where: Address | str) -> in
 
     Args:
         file: The server's file: Python files in and below its directory are watched.
-        command: Serves it, in a process of its own.
+        command: The command that serves it, in a separate process.
         where: The host and port to listen on, or the path of a Unix socket.
 
     Raises:
@@ -55,8 +55,8 @@ def run_reloading(file: str, command: Sequence[str], where: Address | str) -> in
 
 
 async def _reload(directory: Path, command: list[str], where: Address | str) -> int:
-    # The children are in a session of their own: the terminal's signals reach this process only,
-    # which ends them in good order.
+    # The children are in a separate session: the terminal's signals reach this process only, which
+    # ends them in order.
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
         async with AsyncExitStack() as stack:
             listeners = await _listeners(where, stack)
@@ -83,7 +83,7 @@ async def _listeners(where: Address | str, stack: AsyncExitStack) -> list[trio.S
 
 
 async def _end_at_signals(signals: AsyncIterator[int], child: _Child) -> None:
-    """The first signal ends the child in good order, the second one at once."""
+    """End the child in order after the first signal, and at once after the second one."""
     await anext(signals)
     child.stop()
     await anext(signals)
@@ -91,11 +91,11 @@ async def _end_at_signals(signals: AsyncIterator[int], child: _Child) -> None:
 
 
 class _Child:
-    """The process that serves: one after the other.
+    """The processes that serve, one after another.
 
     Args:
-        command: What is started.
-        listeners: What it serves on.
+        command: The command of the process.
+        listeners: The sockets on which it serves.
     """
 
     def __init__(self, command: list[str], listeners: Sequence[trio.SocketListener]) -> None:
@@ -105,7 +105,7 @@ class _Child:
         self._process: trio.Process | None = None
 
     def stop(self) -> None:
-        """Stop: `serve` returns once the child has ended, and new connections are refused."""
+        """Stop serving: `serve` returns when the child has ended; new connections are refused."""
         for listener in self._listeners:
             listener.socket.close()
         self._scope.cancel(reason="a signal came")
@@ -139,7 +139,7 @@ class _Child:
         try:
             await process.wait()
         finally:
-            # The sockets are kept, so whoever connects meanwhile waits for the next child.
+            # The sockets stay open, so clients that connect meanwhile wait for the next child.
             with trio.CancelScope(shield=True, relative_deadline=_GRACE + _HURRY):
                 await _end(process)
             self._process = None
@@ -165,7 +165,7 @@ async def _refuse(listener: trio.SocketListener) -> None:
 
 
 def _changes(directory: Path) -> AsyncGenerator[set[tuple[Any, str]], None]:
-    # Only who reloads pays for loading it.
+    # Loaded late, since only `--reload` needs it.
     import watchfiles
 
     return watchfiles.awatch(

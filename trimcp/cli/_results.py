@@ -1,4 +1,4 @@
-"""What servers answer, as text for people."""
+"""The answers of servers, as text for people."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["as_text", "describe", "describe_resource", "failure_text", "speech"]
 
 
 def as_text(result: CallToolResult) -> str:
-    """Text as it is, a line about everything else, and structured content if there is no text."""
+    """Text unchanged, a line about other content, and structured content if there is no text."""
     lines = [describe(each).removesuffix("\n") for each in result.content]
     has_text = any(isinstance(each, TextContent) for each in result.content)
     if not has_text and result.structured_content is not UNSET:
@@ -40,13 +40,13 @@ def failure_text(result: CallToolResult) -> str:
 
 
 def speech(role: str, text: str) -> str:
-    """What somebody says: after their role, with further lines indented."""
+    """A message: the role, then the text, with further lines indented."""
     return "\n  ".join(f"{role}: {text}".removesuffix("\n").split("\n"))
 
 
 @singledispatch
 def describe(content: object) -> str:
-    """Text as it is, a line about everything else."""
+    """Text unchanged, or a line about other content."""
     return f"[{type(content).__name__}]"
 
 
@@ -86,5 +86,5 @@ def describe_resource(contents: TextResourceContents | BlobResourceContents) -> 
 
 
 def _size(base64: str) -> str:
-    """How many bytes a text in base64 stands for."""
+    """The number of bytes that a base64 text encodes."""
     return f"{len(base64.rstrip('=')) * 3 // 4:,} bytes"

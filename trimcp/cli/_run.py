@@ -32,16 +32,17 @@ class Running(Command):
     """`trimcp run`.
 
     Attributes:
-        file: `FILE` or `FILE:OBJECT`, as written.
-        tcp: Where to listen, or None.
-        unix: The socket to make, or None.
-        http: Where to listen for HTTP, or None.
-        ws: Where to listen for WebSockets, or None. Without any: standard input and output.
+        file: `FILE` or `FILE:OBJECT`, as given.
+        tcp: The address to listen on, or None.
+        unix: The path of the socket to make, or None.
+        http: The address to listen on for HTTP, or None.
+        ws: The address to listen on for WebSockets, or None. Without any address: standard input
+            and output.
         root_path: The prefix that a proxy in front of `http` strips, or "".
-        allowed_hosts: Further names that it may be called by over HTTP or WebSocket.
-        allowed_origins: The web pages that may call it there; empty for those from its own names.
-        reload: The words of the same command without `--reload`, to be run again whenever a
-            Python file changes; None without that option.
+        allowed_hosts: Further host names under which it may be called over HTTP or WebSocket.
+        allowed_origins: The web pages that may call it there; empty for pages from its own names.
+        reload: The words of the same command without `--reload`, to run it again whenever a Python
+            file changes; None without that option.
         verbosity: How many `-v` were given.
     """
 
@@ -81,8 +82,8 @@ class Running(Command):
             "--http",
             type=_address,
             metavar="HOST:PORT",
-            help="listen for HTTP, without authentication: Streamable HTTP at the path /mcp, and "
-            "all that `Server.asgi_app()` has",
+            help="listen for HTTP, without authentication unless the server has `auth=`: "
+            "Streamable HTTP at the path /mcp, and all that `Server.asgi_app()` has",
         )
         doors.add_argument(
             "--tcp",
@@ -95,26 +96,27 @@ class Running(Command):
             "--ws",
             type=_address,
             metavar="HOST:PORT",
-            help="listen for WebSockets at the path /ws, without authentication",
+            help="listen for WebSockets at the path /ws, without authentication unless the server "
+            "has `auth=`",
         )
         Running.add_access(parser)
         parser.add_argument(
             "--reload",
             action="store_true",
             help="serve in a new process whenever a Python file in FILE's directory or below "
-            "changes; not with --stdio, where the client would lose its server",
+            "changes; not with --stdio, since the client would lose its server",
         )
 
     @staticmethod
     def add_access(parser: argparse.ArgumentParser) -> None:
-        """Add what is about the callers of a server on HTTP or WebSocket."""
+        """Add the options about callers of a server over HTTP or WebSocket."""
         parser.add_argument(
             "--allowed-host",
             action="append",
             default=[],
             metavar="NAME",
-            help="with --http or --ws: a name that clients call the server by, such as "
-            "mcp.example.com, *.example.com or * for any, beside localhost and the address "
+            help="with --http or --ws: a host name under which clients call the server, such as "
+            "mcp.example.com, *.example.com or * for any, in addition to localhost and the address "
             "listened on; may be repeated",
         )
         parser.add_argument(
@@ -145,7 +147,7 @@ class Running(Command):
             )
         if (found.allowed_host or found.allowed_origin) and not (found.http or found.ws):
             raise ValueError("--allowed-host and --allowed-origin are for --http and --ws")
-        callers_of([], found.allowed_host, found.allowed_origin)  # refuses what is no name
+        callers_of([], found.allowed_host, found.allowed_origin)  # refuses invalid names
         if found.root_path and not found.http:
             raise ValueError("--root-path is for --http: only there is a path that a proxy strips")
         if found.root_path and not found.root_path.startswith("/"):
@@ -267,7 +269,7 @@ async def _serve_websocket(server: Server[Any], address: Address, options: Runni
 
 
 def _access(address: Address, options: Running) -> dict[str, Any]:
-    """Who may call the server, where the user says so. Raises CommandError."""
+    """The options for who may call the server. Raises CommandError."""
     access: dict[str, Any] = {}
     if options.allowed_hosts:
         access["allowed_hosts"] = {*LOOPBACK, address[0], *options.allowed_hosts} - WILDCARDS
@@ -277,14 +279,14 @@ def _access(address: Address, options: Running) -> dict[str, Any]:
 
 
 def _advice(address: Address, options: Running) -> str | None:
-    """What to know about a server that listens on all addresses, and so has no name."""
+    """Advice for a server that listens on all addresses, and so has no host name."""
     if address[0] not in WILDCARDS or options.allowed_hosts:
         return None
     return "only requests to localhost are answered: say its other names with --allowed-host NAME"
 
 
 class _Listening:
-    """A task status that tells the user instead of a nursery."""
+    """A task status that reports to the user instead of a nursery."""
 
     def __init__(self, name: Callable[[Any], str], advice: str | None = None) -> None:
         self._name = name
@@ -324,7 +326,7 @@ def _authority(address: Address) -> str:
 
 
 def _say(text: str) -> None:
-    # Whoever runs a server in the background may have closed it.
+    # Standard error may be closed, for example in the background.
     if sys.stderr is not None:
         sys.stderr.write(f"{text}\n")
         sys.stderr.flush()

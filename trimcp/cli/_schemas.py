@@ -1,8 +1,8 @@
-"""What the JSON Schema of somebody else says about a value, as far as people need it.
+"""What a server's JSON Schema says about a value, as far as users need it.
 
-Types, choices, references, defaults. Whatever the schema is, reading it raises nothing and takes a
-bounded number of steps for each value; what is not understood allows anything, since the server
-checks the rest.
+That is types, choices, references and defaults. Reading any schema raises nothing and takes a
+bounded number of steps for each value. Parts that are not understood allow any value, since the
+server checks it again.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ __all__ = ["Schema", "brief", "choices", "describe", "kind_of", "kinds", "proper
 
 Schema: TypeAlias = Mapping[str, Any]
 
-#: So many schemas are looked at for one value, those included that references lead to.
+#: How many schemas are read for one value, including those behind references.
 _STEPS: Final = 50
 
-#: A longer reference is not followed, a longer list of choices is not used.
+#: Longer references are not followed, and longer lists of choices are not used.
 _LONGEST_REFERENCE: Final = 500
 _MOST_CHOICES: Final = 200
 
-#: So many choices are named, with so many characters each.
+#: How many choices are shown, and how many characters of each.
 _NAMED: Final = 20
 _BRIEF: Final = 60
 
@@ -62,9 +62,9 @@ def properties(schema: Any) -> Iterator[tuple[str, Any, bool]]:
 
 
 def resolve(schema: Any, root: Schema) -> Schema:
-    """The schema that a reference leads to, with what stands beside the reference.
+    """The target of a reference, with the other keywords beside the reference.
 
-    One that allows anything, if the reference leads nowhere.
+    If there is no target, a schema that allows any value.
     """
     try:
         return _Walk(root).resolve(schema)
@@ -73,7 +73,7 @@ def resolve(schema: Any, root: Schema) -> Schema:
 
 
 def kinds(schema: Any, root: Schema) -> set[str]:
-    """The names of the JSON types that a schema allows; none if it does not say."""
+    """The names of the JSON types that a schema allows; empty if it does not restrict them."""
     try:
         found = [_own_kinds(each) for each in _Walk(root).alternatives(schema)]
     except _TooMuch:
@@ -82,7 +82,7 @@ def kinds(schema: Any, root: Schema) -> set[str]:
 
 
 def choices(schema: Any, root: Schema) -> list[tuple[Any, str]]:
-    """The only values allowed, each with its title; none if there are no such limits."""
+    """The allowed values, each with its title; empty if the schema does not restrict them."""
     try:
         alternatives = _Walk(root).alternatives(schema)
     except _TooMuch:
@@ -105,7 +105,7 @@ def describe(schema: Any, root: Schema) -> str:
 
 
 def brief(value: Any, most: int = _BRIEF) -> str:
-    """A value as JSON, cut if it is long, without encoding what is not shown."""
+    """A value as JSON, shortened if it is long, without encoding the part that is not shown."""
     text = ""
     for piece in JSONEncoder(ensure_ascii=False).iterencode(value):
         text += piece
@@ -120,11 +120,11 @@ class _TooMuch(Exception):
 
 @attrs.define
 class _Walk:
-    """The steps through one value's schema.
+    """Reads one value's schema, in a bounded number of steps.
 
     Attributes:
         root: The whole schema, for references.
-        left: How many steps may follow.
+        left: How many more steps are allowed.
     """
 
     root: Schema
@@ -162,7 +162,7 @@ class _Walk:
         return place
 
     def alternatives(self, schema: Any) -> list[Schema]:
-        """The schema itself, or the schemas that it says the value is one of."""
+        """The schema itself, or its alternatives (`anyOf` and the like)."""
         found: list[Schema] = []
         waiting = [schema]
         while waiting:
@@ -215,5 +215,5 @@ def _listed(value: Any) -> list[Any]:
 
 
 def _name(value: Any) -> str:
-    """A choice as people type it."""
+    """A choice in the form in which it is typed."""
     return brief(value) if not isinstance(value, str) else value[:_BRIEF]

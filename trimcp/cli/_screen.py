@@ -1,9 +1,9 @@
-"""What stands between a server's words and a terminal.
+"""Making control characters in a server's texts harmless for a terminal.
 
-A terminal obeys some characters instead of showing them: escape sequences, the bell, a backspace,
-and those that turn the direction of writing. A command that connects to a server writes to
-terminals only through `screened()`, where such characters are made visible: `\\x1b`, `\\u202e`.
-Files and pipes get everything as it is.
+A terminal executes some characters instead of showing them: escape sequences, the bell, a
+backspace, and those that change the direction of writing. A command that connects to a server
+writes to terminals only through `screened()`, which makes such characters visible: `\\x1b`,
+`\\u202e`. Files and pipes get everything unchanged.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 __all__ = ["control", "printable", "screened", "visible"]
 
-#: What has to be looked at; a carriage return in a line break of other systems does no harm.
+#: Characters that need a check; a carriage return in a line break of other systems is harmless.
 _SUSPECT: Final = re.compile(r"\r\n|[^\n\t -~]")
 
-#: On one line there are no breaks and no tabs either.
+#: The same for one line, where line breaks and tabs are not allowed either.
 _SUSPECT_ON_A_LINE: Final = re.compile(r"[^ -~]")
 
-#: Without these, Persian words and many emoji look wrong; alone they do nothing.
+#: Persian words and many emoji need these joiners; alone they are harmless.
 _JOINERS: Final = "\u200c\u200d"
 
 
@@ -56,7 +56,7 @@ def _is_plain(each: str) -> bool:
 
 @contextmanager
 def screened() -> Iterator[None]:
-    """Replace control characters in all that is written to a terminal while the block runs."""
+    """Replace control characters in all output to a terminal while the block runs."""
     before = sys.stdout, sys.stderr
     sys.stdout, sys.stderr = map(_Screen.before, before)
     try:
@@ -66,13 +66,13 @@ def screened() -> Iterator[None]:
 
 
 def control(text: str) -> None:
-    """Write something to standard error that a terminal there is to obey, such as `\\r`."""
+    """Write a control character for a terminal to standard error, such as `\\r`."""
     stream = sys.stderr
     (stream.beneath if isinstance(stream, _Screen) else stream).write(text)
 
 
 class _Screen:
-    """A text stream to a terminal.
+    """A text stream to a terminal, which replaces control characters.
 
     Attributes:
         beneath: The stream itself.

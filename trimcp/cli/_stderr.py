@@ -1,4 +1,4 @@
-"""What a dead program wrote to standard error: which of its last lines says why it died."""
+"""Finding the line of a dead program's standard error that says why it died."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ if TYPE_CHECKING:
 
 __all__ = ["telling_line"]
 
-#: Where Python draws a group of exceptions, its lines begin with such a margin.
+#: The beginning of lines with which Python draws an exception group.
 _MARGIN: Final = re.compile(r"^[ ]*(?:[|+][ -]*)+(?=\S|$)")
 
-#: How the line begins that names an error: `ValueError: …`, `Error: …`, `TypeError [CODE]: …`,
+#: The beginning of a line that names an error: `ValueError: …`, `Error: …`, `TypeError [CODE]: …`,
 #: `pkg.CustomError`, `prog: error: …`, `panic: …`, `Exception in thread "main" …`.
 _NAMES_ERROR: Final = re.compile(
     r"^(?:Uncaught |Unhandled )?"
@@ -21,21 +21,21 @@ _NAMES_ERROR: Final = re.compile(
     r"|(?:[\w./-]+: )?(?:fatal |internal )?(?:error|panic|fatal)(?:$|[:\[]))",
 )
 
-#: Lines that only go with others: where it happened, which program it was, what to try next.
+#: Lines that only add to others: where it happened, the program's version, advice.
 _GOES_WITH: Final = re.compile(
     r"^(?:Node\.js v|Bun v|Deno |note: |goroutine \d|exit status|During handling of|The above "
     r"exception was|Traceback|npm error A complete log|npm error +/|error Command failed)"
     r"|Group: .* \(\d+ sub-exceptions?\)$"
 )
 
-#: A stack's frames, and the members of an object that is an error, are indented.
+#: The frames of a stack, and the members of an error object, are indented.
 _INDENTED: Final = re.compile(r"^\s")
 
 _WORD: Final = re.compile(r"[^\W_]{2}")
 
 
 def telling_line(lines: Sequence[str]) -> str:
-    """The line that explains most: the last that names an error, else the last with words."""
+    """The line that explains most: the last one that names an error, else the last with words."""
     bare = [_MARGIN.sub("", line[:_LONGEST]).rstrip() for line in lines]
     said = [line for line in bare if _WORD.search(line) and not _GOES_WITH.search(line)]
     outer = [line for line in said if not _INDENTED.match(line)]

@@ -17,7 +17,7 @@ _NAMES = ("stdin", "stdout", "stderr")
 
 @contextmanager
 def open_missing() -> Iterator[list[str]]:
-    """Put the null device where a standard stream was closed by whoever started the command.
+    """Open the null device in place of standard streams that were closed at the start.
 
     Otherwise the next file or socket that is opened would get the stream's number.
 

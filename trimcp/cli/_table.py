@@ -15,7 +15,7 @@ __all__ = ["table"]
 _GAP: Final = "  "
 _NARROWEST: Final = 8
 
-#: So many characters of a cell are shown.
+#: How many characters of a cell are shown.
 _LONGEST: Final = 10_000
 
 

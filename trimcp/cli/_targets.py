@@ -1,4 +1,4 @@
-"""From a TARGET to what a client understands."""
+"""Converting a TARGET to what a client accepts."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 __all__ = ["reachable"]
 
-#: How a file serves the client that has started it.
+#: The method with which a file serves the client that has started it.
 _SERVING: Final = "serve_stdio"
 
 
 def reachable(target: str | list[str]) -> str | list[str]:
-    """The target as the client understands it.
+    """The target in a form that the client accepts.
 
     Raises:
-        UsageError: It cannot be understood.
+        UsageError: The target is invalid.
         CommandError: There is no such file.
     """
     if isinstance(target, list) or "://" in target or target.startswith("unix:"):
@@ -46,10 +46,10 @@ def _not_there(target: str) -> Exception:
 
 
 def _serves_itself(file: str) -> bool:
-    """Whether a file is a program that serves; if not, the server object in it can be served.
+    """Whether a file is a program that serves by itself; if not, its server object is served.
 
-    A program that does not know trimcp is somebody else's server, and so is one that cannot be
-    read: whoever runs it says what is wrong with it.
+    A program that does not import trimcp counts as a server by itself. So does a file that cannot
+    be read or parsed: running it shows the error.
     """
     try:
         with open(file, "rb") as source:
@@ -80,7 +80,7 @@ def _names(node: ast.AST) -> Iterator[str]:
 
 
 def _runs(statement: ast.stmt) -> bool:
-    """Whether a statement of a module may start what serves: `trio.run(main)`, guarded or not."""
+    """Whether a module's statement may start the server, such as `trio.run(main)`."""
     if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return False
     if isinstance(statement, ast.If):

@@ -1,4 +1,4 @@
-"""The people in front of the terminal: what they are shown beside the result, and asked.
+"""The user at the terminal: what is shown in addition to the result, and questions.
 
 All of it goes to standard error, since standard output belongs to the result.
 """
@@ -26,24 +26,24 @@ __all__ = ["Terminal", "output_width", "progress_line"]
 _BAR: Final = 20
 _MARK: Final = 3
 
-#: Characters of a progress message that are looked at; no terminal has that many columns.
+#: How many characters of a progress message are used; no terminal has that many columns.
 _MOST_WORDS: Final = 1_000
 
 
 def output_width() -> int:
-    """How many columns standard output has; 80 if it is no terminal."""
+    """How many columns standard output has; 80 if it is not a terminal."""
     return shutil.get_terminal_size().columns
 
 
 def progress_line(progress: float, total: float | None, message: str | None, width: int) -> str:
-    """One line that shows progress, at most so many cells wide."""
+    """One line that shows progress, at most `width` columns wide."""
     done, all_of_it = _finite(progress), _finite(total or 0)
     if all_of_it:
         share = min(max(done / all_of_it, 0), 1)
         bar = ("#" * round(share * _BAR)).ljust(_BAR, ".")
         numbers = f"{share:4.0%}  {done:,.10g}/{all_of_it:,.10g}"
     else:
-        # Nobody knows how long it takes: the mark only shows that it goes on.
+        # The total is unknown: the mark only shows that the work goes on.
         place = int(done) % (_BAR - _MARK + 1)
         bar = ("." * place + "#" * _MARK).ljust(_BAR, ".")
         numbers = f"{done:,.10g}"
@@ -52,7 +52,7 @@ def progress_line(progress: float, total: float | None, message: str | None, wid
 
 
 def _finite(number: float) -> float:
-    """The number, or the largest one; an integer may be too large for the others."""
+    """The number as a float; the largest float for a larger number."""
     try:
         return min(max(float(number), -sys.float_info.max), sys.float_info.max)
     except OverflowError:
@@ -63,10 +63,10 @@ class Terminal:
     """The terminal on standard error and standard input, if there is one.
 
     Args:
-        has_bar: Whether there may be a progress bar; logs would write into its line.
+        has_bar: Whether there may be a progress bar; logs would be written into its line.
 
     Attributes:
-        can_ask: Whether somebody can see standard error and answer.
+        can_ask: Whether standard error and standard input are a terminal.
     """
 
     def __init__(self, *, has_bar: bool = False) -> None:
@@ -103,7 +103,7 @@ class Terminal:
             sys.stderr.flush()
 
     def _draw(self, line: str) -> None:
-        # Ctrl-C may end the writing; what is known to be drawn can then still be removed.
+        # Ctrl-C may interrupt the writing; the bar can still be removed then.
         before, self._bar = self._bar, line
         control("\r")
         _write(ljust(line, width_of(before)))
@@ -142,7 +142,7 @@ class Terminal:
 
 
 async def _read_input() -> bytes:
-    """Wait for input without a thread, which could not be stopped by Ctrl-C."""
+    """Wait for input without a thread, since Ctrl-C could not stop a thread."""
     if sys.platform == "win32":
         return await trio.to_thread.run_sync(os.read, 0, 4096, abandon_on_cancel=True)
     await trio.lowlevel.wait_readable(0)

@@ -1,7 +1,7 @@
-"""Values that people type, read as a JSON Schema says.
+"""Converting typed values by a JSON Schema.
 
-Both the arguments of a tool and the fields of a form are read here. Only what helps to read and to
-explain is understood of the schema. The server checks the rest.
+Both the arguments of a tool and the fields of a form are read here. Only the parts of the schema
+that help to read and to explain a value are used. The server checks the rest.
 """
 
 from __future__ import annotations
@@ -20,10 +20,11 @@ _WORDS: Final = {"true": True, "yes": True, "y": True, "false": False, "no": Fal
 
 
 def read_value(text: str, schema: Any, root: Schema) -> Any:
-    """Convert typed text to the type that the schema asks for.
+    """Convert typed text to the type of the schema.
 
-    A string is taken as it is; anything else is JSON, with `yes` and `no` for booleans. Where
-    both are allowed, JSON wins. A schema that allows anything takes JSON, or else the text.
+    A string is taken unchanged; anything else is JSON, with `yes` and `no` for booleans. If both
+    are allowed, valid JSON has precedence. If the schema allows any value, it is JSON, or else the
+    text.
 
     Args:
         text: As typed.
@@ -31,7 +32,7 @@ def read_value(text: str, schema: Any, root: Schema) -> Any:
         root: The whole schema, for references.
 
     Raises:
-        ValueError: It is not what the schema wants; the text says what that is.
+        ValueError: It is not what the schema requires; the message says what is required.
     """
     value = _typed(text, kinds(schema, root))
     if value is _UNREADABLE:
@@ -61,7 +62,7 @@ def _typed(text: str, wanted: set[str]) -> Any:
 
 
 def _word(text: str, wanted: set[str]) -> Any:
-    """A text that is no JSON of a wanted type."""
+    """The value of a text that is not JSON of a wanted type."""
     if "boolean" in wanted and text.lower() in _WORDS:
         return _WORDS[text.lower()]
     return text if not wanted or "string" in wanted else _UNREADABLE

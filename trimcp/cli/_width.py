@@ -1,4 +1,4 @@
-"""How wide text is on a terminal, where a character may take two columns, or none."""
+"""The width of text on a terminal, where a character may take two columns, or none."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ _INDENT: Final = "  "
 
 _PIECE: Final = 100
 
-#: Behind some characters it asks for the wide form, an emoji.
+#: After some characters it selects the wide form, an emoji.
 _AS_EMOJI: Final = "\ufe0f"
 
-#: What follows it is drawn with what stands before it.
+#: It joins the next character with the one before it.
 _JOINER: Final = "\u200d"
 
 
@@ -25,10 +25,10 @@ def width_of(text: str) -> int:
     """The columns that a line takes."""
     if text.isascii():
         return len(text)
-    # Only who needs the tables of Unicode waits for them.
+    # Loaded late, since it loads large tables of Unicode.
     from wcwidth import wcswidth
 
-    # It takes quadratic time for some texts, so it gets them in pieces.
+    # It takes quadratic time for some texts, so it gets pieces.
     pieces = (text[begin : begin + _PIECE] for begin in range(0, len(text), _PIECE))
     return sum(max(wcswidth(piece), 0) for piece in pieces)
 

@@ -1,4 +1,4 @@
-"""Clients: how they are opened, and what they can ask."""
+"""Clients: opening them, and the requests that they can make."""
 
 from ._client import Client
 from ._listen import Changes

@@ -1,7 +1,7 @@
-"""Answering what the server asks, in both eras.
+"""Answering the server's questions, in both eras.
 
-In the handshake era a question is a request of the server; in the stateless era it comes as the
-result of a call, and the answers go back with the call's retry.
+In the handshake era a question is a request of the server. In the stateless era it is part of the
+result of a call, and the answers are sent with the retry of the call.
 
 Specification: Elicitation; Sampling; Roots; 2026-07-28, Multi Round-Trip Requests, Client
 Requirements.
@@ -49,18 +49,18 @@ if TYPE_CHECKING:
 
 __all__ = ["Answerer", "ElicitationCallback", "SamplingCallback", "UrlCallback"]
 
-#: Asked with the form; returns the content, an `ElicitResult`, or None for "declined".
+#: Called with the form; returns the content, an `ElicitResult`, or None to decline.
 ElicitationCallback: TypeAlias = Callable[
     [ElicitRequestFormParams],
     Awaitable[Mapping[str, Any] | ElicitResult | None] | Mapping[str, Any] | ElicitResult | None,
 ]
 
-#: Asked before the user is sent to a URL; returns whether they agreed, or an `ElicitResult`.
+#: Called before the user is sent to a URL; returns whether they agreed, or an `ElicitResult`.
 UrlCallback: TypeAlias = Callable[
     [ElicitRequestURLParams], Awaitable[bool | ElicitResult] | bool | ElicitResult
 ]
 
-#: Asked for a model's answer; returns it, or just its text.
+#: Called for a model's answer; returns it, or just its text.
 SamplingCallback: TypeAlias = Callable[
     [CreateMessageRequestParams], Awaitable[CreateMessageResult | str] | CreateMessageResult | str
 ]
@@ -68,16 +68,16 @@ SamplingCallback: TypeAlias = Callable[
 
 @attrs.frozen(kw_only=True)
 class Answerer:
-    """Runs the user's callbacks; what has no callback is not declared.
+    """Runs the user's callbacks; a capability without a callback is not declared.
 
     Attributes:
         elicitation: Answers form questions.
         url: Agrees to URL questions.
-        sampling: Gives a model's answers.
+        sampling: Returns a model's answers.
         sampling_tools: Whether `sampling` understands tools.
         roots: The client's roots.
         experimental: Capabilities outside of the specification.
-        extensions: Extensions that the client understands.
+        extensions: Extensions that the client supports.
     """
 
     elicitation: ElicitationCallback | None = None
@@ -90,7 +90,7 @@ class Answerer:
 
     @property
     def capabilities(self) -> ClientCapabilities:
-        """What the client can declare."""
+        """The capabilities that the client declares."""
         elicitation = sampling = None
         if self.elicitation is not None or self.url is not None:
             elicitation = ElicitationCapability(
@@ -108,7 +108,7 @@ class Answerer:
         )
 
     async def handle(self, round_: Round) -> Any:
-        """A request of the server (handshake era). Raises RequestError."""
+        """Answer a request of the server (handshake era). Raises RequestError."""
         exchange = round_.exchange
         if exchange.method == "ping":
             return EmptyResult()
@@ -126,7 +126,7 @@ class Answerer:
     async def answer_all(
         self, result: InputRequiredResult, revision: Revision
     ) -> dict[str, Any] | None:
-        """Answer every question of a round, side by side.
+        """Answer all questions of a round, concurrently.
 
         Returns:
             The answers, by key; None if there was no question.
@@ -188,15 +188,15 @@ class Answerer:
 
 
 def _check_sampled(answer: CreateMessageResult) -> None:
-    """Raises ValueError for a model's answer that holds what only a user's message may hold."""
+    """Check that a model's answer has no content that only the user may send. Raises ValueError."""
     if any(isinstance(block, ToolResultContent) for block in answer.content):
-        raise ValueError("a model's answer holds the result of a tool, which is the user's to give")
+        raise ValueError("a model's answer contains a tool result: only a user may send it")
     if answer.role != "assistant" and any(isinstance(b, ToolUseContent) for b in answer.content):
         raise ValueError("only the assistant uses tools: the answer's role must be 'assistant'")
 
 
 async def _answer_url(ask: UrlCallback, params: ElicitRequestURLParams) -> ElicitResult:
-    """Run the callback. Raises OptionError for an answer that says neither yes nor no."""
+    """Run the callback. Raises OptionError if its result is not an answer."""
     answer = await awaited(ask(params))
     if isinstance(answer, ElicitResult):
         return answer
@@ -214,7 +214,7 @@ async def _answer_form(ask: ElicitationCallback, params: ElicitRequestFormParams
 
     Raises:
         RequestError: The form cannot be checked.
-        OptionError: The callback returned what is no answer to a form.
+        OptionError: The callback's result is not an answer to a form.
         ValueError: The callback's content does not fit the form.
     """
     answer = await awaited(ask(params))
@@ -242,5 +242,5 @@ async def _answer_form(ask: ElicitationCallback, params: ElicitRequestFormParams
         raise RequestError(INVALID_PARAMS, f"the form is malformed: {error}") from None
     flaws = flaws or flaws_of_formats(params.requested_schema, content)
     if flaws is not None:
-        raise ValueError(f"the answer does not fit the form:\n{flaws}")
+        raise ValueError(f"the answer does not match the form:\n{flaws}")
     return ElicitResult("accept", content)

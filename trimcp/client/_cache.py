@@ -1,7 +1,7 @@
-"""Results that the server allows to keep for a while (stateless era).
+"""Caching results for the time that the server allows (stateless era).
 
-A client speaks for one principal, so `private` results may be kept in it as well as `public`
-ones; the cache is never shared between clients.
+A client acts for one user, so `private` results may be kept as well as `public` ones. Clients never
+share a cache.
 
 Specification: 2026-07-28, Caching.
 """
@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
 __all__ = ["Answered", "Kept", "ResponseCache", "key_of"]
 
-#: Results kept; the least recently used goes first.
+#: The maximum number of results; the least recently used is dropped first.
 MAX_ENTRIES: Final = 256
 
-#: Results that are larger than this, in bytes, are not worth keeping.
+#: Results that are larger than this, in bytes, are not kept.
 MAX_BYTES: Final = 1024 * 1024
 
-#: Bytes of all results kept, and of the requests that they answer.
+#: The maximum size of all kept results and their keys, in bytes.
 TOTAL_BYTES: Final = 16 * 1024 * 1024
 
-#: Milliseconds, some thirty years; what says more means no more.
+#: The maximum time to live in milliseconds, about thirty years; a longer one is reduced to it.
 _LONGEST_MS: Final = 10**12
 
 #: The cached methods that a notification makes stale.
@@ -44,12 +44,12 @@ _CHANGED: Final = {
 
 @attrs.frozen
 class Kept:
-    """A result.
+    """A result in the cache.
 
     Attributes:
-        result: What it is.
+        result: The result.
         size: Its bytes on the wire.
-        until: When it is not fresh any more, in Trio's time.
+        until: When it stops being fresh, in Trio's time.
     """
 
     result: Any
@@ -59,11 +59,11 @@ class Kept:
 
 @attrs.frozen
 class Answered:
-    """A result that has just come.
+    """A result that has just arrived.
 
     Attributes:
-        result: What it is.
-        size: Its bytes on the wire, those of all rounds.
+        result: The result.
+        size: The bytes of all its rounds on the wire.
         rounds: How many rounds it took.
     """
 
@@ -73,7 +73,7 @@ class Answered:
 
 
 class Asking:
-    """A request on its way, whose result may have become stale before it came."""
+    """A request without an answer yet; its result can become stale before it arrives."""
 
     def __init__(self, key: bytes) -> None:
         self.key = key
@@ -104,7 +104,7 @@ class ResponseCache:
 
     @contextmanager
     def asking(self, key: bytes) -> Iterator[Asking]:
-        """For the duration of a request: what is dropped meanwhile is not kept afterwards."""
+        """Note a request during the block, so that a stale result of it is not kept."""
         asking = Asking(key)
         self._asking.add(asking)
         try:
@@ -113,7 +113,7 @@ class ResponseCache:
             self._asking.remove(asking)
 
     def keep(self, asking: Asking, size: int, result: Any) -> None:
-        """Keep a result for as long as it says, if it says so at all."""
+        """Keep a result as long as it allows, if it allows it."""
         ttl_ms = result.ttl_ms
         if not ttl_ms or ttl_ms < 0 or size + len(asking.key) > MAX_BYTES or asking.is_stale:
             return
@@ -130,19 +130,19 @@ class ResponseCache:
             self._bytes -= kept.size + len(key)
 
     def note_change(self, method: str) -> None:
-        """What a notification tells of is not fresh any more, whatever its time to live was."""
+        """Drop the results that a notification makes stale, even within their time to live."""
         if method in _CHANGED:
             self.drop(lambda key: key.startswith(_CHANGED[method]))
 
     def drop_method(self, method: str) -> None:
-        """Forget the results of one method."""
+        """Drop the results of one method."""
         self.drop(lambda key: key.startswith(method.encode() + b"\n"))
 
     def drop(self, which: Callable[[bytes], bool] = lambda key: True) -> None:
-        """Forget the results whose keys are chosen; all by default."""
+        """Drop the results with the chosen keys; by default all."""
         for key in [key for key in self._entries if which(key)]:
             self._forget(key)
-        # An answer that is on its way may have been written before what makes it stale.
+        # An answer that has not arrived yet may have been written before the change.
         for asking in self._asking:
             asking.is_stale = asking.is_stale or which(asking.key)
 

@@ -1,4 +1,4 @@
-"""Whether what a user gives can be what it is given as."""
+"""Checks of the arguments that a user gives."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ __all__ = ["check_callback", "check_seconds", "check_texts", "wire_mapping"]
 
 
 def check_callback(label: str, value: Any, *, is_optional: bool = True) -> None:
-    """Raises OptionError for what is no function, nor None where there may be none."""
+    """Check that it is a function, or None if that is allowed. Raises OptionError."""
     if not callable(value) and not (value is None and is_optional):
         raise OptionError(f"{label} is a function, not {value!r:.100}")
 
 
 def check_seconds(label: str, value: Any) -> None:
-    """Raises OptionError for what is no number of seconds; `math.inf` is one."""
+    """Check that it is a number of seconds; `math.inf` is allowed. Raises OptionError."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         raise OptionError(f"{label} is a number of seconds, not {value!r:.100}")
     if math.isnan(value) or value < 0:
@@ -26,7 +26,7 @@ def check_seconds(label: str, value: Any) -> None:
 
 
 def check_texts(label: str, value: Any) -> None:
-    """Raises OptionError for what is no mapping of texts to texts, nor None."""
+    """Check that it is a mapping of texts to texts, or None. Raises OptionError."""
     if value is None:
         return
     if not isinstance(value, Mapping):

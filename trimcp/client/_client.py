@@ -1,4 +1,4 @@
-"""The client: its life, and what it does with what the server sends by itself."""
+"""The client: its life, and how it handles messages that the server sends unasked."""
 
 from __future__ import annotations
 
@@ -46,18 +46,18 @@ logger = logging.getLogger("trimcp.client")
 
 _Link: TypeAlias = "tuple[MessageChannel | HTTPLink, ChildProcess | None]"
 
-#: Connects to a server for the duration; may be called again when the connection has ended.
+#: Connects to a server during its block; may be called again when the connection has ended.
 Connector: TypeAlias = "Callable[[], AbstractAsyncContextManager[_Link]]"
 
 #: Called with each log message of the server, one after another; may be async.
 LogCallback: TypeAlias = "Callable[[LoggingMessageNotificationParams], object]"
 
-#: Seconds for what still waits to be written when a client is left.
+#: Seconds to write the messages that still wait when a client is closed.
 _FLUSH_SECONDS: Final = 1.0
 
 
 class Client(Verbs):
-    """A connection to one MCP server, as `open_client` and its kin yield it."""
+    """A connection to one MCP server; `open_client` and the other `open_*` functions yield it."""
 
     def __init__(
         self,
@@ -98,7 +98,7 @@ class Client(Verbs):
         self._closing = trio.Event()
         self._child: ChildProcess | None = None
 
-    # -- what was found out ---------------------------------------------------------------
+    # -- about the server -----------------------------------------------------------------
 
     @property
     def revision(self) -> str:
@@ -107,7 +107,7 @@ class Client(Verbs):
 
     @property
     def server_info(self) -> Implementation | None:
-        """How the server calls itself, if it does; for display only."""
+        """The name and version that the server gives, or None; for display only."""
         return self._requester.agreement.server_info
 
     @property
@@ -117,20 +117,20 @@ class Client(Verbs):
 
     @property
     def instructions(self) -> str | None:
-        """How the server wants to be used."""
+        """The server's instructions for its use."""
         return self._requester.agreement.instructions
 
     # -- its life -------------------------------------------------------------------------
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[Client]:
-        """Connect, find the era, and disconnect at the end. Used once."""
+        """Connect, find the era, and disconnect at the end. Can be used once."""
         async with AsyncExitStack() as stack:
             await self._connect(stack)
             yield self
 
     async def _connect(self, stack: AsyncExitStack) -> None:
-        """Enter a connection; a server that does not survive the probe is started again."""
+        """Open a connection; a server process that ends during the probe is started again."""
         older = handshake_only(self._revisions)
         try:
             await stack.enter_async_context(self._connected(self._revisions))
@@ -143,7 +143,7 @@ class Client(Verbs):
 
     @asynccontextmanager
     async def _connected(self, revisions: tuple[Revision, ...]) -> AsyncIterator[None]:
-        """A connection in one of these revisions."""
+        """Open a connection in one of these revisions."""
         self._garbage = Garbage()
         requester = self._requester
         with unwrapping():
@@ -165,7 +165,7 @@ class Client(Verbs):
                     await self._ask_for_logs()
                     yield
                 finally:
-                    # Calls that are given up have cancellations waiting to be written.
+                    # The cancellations of calls that were given up still wait to be written.
                     peer.lose("the client was closed", tell=True)
                     with trio.CancelScope(shield=True, relative_deadline=_FLUSH_SECONDS):
                         await peer.flush()
@@ -178,7 +178,7 @@ class Client(Verbs):
             yield
 
     async def _begin_another_session(self) -> None:
-        """Begin another HTTP session, as the one that the server has forgotten was begun."""
+        """Begin another HTTP session, in the same way as the one that the server has forgotten."""
         requester, peer = self._requester, self._requester.peer
         assert isinstance(peer, StreamablePeer)
         revision = requester.agreement.terms.revision
@@ -188,10 +188,10 @@ class Client(Verbs):
             await self._ask_for_logs()
             await self._listening.subscribe_again()
         except MCPError as error:
-            logger.warning("the new session lacks what the old one had: %s", error)
+            logger.warning("the new session lacks settings of the old one: %s", error)
 
     async def _ask_for_logs(self) -> None:
-        """A client that wants log messages says so, where the server would not send any."""
+        """Ask for log messages if the client wants them and the server would not send them."""
         level = self._log_level
         is_stateless = self._requester.is_stateless
         if level is None and self._on_log is not None and is_stateless:
@@ -206,7 +206,7 @@ class Client(Verbs):
             await self._closing.wait()
 
     def close(self) -> None:
-        """End `run()`. Harmless when repeated."""
+        """End `run()`. May be called more than once."""
         self._closing.set()
 
     def kill_server(self) -> None:
@@ -216,11 +216,11 @@ class Client(Verbs):
 
     @property
     def dropped_notifications(self) -> int:
-        """Notifications that came faster than the callbacks could take them."""
+        """How many notifications were dropped, since they came faster than the callbacks ran."""
         return self._inbox.dropped
 
     def clear_cache(self) -> None:
-        """Forget every result that the server allowed to keep."""
+        """Drop all results in the cache."""
         self._requester.cache.drop()
 
     # -- changes --------------------------------------------------------------------------
@@ -241,17 +241,17 @@ class Client(Verbs):
                 async for change in changes:
                     ...
 
-        Several may be open at once. Changes that happened before it was entered are not told.
+        Several may be open at the same time. Changes before the block are not reported.
 
         Args:
             resources: URIs; each change of one is a `ResourceUpdated`.
-            tools_list_changed: Whether to hear `ToolsListChanged`.
-            prompts_list_changed: Whether to hear `PromptsListChanged`.
-            resources_list_changed: Whether to hear `ResourcesListChanged`.
-            timeout: Seconds until the server must have agreed; listening itself has no bound.
+            tools_list_changed: Whether to receive `ToolsListChanged`.
+            prompts_list_changed: Whether to receive `PromptsListChanged`.
+            resources_list_changed: Whether to receive `ResourcesListChanged`.
+            timeout: Seconds for the server's agreement; listening itself has no bound.
 
         Raises:
-            ValueError: Nothing is asked for.
+            ValueError: No resource and no list is given.
             RequestError: The server refuses, or does not know a resource (handshake era; in the
                 stateless era it is left out of `changes.granted`).
 
@@ -270,7 +270,7 @@ class Client(Verbs):
             async with self._listening.hear(wanted, seconds) as changes:
                 yield changes
 
-    # -- what the server sends by itself ----------------------------------------------------
+    # -- messages that the server sends unasked ----------------------------------------------------
 
     def on_notification(self, method: str, callback: Callable[[Any], object]) -> None:
         """Call a function, async or not, with the params of each notification of this method.
@@ -281,7 +281,7 @@ class Client(Verbs):
 
         Args:
             method: Such as `notifications/tools/list_changed`, or one of an extension.
-            callback: Gets the params as they stand on the wire.
+            callback: Called with the params in wire form.
         """
         check_callback("the callback", callback, is_optional=False)
         self._callbacks[method] = callback
@@ -292,8 +292,9 @@ class Client(Verbs):
         await peer.send(peer.connection.notify(method, wire_mapping("params=", params)))
 
     async def notify_roots_changed(self) -> None:
-        """Tell the server that the roots have changed; nothing in the stateless era, where it
-        asks anew each time.
+        """Tell the server that the roots have changed.
+
+        In the stateless era nothing is sent, since the server asks each time.
 
         Specification: Roots, Root List Changes (handshake era).
         """
@@ -308,7 +309,7 @@ class Client(Verbs):
             return await self._answerer.handle(round_)
 
     def notified(self, peer: Peer, method: str, params: Raw | None) -> None:
-        """A notification that concerns no single call."""
+        """Take a notification that belongs to no call."""
         try:
             wire = read_object(params)
             terms = peer.connection.terms

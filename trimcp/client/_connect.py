@@ -1,4 +1,4 @@
-"""From a connection to a peer, with which a revision of the protocol is agreed."""
+"""Making a peer from a connection, and agreeing on a revision of the protocol with it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from trimcp.errors import (
     RequestError,
 )
 from trimcp.protocol import Connection, Role
-from trimcp.runtime import ChannelPeer
+from trimcp.runtime import READS_NOTHING, ChannelPeer
 from trimcp.transports import HTTPLink
 
 from ._negotiation import STATELESS_ERRORS, Agreement, Offer, agree, handshake_only, initialize
@@ -36,7 +36,7 @@ __all__ = ["connect"]
 
 logger = logging.getLogger("trimcp.client")
 
-#: What a server of HTTP with SSE answers to a POST at the URL of its stream.
+#: The statuses with which a server of HTTP with SSE answers a POST to the URL of its stream.
 _NO_POST_HERE: Final = (400, 404, 405)
 
 #: Errors with which a server of the stateless era may answer `initialize`.
@@ -53,20 +53,20 @@ async def connect(
     limits: Limits,
     garbage: Garbage,
 ) -> tuple[ConnectedPeer, Agreement]:
-    """Start the driver of a connection and find out what the server speaks.
+    """Start the driver of a connection and find out which revision and transport the server uses.
 
     Args:
-        nursery: Where the driver runs.
+        nursery: Runs the driver.
         link: The connection to the server.
-        child: The server's process, if it is ours.
+        child: The server's process, if the client started it.
         responder: The client.
-        offer: What it brings.
-        revisions: Those that may be used, the oldest first.
+        offer: The client's identity, capabilities and timeouts.
+        revisions: The allowed revisions, the oldest first.
         limits: Bounds.
-        garbage: Gets what the server writes that is no message.
+        garbage: Records output of the server that is not a message.
 
     Raises:
-        NoCommonRevision: There is no revision that both speak.
+        NoCommonRevision: There is no revision that both sides support.
         RequestError, RequestTimeout, ConnectionLost, HTTPStatusError, ProtocolViolation: The
             server did not answer as it must.
     """
@@ -96,7 +96,7 @@ async def connect(
 
 
 def _may_be_sse(error: HTTPStatusError | RequestError) -> bool:
-    """Whether a server that answers `initialize` so may be one of HTTP with SSE."""
+    """Whether a server with this answer to `initialize` may be one of HTTP with SSE."""
     if isinstance(error, HTTPStatusError):
         return error.status in _NO_POST_HERE
     return error.http_status in _NO_POST_HERE and error.code not in _MODERN_ERRORS
@@ -113,9 +113,9 @@ async def _begin_sse(peer: SSEPeer, offer: Offer, refusal: HTTPStatusError | Req
 
 
 def _loss(child: ChildProcess | None, garbage: Garbage, reason: str) -> ConnectionLost:
-    """The error for a connection that is gone; a child's end is named as such."""
+    """The error for a lost connection; if the server's process ended, the error says so."""
     wrote = f"; it wrote what is no message of the protocol: {garbage}" if garbage else ""
-    if child is None:
+    if child is None or (reason == READS_NOTHING and child.returncode is None):
         return ConnectionLost(reason + wrote)
     status = child.returncode
     ended = "closed its output" if status is None else f"ended with status {status}"

@@ -1,4 +1,4 @@
-"""The forms that servers may ask for: flat, of properties that are no objects.
+"""Checking the forms that servers ask for: flat objects of primitive properties.
 
 Specification: Elicitation, Requested Schema.
 """
@@ -17,7 +17,7 @@ __all__ = ["flaw_of_form", "flaws_of_formats"]
 
 _PRIMITIVE: Final = ("string", "number", "integer", "boolean")
 
-#: What would make a property more than a value of one type.
+#: Keywords that would make a property more than a value of one type.
 _COMPOSING: Final = ("$ref", "properties", "allOf", "not", "if")
 
 
@@ -26,7 +26,7 @@ def flaw_of_form(schema: Mapping[str, Any], revision: Revision) -> str | None:
 
     Args:
         schema: The requested schema.
-        revision: What it is written in.
+        revision: The revision of the question.
     """
     if schema.get("type") != "object":
         return "its schema is not that of an object"
@@ -65,9 +65,9 @@ def _is_choice(items: Any) -> bool:
 
 
 def flaws_of_formats(schema: Mapping[str, Any], content: Mapping[str, Any]) -> str | None:
-    """Which texts of an answer do not have the format that the form asks for; None if all do."""
+    """The texts of an answer that do not have the format of the form; None if all have it."""
     flaws = [
-        f"$.{name}: {content[name]!r:.60} is no {definition['format']}"
+        f"$.{name}: {content[name]!r:.60} is not a valid {definition['format']}"
         for name, definition in schema["properties"].items()
         if isinstance(content.get(name), str)
         and not has_format(content[name], definition.get("format"))

@@ -1,4 +1,4 @@
-"""What a server writes that is no message: noticed, and quoted where it explains something."""
+"""Output of a server that is not a message: it is recorded, and quoted in errors."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ logger = logging.getLogger("trimcp.client")
 
 
 class Garbage:
-    """The first thing that came and was no message.
+    """The first output of the server that was not a message.
 
     Attributes:
-        at_first: Called when it comes.
+        at_first: Called when there is such output for the first time.
     """
 
     def __init__(self) -> None:
@@ -26,15 +26,15 @@ class Garbage:
         self._is_whole = False
 
     def __bool__(self) -> bool:
-        """Whether anything came that was no message."""
+        """Whether there was any such output."""
         return bool(self._quoted)
 
     def __str__(self) -> str:
-        """What came, in quotes, with control characters escaped."""
+        """The output, in quotes, with control characters escaped."""
         return self._quoted
 
     def take(self, beginning: bytes) -> None:
-        """Remember what came and is no message; only the first time counts.
+        """Record input that is not a message; only the first counts.
 
         Args:
             beginning: Its first bytes, a bounded number of them.
@@ -42,7 +42,7 @@ class Garbage:
         self._take(beginning, is_whole=True)
 
     def take_unfinished(self, beginning: bytes) -> None:
-        """Remember what has come so far of what can become no message; more of it may come.
+        """Record the beginning of input that cannot become a message; more of it may follow.
 
         Args:
             beginning: Its first bytes, a bounded number of them.

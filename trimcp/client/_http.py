@@ -1,4 +1,4 @@
-"""A server that is reached over HTTP: what both of the protocol's HTTP transports share."""
+"""The peer for a server over HTTP: what both of the protocol's HTTP transports share."""
 
 from __future__ import annotations
 
@@ -27,23 +27,23 @@ __all__ = ["HTTPPeer", "message_of", "status_error"]
 
 logger = logging.getLogger("trimcp.client")
 
-#: Characters of an unexpected body that are shown.
+#: How many characters of an unexpected body are shown.
 _EXCERPT: Final = 200
 
-#: Seconds for the rest of an answer in which nobody is interested: if it comes that soon, its
-#: connection can be used again.
+#: Seconds for the rest of an answer that is not needed: if it arrives in this time, the connection
+#: can be reused.
 _REST_SECONDS: Final = 0.1
 
 
 class HTTPPeer(ConnectedPeer):
-    """Sends every message with a POST of its own, in the task that has it.
+    """Sends each message in a POST of its own, in the task that sends the message.
 
     Args:
         connection: The protocol's state.
         link: The connection to the server.
         responder: The role.
         limits: Bounds.
-        patience: Seconds for messages for whose answer nobody waits.
+        patience: Seconds for sending a message that has no answer.
     """
 
     def __init__(
@@ -117,10 +117,10 @@ class HTTPPeer(ConnectedPeer):
 
     @asynccontextmanager
     async def _slot(self, call: Call) -> AsyncIterator[None]:
-        """Room for one more call; `Limits.in_flight` of them are sent at once.
+        """A slot for one more call; at most `Limits.in_flight` are open at the same time.
 
-        Two kinds need no room, or others would wait for them in vain: subscriptions, which never
-        end, and calls that are made in order to answer a question of the server.
+        Two kinds of calls need no slot, since others could wait for them forever: subscriptions,
+        which do not end, and calls that are made to answer a question of the server.
         """
         if self._answering or call.owner.is_listening:
             yield
@@ -142,7 +142,7 @@ class HTTPPeer(ConnectedPeer):
     # -- silence ----------------------------------------------------------------------------
 
     async def wait_silent(self, method: str) -> None:
-        """Return when the server seems to be gone, though nothing has told so.
+        """Return when the server seems to be gone, although no connection has ended.
 
         That is: it has sent nothing at all for `Limits.heartbeat_seconds`, and does not answer
         a request within as long again.
@@ -157,7 +157,7 @@ class HTTPPeer(ConnectedPeer):
             await trio.sleep_until(max(self._link.heard + seconds, trio.current_time()))
             since = trio.current_time()
             async with self._probing:
-                # One request is enough for all who wait.
+                # One request is enough for all waiting tasks.
                 if self._found_silent >= since or not await self._is_alive(method, seconds):
                     return
 
@@ -167,31 +167,31 @@ class HTTPPeer(ConnectedPeer):
         try:
             await self.request(method, None, timeout=seconds)
         except (ConnectionLost, RequestTimeout) as error:
-            logger.debug("the server gives no sign of life: %s", error)
+            logger.debug("the server does not answer: %s", error)
             self._found_silent = trio.current_time()
             return False
         except MCPError as error:
-            logger.debug("the server lives, and answers: %s", error)
+            logger.debug("the server is alive, and answers: %s", error)
         self._link.note_life()
         return True
 
     def break_off(self, reason: str) -> None:
-        """End the streams on which the server speaks by itself, since it seems to be gone."""
+        """End the streams on which the server sends unasked, since it seems to be gone."""
 
     # -- what arrives -----------------------------------------------------------------------
 
     def _receive(self, message: Incoming, about: Call | None = None) -> None:
-        """Take a message; `about` is the call that it came in answer to, if to any."""
+        """Take a message; `about` is the call that it answers, if any."""
         if isinstance(message, Oversized):
             self._on_oversized(message, about)
         elif message.strip():
             self._dispatch(self.connection.receive(message, about))
 
     async def _refused(self, call: Call, answer: HTTPAnswer) -> None:
-        """An answer that is no success: its body may say why.
+        """Handle an answer with an error status, whose body may be an error response.
 
         Raises:
-            HTTPStatusError: It does not, or not in the protocol's words.
+            HTTPStatusError: The body is not an error response of the protocol.
         """
         body = await answer.read()
         if isinstance(body, bytes) and body.strip():
@@ -204,7 +204,7 @@ class HTTPPeer(ConnectedPeer):
 
 
 async def _rest_of(answer: HTTPAnswer) -> Incoming:
-    """The body of an answer whose head says enough; empty if it does not come at once."""
+    """The body of an answer whose head is enough; empty if it does not arrive at once."""
     body: Incoming = b""
     if not answer.is_stream:
         with trio.move_on_after(_REST_SECONDS):
@@ -220,6 +220,6 @@ def message_of(event: ServerSentEvent) -> Incoming:
 
 
 def status_error(answer: HTTPAnswer, body: Incoming) -> HTTPStatusError:
-    """The error for an answer that is no success."""
+    """The error for an answer with an error status."""
     text = (body.head if isinstance(body, Oversized) else body).decode(errors="replace")
     return HTTPStatusError(answer.status, " ".join(text.split())[:_EXCERPT], answer.headers)

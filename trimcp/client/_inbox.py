@@ -1,4 +1,4 @@
-"""Notifications on their way to the user's callbacks."""
+"""A queue of notifications for the user's callbacks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Inbox"]
 
-#: Notifications that may wait for a slow callback; the newest are dropped and counted.
+#: How many notifications may wait for a slow callback; further ones are dropped and counted.
 MAX_WAITING: Final = 1000
 
 
@@ -27,7 +27,7 @@ class Inbox:
     """Runs callbacks in a task of its own, one after another, in the order of arrival.
 
     Attributes:
-        dropped: Notifications that came when too many were waiting.
+        dropped: How many notifications were dropped, since too many were waiting.
     """
 
     def __init__(self) -> None:
@@ -62,13 +62,13 @@ class Inbox:
             self._progress.unpark_all()
 
     async def wait_caught_up(self, seconds: float) -> None:
-        """Wait until the callbacks are done with what has arrived so far.
+        """Wait until the callbacks have handled everything that has arrived so far.
 
         A checkpoint only if there is something to wait for. Within a callback, and in tasks that
         it has started, it returns at once, or the callback would wait for itself.
 
         Args:
-            seconds: The longest wait.
+            seconds: The maximum time to wait.
         """
         target = self._accepted
         if self._done >= target or (self._running and _within.get() is self._running):

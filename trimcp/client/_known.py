@@ -1,4 +1,4 @@
-"""What a client has learnt of a server's tools by listing them.
+"""What a client knows of a server's tools from listing them.
 
 Specification: Tools (Output Schema; Tool Annotations).
 """
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["KnownTools"]
 
-#: Tools that are remembered; those that were listed longest ago are forgotten first.
+#: How many tools are remembered; those listed longest ago are dropped first.
 MAX_TOOLS: Final = 10_000
 
 
@@ -59,7 +59,7 @@ class KnownTools:
             self._tools.popitem(last=False)
 
     def is_repeatable(self, name: str) -> bool:
-        """Whether a call may be made again where nobody knows whether it was carried out."""
+        """Whether a call may be repeated if it is unknown whether it was carried out."""
         known = self._tools.get(name)
         return known is not None and known.is_repeatable
 
@@ -73,7 +73,7 @@ class KnownTools:
         if known is None or known.output_schema is None or result.is_error:
             return
         if result.structured_content is UNSET:
-            raise ProtocolViolation(f"tool {name!r} promises structured content and gave none")
+            raise ProtocolViolation(f"tool {name!r} declares structured content and returned none")
         if known.checker is None:
             try:
                 known.checker = SchemaChecker(known.output_schema)
@@ -82,7 +82,9 @@ class KnownTools:
                 raise ProtocolViolation(f"tool {name!r}: its output schema: {error}") from None
         flaws = known.checker.flaws(result.structured_content)
         if flaws is not None:
-            raise ProtocolViolation(f"tool {name!r}: its result does not fit its schema:\n{flaws}")
+            raise ProtocolViolation(
+                f"tool {name!r}: its result does not match its schema:\n{flaws}"
+            )
 
 
 def _is_repeatable(tool: Tool) -> bool:

@@ -1,4 +1,4 @@
-"""Hearing of changes: what `client.listen` yields.
+"""Receiving changes: what `client.listen` yields.
 
 Specification: 2026-07-28, Subscriptions; to 2025-11-25, Resources (Subscriptions).
 """
@@ -33,25 +33,24 @@ __all__ = ["Changes"]
 
 logger = logging.getLogger("trimcp.client")
 
-#: Changes that may wait to be taken; more than a server may name are never remembered.
+#: How many changes may wait; a server can name any number of URIs.
 MAX_PENDING: Final = 10_000
 
 
 class Changes:
-    """The changes that a server tells of: iterate over it.
+    """The changes that a server reports: iterate over it.
 
-    A change that happens again before it was taken is told once, so a slow reader loses nothing
-    that it could not find out by reading the resource or the list anew. Iterating ends when the
-    server ends the subscription gracefully, and raises `ConnectionLost` when the connection is
-    lost; after either, `client.listen` may be called again (on a new client, where the
-    connection was all there was).
+    A change that happens again before it was taken is reported once; reading the resource or the
+    list again shows the latest state anyway. Iterating ends when the server ends the subscription
+    gracefully, and raises `ConnectionLost` when the connection is lost. After either,
+    `client.listen` may be called again (on a new client, if the connection itself is lost).
 
-    Over HTTP a subscription whose stream breaks is asked for again. What has changed meanwhile
-    nobody tells, so everything that was asked about counts as changed then. `ConnectionLost` is
-    raised when the server stays away.
+    Over HTTP a subscription whose stream breaks is requested again. Changes in between are not
+    known, so everything in the subscription counts as changed then. `ConnectionLost` is raised if
+    the server cannot be reached for too long.
 
     Attributes:
-        dropped: Changes that were forgotten since too many waited to be taken.
+        dropped: How many changes were dropped, since too many were waiting.
     """
 
     def __init__(self, wanted: SubscriptionFilter) -> None:
@@ -81,17 +80,17 @@ class Changes:
 
     @property
     def granted(self) -> SubscriptionFilter:
-        """What the server agreed to tell of; it may be less than what was asked for.
+        """The changes that the server agreed to report; it may be fewer than requested.
 
-        Without acknowledgements (handshake era) it is what the server declares of lists, and all
-        resources, since it refuses the others.
+        In the handshake era there is no acknowledgement: then it is the lists that the server
+        declares, and all requested resources, since the server refuses others.
         """
         return self._granted or filter_of(self._kinds, self._uris)
 
     # -- for the client -------------------------------------------------------------------
 
     def put(self, change: Change) -> None:
-        """Add a change that the server has told of."""
+        """Add a change that the server has reported."""
         if self._is_over or not self._is_wanted(change):
             return
         if change not in self._pending and len(self._pending) >= MAX_PENDING:
@@ -109,7 +108,7 @@ class Changes:
         )
 
     def miss(self) -> None:
-        """Add everything that was asked about, since changes may have been missed."""
+        """Add everything in the subscription, since changes may have been missed."""
         for kind in self._kinds & kinds_of(self.granted):
             self.put(kind())  # type: ignore[call-arg]  # a list has no URI
         for uri in self.granted.resource_subscriptions or ():
@@ -134,7 +133,7 @@ class Changes:
             self.miss()
 
     def grant(self, granted: SubscriptionFilter) -> None:
-        """Remember what the server has agreed to tell of."""
+        """Record the changes that the server has agreed to report."""
         self._granted = granted
         refused = self._uris - set(granted.resource_subscriptions or ())
         if refused or self._kinds - kinds_of(granted):
@@ -142,7 +141,7 @@ class Changes:
         self._news.unpark_all()
 
     def end(self, error: Exception | None = None) -> None:
-        """End the iteration once all changes are taken; then an error is raised, if given."""
+        """End the iteration after the changes that wait; then raise the error, if given."""
         if not self._is_over:
             self._is_over = True
             self._error = error
@@ -150,11 +149,11 @@ class Changes:
 
     @property
     def is_acknowledged(self) -> bool:
-        """Whether the server has agreed, at some time."""
+        """Whether the server has agreed."""
         return self._granted is not None
 
     async def wait_acknowledged(self) -> None:
-        """Wait until the server has agreed. Raises what the subscription failed with."""
+        """Wait until the server has agreed. Raises the subscription's error if it failed."""
         await trio.lowlevel.checkpoint()
         while self._granted is None:
             if self._is_over:

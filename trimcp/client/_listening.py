@@ -1,4 +1,4 @@
-"""The two ways to hear of changes: a request that stays open, or a session's subscriptions."""
+"""The two ways to receive changes: a request that stays open, or a session's subscriptions."""
 
 from __future__ import annotations
 
@@ -47,12 +47,12 @@ __all__ = ["Listening"]
 
 logger = logging.getLogger("trimcp.client")
 
-#: Takes a notification: who has sent it, its method and its raw params.
+#: Takes a notification: the sender, its method and its raw params.
 Notified: TypeAlias = "Callable[[ConnectedPeer, str, Raw | None], None]"
 
 _ACKNOWLEDGED: Final = "notifications/subscriptions/acknowledged"
 
-#: Seconds for taking back subscriptions when a listener is left.
+#: Seconds for unsubscribing when a listener ends.
 _LEAVE_SECONDS: Final = 1.0
 
 
@@ -69,7 +69,7 @@ class Listening:
         self._notified = notified
         self._listeners: set[Changes] = set()
         self._subscribed: collections.Counter[str] = collections.Counter()
-        # A server may handle requests that are under way together in any order.
+        # A server may handle concurrent requests in any order.
         self._subscribing = trio.Lock()
 
     def tell(self, method: str, wire: Mapping[str, Any]) -> None:
@@ -86,11 +86,11 @@ class Listening:
     def hear(
         self, wanted: SubscriptionFilter, timeout: float
     ) -> AbstractAsyncContextManager[Changes]:
-        """Receive changes while the block runs, in the manner of the era in use.
+        """Receive changes while the block runs, in the way of the current era.
 
         Args:
-            wanted: What to hear of.
-            timeout: Seconds until the server must have agreed.
+            wanted: The changes to subscribe to.
+            timeout: Seconds for the server's agreement.
         """
         way = self._by_request if self._requester.is_stateless else self._by_session
         return way(self._requester.peer, wanted, timeout)
@@ -121,7 +121,7 @@ class Listening:
     async def _by_session(
         self, peer: ConnectedPeer, wanted: SubscriptionFilter, timeout: float
     ) -> AsyncIterator[Changes]:
-        """Subscribe to resources; changes of lists come to every session unasked."""
+        """Subscribe to resources; a session gets the changes of lists without a subscription."""
         changes = Changes(wanted)
         self._listeners.add(changes)
         subscribed: list[str] = []
@@ -133,7 +133,7 @@ class Listening:
                 for uri in wanted.resource_subscriptions or ():
                     await self._subscribe(uri, timeout)
                     subscribed.append(uri)
-                # Its answer comes after the server has taken notice that the session is open.
+                # When it is answered, the server has handled `notifications/initialized`.
                 await self._requester.ask("ping", None, timeout=timeout)
                 changes.grant(_declared(wanted, self._requester.agreement.capabilities))
                 yield changes
@@ -153,9 +153,9 @@ class Listening:
             self._subscribed[uri] += 1
 
     async def subscribe_again(self) -> None:
-        """Subscribe in a new session to all that was subscribed to in the old one.
+        """Subscribe in a new session to all resources that the old session was subscribed to.
 
-        What changed in between nobody tells, so all that is listened for counts as changed.
+        Changes in between are not known, so everything in the subscriptions counts as changed.
         """
         for uri in list(self._subscribed):
             await self._requester.ask(
@@ -177,7 +177,7 @@ class Listening:
 
 
 class Subscription:
-    """A `subscriptions/listen` request, made again where its stream can break alone (HTTP).
+    """A `subscriptions/listen` request, which is repeated if only its stream breaks (HTTP).
 
     Specification: 2026-07-28, Patterns ("if the underlying channel is lost, the client re-issues
     the request").
@@ -200,7 +200,7 @@ class Subscription:
         self._attempt = trio.CancelScope()
 
     def break_off(self, reason: str) -> None:
-        """End the request that is open, since the server seems to be gone."""
+        """End the current request, since the server seems to be gone."""
         self._attempt.cancel(reason=reason)
 
     async def keep(self) -> None:
@@ -231,7 +231,7 @@ class Subscription:
             return None
 
     async def _request(self) -> MCPError | None:
-        """Ask once; the error that ended it, or None if it was ended gracefully."""
+        """Make the request once. Returns the error that ended it, or None for a graceful end."""
         params = SubscriptionsListenRequestParams(self._wanted)
         try:
             with trio.CancelScope() as self._attempt:
@@ -264,7 +264,7 @@ class Subscription:
 
 
 def _declared(wanted: SubscriptionFilter, offered: ServerCapabilities) -> SubscriptionFilter:
-    """What a server of the handshake era tells of: among lists, those that it declares."""
+    """What a server of the handshake era reports: of the lists, those that it declares."""
     declared: dict[type[Change], Any] = {
         ToolsListChanged: offered.tools,
         PromptsListChanged: offered.prompts,
@@ -275,11 +275,11 @@ def _declared(wanted: SubscriptionFilter, offered: ServerCapabilities) -> Subscr
 
 
 async def _watch(peer: HTTPPeer, method: str, break_off: Callable[[str], None]) -> None:
-    """Call `break_off` whenever the server seems to be gone; `method` is the request that asks."""
+    """Call `break_off` whenever the server seems to be gone; `method` is sent to check it."""
     while True:
         await peer.wait_silent(method)
         break_off("the server gives no sign of life")
-        # Whoever comes back now gets some time for it.
+        # The streams that reconnect now get some time for it.
         await trio.sleep(peer.heartbeat_seconds)
 
 

@@ -1,4 +1,4 @@
-"""The HTTP headers that repeat what a request says (stateless era).
+"""The HTTP headers that repeat parts of a request (stateless era).
 
 Specification: 2026-07-28, Streamable HTTP, Request Metadata; Tools, `x-mcp-header`.
 """
@@ -35,7 +35,7 @@ class HeaderMirror:
         self._flaws: dict[str, str] = {}
 
     def screen(self, tools: Iterable[Tool]) -> tuple[Tool, ...]:
-        """Learn from definitions; those that are invalid are left out, with a warning."""
+        """Take the marked parameters of tools; leave invalid tools out, with a warning."""
         kept: list[Tool] = []
         for tool in tools:
             try:
@@ -48,7 +48,7 @@ class HeaderMirror:
         return tuple(kept)
 
     def _warn(self, name: str, flaw: str) -> None:
-        """Log a warning, once for each flaw, however often the tools are listed."""
+        """Log a warning, once for each flaw, even if the tools are listed again."""
         if self._flaws.get(name) != flaw:
             self._flaws[name] = flaw
             logger.warning("tool %r is left out, its definition is invalid: %s", name, flaw)

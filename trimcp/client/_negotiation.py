@@ -1,4 +1,4 @@
-"""Finding out what the server speaks.
+"""Finding out which revision the server supports.
 
 Specification: 2026-07-28, stdio (Backward Compatibility) and Versioning; 2025-11-25, Lifecycle.
 """
@@ -71,26 +71,25 @@ __all__ = [
 
 logger = logging.getLogger("trimcp.client")
 
-#: Errors that only a server of the stateless era sends: there is nothing to fall back to.
+#: Errors that only a server of the stateless era sends, so `initialize` is not tried.
 STATELESS_ERRORS: Final = frozenset({-32020, -32021, UNSUPPORTED_PROTOCOL_VERSION})
 
-#: Revisions, and characters of each, that an error names.
+#: How many revisions an error names, and how many characters of each.
 _SHOWN: Final = 50
 
-#: What `revision=` says for "whichever of the handshake era".
+#: The value of `revision=` for any revision of the handshake era.
 _ANY_HANDSHAKE: Final = "handshake"
 
-#: Statuses of the client's fault that say nothing about what a server speaks, but that it will
-#: not speak now.
+#: Statuses 4xx that say nothing about the server's revisions, only that it refuses now.
 _UNWILLING: Final = frozenset({401, 403, 407, 408, 421, 425, 426, 429, 451})
 
-#: Statuses of the server's fault with which older servers answer what they do not know.
+#: Statuses 5xx with which older servers answer unknown methods.
 _CONFUSED: Final = frozenset({500, 501, 502})
 
 
 @attrs.frozen
 class Agreement:
-    """What client and server found out about each other."""
+    """What client and server have agreed on, and what the server says of itself."""
 
     terms: Terms
     server_info: Implementation | None
@@ -100,12 +99,12 @@ class Agreement:
 
 @attrs.frozen
 class Offer:
-    """What the client brings.
+    """The client's part of a negotiation.
 
     Attributes:
-        identity: How it calls itself.
+        identity: Its name and version.
         capabilities: What it can do.
-        probe_timeout: Seconds before silence means that the server is of the handshake era.
+        probe_timeout: Seconds after which a silent server counts as one of the handshake era.
         timeout: Seconds for the handshake itself.
     """
 
@@ -143,20 +142,20 @@ def revisions_of(choice: str | None) -> tuple[Revision, ...]:
 
 
 def handshake_only(revisions: tuple[Revision, ...]) -> tuple[Revision, ...]:
-    """Those that begin with a handshake."""
+    """The revisions of the handshake era among these."""
     return tuple(each for each in revisions if each.era is Era.HANDSHAKE)
 
 
 async def agree(
     peer: ConnectedPeer, offer: Offer, revisions: tuple[Revision, ...], garbage: Garbage
 ) -> Agreement:
-    """Find the newest revision that both sides speak.
+    """Find the newest revision that both sides support.
 
     Args:
         peer: The server.
-        offer: What the client brings.
-        revisions: Those that may be used, the oldest first.
-        garbage: What the server writes that is no message.
+        offer: The client's part.
+        revisions: The allowed revisions, the oldest first.
+        garbage: Output of the server that is not a message.
 
     Raises:
         NoCommonRevision: There is none.
@@ -171,16 +170,15 @@ async def agree(
     except MCPError as error:
         if not older or not _may_be_older(error):
             raise
-        logger.debug("server/discover was not answered as it must (%s): trying initialize", error)
+        logger.debug("server/discover got an invalid answer (%s): trying initialize", error)
     return await initialize(peer, offer, older, garbage)
 
 
 def _may_be_older(error: MCPError) -> bool:
-    """Whether a server that answers `server/discover` so may be one of the handshake era.
+    """Whether a server with this answer to `server/discover` may be one of the handshake era.
 
-    Older servers answer what they do not know in every way there is, so all that counts is what
-    speaks against it: an error that only the stateless era has, and whatever says that this
-    server cannot be spoken to now.
+    Older servers answer unknown methods in many ways. So only two kinds of answers exclude it: an
+    error that only the stateless era has, and an answer that the server cannot be used now.
     """
     match error:
         case NoCommonRevision():
@@ -192,7 +190,7 @@ def _may_be_older(error: MCPError) -> bool:
             is_modern = error.code in STATELESS_ERRORS
             return not is_modern and (status is None or _may_be_status_of_older(status))
         case ConnectionLost():
-            # A stream of events that ended in good order and had no answer in it.
+            # An event stream that ended normally, without an answer.
             return isinstance(error.__cause__, EOFError)
         case _:
             return isinstance(error, RequestTimeout | ProtocolViolation)
@@ -210,7 +208,7 @@ async def _discover(
     *,
     again: bool = False,
 ) -> Agreement:
-    """Ask what the server is, in the newest of these revisions of the stateless era."""
+    """Send `server/discover` in the newest of these revisions of the stateless era."""
     revision = revisions[-1]
     terms = offer.terms(revision)
     try:
@@ -222,7 +220,7 @@ async def _discover(
         if error.code != UNSUPPORTED_PROTOCOL_VERSION:
             raise
         supported = _supported(error.data)
-        # A server that names the refused revision among those it speaks is asked once more.
+        # A server that lists the refused revision as supported is asked once more.
         others = revisions
         if again or revision.date not in supported:
             others = _common(supported, revisions[:-1])
@@ -237,15 +235,15 @@ async def _discover(
 
 @contextmanager
 def _impatient(offer: Offer, timeout: float, garbage: Garbage) -> Iterator[None]:
-    """Wait less long for a server that writes what is no message: it may be no server at all.
+    """Wait for less time if the output is not a message, since it may be no server at all.
 
     Args:
-        offer: What the client brings.
-        timeout: Seconds for which a silent one is waited for.
-        garbage: What it writes that is no message.
+        offer: The client's part.
+        timeout: Seconds to wait for a silent server.
+        garbage: Output of the server that is not a message.
 
     Raises:
-        ProtocolViolation: It wrote such a thing, and no answer; the error quotes it.
+        ProtocolViolation: There was such output, and no answer; the error quotes the output.
     """
     with trio.CancelScope() as scope:
 
@@ -277,7 +275,7 @@ def _supported(data: Any) -> tuple[str, ...]:
 
 
 def _common(supported: tuple[str, ...], revisions: tuple[Revision, ...]) -> tuple[Revision, ...]:
-    """The revisions that the server speaks too. Raises NoCommonRevision if there is none."""
+    """The revisions that the server supports too. Raises NoCommonRevision if there is none."""
     common = tuple(each for each in revisions if each.date in supported)
     if not common:
         raise _nothing_common(supported)
@@ -290,7 +288,7 @@ def _nothing_common(supported: tuple[str, ...]) -> NoCommonRevision:
 
 
 def _identity(wire: Any, revision: Revision) -> Implementation | None:
-    """How the server calls itself: for display only, so a flaw in it is no error."""
+    """The server's name and version: for display only, so a flaw in it is not an error."""
     try:
         return None if wire is None else reader_for(revision).decode(wire, Implementation)
     except DecodeError as error:
@@ -305,12 +303,12 @@ async def initialize(
 
     Args:
         peer: The server.
-        offer: What the client brings.
+        offer: The client's part.
         accepted: Revisions of the handshake era, the oldest first.
-        garbage: What the server writes that is no message.
+        garbage: Output of the server that is not a message.
 
     Raises:
-        NoCommonRevision: The server speaks none of them.
+        NoCommonRevision: The server supports none of them.
         RequestError, RequestTimeout, ConnectionLost, HTTPStatusError, ProtocolViolation: The
             server did not answer as it must.
     """
@@ -322,7 +320,7 @@ async def initialize(
                 "initialize", params, terms=offer.terms(revision), timeout=offer.timeout
             )
     except RequestError as error:
-        # Whatever the code: 2025-11-25 has -32602 for this, 2026-07-28 has -32022.
+        # With any code: 2025-11-25 has -32602 for this, 2026-07-28 has -32022.
         if supported := _supported(error.data):
             raise _nothing_common(supported) from error
         raise
@@ -343,12 +341,12 @@ def read_result(call: Call, raw: Raw, more: tuple[str, ...] = ()) -> dict[str, A
     """A result in wire form.
 
     Args:
-        call: What it is the result of.
+        call: The call that it answers.
         raw: The result.
-        more: Types of result beside those of the specification.
+        more: Types of results in addition to those of the specification.
 
     Raises:
-        ProtocolViolation: It is no object, or of an unknown type.
+        ProtocolViolation: It is not an object, or has an unknown type.
     """
     try:
         wire = read_object(raw)
@@ -359,7 +357,7 @@ def read_result(call: Call, raw: Raw, more: tuple[str, ...] = ()) -> dict[str, A
 
 
 def _check_type(call: Call, wire: dict[str, Any], known: tuple[str, ...]) -> None:
-    """Look at what a result says that it is (stateless era). Raises ProtocolViolation."""
+    """Check the type of a result (stateless era). Raises ProtocolViolation."""
     kind = wire.get(RESULT_TYPE)
     if kind is None or kind in known or call.terms.revision.era is Era.HANDSHAKE:
         return
@@ -374,7 +372,7 @@ def decode_result(call: Call, raw: Raw, cls: Any) -> Any:
     """
     wire = read_result(call, raw)
     revision = call.terms.revision
-    # Where there may be questions instead, the codec tells the two types apart.
+    # For methods that may return questions instead, the codec distinguishes the two types.
     if call.method not in revision.multi_round:
         _check_type(call, wire, (COMPLETE,))
     try:

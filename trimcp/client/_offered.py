@@ -1,4 +1,4 @@
-"""What a server must have declared before it is asked.
+"""Checking that a server has declared what a request needs.
 
 Specification: to 2025-11-25, Lifecycle (Operation; Capability Negotiation).
 """
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["check_offered"]
 
-#: The capability that a method belongs to, by the method's first part.
+#: The capability for a method, by the first part of the method.
 _CAPABILITIES: Final = {
     "tools": "tools",
     "resources": "resources",
@@ -29,8 +29,8 @@ _CAPABILITIES: Final = {
 def check_offered(method: str, offered: ServerCapabilities, revision: Revision) -> None:
     """Refuse to send a request for which the server declared no capability.
 
-    Only in the handshake era, whose specification demands it: in the stateless era every request
-    stands for itself and its server says what it lacks. Methods of extensions are let through.
+    Only in the handshake era, whose specification requires it; in the stateless era the server
+    itself refuses such a request. Methods of extensions are not checked.
 
     Raises:
         NotOffered: The capability is missing.
@@ -38,7 +38,7 @@ def check_offered(method: str, offered: ServerCapabilities, revision: Revision) 
     if revision.era is not Era.HANDSHAKE or method not in revision.client_requests:
         return
     name = _CAPABILITIES.get(method.partition("/")[0])
-    # Not in every revision do servers say whether they complete arguments.
+    # In some revisions servers do not declare whether they complete arguments.
     if name is None or name in revision.hidden.get(ServerCapabilities, ()):
         return
     if getattr(offered, name) is None:

@@ -66,7 +66,7 @@ class _Application(Protocol):
 
 
 class _Server(Protocol):
-    """What a client needs of a server in the same process."""
+    """The interface of a server in the same process."""
 
     @property
     def limits(self) -> Limits: ...
@@ -200,14 +200,14 @@ async def open_stdio_client(
         command: The program and its arguments.
         env: Added to this process's environment.
         cwd: Where the child starts.
-        grace: Seconds between the steps of leaving; after SIGTERM at least one, and only one if
-            the client was cancelled.
+        grace: Seconds between these steps; after SIGTERM at least one, and only one if the client
+            was cancelled.
         on_stderr: Called with each line of the child's standard error; by default they go to
             the log `trimcp.process`.
         options: See `ClientOptions`.
 
     Raises:
-        OptionError, ValueError: That is no command, or an option is wrong.
+        OptionError, ValueError: The command or an option is wrong.
         OSError: The program cannot be started.
         ProcessDied: It ended before it answered.
     """
@@ -232,8 +232,8 @@ async def open_http_client(
 ) -> AsyncIterator[Client]:
     """Connect to a server over HTTP: Streamable HTTP, or else HTTP with SSE.
 
-    The server's era and transport are found with the first requests. In the stateless era
-    nothing but calls touches the network.
+    The server's era and transport are found with the first requests. In the stateless era only
+    calls use the network.
 
     Args:
         url: The server's endpoint.
@@ -243,8 +243,8 @@ async def open_http_client(
         options: See `ClientOptions`.
 
     Raises:
-        ValueError: That is no URL of an HTTP server, or an option is wrong.
-        HTTPStatusError: The server answered with a status and no message of the protocol.
+        ValueError: The URL or an option is wrong.
+        HTTPStatusError: The server answered with an HTTP status, without a message of the protocol.
         ConnectionLost: The server cannot be reached; `__cause__` says why.
         AuthorizationFailed: It demands a login, and that has failed.
         NoCommonRevision, RequestError, RequestTimeout, ProtocolViolation: As for `open_client`.
@@ -290,9 +290,10 @@ async def open_websocket_client(
         options: See `ClientOptions`; `timeout` bounds the connecting too.
 
     Raises:
-        ValueError: The URL or a header is none.
+        ValueError: The URL or a header is invalid.
         OSError: The server cannot be reached.
-        HandshakeFailed: The server refused, or did not do its part; with its HTTP status.
+        HandshakeFailed: The server refused the handshake, or the handshake failed; with its HTTP
+            status.
     """
     limits = options.get("limits") or Limits()
     connector = _websocket_connector(url, limits, options, ssl_context=ssl_context)
@@ -401,7 +402,7 @@ async def _process_connector(
 async def _memory_connector(
     server: _Server, limits: Limits
 ) -> AsyncIterator[tuple[MessageChannel, None]]:
-    """Serve one in-memory connection beside the client, and let it end first."""
+    """Serve the client's in-memory connection, which ends before the application."""
     async with (
         server.joined(signals=False) as application,
         transports.open_memory_channels(limits, server.limits) as (ours, theirs),
@@ -420,7 +421,7 @@ async def _memory_connector(
 async def _serve(application: _Application, channel: MessageChannel) -> None:
     serve = functools.partial(application.serve, channel, grace=_MEMORY_GRACE)
     try:
-        # What happens to the server is not the client's: it loses its connection.
+        # The server's errors are not raised in the client, which only loses its connection.
         await contained("a connection in memory", serve)
     finally:
         # There is no stream whose end would tell the client that the server hung up.

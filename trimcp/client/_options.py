@@ -1,4 +1,4 @@
-"""What a user gives to a client, checked at once."""
+"""The options of a client, and their checks."""
 
 from __future__ import annotations
 
@@ -39,26 +39,26 @@ class ClientOptions(TypedDict, total=False):
     """The options of all functions that open a client. Callbacks may be async or not.
 
     Attributes:
-        elicitation: Answers form questions: gets the form, returns the content (defaults are
-            filled in, and the whole is checked), or None to decline. What has no callback the
-            client declares it cannot do.
+        elicitation: Answers form questions: gets the form, returns the content (defaults are filled
+            in, and the content is checked), or None to decline. The client declares only the
+            capabilities for which there is a callback.
         url_elicitation: Agrees that the user is sent to a URL; returns True or False.
-        sampling: Gives a model's answer, or just its text.
+        sampling: Returns a model's answer, or just its text.
         sampling_tools: Whether `sampling` understands tools. Default False.
-        roots: The client's roots (paths, URIs, `Root`s), or a function that gives them.
+        roots: The client's roots (paths, URIs, `Root`s), or a function that returns them.
         logging: Called with each log message of the server.
         log_level: How severe a log message must be for the server to send it.
         revision: Pins the protocol revision, such as `"2025-11-25"`; `"handshake"` means the
             newest with a handshake that both sides speak.
-        timeout: Seconds to wait for an answer, unless a call says otherwise. Default 60.
+        timeout: Seconds to wait for an answer, unless a call has another timeout. Default 60.
         probe_timeout: Seconds after which a server that does not answer `server/discover` is
-            taken for one of the handshake era; a server that writes what is no message of the
-            protocol is given up after half of them. Default 10.
+            assumed to be of the handshake era; after half of this time it is given up if its output
+            is not a message of the protocol. Default 10.
         max_rounds: Rounds of questions that one call may take (stateless era). Default 20.
         experimental: Capabilities outside of the specification, by name.
-        extensions: Extensions of the protocol that it understands (stateless era).
+        extensions: Extensions of the protocol that it supports (stateless era).
         result_types: Values of `resultType` that those extensions add, for `Client.request`.
-        name: How the client calls itself.
+        name: The client's name.
         version: Its version.
         limits: Bounds of everything that grows.
         headers: Sent with every request to a server at a URL, or with the handshake of a
@@ -96,7 +96,7 @@ def check_options(options: Mapping[str, Any]) -> None:
     """Check the options of a function that opens a client.
 
     Raises:
-        OptionError: An option is unknown, or has a value that it must not have.
+        OptionError: An option is unknown, or has an invalid value.
     """
     unknown = options.keys() - ClientOptions.__annotations__.keys()
     if unknown:
@@ -153,14 +153,14 @@ def _check_result_types(value: Any, extensions: Any) -> None:
     if not all(isinstance(each, str) for each in value):
         raise OptionError(f"result_types= is a list of texts: {value!r:.100}")
     if value and not extensions:
-        raise OptionError("result_types= are those of the extensions=, and none is declared")
+        raise OptionError("result_types= belong to extensions=, and no extension is declared")
 
 
 def checked_command(command: Any) -> list[str]:
     """A program and its arguments.
 
     Raises:
-        OptionError: It is no list of texts, or empty.
+        OptionError: It is not a list of texts, or it is empty.
     """
     if isinstance(command, str | bytes | os.PathLike):
         text = os.fsdecode(command)
@@ -191,7 +191,7 @@ def checked_file(name: str) -> str:
 
 
 def check_env(env: Any) -> None:
-    """Raises OptionError for what cannot be added to a process's environment."""
+    """Check that it can be added to a process's environment. Raises OptionError."""
     check_texts("env=", env)
     for name, value in (env or {}).items():
         if not name or "=" in name or "\0" in name + value:

@@ -1,4 +1,4 @@
-"""One list, page by page: bounded in pages, in bytes and in time.
+"""Reading a whole list, page by page: bounded in pages, in bytes and in time.
 
 Specification: Pagination.
 """
@@ -26,7 +26,7 @@ ItemT = TypeVar("ItemT")
 
 
 class Pauses:
-    """The time in which questions of the server were being answered, which no deadline counts."""
+    """The time spent in answering questions of the server, which no deadline counts."""
 
     def __init__(self) -> None:
         self._open = 0
@@ -35,7 +35,7 @@ class Pauses:
 
     @contextmanager
     def pause(self) -> Iterator[None]:
-        """Count the time while the block runs: one question is being answered."""
+        """Count the time of the block, in which a question is answered."""
         if not self._open:
             self._began = trio.current_time()
         self._open += 1
@@ -61,17 +61,17 @@ async def whole_list(
     timeout: float,
     pauses: Pauses,
 ) -> list[ItemT]:
-    """Turn pages to the end; begin again, once, if a cursor becomes invalid on the way.
+    """Read all pages; begin again, once, if a cursor becomes invalid meanwhile.
 
-    A cursor is opaque, so one that comes twice may well lead somewhere else.
+    A cursor is opaque, so a repeated cursor may still lead to another page.
 
     Args:
         method: The list, for messages.
-        ask: Asks with a method and its params, within so many seconds.
+        ask: Makes a request: method, params, and seconds.
         items_of: The items of a page.
         limits: `list_pages` and `list_bytes` are used.
         timeout: Seconds for the whole list.
-        pauses: What does not count.
+        pauses: The time that does not count.
 
     Raises:
         LimitExceeded: There are more pages, or more bytes, than the bounds allow.

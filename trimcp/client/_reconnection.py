@@ -1,4 +1,4 @@
-"""When a stream that has ended is asked for again: the one policy for all streams over HTTP.
+"""When to request a stream again that has ended: one policy for all streams over HTTP.
 
 Specification: 2025-11-25, Streamable HTTP (`retry` must be respected); RFC 9110, 10.2.3
 (`Retry-After`).
@@ -26,41 +26,43 @@ if TYPE_CHECKING:
 
 __all__ = ["Reconnection"]
 
-#: Seconds before a stream is asked for again, unless the server says how many.
+#: Seconds before a stream is requested again, unless the server gives a time.
 _USUAL_SECONDS: Final = 1.0
 
-#: The fewest, whatever the server says and however much it had to tell.
+#: The minimum number of seconds, whatever the server says.
 _FEWEST_SECONDS: Final = 0.1
 
-#: Up to here the seconds are doubled that attempts which bring nothing add.
+#: The maximum of the seconds that are added after attempts without an event; they are doubled each
+#: time.
 _MOST_SECONDS: Final = 60.0
 
-#: A stream that has lived for so many seconds was no failure, though it brought nothing.
+#: A stream that was open for so many seconds counts as a success, even without an event.
 _LIVED_SECONDS: Final = 5.0
 
-#: Attempts in a row without a sign that the stream goes on, after which it counts as lost.
+#: After so many failed attempts in a row, the stream counts as lost.
 _MOST_ATTEMPTS: Final = 5
 
-#: Characters of an id that is sent back.
+#: The maximum length of an event id that is sent back, in characters.
 _LONGEST_ID: Final = 4096
 
-#: Statuses, besides those from 500 on, that say: not now.
+#: Statuses below 500 that mean a temporary refusal.
 _NOT_NOW: Final = frozenset({408, 425, 429})
 
-#: Statuses from 500 on that say: never.
+#: Statuses from 500 on that mean a permanent refusal.
 _NEVER: Final = frozenset({501, 505})
 
 
 @attrs.define
 class Reconnection:
-    """Where a stream of events has been read to, and how to go on.
+    """The position in an event stream, and when and how to resume it.
 
     Attributes:
-        last_id: The id to go on from; empty if the server gave none.
-        retry: Seconds that the server wants to be waited; None if it did not say.
-        barren: Attempts in a row that brought no event: what the delay grows with.
-        failures: Attempts in a row that did not even bring an id: what counts for giving up.
-        jitter: A number from 0 to 1, other each time, so that clients do not come back together.
+        last_id: The event id to resume from; empty if the server gave none.
+        retry: Seconds that the server asks to wait; None if it gave none.
+        barren: Attempts in a row without an event; the delay grows with them.
+        failures: Attempts in a row without even an id; too many of them end the attempts.
+        jitter: Returns a random number from 0 to 1, so that clients do not reconnect at the same
+            time.
     """
 
     last_id: str = ""
@@ -76,11 +78,11 @@ class Reconnection:
         self._opened = trio.current_time()
 
     def brought(self) -> None:
-        """Note that the stream has brought an event."""
+        """Note that an event has arrived."""
         self.barren = self.failures = 0
 
     def ended(self, answer: HTTPAnswer | None = None) -> None:
-        """Note that the stream has ended, and remember how far it has been read."""
+        """Note that the stream has ended, and record its last event id."""
         if trio.current_time() - self._opened >= _LIVED_SECONDS:
             self.brought()
         self._opened = math.inf
@@ -99,15 +101,14 @@ class Reconnection:
 
     @property
     def is_hopeless(self) -> bool:
-        """Whether too many attempts have failed, or the server asked for too long a wait."""
+        """Whether too many attempts have failed, or the server asks to wait too long."""
         return self.is_exhausted or self._deferred > _MOST_SECONDS
 
     def may_follow(self, failure: MCPError) -> bool:
-        """Whether another attempt may follow one that failed like this.
+        """Whether another attempt may follow this failure.
 
-        It may where the connection is lost, or where the server refuses for now; then what it
-        says about how long is remembered. Whether too many have failed already is another
-        question: see `is_hopeless`.
+        It may if the connection was lost, or if the server refuses temporarily; then the time that
+        the server gives is recorded. The number of failures is not checked here: see `is_hopeless`.
         """
         if isinstance(failure, HTTPStatusError):
             self._deferred = retry_after(failure.headers, time.time())
@@ -115,7 +116,7 @@ class Reconnection:
         return isinstance(failure, ConnectionLost)
 
     async def wait(self) -> None:
-        """Wait before asking again; longer, the more attempts have brought nothing."""
+        """Wait before the next attempt; longer after more attempts without an event."""
         usual = self._spread(_USUAL_SECONDS) if self.retry is None else self.retry
         more = self._spread(min(2.0 ** min(self.barren - 1, 10), _MOST_SECONDS))
         least = max(usual, self._deferred, _FEWEST_SECONDS)
@@ -129,9 +130,9 @@ class Reconnection:
 
     @property
     def headers(self) -> dict[str, str]:
-        """The header that asks the server to go on after `last_id`, if that can be sent."""
+        """The header that asks the server to resume after `last_id`, if the id can be sent."""
         last = self.last_id
-        # Not every id can stand in a header.
+        # Some ids cannot be in a header.
         usable = last.isprintable() and last == last.strip() and len(last) <= _LONGEST_ID
         return {LAST_EVENT_ID: last} if last and usable else {}
 
@@ -142,10 +143,10 @@ def is_temporary(status: int) -> bool:
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float:
-    """Seconds that a refusal asks to be waited; 0 if it does not say.
+    """Seconds that a refusal asks to wait; 0 if it gives none.
 
     Args:
-        headers: The answer's, by their names in lower case.
+        headers: The answer's headers, by their names in lower case.
         now: Seconds since the epoch, since the server may name a date.
     """
     said = headers.get("retry-after", "").strip()

@@ -1,4 +1,4 @@
-"""Making a request again where its answer was lost, and where that does no harm."""
+"""Repeating a request whose answer was lost, if that is safe."""
 
 from __future__ import annotations
 
@@ -39,10 +39,10 @@ async def reached(
     progress: ProgressCallback | None,
     chunks: Chunks | None,
 ) -> tuple[Call, Raw]:
-    """One request; made again where that does no harm, in the same time.
+    """Make a request, and repeat it if that is safe, within the same time.
 
-    A call of a tool is made again, once, after the HTTP layer itself has refused its headers, and
-    the tools have been listed anew.
+    A call of a tool is repeated once if the server's HTTP layer has refused its headers; before
+    that, the tools are listed again.
     """
     began = trio.current_time()
 
@@ -53,8 +53,8 @@ async def reached(
     try:
         return await once(seconds)
     except RequestError as error:
-        # Only the HTTP layer itself speaks with a status. A handler's error of this code must
-        # not run a tool twice.
+        # Only the server's HTTP layer answers with this status. A handler's error with this code
+        # must not make a tool run twice.
         is_mismatch = error.code == HEADER_MISMATCH and error.http_status == 400
         if not is_mismatch or method != "tools/call":
             raise
@@ -71,13 +71,13 @@ async def _reached_once(
     chunks: Chunks | None,
     seconds: float,
 ) -> tuple[Call, Raw]:
-    """One request; a tool is called once more if only its answer is lost.
+    """Make a request; call a tool once more if only its answer was lost.
 
-    That is: over HTTP, when the tool has been listed and says that it only reads, or that calling
-    it twice does no more than once. Both calls share the deadline.
+    That is done over HTTP, if the tool has been listed and is declared as read-only or idempotent.
+    Both calls share the deadline.
 
     Raises:
-        ConnectionLost: The answer is lost; of a tool nobody knows whether it has run.
+        ConnectionLost: The answer is lost; it is unknown whether a tool has run.
     """
     ask = partial(peer.request, method, params, on_progress=progress, chunks=chunks)
     began = trio.current_time()

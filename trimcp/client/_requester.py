@@ -1,4 +1,4 @@
-"""How a client's requests are made: with all their rounds, from the cache, page by page, or raw."""
+"""Making a client's requests: with all their rounds, from the cache, page by page, or raw."""
 
 from __future__ import annotations
 
@@ -44,18 +44,18 @@ class Requester:
 
     Args:
         answerer: Answers the questions of the server.
-        inbox: What was put in it before an answer came is delivered before the answer.
+        inbox: The notifications that arrived before an answer are delivered before it.
         limits: Bounds.
-        timeout: Seconds to wait for an answer, where a request does not say otherwise.
+        timeout: Seconds to wait for an answer, if a request has no timeout of its own.
         max_rounds: Rounds of questions that one request may take.
-        result_types: Types of result beside those of the specification, for raw requests.
+        result_types: Types of results in addition to those of the specification, for raw requests.
 
     Attributes:
-        cache: Results that the server allows to keep.
+        cache: The cached results.
         known: The server's tools, as they were last listed.
-        pauses: The time in which questions of the server were being answered.
+        pauses: The time spent in answering questions of the server.
         timeout: The same as the argument.
-        peer: The server; set once the client is connected, as the next.
+        peer: The server; set when the client has connected, like `agreement`.
         agreement: What was agreed with it.
     """
 
@@ -103,11 +103,11 @@ class Requester:
         progress: ProgressCallback | None = None,
         chunks: Chunks | None = None,
     ) -> Any:
-        """One request with all its rounds; the decoded result."""
+        """Make a request with all its rounds. Returns the decoded result."""
         return (await self._ask_sized(method, params, timeout, progress, chunks)).result
 
     async def ask_cached(self, method: str, params: Any, *, timeout: float | None) -> Any:
-        """The same, or a result that is still fresh."""
+        """The same, or a fresh result from the cache."""
         return (await self._ask_kept(method, params, timeout)).result
 
     async def ask_list(
@@ -126,7 +126,7 @@ class Requester:
     async def ask_raw(
         self, method: str, params: dict[str, Any] | None, timeout: float | None
     ) -> dict[str, Any]:
-        """One request, its result in wire form."""
+        """Make a request. Returns its result in wire form."""
         call, raw = await self._request(method, params, timeout)
         return read_result(call, raw, self._result_types)
 
@@ -155,7 +155,7 @@ class Requester:
         raise ProtocolViolation(f"the server asked more than {self._max_rounds} times")
 
     async def _ask_kept(self, method: str, params: Any, timeout: float | None) -> Answered | Kept:
-        """A result that is still fresh, or that of a request."""
+        """A fresh result from the cache, or the result of a request."""
         revision = self.agreement.terms.revision
         if method not in revision.cacheable:
             return await self._ask_sized(method, params, timeout)
@@ -168,11 +168,11 @@ class Requester:
             with self.cache.asking(key) as asking:
                 answered = await self._ask_sized(method, params, timeout)
                 if answered.rounds == 1:
-                    # What took questions and answers is never kept (Caching).
+                    # A result that needed questions is never kept (Caching).
                     self.cache.keep(asking, answered.size, answered.result)
         except RequestError:
             if getattr(params, "cursor", None) is not None:
-                # Pages that lead to a cursor which is no longer good are not good either.
+                # The kept pages that led to an invalid cursor are invalid too.
                 self.cache.drop_method(method)
             raise
         return answered
@@ -185,7 +185,7 @@ class Requester:
         progress: ProgressCallback | None = None,
         chunks: Chunks | None = None,
     ) -> tuple[Call, Raw]:
-        """One round of a request."""
+        """Make one round of a request."""
         check_offered(method, self.agreement.capabilities, self.agreement.terms.revision)
         seconds = self.timeout if timeout is None else timeout
         check_seconds("timeout=", seconds)
@@ -204,13 +204,13 @@ class Requester:
         return await self.ask_list("tools/list", lambda page: self.learn(page).tools, timeout)
 
     def learn(self, page: ListToolsResult) -> ListToolsResult:
-        """Remember the tools of a page; returns it without those that may not be used."""
+        """Record the tools of a page. Returns the page without tools that must not be used."""
         if self.agreement.terms.revision.mirrored_headers and isinstance(self.peer, StreamablePeer):
             page = attrs.evolve(page, tools=self.peer.mirror.screen(page.tools))
         self.known.learn(page.tools)
         return page
 
     async def _relist(self, seconds: float) -> None:
-        """The tools may have changed, and with them the headers that their calls need."""
+        """List the tools again, since they may have changed, and so the headers of their calls."""
         self.cache.drop_method("tools/list")
         await self.list_tools(seconds)

@@ -1,4 +1,4 @@
-"""The client's roots: what a user may give as them.
+"""The client's roots, and what a user may give for them.
 
 Specification: Roots, User Interaction Model and Security Considerations.
 """
@@ -17,7 +17,7 @@ from trimcp.types import Root
 
 __all__ = ["Roots", "roots_of"]
 
-#: The roots, or a function that gives them: paths, URIs or `Root`s.
+#: The roots, or a function that returns them: paths, URIs or `Root`s.
 _RootList: TypeAlias = Sequence[str | os.PathLike[str] | Root]
 Roots: TypeAlias = _RootList | Callable[[], Awaitable[_RootList] | _RootList]
 
@@ -25,15 +25,15 @@ _FILE_URI: Final = re.compile(f"file://[{URI_CHARACTERS}]*")
 
 
 def roots_of(given: Any, label: str = "roots=") -> list[Root]:
-    """What a user has given as roots, or what the user's function has returned.
+    """The roots from what a user has given, or the user's function has returned.
 
     Args:
         given: A list of paths, URIs and `Root`s.
-        label: What the error calls it.
+        label: Its name in errors.
 
     Raises:
-        OptionError: It is something else. A single text is refused too: its letters would be
-            roots, and the first letter of most paths is the root of the file system.
+        OptionError: It is something else. A single text is refused too, since each of its letters
+            would be a root, and most paths begin with `/`, the root of the file system.
     """
     if isinstance(given, str | bytes | os.PathLike):
         raise OptionError(f"{label} is a list of paths: write roots=[{given!r}]")
@@ -50,7 +50,7 @@ def _root(value: Any, label: str) -> Root:
         raise OptionError(f"{label}: {value!r:.100} is no root: {error}") from None
     if _FILE_URI.fullmatch(root.uri) is None:
         raise OptionError(
-            f"{label}: a root is a path or a file:// URI without spaces and the like, "
+            f"{label}: a root is a path, or a file:// URI without spaces and similar characters, "
             f"not {root.uri!r:.100}"
         )
     return root

@@ -1,4 +1,4 @@
-"""A session of the handshake era over HTTP: its id, and another one when the server forgets it.
+"""A session of the handshake era over HTTP: its id, and a new one if the server forgets it.
 
 Specification: 2025-11-25, Streamable HTTP (Session Management).
 """
@@ -23,7 +23,7 @@ __all__ = ["HTTPSession"]
 
 logger = logging.getLogger("trimcp.client")
 
-#: What the id of a session may hold (2025-11-25, Session Management).
+#: The characters that a session id may have (2025-11-25, Session Management).
 _SESSION_ID: Final = re.compile(r"[\x21-\x7e]+")
 
 
@@ -55,7 +55,8 @@ class HTTPSession:
         found = answer.headers.get(SESSION_ID) or None
         if found is not None and not _SESSION_ID.fullmatch(found):
             raise ProtocolViolation(
-                f"the server's session id holds more than visible ASCII: {found[:100]!a}"
+                "the server's session id contains characters other than visible ASCII: "
+                f"{found[:100]!a}"
             )
         self.id = found
 
@@ -68,7 +69,7 @@ class HTTPSession:
 
     @property
     def is_renewing(self) -> bool:
-        """Whether it is the current task that is about to begin another session."""
+        """Whether the current task is beginning another session."""
         return self._renewing.statistics().owner is trio.lowlevel.current_task()
 
     async def renew(self, lost: str) -> None:
@@ -83,11 +84,11 @@ class HTTPSession:
         async with self._renewing:
             if self.id != lost or self.begin_another is None:
                 return
-            logger.warning("the server has forgotten the session: beginning another one")
+            logger.warning("the server no longer knows the session: beginning another one")
             self.id = None
             try:
                 await self.begin_another()
             except BaseException:
-                # The next request finds out again, and tries again.
+                # The next request will notice it again, and try again.
                 self.id = lost
                 raise

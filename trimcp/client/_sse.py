@@ -1,4 +1,4 @@
-"""HTTP with SSE: one stream for everything that the server says, answers included.
+"""HTTP with SSE: one event stream for all messages of the server, including answers.
 
 Specification: 2024-11-05, Transports, HTTP with SSE.
 """
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SSEPeer"]
 
-#: The first event, which says where messages are sent.
+#: The first event, which names the URL for messages.
 _ENDPOINT: Final = "endpoint"
 
 
@@ -36,7 +36,7 @@ class SSEPeer(HTTPPeer):
         self._refusal: MCPError | None = None
 
     async def wait_ready(self, seconds: float) -> None:
-        """Wait until the server has said where messages are sent.
+        """Wait until the server has named the URL for messages.
 
         Raises:
             HTTPStatusError, ProtocolViolation: It does not speak HTTP with SSE.
@@ -87,7 +87,7 @@ class SSEPeer(HTTPPeer):
         return raw
 
     async def _post(self, call: Call, data: bytes) -> None:
-        """Send a request; only an error is an outcome, since the answer comes elsewhere."""
+        """Send a request. Only an error is an outcome, since the answer comes on the stream."""
         try:
             async with self._slot(call), self._link.post(data, self._headers()) as answer:
                 if answer.is_success:

@@ -1,7 +1,7 @@
-"""The stream on which the server of a session speaks by itself (handshake era).
+"""The stream on which the server of a session sends messages unasked (handshake era).
 
-It is asked for when a session begins, and again whenever it ends, as `Reconnection` says. Where
-it cannot come back, whoever listens is told.
+It is requested when a session begins, and again whenever it ends, as `Reconnection` decides. If it
+cannot be restored, the listeners are told.
 
 Specification: 2025-11-25, Streamable HTTP (Listening for Messages from the Server; Resumability;
 Session Management).
@@ -31,8 +31,8 @@ __all__ = ["StandingStream"]
 
 logger = logging.getLogger("trimcp.client")
 
-#: Seconds for the answer to the request for the stream; some servers answer it only when they
-#: have something to say.
+#: Seconds for the answer to the request for the stream; some servers answer only when they have a
+#: message to send.
 _ANSWER_SECONDS: Final = 1.0
 
 #: Statuses with which a server says that it offers no such stream.
@@ -40,7 +40,7 @@ _NOT_OFFERED: Final = frozenset({405, 501})
 
 
 class _Next(enum.Enum):
-    """What is to be done after one attempt."""
+    """What to do after an attempt."""
 
     AGAIN = "ask again"
     RENEW = "begin another session"
@@ -48,19 +48,19 @@ class _Next(enum.Enum):
 
 
 class StandingStream:
-    """Keeps the stream of one session after the other.
+    """Keeps the stream open, for one session after another.
 
     Args:
         link: The connection to the server.
         headers: Gives the headers of the session.
         receive: Takes a message.
-        renew: Begins another session than the one with this id, unless there is one already;
-            calls `open`.
+        renew: Begins another session after the one with this id, unless there is one already; calls
+            `open`.
         start_soon: Starts a task that lives as long as the connection.
 
     Attributes:
-        on_gap: Called when the stream is there again, but not from where it ended: what was said
-            in between is lost.
+        on_gap: Called when the stream is open again but was not resumed, so that messages in
+            between are lost.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class StandingStream:
     # -- for the peer -----------------------------------------------------------------------
 
     async def open(self) -> None:
-        """A session has begun: ask for its stream. Waits for the answer, but not for long."""
+        """Request the stream of a new session. Waits for the answer, but not for long."""
         self._session.cancel(reason="the session is another one")
         self._session = trio.CancelScope()
         self._going_on.last_id = ""
@@ -99,15 +99,15 @@ class StandingStream:
             await answered.wait()
 
     def close(self) -> None:
-        """Stop asking for the stream."""
+        """Stop requesting the stream."""
         self._session.cancel(reason="the client was closed")
 
     def break_off(self) -> None:
-        """End the stream that is open, since the server seems to be gone."""
+        """End the open stream, since the server seems to be gone."""
         self._attempt.cancel(reason="the server is silent")
 
     async def wait_deaf(self) -> ConnectionLost:
-        """Wait until the stream is lost, or will be away for long; returns the error for it."""
+        """Wait until the stream is lost, or will be missing for long; returns the error for it."""
         while self._deafness is None:
             await self._deaf.park()
         return self._deafness
@@ -117,7 +117,7 @@ class StandingStream:
     async def _keep(self, session: trio.CancelScope, answered: trio.Event) -> None:
         with session:
             if self._is_again:
-                # Two sessions in a row without a stream are none worth hurrying for.
+                # Two sessions in a row had no stream, so this does not hurry.
                 answered.set()
                 await self._going_on.wait()
             self._was_opened = False
@@ -126,7 +126,7 @@ class StandingStream:
         answered.set()
 
     async def _ask(self, answered: trio.Event) -> bool:
-        """Ask for the stream once and read it to its end; returns whether to ask again now."""
+        """Request the stream once and read it to its end. Returns whether to request it again."""
         headers = self._headers()
         todo = _Next.AGAIN
         failure: MCPError = ConnectionLost("the server is silent")
@@ -155,7 +155,7 @@ class StandingStream:
         return todo is not _Next.STOP
 
     async def _read(self, answer: HTTPAnswer) -> None:
-        """Pass on what comes, until the stream ends."""
+        """Pass on the messages of the stream, until it ends."""
         self._going_on.opened()
         if self._was_ever_opened and not self._going_on.headers:
             self.on_gap()
@@ -173,7 +173,7 @@ class StandingStream:
     def _judge(
         self, answer: HTTPAnswer, refusal: HTTPStatusError, headers: dict[str, str]
     ) -> _Next:
-        """What to do about an answer that is no stream."""
+        """Decide what to do after an answer that is not an event stream."""
         status = answer.status
         is_passing = self._going_on.may_follow(refusal)
         if answer.is_success or status in _NOT_OFFERED:
@@ -186,13 +186,13 @@ class StandingStream:
             return _Next.STOP
         if status != 404:
             return _Next.AGAIN
-        # With the id of a session it means that this is gone. A server that says so to a new
-        # session too, and never had a stream, only has no such resource.
+        # For a request with a session id it means that the session is gone. But a server that
+        # answers this to a new session too, and never had a stream, just does not offer it.
         is_gone = SESSION_ID in headers and (self._was_ever_opened or not self._is_again)
         return _Next.RENEW if is_gone else _Next.STOP
 
     async def _begin_another_session(self, lost: str) -> None:
-        """Have another session begun, which cancels this task; returns if that fails."""
+        """Let another session begin, which cancels this task. Returns if that fails."""
         self._is_again = not self._was_opened
         failed = trio.Event()
         self._start_soon(self._try_to_renew, lost, failed)
@@ -207,7 +207,7 @@ class StandingStream:
             failed.set()
 
     def _tell(self, failure: MCPError, *, is_final: bool) -> None:
-        """Tell those who listen that the server cannot be heard."""
+        """Tell the listeners that the server's messages cannot be received."""
         if self._was_ever_opened and self._deafness is None:
             more = "" if is_final else "; it will be asked for again"
             logger.warning("the server's own stream is lost: %s%s", failure, more)

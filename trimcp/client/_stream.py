@@ -15,9 +15,9 @@ __all__ = ["ToolStream"]
 
 
 class ToolStream:
-    """What `client.stream_tool` yields: iterate over it, then look at `result`.
+    """What `client.stream_tool` yields: iterate over it, then read `result`.
 
-    Iterating raises what the call raised, after the chunks that came before.
+    Iterating raises the call's exception, after the chunks that came before it.
     """
 
     def __init__(self, chunks: Chunks) -> None:
@@ -43,5 +43,5 @@ class ToolStream:
             RuntimeError: The stream has not been read to its end.
         """
         if not isinstance(self.outcome, CallToolResult):
-            raise RuntimeError("the stream has no result yet: read it to its end")
+            raise RuntimeError("the stream has no result yet: read it to the end")
         return self.outcome

@@ -1,8 +1,8 @@
 """Streamable HTTP: every request is a POST, and its answer is read by the task that asked.
 
-In the stateless era that is all: nothing is read beside the calls, and leaving a call closes its
-stream, which cancels it. In the handshake era there is a session around the calls: an id, a
-stream for what the server says by itself, and streams that can be resumed.
+In the stateless era nothing else is read, and leaving a call closes its stream, which cancels the
+call. In the handshake era there is a session around the calls: an id, a stream for messages that
+the server sends unasked, and streams that can be resumed.
 
 Specification: 2026-07-28, Streamable HTTP; 2025-11-25, Streamable HTTP.
 """
@@ -52,8 +52,8 @@ class StreamablePeer(HTTPPeer):
 
     Attributes:
         mirror: Makes the headers of requests.
-        session: What the messages belong to in the handshake era.
-        standing: The stream on which the server of a session speaks by itself.
+        session: The session of the messages in the handshake era.
+        standing: The stream on which the server of a session sends messages unasked.
     """
 
     def __init__(self, *args: Any, **options: Any) -> None:
@@ -71,7 +71,7 @@ class StreamablePeer(HTTPPeer):
     # -- requests -------------------------------------------------------------------------
 
     async def request(self, method: str, params: Any, **options: Any) -> tuple[Call, Raw]:
-        """A request, made once more where the server has forgotten the session and another begins.
+        """Make a request; repeat it in a new session if the server has forgotten the session.
 
         Raises:
             HTTPStatusError: The server answered with a status and no message.
@@ -86,12 +86,12 @@ class StreamablePeer(HTTPPeer):
             refusal = error
         await self.session.renew(session_id)
         if isinstance(refusal, RequestError) and refusal.code == METHOD_NOT_FOUND:
-            # It may be a handler's own word, and what has run must not run again.
+            # The error may come from a handler, which must not run twice.
             raise refusal
         return await super().request(method, params, **options)
 
     async def send(self, data: bytes | None) -> None:
-        """As `HTTPPeer.send`; once more, if the server has forgotten the session meanwhile."""
+        """As `HTTPPeer.send`; repeated if the server has forgotten the session meanwhile."""
         session_id = await self.session.wait()
         await super().send(data)
         if session_id not in (None, self.session.id):
@@ -111,7 +111,7 @@ class StreamablePeer(HTTPPeer):
         self, call: Call, data: bytes, timeout: float, on_progress: ProgressCallback | None
     ) -> Raw:
         pending = call.owner
-        # A session must be told of a call's end; elsewhere the closed stream tells it.
+        # In a session the end of a call needs a message; otherwise the closed stream is enough.
         pending.sent = call.terms.revision.era is Era.HANDSHAKE
         pending.paced = True
         read = functools.partial(self._converse, call, data, self._headers_of(call))
@@ -137,7 +137,7 @@ class StreamablePeer(HTTPPeer):
         return headers
 
     async def _converse(self, call: Call, data: bytes, headers: dict[str, str]) -> None:
-        """Send a request and read until it is answered; an error is an outcome, too."""
+        """Send a request and read until it is answered. An error is an outcome too."""
         cursor = Reconnection()
         try:
             try:
@@ -152,7 +152,7 @@ class StreamablePeer(HTTPPeer):
             call.owner.settle(error)
 
     async def _take(self, call: Call, answer: HTTPAnswer, cursor: Reconnection) -> None:
-        """Pass on what came in answer to a request, up to its answer."""
+        """Pass on the messages in the answer to a request, up to the response."""
         if not answer.is_success:
             await self._refused(call, answer)
             return
@@ -163,7 +163,7 @@ class StreamablePeer(HTTPPeer):
         elif answer.media_type == JSON:
             self._receive(await answer.read(), call)
             if call.is_open:
-                raise ProtocolViolation("what the server answered is not about the request")
+                raise ProtocolViolation("the server's answer is not about the request")
         else:
             said = answer.media_type or "no content"
             raise ProtocolViolation(f"the server answered with HTTP {answer.status} and {said}")
@@ -181,13 +181,13 @@ class StreamablePeer(HTTPPeer):
         finally:
             cursor.ended(answer)
         if stray and call.is_open and not self._may_resume(call, cursor):
-            # Nothing else came, so it was the answer.
+            # There was nothing else, so it was meant as the answer.
             self._receive(stray, call)
 
     def _take_event(self, message: Incoming, call: Call) -> bytes:
         """Take one event of an answer's stream; return it if it names no request.
 
-        It may be about anything then, and the answer may still come.
+        It may belong to anything then, and the answer may still arrive.
         """
         if isinstance(message, Oversized):
             self._receive(message, call)
@@ -201,10 +201,10 @@ class StreamablePeer(HTTPPeer):
         return bool(cursor.headers) and call.terms.revision.era is Era.HANDSHAKE
 
     async def _resume(self, call: Call, cursor: Reconnection) -> None:
-        """Go on where the stream of an answer has ended, if the server offers that.
+        """Resume the stream of an answer where it ended, if the server offers that.
 
         Raises:
-            ConnectionLost: It does not, or it brings nothing.
+            ConnectionLost: It does not, or resuming brings no events.
         """
         if not self._may_resume(call, cursor) or cursor.is_hopeless:
             raise ConnectionLost("the stream ended before the answer") from EOFError()
@@ -231,15 +231,15 @@ class StreamablePeer(HTTPPeer):
         self.standing.break_off()
 
     async def wait_lost(self) -> ConnectionLost:
-        """Wait until the server cannot be heard any more, or not soon."""
+        """Wait until the server's messages cannot be received any more, or not soon."""
         return await self.standing.wait_deaf()
 
     async def flush(self) -> None:
-        """Wait until everything has been sent, and give the session back."""
+        """Wait until everything has been sent, and end the session."""
         self.standing.close()
         await super().flush()
         if self.session.id is None:
             return
         with contextlib.suppress(MCPError):
             status = await self._link.delete(self._headers())
-            logger.debug("the session was given back: HTTP status %d", status)
+            logger.debug("the session was deleted: HTTP status %d", status)

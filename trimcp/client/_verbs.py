@@ -1,4 +1,4 @@
-"""What a client can ask a server."""
+"""The requests that a client can make."""
 
 from __future__ import annotations
 
@@ -57,15 +57,15 @@ ResultT = TypeVar("ResultT")
 
 
 class Verbs:
-    """The verbs of a client. All of them raise, besides what they name:
+    """The requests of a client. All of them raise these, besides the errors that they document:
 
     * `RequestError`: the server answered with an error.
     * `RequestTimeout`: no answer came in time (`timeout=`, else the client's default).
     * `ConnectionLost`: the server is gone.
-    * `ProtocolViolation`: the answer is not what the protocol says it must be.
-    * `HTTPStatusError`: over HTTP, the answer was a status and no message.
+    * `ProtocolViolation`: the answer is not what the protocol requires.
+    * `HTTPStatusError`: over HTTP, the answer was a status without a message.
 
-    Leaving a call, by a cancel scope or an exception, cancels it at the server.
+    If a call is left by a cancel scope or an exception, it is cancelled at the server.
     """
 
     def __init__(self, requester: Requester) -> None:
@@ -114,14 +114,14 @@ class Verbs:
         Args:
             name: The tool's name.
             arguments: Its arguments: values that JSON can express.
-            progress: Awaited with progress, total and message, one report after another. All
-                that ran are done when the call returns; while one runs, only the latest report
-                waits.
+            progress: Called (and awaited) with progress, total and message, one report after
+                another. While it runs, only the latest report waits. The call returns after the
+                last run has ended.
             timeout: Seconds to wait for the answer. The time spent in answering questions does
                 not count, nor the time spent in `progress` while the server is silent.
 
         Returns:
-            The result. A tool that failed returns one too, with `is_error` set. Structured
+            The result. A tool that failed also returns a result, with `is_error` set. Structured
             content is checked against the tool's output schema if the tool has been listed.
 
         Specification: Tools, Calling Tools; 2026-07-28, Multi Round-Trip Requests.
@@ -152,7 +152,7 @@ class Verbs:
         timeout: float = math.inf,
         buffer: int = 1024,
     ) -> AsyncIterator[ToolStream]:
-        """Call a streaming tool and take its chunks as they come::
+        """Call a streaming tool and take its chunks as they arrive::
 
             async with client.stream_tool("stream_data", {"items": 3}) as stream:
                 async for chunk in stream:
@@ -165,9 +165,9 @@ class Verbs:
             name: The tool's name.
             arguments: Its arguments.
             timeout: Seconds for the whole stream; no bound by default.
-            buffer: Chunks that may wait to be taken. In memory the tool waits when there are
-                as many. On a pipe shared with other calls the reader waits for nobody: when
-                more wait, the stream fails with `LimitExceeded` and the call is cancelled.
+            buffer: How many chunks may wait to be taken. In memory the tool waits when there are as
+                many. On a stream that is shared with other calls the reader cannot wait: if there
+                are more, the call fails with `LimitExceeded` and is cancelled.
         """
         chunks = Chunks(buffer)
         stream = ToolStream(chunks)
@@ -176,7 +176,7 @@ class Verbs:
             try:
                 stream.outcome = await self._call_tool(name, arguments, timeout, None, chunks)
             except Exception as error:
-                # It belongs where the chunks are awaited, after those that came before it.
+                # It is raised where the chunks are awaited, after those that came before it.
                 stream.outcome = error
             finally:
                 chunks.end()
@@ -273,14 +273,14 @@ class Verbs:
         arguments: Mapping[str, str] | None = None,
         timeout: float | None = None,
     ) -> Completion:
-        """Ask how an argument could go on.
+        """Ask for suggestions to complete an argument.
 
         Args:
             argument: The argument of the prompt, or the variable of the template.
             value: What has been typed so far.
             prompt: The prompt's name.
             resource: The resource template.
-            arguments: What the other arguments are already.
+            arguments: The values of the other arguments, as far as they are known.
             timeout: Seconds to wait for the answer.
 
         Raises:
@@ -305,9 +305,9 @@ class Verbs:
     # -- the rest -------------------------------------------------------------------------
 
     async def ping(self, *, timeout: float | None = None) -> None:
-        """Ask the server for a sign of life.
+        """Check that the server answers.
 
-        The stateless era has no ping, so there `server/discover` is asked instead.
+        The stateless era has no ping, so `server/discover` is sent there instead.
 
         Specification: Ping (handshake era).
         """
@@ -317,12 +317,15 @@ class Verbs:
     async def set_log_level(self, level: LoggingLevel, *, timeout: float | None = None) -> None:
         """Choose how severe a log message must be for the server to send it.
 
-        Handshake era: asks the server. Stateless era: every further request says so itself.
+        In the handshake era the server is asked; in the stateless era every further request carries
+        the level.
 
         Specification: Logging, Setting Log Level.
         """
         if level not in LOGGING_LEVELS:
-            raise ValueError(f"no log level: {level!r}; there are {', '.join(LOGGING_LEVELS)}")
+            raise ValueError(
+                f"unknown log level: {level!r}; the levels are {', '.join(LOGGING_LEVELS)}"
+            )
         if self._requester.is_stateless:
             self._requester.use_terms(
                 attrs.evolve(self._requester.agreement.terms, log_level=level)
@@ -359,9 +362,9 @@ class Verbs:
 
         Args:
             method: The method.
-            params: Its params as they stand on the wire, without `_meta`.
-            result: What the result is converted to, as pydantic understands it; the wire
-                mapping by default.
+            params: Its params in wire form, without `_meta`.
+            result: The type to which pydantic converts the result; by default the result stays a
+                mapping in wire form.
             timeout: Seconds to wait for the answer.
         """
         wire = await self._requester.ask_raw(method, wire_mapping("params=", params), timeout)

@@ -1,6 +1,6 @@
-"""A user's function as a handler: JSON Schemas out, validated arguments and content in.
+"""A user's function as a handler: its JSON Schemas, arguments and results.
 
-Nothing here waits, and nothing else knows pydantic or jsonschema-rs.
+Nothing here waits, and no other package uses pydantic or jsonschema-rs.
 """
 
 from ._arguments import BadArguments

@@ -24,19 +24,19 @@ class BadArguments(ValueError):
 
 
 class Arguments(pydantic.BaseModel):
-    """The base of the models made from signatures; what a function does not take is refused."""
+    """The base of the models made from signatures; unknown arguments are refused."""
 
     model_config = pydantic.ConfigDict(extra="forbid", protected_namespaces=())
 
 
 class Binder(Protocol):
-    """Turns what a client sent into keyword arguments. Both methods raise BadArguments."""
+    """Converts what a client sent to keyword arguments. Both methods raise BadArguments."""
 
     def bind(self, raw: bytes) -> dict[str, Any]:
-        """From JSON."""
+        """Convert JSON."""
 
     def bind_text(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        """From values that came as text."""
+        """Convert values that came as text."""
 
 
 class ModelBinder:
@@ -62,7 +62,8 @@ class ModelBinder:
         try:
             fields = self._validator.validate_python(dict(values)).__dict__
         except pydantic.ValidationError as error:
-            # `"[1, 2]"` for a list, after `"5"` for a number has been tried.
+            # Text for a list, such as `"[1, 2]"`; text for a number, such as `"5"`, was already
+            # accepted.
             flawed = {flaw["loc"][0] for flaw in flaws_of(error) if flaw["loc"]}
             parsed = {
                 name: _parsed(value) if name in flawed else value for name, value in values.items()
@@ -72,7 +73,7 @@ class ModelBinder:
 
     def _from_parsed(self, values: dict[str, Any]) -> dict[str, Any]:
         try:
-            # As JSON: a strict model takes a date as text from there only.
+            # As JSON, since a strict model accepts a date as text only in JSON.
             found: dict[str, Any] = self._validator.validate_json(to_json(values)).__dict__
         except pydantic.ValidationError as error:
             raise BadArguments(explain(error)) from None

@@ -14,7 +14,7 @@ __all__ = ["adapted"]
 
 
 def adapted(hint: Any) -> Any:
-    """The annotation with every attrs class in it made known to pydantic."""
+    """The annotation with a schema for pydantic added to every attrs class in it."""
     if isinstance(hint, type) and attrs.has(hint) and not hasattr(hint, _SCHEMA_METHOD):
         return Annotated[hint, AttrsSchema(hint)]
     origin, inner = typing.get_origin(hint), typing.get_args(hint)

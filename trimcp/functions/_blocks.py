@@ -1,4 +1,4 @@
-"""From any value to the content blocks of a tool result.
+"""Making the content blocks of a tool result from any value.
 
 Specification: Tools, Tool Result.
 """
@@ -35,7 +35,8 @@ def content_result(value: Any, *, promised: bool) -> CallToolResult:
 
     Args:
         value: Nothing, text, bytes, content blocks, or anything that can be written as JSON.
-        promised: Whether the function promises content: an empty list is then no content.
+        promised: Whether the return annotation promises content: an empty list then means no
+            content.
 
     Raises:
         TypeError, ValueError: It cannot be written as JSON.
@@ -53,12 +54,12 @@ def content_result(value: Any, *, promised: bool) -> CallToolResult:
 
 
 def structured_result(value: Any, raw: bytes, *, is_text: bool) -> CallToolResult:
-    """Structured content, and the same as text for those who only read text.
+    """Structured content, and the same as text for clients that only read text.
 
     Args:
         value: What the function returned.
-        raw: The JSON that leaves. Text is repeated as it is, everything else as JSON.
-        is_text: Whether the function gives text or nothing: nothing is then no content.
+        raw: The JSON that is sent. The content repeats a text unchanged, everything else as JSON.
+        is_text: Whether the function returns text or None: None then means no content.
     """
     content: tuple[TextContent, ...] = ()
     if isinstance(value, str):
@@ -79,7 +80,7 @@ def _block(value: Any) -> Any:
 
 
 def _plain(text: str) -> str:
-    """The text of any kind of string, a member of an enumeration included."""
+    """Any kind of string, such as a member of an enumeration, as a plain string."""
     return str.__str__(text)
 
 

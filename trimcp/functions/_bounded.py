@@ -1,17 +1,16 @@
-"""Validators whose work is linear in what a client sends, whatever that holds.
+"""Validators whose work is linear in the size of what a client sends, for any content.
 
-A pydantic validator collects every flaw, and makes sets and dictionaries of whatever numbers come.
-Both let a small message cost much:
+A pydantic validator collects every flaw, and makes sets and dictionaries of any numbers. Because of
+both, a small message can cause much work:
 
-* Flaws: here a list, set, tuple or dictionary ends at its first flawed item, before further flaws
-  are made.
-* Equal hashes: Python's hash of a number is its remainder by 2**61 - 1, so a client can choose any
-  number of numbers with one hash, and a set of these takes quadratic time. In a set, and as keys
-  of a dictionary, an integer has therefore 64 bits and a decimal 18 digits, which leaves a few
-  dozen of one hash. Of types whose hashes a client could choose as well (UUIDs, tuples, models),
-  there are at most 1000 items; a `max_length` in the annotation replaces that.
+* Flaws: here the validation of a list, set, tuple or dictionary ends at its first flawed item.
+* Equal hashes: Python's hash of a number is its remainder by 2**61 - 1, so a client can choose many
+  numbers with the same hash, and a set of them takes quadratic time. Therefore integers in a set,
+  or as keys of a dictionary, have at most 64 bits, and decimals 18 digits, so that only a few dozen
+  have the same hash. Of other types whose hashes a client could choose (UUIDs, tuples, models)
+  there are at most 1000 items, unless the annotation has a `max_length`.
 
-The listed JSON Schema stays as it is.
+The listed JSON Schema does not change.
 """
 
 from __future__ import annotations
@@ -22,10 +21,10 @@ from pydantic_core import SchemaValidator
 
 __all__ = ["MOST_HASHED", "bounded_validator"]
 
-#: Items of a set, and keys of a dictionary, whose hashes a client could choose.
+#: The maximum number of items of a set, or keys of a dictionary, whose hashes a client can choose.
 MOST_HASHED: Final = 1000
 
-#: Keys of a core schema under which others stand, alone, in a list or in a dictionary.
+#: Keys of a core schema that hold other schemas: one, a list or a dictionary of them.
 _INNER: Final = frozenset(
     {
         "schema", "items_schema", "keys_schema", "values_schema", "extras_schema",
@@ -37,10 +36,10 @@ _INNER: Final = frozenset(
 
 _CONTAINERS: Final = frozenset({"list", "set", "frozenset", "tuple", "dict"})
 
-#: Where a container has the schema of what it hashes.
+#: The key for the schema of what a container hashes.
 _HASHED: Final = {"set": "items_schema", "frozenset": "items_schema", "dict": "keys_schema"}
 
-#: Types whose hashes Python salts, or of which few values have one hash.
+#: Types whose hashes Python salts, or of which only a few values have the same hash.
 _SALTED: Final = frozenset(
     {
         "str", "bytes", "bool", "none", "float", "date", "time", "datetime", "timedelta",
@@ -54,13 +53,13 @@ _MOST_DIGITS: Final = 18
 
 
 def bounded_validator(schema: Any) -> SchemaValidator:
-    """The validator of a core schema, its work bounded."""
-    # Validators that models made for themselves would not be bounded.
+    """A validator of a core schema, with bounded work."""
+    # The validators that models have made for themselves would not be bounded.
     return SchemaValidator(_bounded(schema), _use_prebuilt=False)
 
 
 def _bounded(part: Any) -> Any:
-    """Copy a core schema, or what holds some, and put the bounds in."""
+    """Copy a core schema, or a container of schemas, and add the bounds."""
     if isinstance(part, (list, tuple)):
         return type(part)(map(_bounded, part))
     if not isinstance(part, dict):
@@ -80,7 +79,7 @@ def _bound_hashed(schema: dict[str, Any], key: str) -> None:
     """Bound the items of a set, or the keys of a dictionary."""
     hashed = schema.get(key, _ANY)
     if hashed["type"] == "any" and schema["type"] == "dict":
-        return  # names in JSON are texts
+        return  # keys in JSON are texts
     narrowed = _narrowed(hashed)
     if narrowed is None:
         schema.setdefault("max_length", MOST_HASHED)
@@ -89,7 +88,7 @@ def _bound_hashed(schema: dict[str, Any], key: str) -> None:
 
 
 def _narrowed(schema: Any) -> Any:
-    """A schema of which few values have one hash; None if there is no simple one."""
+    """A schema of which only a few values have the same hash; None if there is no simple one."""
     kind = schema["type"]
     if kind == "int":
         least = max(schema.get("ge", -_MOST_INTEGER), -_MOST_INTEGER)
@@ -107,7 +106,7 @@ def _narrowed(schema: Any) -> Any:
 
 
 def _narrowed_choice(choice: Any) -> Any:
-    """A choice may stand beside its label."""
+    """Narrow a choice of a union, which may have a label."""
     if isinstance(choice, tuple):
         inner = _narrowed(choice[0])
         return None if inner is None else (inner, *choice[1:])

@@ -1,7 +1,7 @@
-"""What users hand over to be called: the one place where a function of any kind is looked at.
+"""Functions that users pass to be called: the one place where they are inspected and checked.
 
 Functions, bound and static methods, `functools.partial`, callable objects, and wrappers around all
-of these. What registers can be called: what would fail at every call is refused here.
+of these are accepted. A function that would fail at every call is refused here.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _CONTEXTS: Final = ("ctx", "context")
 
 
 def inner_of(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function whose code runs when this is called; a wrapper is such a function too."""
+    """The function whose code runs when this is called; it may be a wrapper."""
     while True:
         if isinstance(function, functools.partial):
             function = function.func
@@ -58,23 +58,23 @@ _LruCache: Final = type(functools.lru_cache(lambda: None))
 
 
 def is_async(function: Callable[..., Any]) -> bool:
-    """Whether calling it gives a coroutine, as far as that can be known before."""
+    """Whether calling it returns a coroutine, as far as that can be known before the call."""
     return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(inner_of(function))
 
 
 def is_generator(function: Callable[..., Any]) -> bool:
-    """Whether calling it gives a generator, asynchronous or not."""
+    """Whether calling it returns a generator, asynchronous or not."""
     inner = inner_of(function)
     return inspect.isasyncgenfunction(inner) or inspect.isgeneratorfunction(inner)
 
 
 def is_async_generator(function: Callable[..., Any]) -> bool:
-    """Whether calling it gives an asynchronous generator."""
+    """Whether calling it returns an asynchronous generator."""
     return inspect.isasyncgenfunction(inner_of(function))
 
 
 def _wrapped(function: Callable[..., Any]) -> Callable[..., Any]:
-    """The function at the bottom of all wrappers that `functools.wraps` made."""
+    """The innermost function inside all wrappers that `functools.wraps` made."""
     inner = inner_of(function)
     while hasattr(inner, "__wrapped__"):
         inner = inner_of(inner.__wrapped__)
@@ -91,12 +91,12 @@ def signature_of(
 
     Args:
         function: The function.
-        label: What it is, for messages.
-        needs_types: Whether annotations must be readable; those that name what only type checkers
-            import are left out otherwise.
+        label: Its name in messages.
+        needs_types: Whether all annotations must be readable. Otherwise annotations are left out if
+            they name something that only type checkers import.
 
     Raises:
-        RegistrationError: It is no function, cannot be called as it stands, or its annotations
+        RegistrationError: It is not a function, cannot be called as it is, or its annotations
             cannot be read.
     """
     _check_callable(function, label)
@@ -111,10 +111,11 @@ def signature_of(
         raise RegistrationError(f"{label}: its annotations cannot be read: {error}") from error
     for parameter in list(signature.parameters.values())[:1]:
         if parameter.name in _OWNERS and parameter.annotation is parameter.empty:
-            raise RegistrationError(
-                f"{label}: {parameter.name!r} would be an argument; register the method of an "
+            reason = _unfit(function) or (
+                f"{parameter.name!r} would be an argument; register the method of an "
                 "instance, as in server.tool(instance.method)"
             )
+            raise RegistrationError(f"{label}: {reason}")
     return signature, hints
 
 
@@ -145,35 +146,42 @@ _MANAGER: Final = "it gives a context manager; register a function that enters i
 
 
 def _nothing(*_: Any) -> Any:
-    """Stands for a decorated function."""
+    """An example of a decorated function."""
 
+
+_DISPATCH: Final = (
+    "singledispatch chooses by an argument's position; register a function that calls it"
+)
 
 #: What decorators make that cannot be called by name, by its code, and what to write instead.
 _UNFIT: Final[dict[Any, str]] = {
-    inner_of(functools.singledispatch(_nothing)).__code__: (
-        "singledispatch chooses by an argument's position; register a function that calls it"
-    ),
+    inner_of(functools.singledispatch(_nothing)).__code__: _DISPATCH,
+    functools.singledispatchmethod(_nothing).__get__(None, object).__code__: _DISPATCH,
     contextlib.contextmanager(_nothing).__code__: _MANAGER,
     contextlib.asynccontextmanager(_nothing).__code__: _MANAGER,
 }
 
 
-def check_by_name(function: Callable[..., Any], signature: inspect.Signature, label: str) -> None:
-    """Check that a decorated function takes by name what its signature says.
+def _unfit(function: Any) -> str | None:
+    return _UNFIT.get(getattr(inner_of(function), "__code__", None))
 
-    `functools.wraps` gives a wrapper the signature of the wrapped function, whatever the wrapper
-    itself takes.
+
+def check_by_name(function: Callable[..., Any], signature: inspect.Signature, label: str) -> None:
+    """Check that a decorated function accepts the parameters of its signature by name.
+
+    `functools.wraps` gives a wrapper the signature of the wrapped function, even if the wrapper
+    itself takes other arguments.
 
     Raises:
         RegistrationError: It would fail at every call.
     """
-    unfit = _UNFIT.get(getattr(inner_of(function), "__code__", None))
+    unfit = _unfit(function)
     if unfit is not None:
         raise RegistrationError(f"{label}: {unfit}")
     try:
         own = inspect.signature(function, follow_wrapped=False)
     except ValueError:
-        return  # such as that of lru_cache, which passes everything on
+        return  # such as lru_cache, which passes all arguments on
     named = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
     if own == signature or any(each.kind not in named for each in signature.parameters.values()):
         return  # `check_named` refuses the other kinds
@@ -187,7 +195,7 @@ def check_by_name(function: Callable[..., Any], signature: inspect.Signature, la
 
 
 def _check_wrappers(function: Any, label: str) -> None:
-    """Check that the function at the bottom of all wrappers can be found."""
+    """Check that the innermost function inside all wrappers can be found."""
     seen: set[int] = set()
     while hasattr(function, "__wrapped__"):
         if id(function) in seen or len(seen) > sys.getrecursionlimit():
@@ -197,7 +205,7 @@ def _check_wrappers(function: Any, label: str) -> None:
 
 
 def check_named(parameter: inspect.Parameter, label: str) -> None:
-    """Check that a parameter can be given by its name, and what. Raises RegistrationError."""
+    """Check that a parameter can be passed by name and has a meaning. Raises RegistrationError."""
     where = f"{label}, parameter {parameter.name!r}"
     if parameter.name in _CONTEXTS and parameter.annotation is parameter.empty:
         raise RegistrationError(
@@ -211,7 +219,7 @@ def check_named(parameter: inspect.Parameter, label: str) -> None:
 
 
 def takes(function: Callable[..., Any], count: int) -> bool:
-    """Whether it can be called with so many arguments by position."""
+    """Whether it can be called with this number of positional arguments."""
     try:
         inspect.signature(function).bind(*[None] * count)
     except (TypeError, ValueError):
@@ -224,16 +232,16 @@ def check_async(function: Any, label: str, counts: tuple[int, ...], given: str) 
 
     Args:
         function: The function.
-        label: What it is to become, for messages.
-        counts: How many arguments it may be called with.
-        given: What these are, for messages.
+        label: Its name in messages.
+        counts: The possible numbers of its arguments.
+        given: What the arguments are, for messages.
 
     Raises:
         RegistrationError: It is not asynchronous, or takes something else.
     """
     _check_callable(function, label)
     inner = inner_of(function)
-    is_lambda = getattr(inner, "__name__", "") == _LAMBDA  # may give something to await
+    is_lambda = getattr(inner, "__name__", "") == _LAMBDA  # may return an awaitable
     if is_generator(function) or not (is_async(function) or is_async(_wrapped(inner)) or is_lambda):
         raise RegistrationError(f"{label}: {function!r} is no async function; write 'async def'")
     if not any(takes(function, count) for count in counts):
@@ -244,21 +252,21 @@ def check_opened(function: Any, label: str, given: str) -> None:
     """Check a function whose result is entered with `async with`: a lifespan.
 
     Raises:
-        RegistrationError: It surely gives no async context manager, or takes something else.
+        RegistrationError: It certainly returns no async context manager, or takes something else.
     """
     if isinstance(function, type):
         is_manager = hasattr(function, "__aenter__") and hasattr(function, "__aexit__")
     else:
         _check_callable(function, label)
-        # The manager itself is called for, where it was made too early.
+        # A context manager that was passed itself, instead of its function, is refused too.
         is_manager = not (
             is_generator(function) or is_async(function) or hasattr(function, "__aenter__")
         )
-        # `contextlib.contextmanager` makes one that is not asynchronous.
+        # `contextlib.contextmanager` makes a manager that is not asynchronous.
         is_manager = is_manager and not inspect.isgeneratorfunction(_wrapped(function))
     if not is_manager:
         raise RegistrationError(
-            f"{label}: {function!r} gives no async context manager; write an async generator "
+            f"{label}: {function!r} returns no async context manager; write an async generator "
             "function under @contextlib.asynccontextmanager"
         )
     if not takes(function, 1):

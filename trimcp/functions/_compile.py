@@ -1,4 +1,4 @@
-"""Looking at a user's function once, at registration.
+"""Inspecting a user's function once, at registration.
 
 Specification: Tools, Data Types.
 """
@@ -36,14 +36,14 @@ if TYPE_CHECKING:
 __all__ = ["Function", "compile_function", "is_marked"]
 
 _NO_ARGUMENTS: Final = b"{}"
-#: Annotations that only a stream has; a wrapper around a generator function has one.
+#: Return annotations that mean a stream, for wrappers around generator functions.
 _STREAMS: Final = (
     collections.abc.Iterator,
     collections.abc.AsyncIterator,
     collections.abc.AsyncGenerator,
     collections.abc.AsyncIterable,
 )
-#: What a function that is not async gives where its caller is to await the result.
+#: Return annotations of functions that are not async but return an awaitable.
 _AWAITABLES: Final = (collections.abc.Awaitable, collections.abc.Coroutine)
 
 
@@ -56,8 +56,8 @@ class Function:
         name: Its name.
         description: The prose of its docstring, or None.
         input_schema: The schema of its arguments: an object.
-        parameters: The names of its parameters, the context left out.
-        is_async: Whether it is a coroutine function. Others may still give something to await.
+        parameters: The names of its parameters, without the context.
+        is_async: Whether it is a coroutine function. Others may still return an awaitable.
         is_stream: Whether it is a generator function.
         gives_stream: Whether it is another function, annotated to return an iterator.
         context: The name of the parameter that takes the `Context`, or None.
@@ -77,7 +77,7 @@ class Function:
 
     @property
     def output_schema(self) -> dict[str, Any] | None:
-        """The schema of its result; None when it gives content only."""
+        """The schema of its result; None if it only returns content."""
         return self._output.schema
 
     def bind(self, arguments: bytes | Raw | None) -> dict[str, Any]:
@@ -91,7 +91,7 @@ class Function:
     def bind_text(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """Validate values that came as text (a URI's variables, a prompt's arguments).
 
-        Text is read as the parameter's type: `"5"` as a number, `"[1, 2]"` as a list.
+        Text is converted to the parameter's type: `"5"` to a number, `"[1, 2]"` to a list.
 
         Raises:
             BadArguments: They do not fit.
@@ -117,20 +117,20 @@ def compile_function(
     input_schema: Mapping[str, Any] | None = None,
     output_schema: Mapping[str, Any] | None = None,
 ) -> Function:
-    """Look at a function.
+    """Inspect a function and make its schemas, argument validation and result conversion.
 
     Args:
         function: A function, a bound method, a `functools.partial` or a callable object.
         context_type: The class whose annotation marks the context parameter.
         name: Its name, if not the function's own.
-        kind: What it is to become, for messages; only a tool's result has a schema.
+        kind: What it is registered as, for messages; only a tool's result has a schema.
         input_schema: The schema of the arguments, if not made from the signature; the function
             then takes all of them as one mapping.
         output_schema: The schema of the result, if not made from the return annotation.
 
     Raises:
-        RegistrationError: A parameter or the result cannot become JSON Schema, a given schema
-            cannot be used, or the function cannot be called with named arguments.
+        RegistrationError: A parameter or the result has no JSON Schema, a given schema cannot be
+            used, or the function cannot be called with named arguments.
     """
     known = name or _name_of(function)
     label = f"{kind} {known!r}"
@@ -210,7 +210,7 @@ def _from_signature(
     hints: dict[str, Any],
     documented: dict[str, str],
 ) -> tuple[dict[str, Any], Binder]:
-    """The input schema and binder that follow from the parameters' annotations."""
+    """The input schema and the binder from the parameters' annotations."""
     fields: dict[str, Any] = {}
     names: dict[str, str] = {}
     for parameter in parameters:
@@ -237,14 +237,14 @@ def _field(
     where = f"{label}, parameter {parameter.name!r}"
     annotation = Any if hint is parameter.empty else hint
     if typing.Final in (hint, typing.get_origin(hint)):
-        # pydantic would take it for a constant, no argument.
+        # pydantic would treat it as a constant, not as an argument.
         raise RegistrationError(f"{where}: a parameter cannot be Final; write its type alone")
     adapter_for(annotation, where)
     default = ... if parameter.default is parameter.empty else parameter.default
     extra: dict[str, Any] = {"alias": parameter.name}
     if description and not _has_description(annotation, default):
         extra["description"] = description
-    # An alias, since some argument names mean something to pydantic's own classes.
+    # An alias, since some argument names have a meaning in pydantic's classes.
     return Annotated[adapted(annotation), pydantic.Field(**extra)], default
 
 

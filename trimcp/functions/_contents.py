@@ -1,4 +1,4 @@
-"""What handlers of resources and prompts return, as the protocol's payloads.
+"""Making the protocol's payloads from what handlers of resources and prompts return.
 
 Specification: Resources, Resource Contents; Prompts, PromptMessage.
 """
@@ -36,13 +36,13 @@ _BLOCKS: Final = (TextContent, ImageContent, AudioContent, ResourceLink, Embedde
 def read_result(value: Any, uri: str, mime_type: str | None) -> ReadResourceResult:
     """The result of `resources/read`.
 
-    Text becomes text, bytes a blob, resource contents (one or several) stay what they are, and
+    Text becomes text and bytes become a blob; resource contents (one or several) are unchanged, and
     everything else becomes JSON.
 
     Args:
         value: What the handler returned.
         uri: The URI that was read.
-        mime_type: What the resource was registered with, or None to go by the value.
+        mime_type: The registered MIME type, or None to choose it by the value.
 
     Raises:
         TypeError, ValueError: The value cannot be written as JSON.
@@ -70,8 +70,8 @@ def _contents(
 def prompt_result(value: Any, description: str | None) -> GetPromptResult:
     """The result of `prompts/get`.
 
-    A text, a content block, a message, a mapping that stands for one of these, or several; what
-    is no message yet is said by the user.
+    The value is a text, a content block, a message, a mapping in place of a block or message, or
+    several of these. Texts and blocks become messages of the user.
 
     Raises:
         TypeError: It is something else.
@@ -87,7 +87,7 @@ def _messages(values: Iterable[Any]) -> Iterable[PromptMessage]:
         if isinstance(value, PromptMessage):
             yield value
         elif isinstance(value, Mapping):
-            # Made a payload of when it is encoded.
+            # It is converted to a payload when it is encoded.
             message: Any = value if "role" in value else PromptMessage("user", cast("Any", value))
             yield message
         elif isinstance(value, str):

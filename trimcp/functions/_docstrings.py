@@ -1,4 +1,4 @@
-"""The descriptions that a docstring gives: of the whole, and of each argument."""
+"""The descriptions in a docstring: of the function, and of each argument."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = ["describe"]
 
-#: A sign that there is more than prose: a section of Google or NumPy style, or a Sphinx field.
+#: Matches if there is more than prose: a section of Google or NumPy style, or a Sphinx field.
 _STRUCTURE: Final = re.compile(r"^([\w ]+:|:\w+.*:.*|-{3,})\s*$|^:\w[^:\n]*:", re.MULTILINE)
 
 #: Sections about the arguments and the result, which the schemas describe.
@@ -29,7 +29,7 @@ def describe(function: Callable[..., Any]) -> tuple[str | None, dict[str, str]]:
     """Read a docstring in Google, NumPy or Sphinx style.
 
     Returns:
-        All prose that is about neither arguments nor result (None if there is none), and the
+        All text outside the sections about arguments and result (None if there is none), and the
         text for each argument.
     """
     text = inspect.getdoc(function)
@@ -37,11 +37,11 @@ def describe(function: Callable[..., Any]) -> tuple[str | None, dict[str, str]]:
         return None, {}
     if not _STRUCTURE.search(text):
         return text.strip(), {}
-    # Loading the parser takes longer than registering a hundred tools, so only when needed.
+    # Loading the parser takes longer than registering a hundred tools, so it is loaded late.
     import docstring_parser
 
     prose, sections = _split(text)
-    # The parser wants a sentence before the first section.
+    # The parser requires a sentence before the first section.
     parsed = docstring_parser.parse(f"{_SENTENCE}\n\n{sections}")
     arguments = {
         each.arg_name.lstrip("*"): " ".join(each.description.split())
@@ -69,7 +69,7 @@ def _split(text: str) -> tuple[str, str]:
 
 
 def _end_of_section(lines: list[str], at: int) -> int:
-    """Where the section that begins here ends; here, if none does."""
+    """Where the section that begins at this line ends; the same line if no section begins."""
     line = lines[at]
     if _FIELD.match(line):
         return _end_of_block(lines, at + 1, blank=False)
@@ -90,7 +90,7 @@ def _is_underlined(lines: list[str], at: int) -> bool:
 
 
 def _end_of_block(lines: list[str], at: int, *, blank: bool) -> int:
-    """Where the indented lines end; blank ones belong to them or not."""
+    """Where the indented lines end; `blank` says whether blank lines belong to them."""
     while at < len(lines) and (lines[at][:1].isspace() or (blank and not lines[at])):
         at += 1
     return at

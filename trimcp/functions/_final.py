@@ -1,4 +1,4 @@
-"""How a streaming tool says which of its values is the result."""
+"""Marking which value of a streaming tool is its result."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ ValueT = TypeVar("ValueT")
 
 @attrs.frozen
 class Final(Generic[ValueT]):
-    """The result of a streaming tool, told apart from its chunks.
+    """The result of a streaming tool, as opposed to its chunks.
 
-    Yield it last: `yield Final(Done(...))`. Without one the last chunk is the result too.
+    Yield it last: `yield Final(Done(...))`. Without a `Final` the last chunk is also the result.
 
     Attributes:
         value: The result.

@@ -1,4 +1,4 @@
-"""The formats that texts in a form may be asked to have.
+"""The formats of texts in a form.
 
 Specification: Elicitation, Requested Schema (Supported Schema Types).
 """
@@ -17,7 +17,7 @@ _FORMATS: Final = ("email", "uri", "date", "date-time")
 
 
 def has_format(text: str, name: object) -> bool:
-    """Whether a text has a format; one that the specification does not list says nothing."""
+    """Whether a text has a format; formats that the specification does not list are ignored."""
     return name not in _FORMATS or _validator(str(name)).is_valid(text)
 
 

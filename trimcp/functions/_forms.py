@@ -1,4 +1,4 @@
-"""Forms: what a question asks the user for.
+"""Forms, which a question asks the user to fill in.
 
 Specification: Elicitation, Requested Schema.
 """
@@ -29,12 +29,12 @@ __all__ = ["Form", "compile_form", "flaw_of_form", "has_choice_lists"]
 #: The formats that the specification knows; clients need not understand others.
 _FORMATS: Final = frozenset({"date", "date-time", "email", "uri"})
 
-#: How JSON Schema marks what is given and never shown again.
+#: How JSON Schema marks values that are never shown again.
 _SECRET: Final = frozenset({"writeOnly"})
 
 _DESCRIBING: Final = frozenset({"type", "title", "description", "default"})
-#: What may be said about a property of each type. Further limits of numbers and texts are kept,
-#: since the schema allows them and a client that checks them spares its user a second question.
+#: The keywords for a property of each type. Further limits of numbers and texts are kept, since the
+#: schema allows them, and a client that checks them avoids a second question.
 _KEPT: Final = {
     "string": _DESCRIBING
     | {"enum", "enumNames", "oneOf", "format", "minLength", "maxLength", "pattern"},
@@ -48,7 +48,7 @@ _KEPT["integer"] = _KEPT["number"]
 
 @attrs.frozen(eq=False)
 class Form:
-    """What a form question asks for.
+    """The form of a question, and how its answer is read.
 
     Attributes:
         schema: The requested schema: a flat object of primitive properties.
@@ -66,7 +66,7 @@ class Form:
             raise BadArguments(explain(error)) from None
 
     def _plain(self, content: Mapping[str, Any]) -> dict[str, Any]:
-        """The input, its whole numbers as integers: JSON has one kind of number."""
+        """The input with whole numbers as integers, since JSON has one kind of number."""
         properties = self.schema["properties"]
         return {
             name: int(value)
@@ -86,12 +86,12 @@ class _Unfit(ValueError):
 def compile_form(asked: Any) -> Form:
     """The form for a pydantic model, a dataclass, an attrs class or a TypedDict.
 
-    Types that are written as text (UUID, time, Path and the like) become texts. A property that
-    may be None, and is by default, may be left out.
+    Types that are written as text (UUID, time, Path and the like) become texts. A property that may
+    be None, and has None as its default, may be left out.
 
     Raises:
-        RegistrationError: It is no object type, or a property is not a text, number, boolean,
-            choice of texts or list of such choices; or it is a secret.
+        RegistrationError: It is not an object type, or a property is not a text, number, boolean,
+            choice of texts or list of such choices; or a property is a secret.
 
     Specification: Elicitation, Requested Schema.
     """
@@ -145,7 +145,7 @@ def flaw_of_form(schema: Mapping[str, Any]) -> str | None:
 
 
 def _property(schema: Any, definitions: Mapping[str, Any], *, is_required: bool) -> dict[str, Any]:
-    """One property as the specification has them. Raises _Unfit."""
+    """One property in the form that the specification allows. Raises _Unfit."""
     schema = _resolved(schema, definitions)
     choices = schema.get("anyOf")
     if choices is not None:
@@ -175,7 +175,7 @@ def _kind(schema: Any) -> str | None:
 
 
 def _resolved(schema: Any, definitions: Mapping[str, Any]) -> dict[str, Any]:
-    """A property with a reference to a definition put in its place."""
+    """A property in which the definition replaces the reference to it."""
     if not isinstance(schema, dict):
         return {}
     whole = schema.get("allOf") or [{}]
@@ -194,7 +194,7 @@ def _definition(reference: str, definitions: Mapping[str, Any]) -> dict[str, Any
 def _without_null(
     schema: dict[str, Any], choices: Any, definitions: Mapping[str, Any], *, is_required: bool
 ) -> dict[str, Any]:
-    """What else it may be than null: a form says null by leaving a property out."""
+    """The type of an optional property without null: in a form, null means leaving it out."""
     others = [each for each in choices if each != {"type": "null"}]
     if len(others) != 1 or len(others) == len(choices):
         return schema

@@ -1,4 +1,4 @@
-"""Parameters that HTTP intermediaries may see.
+"""Parameters that are visible to HTTP intermediaries.
 
 Specification: 2026-07-28, Tools, `x-mcp-header`.
 """
@@ -16,8 +16,8 @@ __all__ = ["Header", "check_headers"]
 class Header:
     """Marks a tool's parameter to be mirrored into an HTTP header.
 
-    Used as `Annotated[str, Header("Region")]`; clients on HTTP then send `Mcp-Param-Region`, for
-    proxies to route by. Never mark secrets: the header is visible on the way.
+    Used as `Annotated[str, Header("Region")]`; clients over HTTP then send `Mcp-Param-Region`,
+    which proxies can use for routing. Never mark secrets: intermediaries can read the header.
 
     Args:
         name: The part after `Mcp-Param-`: letters, digits and the other characters of an HTTP

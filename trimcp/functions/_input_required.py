@@ -25,14 +25,15 @@ class InputRequired:
                 return InputRequired({"name": form_question("Your name?", Name)})
             return f"Hello, {name.first}!"
 
-    The handler runs again from the top with the answers: nothing of it waits meanwhile, in this
-    process or any other. In the handshake era the client is asked by requests, with the same
-    effect. `await ctx.elicit(...)` is the other way, which keeps the handler where it is.
+    The handler runs again from the start with the answers; no handler waits meanwhile, in this
+    process or another. In the handshake era the client is asked by requests, with the same effect.
+    `await ctx.elicit(...)` is the other way, which keeps the handler where it is.
 
     Args:
-        questions: What to ask, by keys of the handler's choice; see `form_question`,
+        questions: The questions, by keys that the handler chooses; see `form_question`,
             `url_question`, `sampling_question` and `roots_question`.
-        state: Anything that is JSON; it comes back as `ctx.request_state`, encrypted on the way.
+        state: Any JSON value; the next run gets it as `ctx.request_state`. The client has it
+            encrypted.
 
     Specification: 2026-07-28, Multi Round-Trip Requests.
     """

@@ -1,8 +1,8 @@
-"""Literal text with variables between: which values stand in a text?
+"""Matching a text with a pattern of literals and variables, to find the variables' values.
 
-The work is linear in the text, whatever stands in it: from the end to the beginning it is noted
-where each variable may begin, and then the longest value is taken at each, from the first to the
-last. That is what a regular expression finds too, without trying every way to cut the text.
+The work is linear in any text: first the places where each variable may begin are found, from the
+end to the beginning; then the longest value of each is taken, from the first to the last. The
+result is that of a regular expression, without trying all ways to split the text.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ class Slot(NamedTuple):
 
     Attributes:
         stops: The characters that its value cannot hold.
-        length: The most characters of its value, or None.
-        named: Whether `=` stands before the value; an empty value needs none.
-        again: What stands between the values of an exploded variable; empty if it is not one.
+        length: The maximum number of characters of its value, or None.
+        named: Whether `=` precedes the value; an empty value needs no `=`.
+        again: The text between the values of an exploded variable; empty for other variables.
     """
 
     stops: str = ""
@@ -39,10 +39,10 @@ class Slot(NamedTuple):
 
 
 class Line:
-    """A compiled line.
+    """A compiled pattern of literals and variables.
 
     Args:
-        literals: The texts before, between and after the slots: one more than there are slots.
+        literals: The texts before, between and after the slots, one more than the slots.
         slots: The slots.
     """
 
@@ -52,7 +52,7 @@ class Line:
         self._pattern = _simple_pattern(literals, slots)
 
     def match(self, text: str) -> list[list[str]] | None:
-        """The values of each slot, as they stand there; None if the text is another one."""
+        """The values of each slot, not decoded; None if the text does not match."""
         if self._pattern is not None:
             found = self._pattern.fullmatch(text)
             return None if found is None else [[each] for each in found.groups()]
@@ -64,10 +64,10 @@ class Line:
 
 
 def _simple_pattern(literals: tuple[str, ...], slots: tuple[Slot, ...]) -> re.Pattern[str] | None:
-    """A regular expression that never tries a second way, for most lines; None for the others.
+    """A regular expression without backtracking, for most lines; None for the others.
 
-    Each value but the last must end where the next literal begins because it cannot hold that
-    character.
+    It is possible if each value except the last cannot hold the character with which the next
+    literal begins.
     """
     parts = [re.escape(literals[0])]
     for index, (slot, after) in enumerate(zip(slots, literals[1:], strict=True)):
@@ -82,11 +82,11 @@ def _simple_pattern(literals: tuple[str, ...], slots: tuple[Slot, ...]) -> re.Pa
 
 
 class _Reach(NamedTuple):
-    """Where the value of one slot may end: the positions, negative, the last one first.
+    """Where the value of one slot may end: negated positions, the last one first.
 
     Attributes:
         ends: Where the rest of the line can follow.
-        joints: Where another value of the same exploded variable can.
+        joints: Where another value of the same exploded variable can follow.
     """
 
     ends: list[int]
@@ -120,7 +120,7 @@ class _Matching:
         return self._take(reaches)
 
     def _good(self, slot: Slot, begins: list[int], reach: _Reach) -> list[int]:
-        """The positions, last first, at which a value may begin so that all that follows fits."""
+        """The positions, last first, at which a value may begin so that the rest matches."""
         good = []
         for begin, is_again in self._candidates(slot, begins):
             if self._longest(slot, begin, reach) is None:
@@ -132,11 +132,11 @@ class _Matching:
         return good
 
     def _candidates(self, slot: Slot, begins: list[int]) -> Iterator[tuple[int, bool]]:
-        """Where values could begin, last first, and whether it is not the slot's first value."""
+        """Where values may begin, last first, and whether it is a further value of the slot."""
         found = [(begin, False) for begin in begins]
         if slot.again:
             found += [(each + len(slot.again), True) for each in self._find(slot.again)]
-            # Where both are possible, the joint is known before it is asked for.
+            # At the same position, the further value comes first, since the first value needs it.
             found.sort()
         return reversed(found)
 
@@ -193,7 +193,7 @@ class _Matching:
         return found[index] if index < len(found) else self._end
 
     def _after(self, begin: int, length: int) -> int:
-        """The position after so many characters."""
+        """The position after a number of characters."""
         if not self._characters:
             self._characters = [
                 unit.start()
@@ -204,7 +204,7 @@ class _Matching:
         return self._characters[index] if index < len(self._characters) else self._end
 
     def _find(self, literal: str) -> list[int]:
-        """Every place of a literal between the first and the last one."""
+        """Every position of a literal between the first and the last literal."""
         first = len(self._line.literals[0])
         if not literal:
             return list(range(first, self._end + 1))
@@ -217,10 +217,10 @@ class _Matching:
 
 
 def _last_up_to(negatives: list[int], highest: int) -> int:
-    """The last position that is not above a bound; -1 if there is none.
+    """The last position that is at most a bound; -1 if there is none.
 
     Args:
-        negatives: The positions, negative, in rising order.
+        negatives: The negated positions, in rising order.
         highest: The bound.
     """
     index = bisect_left(negatives, -highest)

@@ -1,4 +1,4 @@
-"""Functions that take and give whole messages: methods of extensions."""
+"""Functions that take params and return results as a whole: methods of extensions."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class MessageFunction:
     Attributes:
         call: The function itself.
         is_async: Whether it is a coroutine function.
-        given: The parameters that take something else, by its class.
+        given: The names of the parameters that take other objects, by the class of the object.
     """
 
     call: Callable[..., Any]
@@ -54,7 +54,7 @@ class MessageFunction:
         """The result in wire form.
 
         Raises:
-            TypeError, ValueError: It is not what the function promises, or no object.
+            TypeError, ValueError: It is not what the function promises, or not an object.
         """
         if value is None:
             return {}
@@ -71,12 +71,12 @@ class MessageFunction:
 def compile_message(
     function: Callable[..., Any], label: str, markers: tuple[type, ...]
 ) -> MessageFunction:
-    """Look at a function that takes params, and anything else by its annotation.
+    """Inspect a function that takes params, and other objects by their annotations.
 
     Args:
         function: A function of at most one parameter besides the marked ones.
-        label: What it is to become, for messages.
-        markers: Classes whose annotation marks a parameter that takes something else.
+        label: Its name in messages.
+        markers: Classes whose annotation marks a parameter for another object.
 
     Raises:
         RegistrationError: It takes more, or its annotations cannot be used.

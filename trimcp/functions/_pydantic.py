@@ -1,4 +1,4 @@
-"""What all modules of this package use of pydantic."""
+"""What several modules of this package need of pydantic."""
 
 from __future__ import annotations
 
@@ -29,36 +29,36 @@ __all__ = [
     "to_json",
 ]
 
-#: Flaws named in one message.
+#: How many flaws one message names.
 _MAX_FLAWS: Final = 20
 
-#: Where there are more, none is named: pydantic can only describe all of them.
+#: If there are more flaws, none is named, since pydantic can only describe all of them.
 _MOST_DESCRIBED: Final = 1000
 
-#: Digits of an integer that Python's own `json` reads, unless it is told otherwise.
+#: The most digits of an integer that Python's own `json` reads by default.
 _MOST_DIGITS: Final = 4300
-#: So many may also stand in a text. Only at the first digit of each row does it look for more.
+#: A longer row of digits, which may also be part of a text; tried only at its first digit.
 _LONG_NUMBER: Final = re.compile(rb"(?<![0-9])[0-9]{4301}")
 
 
 class PlainSchema(GenerateJsonSchema):
-    """JSON Schema without the titles that only repeat the names."""
+    """JSON Schema without titles that only repeat the names."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:
         return False
 
     def is_subclass_schema(self, schema: Any) -> Any:
-        # pydantic lists a class as anything, and can neither write nor read one.
+        # For a class pydantic lists a schema of any value, but can neither write nor read it.
         raise pydantic.errors.PydanticInvalidForJsonSchema(
             "a class cannot be JSON; use its name, a string"
         )
 
 
 def adapter_for(hint: Any, label: str) -> pydantic.TypeAdapter[Any]:
-    """The adapter of an annotation that has a JSON Schema.
+    """The adapter of an annotation, which must have a JSON Schema.
 
     Raises:
-        RegistrationError: It has none; the message begins with the label.
+        RegistrationError: It has no JSON Schema; the message begins with the label.
     """
     try:
         adapter = pydantic.TypeAdapter(adapted(hint))
@@ -73,13 +73,13 @@ def dump(adapter: pydantic.TypeAdapter[Any], value: Any, *, strict: bool = False
     """A value as JSON.
 
     Args:
-        adapter: Of the value's type.
+        adapter: The adapter of its type.
         value: The value.
-        strict: Whether a value of another type is refused. pydantic would only warn about it;
-            otherwise it is written as it is, and whoever has promised a schema checks the bytes.
+        strict: Whether a value of another type is refused. Otherwise it is written as it is, and
+            the caller checks the JSON if it has promised a schema.
 
     Raises:
-        TypeError, ValueError: It cannot be written, or holds a NaN, an infinity, or a number of
+        TypeError, ValueError: It cannot be written, or holds a NaN, an infinity, or a number with
             so many digits that readers refuse it.
     """
     raw = adapter.serializer.to_json(value, by_alias=True, warnings="error" if strict else False)
@@ -93,17 +93,19 @@ def dump(adapter: pydantic.TypeAdapter[Any], value: Any, *, strict: bool = False
 
 def _refuse_long(digits: str) -> None:
     if len(digits.lstrip("-")) > _MOST_DIGITS:
-        raise ValueError(f"a number of more than {_MOST_DIGITS} digits: readers refuse it")
+        raise ValueError(f"a number of more than {_MOST_DIGITS} digits: JSON parsers refuse it")
 
 
 def to_json(value: Any) -> bytes:
     """Any value that pydantic knows how to write. Raises TypeError or ValueError.
 
-    The protocol's own payloads are refused: whoever may give one has been asked before, so this
-    is the result of another method, and its fields are not named as on the wire.
+    The protocol's own payloads are refused: allowed payloads have been handled before, so this one
+    is the result of another method, and its JSON would not have the wire names.
     """
     if isinstance(value, Payload):
-        raise TypeError(f"{type(value).__name__} is no result here; it belongs to another method")
+        raise TypeError(
+            f"{type(value).__name__} is not a result here; it belongs to another method"
+        )
     cls: Any = type(value)
     return dump(_adapter_of(cls), value)
 
@@ -117,7 +119,7 @@ def _adapter_of(cls: type) -> pydantic.TypeAdapter[Any]:
 
 
 def convert(value: Any, cls: Any) -> Any:
-    """A value of JSON as any type that pydantic knows. Raises ValueError."""
+    """Convert a JSON value to any type that pydantic knows. Raises ValueError."""
     return bounded_validator(pydantic.TypeAdapter(adapted(cls)).core_schema).validate_python(value)
 
 
@@ -136,7 +138,7 @@ def explain(error: pydantic.ValidationError) -> str:
 
 
 def flaws_of(error: pydantic.ValidationError) -> list[Any]:
-    """The flaws that pydantic found; none where there are too many to describe."""
+    """The flaws that pydantic found; an empty list if there are too many to describe."""
     if error.error_count() > _MOST_DESCRIBED:
         return []
     return error.errors(include_url=False, include_context=False, include_input=False)

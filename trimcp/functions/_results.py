@@ -1,7 +1,7 @@
-"""From what a tool returned to a tool result.
+"""Making a tool result from what a tool returned.
 
-What is listed is what is checked: the JSON that leaves is checked against the listed schema, also
-when the function returns a whole `CallToolResult`.
+The JSON that is sent is checked against the listed schema, also if the function returns a whole
+`CallToolResult`.
 
 Specification: Tools, Tool Result; Output Schema.
 """
@@ -38,10 +38,10 @@ __all__ = ["Output", "final_hint", "given_output", "output_of"]
 
 
 class Output:
-    """How a function's values become results; this kind promises no structure.
+    """Makes results from a function's values; this class promises no structured content.
 
     Args:
-        promised: Whether the function promises content.
+        promised: Whether the return annotation promises content.
 
     Attributes:
         schema: The output schema, or None.
@@ -53,14 +53,14 @@ class Output:
         self._promised = promised
 
     def result(self, value: Any) -> CallToolResult:
-        """Raises TypeError or ValueError if the value is not what was promised."""
+        """The result. Raises TypeError or ValueError if the value is not what was promised."""
         if isinstance(value, CallToolResult):
             return value
         return content_result(value, promised=self._promised)
 
 
 class SchemaOutput(Output):
-    """Structure promised by an output schema.
+    """Structured content that an output schema promises.
 
     Args:
         schema: The schema.
@@ -74,7 +74,7 @@ class SchemaOutput(Output):
     def __init__(self, schema: dict[str, Any]) -> None:
         super().__init__()
         self.schema = schema
-        self._checker  # noqa: B018  compiled now, so that a bad one is refused now
+        self._checker  # noqa: B018 compiled now, to refuse an invalid schema now
 
     @functools.cached_property
     def _checker(self) -> SchemaChecker:
@@ -88,7 +88,7 @@ class SchemaOutput(Output):
         return structured_result(value, self._write(value), is_text=self._is_text)
 
     def _write(self, value: Any) -> bytes:
-        """The JSON that leaves. Raises TypeError or ValueError if it does not fit."""
+        """The JSON that is sent. Raises TypeError or ValueError if it does not fit."""
         raw = to_json(value)
         self._check(raw)
         return raw
@@ -97,7 +97,7 @@ class SchemaOutput(Output):
         if result.is_error:
             return
         if result.structured_content is UNSET:
-            raise ValueError("the tool promises structured content and gave none")
+            raise ValueError("the tool declares structured content and returned none")
         if not isinstance(result.structured_content, msgspec.Raw):
             refuse_non_finite(result.structured_content)
         self._check(msgspec.json.encode(result.structured_content))
@@ -106,16 +106,16 @@ class SchemaOutput(Output):
         flaws = self._checker.flaws(from_json(raw, allow_inf_nan=False))
         if flaws is not None:
             raise ValueError(
-                f"the tool's structured content does not fit its output schema:\n{flaws}"
+                f"the tool's structured content does not match its output schema:\n{flaws}"
             )
 
 
 class AnnotatedOutput(SchemaOutput):
-    """Structure promised by the return annotation.
+    """Structured content that the return annotation promises.
 
     Args:
-        adapter: Of the annotation.
-        is_text: Whether its values are text or nothing.
+        adapter: The adapter of the annotation.
+        is_text: Whether its values are text or None.
 
     Raises:
         InvalidSchema: The schema that follows from it cannot be checked.
@@ -144,7 +144,7 @@ class AnnotatedOutput(SchemaOutput):
         return raw
 
 
-# -- which kind a function gives --------------------------------------------------------------
+# -- which kind a function returns ------------------------------------------------------------
 
 _NOTHING = (inspect.Signature.empty, Any, None, type(None), typing.NoReturn, typing.Never)
 _TEXT = (str, bytes, bytearray, memoryview)
@@ -156,7 +156,7 @@ _SEQUENCES = (list, tuple, collections.abc.Sequence, collections.abc.Iterable)
 
 
 def output_of(hint: Any, label: str) -> Output:
-    """How values of this annotation become results. Raises RegistrationError."""
+    """The `Output` for a return annotation. Raises RegistrationError."""
     hint = _without_questions(hint)
     if hint in _NOTHING or hint is str or _has_bytes(hint):
         return Output()
@@ -171,7 +171,7 @@ def output_of(hint: Any, label: str) -> Output:
 
 
 def given_output(schema: Mapping[str, Any], label: str) -> Output:
-    """The promise of a JSON Schema that the user gave. Raises RegistrationError."""
+    """The `Output` for a JSON Schema that the user gave. Raises RegistrationError."""
     try:
         return SchemaOutput(dict(schema))
     except InvalidSchema as error:
@@ -179,7 +179,7 @@ def given_output(schema: Mapping[str, Any], label: str) -> Output:
 
 
 def final_hint(hint: Any) -> Any:
-    """The type of a streaming tool's result: what its `Final` holds; Any without one."""
+    """The type of a streaming tool's result: that of its `Final`; Any without a `Final`."""
     for each in _flatten(hint):
         if typing.get_origin(each) is Final:
             return typing.get_args(each)[0]
@@ -187,7 +187,7 @@ def final_hint(hint: Any) -> Any:
 
 
 def _without_questions(hint: Any) -> Any:
-    """A union without `InputRequired`, which is no result."""
+    """A union without `InputRequired`, which is not a result."""
     members = typing.get_args(hint)
     if hint is InputRequired:
         return None
@@ -197,7 +197,7 @@ def _without_questions(hint: Any) -> Any:
 
 
 def _members(hint: Any) -> tuple[Any, ...]:
-    """The members of a union; the hint itself if it is none."""
+    """The members of a union; the hint itself if it is not a union."""
     if typing.get_origin(hint) is Annotated:
         return _members(typing.get_args(hint)[0])
     if typing.get_origin(hint) in (typing.Union, types.UnionType):
@@ -206,20 +206,20 @@ def _members(hint: Any) -> tuple[Any, ...]:
 
 
 def _has_bytes(hint: Any) -> bool:
-    """Whether it is bytes, or a choice between bytes and text or nothing."""
+    """Whether it is bytes, or a union of bytes with text or None."""
     members = set(_members(hint))
     return bool(members & set(_TEXT[1:])) and members <= {*_TEXT, *_NOTHING}
 
 
 def _is_list_of_bytes(hint: Any) -> bool:
-    """Whether each of its values is bytes, or text beside bytes: a block for each."""
+    """Whether it is a list of bytes, or of bytes and text, which becomes a block for each item."""
     inner = [each for each in typing.get_args(hint) if each is not Ellipsis]
     is_list = typing.get_origin(hint) in _SEQUENCES
     return is_list and bool(inner) and _has_bytes(typing.Union[tuple(inner)])  # noqa: UP007
 
 
 def _has_binary(schema: Any) -> bool:
-    """Whether a schema lists bytes as they are, which pydantic writes only if they are UTF-8."""
+    """Whether a schema contains plain bytes, which pydantic writes only if they are UTF-8."""
     if isinstance(schema, dict):
         if schema.get("type") == "string" and schema.get("format") == "binary":
             return True
@@ -228,14 +228,14 @@ def _has_binary(schema: Any) -> bool:
 
 
 def _is_text(hint: Any) -> bool:
-    """Whether it is text, a choice of texts, or nothing."""
+    """Whether it is text, a choice of texts, or None."""
     if typing.get_origin(hint) is typing.Literal:
         return all(isinstance(each, str) for each in typing.get_args(hint))
     return hint in (None, type(None)) or (isinstance(hint, type) and issubclass(hint, str))
 
 
 def _is_content(hint: Any) -> bool:
-    """Whether it is a content block, a list of such, or a whole result."""
+    """Whether it is a content block, a list of content blocks, or a whole result."""
     origin = typing.get_origin(hint)
     if origin in _SEQUENCES:
         return any(_is_content(each) for each in typing.get_args(hint) for each in _members(each))

@@ -1,14 +1,14 @@
-"""What checking a value against a JSON Schema may cost, found out before it is paid.
+"""How much work it may be to check a value against a JSON Schema, estimated before the check.
 
-Schemas combine others (`allOf`, `$ref`, …), so a small one can ask for more work than there is
-time: 32 definitions of which each refers twice to the next are two to the power of 32. The
-library that checks cannot be stopped, and lets nothing else run meanwhile. So the work is
-bounded by construction:
+Schemas combine others (`allOf`, `$ref`, …), so a small schema can need an endless time: 32
+definitions of which each refers twice to the next mean two to the power of 32 steps. The library
+that checks cannot be interrupted, and no other thread runs meanwhile. So the work is bounded before
+it starts:
 
-* `estimate` bounds, from the schema alone, how many schemas are applied to any one place in a
-  value. Where that is little for the value's size, the value is simply checked.
-* Elsewhere the schema is `metered`: every schema in it first asks a `Meter`, which says no once
-  too many have asked.
+* `estimate` computes, from the schema alone, a bound of how many schemas are applied to one place
+  in a value. If this bound is low for the value's size, the value is simply checked.
+* Otherwise the schema is `metered`: every schema in it first calls a `Meter`, which fails after too
+  many calls.
 
 Specification: 2026-07-28, Overview, JSON Schema Usage (bounds of composition).
 """
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 
 __all__ = ["STEP", "Estimate", "Meter", "estimate", "metered"]
 
-#: Keywords whose schemas apply to the same place in the value, by the shape of what they hold.
+#: Keywords whose schemas apply to the same place in the value, by the form of their values.
 _HERE: Final = frozenset({"not", "if", "then", "else", "allOf", "anyOf", "oneOf"})
 _HERE_BY_NAME: Final = frozenset({"dependentSchemas", "dependencies"})
 
-#: Keywords of whose schemas at most one applies to a part of the value, and others.
+#: Keywords whose schemas apply to parts of the value: at most one, or each, to a part.
 _ONE_BELOW: Final = frozenset({"items", "prefixItems", "additionalItems", "additionalProperties"})
 _ONE_BELOW_BY_NAME: Final = frozenset({"properties"})
 _EACH_BELOW: Final = frozenset(
@@ -38,10 +38,10 @@ _EACH_BELOW: Final = frozenset(
 )
 _EACH_BELOW_BY_NAME: Final = frozenset({"patternProperties"})
 
-#: Keywords that need to know what everything else in the schema has looked at.
+#: Keywords that depend on what all other keywords of the schema have evaluated.
 _UNFOLDING: Final = frozenset({"unevaluatedItems", "unevaluatedProperties"})
 
-#: Keywords that hold schemas by names, which are no schema together.
+#: Keywords that hold schemas by names; the object of names is not a schema itself.
 _BY_NAME: Final = (
     _HERE_BY_NAME | _ONE_BELOW_BY_NAME | _EACH_BELOW_BY_NAME | {"$defs", "definitions"}
 )
@@ -49,25 +49,26 @@ _BY_NAME: Final = (
 #: Keywords that hold values, not schemas.
 _VALUES: Final = frozenset({"const", "enum", "default", "examples", "required"})
 
-#: Parts of a pattern that look around or back, or never give back, so that it is tried.
+#: Parts of a regular expression (look-around, back-references, possessive quantifiers) for which
+#: the library uses backtracking.
 _NOT_IN_ONE_PASS: Final = re.compile(r"\\[1-9k]|\(\?(<?[=!]|>)|[*+?}]\+")
 
-#: References whose target depends on more than the text of the schema.
+#: References whose target cannot be found in the text of the schema alone.
 _UNFORESEEABLE: Final = frozenset({"$dynamicRef", "$recursiveRef"})
 
-#: Work that is as good as endless.
+#: Work that counts as endless.
 _ENDLESS: Final = 10.0**9
 
-#: Steps of the estimate itself.
+#: The maximum number of steps of the estimate itself.
 _MOST_STEPS: Final = 500_000
 
-#: The deepest place in a value that is looked at.
+#: The deepest level in a value that is considered.
 _DEEPEST: Final = 256
 
-#: Characters or items of a value that are looked at as quickly as a schema is applied.
+#: How many characters or items of a value are processed in the time of one schema.
 _PARTS_AT_ONCE: Final = 64
 
-#: The keyword that asks the meter.
+#: The keyword that calls the meter.
 STEP: Final = "x-trimcp-step"
 
 
@@ -77,8 +78,7 @@ class _Node:
 
     Attributes:
         own: Work of its own keywords.
-        unfolds: Whether the library looks again, for the sake of a keyword in it, at all that it
-            combines.
+        unfolds: Whether a keyword in it makes the library evaluate again all that it combines.
         here: Schemas that apply to the same place.
         one_below: Schemas of which at most one applies to a part.
         each_below: Schemas that may all apply to a part.
@@ -97,11 +97,12 @@ class _Unforeseeable(Exception):
 
 @attrs.frozen
 class Estimate:
-    """What a schema may cost; `inf` where the schema alone does not tell.
+    """The work that a schema may need; `inf` if the schema alone does not tell.
 
     Attributes:
-        anywhere: At most so many schemas are applied to any one place in a value.
-        together: At most so many are applied to one place by another that applies to it.
+        anywhere: The most schemas that are applied to any one place in a value.
+        together: The most schemas that one schema applies to the place to which it is applied
+            itself.
     """
 
     anywhere: float
@@ -109,7 +110,7 @@ class Estimate:
 
 
 def estimate(schema: Mapping[str, Any]) -> Estimate:
-    """Find out what a schema may cost, in bounded time."""
+    """Estimate the work of a schema, in bounded time."""
     together = math.inf
     try:
         nodes = _graph(schema)
@@ -122,7 +123,7 @@ def estimate(schema: Mapping[str, Any]) -> Estimate:
 
 
 def _graph(root: Mapping[str, Any]) -> list[_Node]:
-    """All schemas that can be reached, the whole one first."""
+    """All schemas that can be reached, the root first."""
     numbers = {id(root): 0}
     found: list[Any] = [root]
     nodes: list[_Node] = []
@@ -166,13 +167,13 @@ def _schemas(keyword: str, value: Any) -> Iterator[Any]:
 
 
 def _target(root: Mapping[str, Any], reference: Any) -> Any:
-    """What a reference within the schema refers to, by its pointer."""
+    """The target of a reference within the schema, found by its JSON pointer."""
     if not isinstance(reference, str) or not reference.startswith("#") or "%" in reference:
         raise _Unforeseeable
     place: Any = root
     first, *steps = reference[1:].split("/")
     if first:
-        raise _Unforeseeable  # a name, which may stand anywhere
+        raise _Unforeseeable  # an anchor, which may be anywhere
     for step in steps:
         key = step.replace("~1", "/").replace("~0", "~")
         if isinstance(place, list) and key.isdecimal() and int(key) < len(place):
@@ -199,7 +200,7 @@ def _own_work(schema: Any) -> float:
 
 
 def _innermost_first(nodes: list[_Node]) -> list[int]:
-    """The schemas in an order in which those come first that others apply to the same place."""
+    """The schemas in an order in which each comes after those that it applies to the same place."""
     waiting = [len(node.here) for node in nodes]
     users: list[list[int]] = [[] for _ in nodes]
     for user, node in enumerate(nodes):
@@ -212,7 +213,7 @@ def _innermost_first(nodes: list[_Node]) -> list[int]:
             if not waiting[user]:
                 order.append(user)
     if len(order) < len(nodes):
-        raise _Unforeseeable  # a circle within one place
+        raise _Unforeseeable  # a cycle at one place
     return order
 
 
@@ -227,7 +228,7 @@ def _work_here(nodes: list[_Node], order: list[int]) -> list[float]:
 
 
 def _most_work(nodes: list[_Node], order: list[int], work: list[float]) -> float:
-    """The most work at any one place, at whatever depth below the top of the value."""
+    """The most work at any one place, at any depth of the value."""
     steps = len(nodes) + sum(
         len(node.here) + len(node.one_below) + len(node.each_below) for node in nodes
     )
@@ -253,7 +254,7 @@ class Meter:
     """Counts the work of one check.
 
     Attributes:
-        left: How much more may be done.
+        left: How much more work is allowed.
     """
 
     def __init__(self) -> None:
@@ -261,7 +262,7 @@ class Meter:
 
     @property
     def keyword(self) -> type:
-        """The keyword's implementation, as jsonschema-rs wants it."""
+        """The keyword's implementation, in the form that jsonschema-rs requires."""
         meter = self
 
         class Step:
@@ -278,9 +279,9 @@ class Meter:
 
 
 def metered(schema: Any) -> Any:
-    """A schema that means the same, in which every schema asks the meter before it goes on.
+    """An equivalent schema in which every schema first calls the meter.
 
-    The question stands in `allOf`, which the library looks at before other ways to combine.
+    The call is in `allOf`, which the library evaluates before other keywords that combine schemas.
     """
     if isinstance(schema, list):
         return [metered(each) for each in schema]

@@ -1,9 +1,9 @@
-"""JSON Schemas that come from elsewhere: checked, bounded, and never fetched.
+"""JSON Schemas from users and peers: their checks are bounded, and nothing is fetched.
 
 A schema without `$schema` is 2020-12; drafts 4 to 2019-09 are understood when it names them.
 
-The library that checks lets no other thread run meanwhile, so a thread would not keep the loop
-alive: the work is bounded instead.
+While the library checks a value, no other thread can run, so a worker thread would not help: the
+work is bounded instead.
 
 Specification: 2026-07-28, Overview, JSON Schema Usage.
 """
@@ -23,32 +23,32 @@ if TYPE_CHECKING:
 
 __all__ = ["InvalidSchema", "SchemaChecker"]
 
-#: A larger schema is refused: its composition could cost more than it can be worth.
+#: A larger schema is refused.
 MAX_SCHEMA_BYTES: Final = 256 * 1024
 
-#: Flaws named in one message, and characters of one of them and of its path.
+#: How many flaws one message names, and how many characters of each and of its path.
 _MAX_FLAWS: Final = 10
 _MAX_TEXT: Final = 1000
 
-#: Schemas that one schema may combine where keywords stand in it for whose sake the library
-#: unfolds them all.
+#: How many schemas one schema may combine if it has a keyword for which the library evaluates all
+#: of them again.
 MAX_UNFOLDED: Final = 10_000
 _UNFOLDED: Final = b'"unevaluated'
 
-#: Schemas that are applied to places of a value in one check, at most, where they can be foreseen.
-#: The library applies some ten million in a second, and nothing else runs meanwhile.
+#: The most schemas that are applied to places of a value in one check, if the number can be
+#: estimated. The library applies about ten million in a second, and nothing else runs meanwhile.
 MAX_WORK: Final = 10_000_000
 
-#: The same where they are counted one by one, which takes ten times as long.
+#: The same if they are counted one by one, which takes ten times as long.
 MAX_STEPS: Final = 50_000
 
 #: The same for a check that collects all flaws: a flaw costs a hundred times as much.
 _WORK_FOR_ALL: Final = 5000
 
-#: A value is taken to have one place for so many bytes.
+#: A value is assumed to have one place for this many bytes.
 _BYTES_OF_A_PLACE: Final = 8
 
-#: Steps of one match of a pattern that looks around or back, and bytes of a compiled pattern.
+#: Backtracking steps of one match of a pattern, and bytes of a compiled pattern.
 _MOST_BACKTRACKS: Final = 10_000
 _PATTERN_BYTES: Final = 1024 * 1024
 
@@ -60,8 +60,8 @@ class InvalidSchema(ValueError):
 class SchemaChecker:
     """A compiled schema, whose checks are bounded in their work.
 
-    A reference to a network address is an error, since following it would let whoever wrote the
-    schema choose what this process fetches.
+    A reference to a network address is an error, since otherwise the author of the schema could
+    choose what this process fetches.
 
     Args:
         schema: The schema.
@@ -89,9 +89,9 @@ class SchemaChecker:
         self._metered: Any = None
 
     def flaws(self, value: Any) -> str | None:
-        """What is wrong with a value, one line a flaw with its JSON path; None if nothing.
+        """What is wrong with a value, one line for each flaw, with its JSON path; None if nothing.
 
-        A check that would take too much work is a flaw, too.
+        A check that would take too much work counts as a flaw too.
         """
         try:
             size = 1 + len(msgspec.json.encode(value)) / _BYTES_OF_A_PLACE
@@ -106,7 +106,7 @@ class SchemaChecker:
             return f"$: it cannot be checked: {_first_line(error)}"
 
     def _flaws_metered(self, value: Any) -> str | None:
-        """The flaws, where only the check itself can find out how much work it is."""
+        """The flaws, where the work is counted during the check."""
         if self._metered is None:
             self._metered = _compile(metered(self._schema), {STEP: self._meter.keyword})
         self._meter.left = MAX_STEPS
@@ -118,7 +118,7 @@ class SchemaChecker:
         return None if is_valid else "$: it does not fit"
 
     def _found(self, value: Any, work: float) -> str:
-        """The flaws; only one of them, or none by name, where looking for all is much work."""
+        """The flaws; only one, or none by name, if finding all of them is too much work."""
         if work <= _WORK_FOR_ALL:
             found = itertools.islice(self._validator.iter_errors(value), _MAX_FLAWS)
             return "\n".join(map(_described, found))
@@ -134,8 +134,8 @@ class SchemaChecker:
 
 
 def _compile(schema: dict[str, Any], keywords: dict[str, type] | None = None) -> Any:
-    """Raises InvalidSchema."""
-    # Loaded here, since most programs never check a foreign schema.
+    """Compile a schema. Raises InvalidSchema."""
+    # Loaded here, since most programs never need it.
     import jsonschema_rs
 
     try:

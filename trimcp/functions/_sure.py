@@ -1,9 +1,9 @@
-"""Types whose values need no check after they were written.
+"""Types whose values need no check after they have been written as JSON.
 
 A tool's result is validated, written as JSON, and the JSON is checked against the schema that the
-tool lists. For some types validating makes a fresh value and writing it cannot leave the schema;
-the check would cost more than it could find. What pydantic takes for a number and is none (a member
-of an enumeration of texts) is refused when it is written.
+tool lists. For some types the validation makes a new value, whose JSON always fits the schema, so
+the check is left out. A value that pydantic wrongly accepts as a number (a member of an enumeration
+of texts) is refused when it is written.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ __all__ = ["always_fits", "scalar_class"]
 
 _SCALARS: Final = {"int": int, "float": float, "bool": bool, "str": str}
 
-#: Of this type once validated, or refused by whoever writes the value, as a NaN is.
+#: A validated value has this type, or is refused when it is written, as a NaN is.
 _PLAIN: Final = frozenset({"int", "float", "bool", "none"})
 
-#: Keys of a core schema by which users change what is written or listed.
+#: Keys of a core schema with which users change what is written or listed.
 _CHANGES: Final = ("serialization", "metadata")
 
 
@@ -28,7 +28,7 @@ def always_fits(schema: Any) -> bool:
         schema: pydantic's core schema of the type.
 
     Returns:
-        True only where that is certain: JSON's own types and containers of these. False for
+        True only if that is certain: for JSON's own types and containers of these. False for
         models, dataclasses and the like, whose instances are not validated again.
     """
     if any(schema.get(key) for key in _CHANGES):
@@ -52,7 +52,7 @@ def always_fits(schema: Any) -> bool:
 
 
 def scalar_class(schema: Any) -> type | None:
-    """The class of which a core schema's values are, where it is a scalar's.
+    """The class of a core schema's values, if they are scalars.
 
     A value of exactly this class need not be written strictly, which costs pydantic 3 µs.
     """
@@ -63,5 +63,5 @@ _UNKNOWN: Final = {"type": "any"}
 
 
 def _choice_fits(choice: Any) -> bool:
-    """A choice may stand beside its label."""
+    """Whether values of a choice of a union, which may have a label, always fit."""
     return always_fits(choice[0] if isinstance(choice, tuple) else choice)

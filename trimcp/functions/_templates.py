@@ -1,8 +1,8 @@
-"""URI templates, read backwards: which values would expand to this URI?
+"""Matching URIs with URI templates: finding the values that expand to a URI.
 
 All operators and modifiers of RFC 6570 are understood. A URI that was expanded from the template
-matches, and so does one whose reserved characters were not percent-encoded where that leaves no
-doubt: people write such URIs. Where several values fit, the first variable gets the longest.
+matches. A URI whose reserved characters are not percent-encoded, as people write them, matches too
+if it is unambiguous. If several values fit, the first variable gets the longest value.
 
 Specification: Resources, Resource Templates; RFC 6570.
 """
@@ -29,19 +29,20 @@ _VARIABLE: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_.]*)(\*|:[1-9][0-9]{0,3})?"
 _NOT_OF_URIS: Final = re.compile(f"[^{URI_CHARACTERS}]+")
 _ENCODED: Final = re.compile(r"%[0-9A-Fa-f]{2}")
 
-#: Longer URIs, percent-encoded, match nothing; it bounds the work of matching.
+#: Longer URIs (percent-encoded) match nothing, which bounds the work.
 MAX_URI: Final = 8192
 
 
 class InvalidTemplate(ValueError):
-    """The text is no URI template that can be matched; the message says where."""
+    """The text is not a URI template that can be matched; the message says where."""
 
 
 class _Operator(NamedTuple):
     """How an operator writes its variables (RFC 6570, Appendix A).
 
-    The last three say which characters end a value: when it is alone in its expression (then the
-    separator is an ordinary character), one of several, or one item of an exploded variable.
+    The last three are the characters that end a value: of the only variable of an expression (for
+    which the separator is an ordinary character), of one of several variables, and of one item of
+    an exploded variable.
     """
 
     first: str
@@ -73,12 +74,12 @@ class _Expression(NamedTuple):
     variables: tuple[_Variable, ...]
 
 
-#: A template's literals, as URIs spell them, and expressions.
+#: A template's literals, percent-encoded, and expressions.
 _Parts: TypeAlias = "list[str | _Expression]"
 
 
 class _Piece(NamedTuple):
-    """A stretch of a template whose variables stand in their order."""
+    """A part of a template whose variables have a fixed order."""
 
     line: Line
     variables: tuple[_Variable, ...]
@@ -96,11 +97,11 @@ class _Piece(NamedTuple):
 
 
 class _Query(NamedTuple):
-    """The query of a template, its pairs in any order.
+    """The query of a template, whose pairs may be in any order.
 
     Attributes:
-        fixed: Pairs that must be there.
-        named: Variables that may be, by the names of their pairs.
+        fixed: Pairs that are required.
+        named: Optional variables, by the names of their pairs.
     """
 
     fixed: tuple[_Piece, ...]
@@ -129,7 +130,7 @@ class _Query(NamedTuple):
 
 
 def _add(values: dict[str, Value], variable: _Variable, value: str) -> bool:
-    """Keep the value of a pair. False if it is too long."""
+    """Add the value of a pair. Returns False if it is too long."""
     if variable.length is not None and len(value) > variable.length:
         return False
     earlier = values.get(variable.name)
@@ -158,9 +159,9 @@ class UriTemplate:
     _fragment: _Piece | None
 
     def match(self, uri: str) -> dict[str, Value] | None:
-        """The variables' values, decoded; None if the URI is not of this template.
+        """The variables' values, decoded; None if the URI does not match.
 
-        Variables of a query are optional, in any order; the others must be there.
+        Variables of a query are optional and in any order; all others are required.
         """
         if len(uri) > MAX_URI or len(uri := _as_uri(uri)) > MAX_URI:
             return None
@@ -234,7 +235,7 @@ def _literal(text: str, start: int, end: int) -> str:
 
 
 def _as_uri(text: str) -> str:
-    """Percent-encoded where URIs must be (RFC 6570, 3.1), with the digits in upper case."""
+    """A text percent-encoded as URIs require (RFC 6570, 3.1), with digits in upper case."""
     text = _NOT_OF_URIS.sub(lambda found: quote(found[0], safe="", errors="replace"), text)
     return _ENCODED.sub(lambda found: found[0].upper(), text) if "%" in text else text
 
@@ -267,7 +268,7 @@ def _split(parts: _Parts) -> tuple[_Parts, _Parts, _Parts | None]:
             fragment.append(part)
         elif isinstance(part, _Expression):
             if part.symbol == "#":
-                # The sign is taken off: the fragment is what follows it.
+                # The sign is removed: the fragment is what follows it.
                 fragment = [part._replace(symbol="+")]
                 continue
             if _is_query(part):
@@ -290,8 +291,8 @@ def _query(text: str, parts: _Parts) -> _Query:
     """The fixed pairs of a query and the variables that may follow.
 
     Raises:
-        InvalidTemplate: It begins twice or not at all, or something follows a variable that is
-            no pair.
+        InvalidTemplate: The query begins twice or not at all, or something that is not a pair
+            follows a variable.
     """
     pairs: list[_Parts] = []
     named: dict[str, _Variable] = {}

@@ -45,13 +45,13 @@ _SSE: Final = "/sse"
 _MESSAGES: Final = "/messages"
 _WEBSOCKET: Final = "/ws"
 
-#: What there is for a plain HTTP request at the address of a WebSocket.
+#: The answer to a plain HTTP request at the path of the WebSocket.
 _UPGRADE_REQUIRED: Final = 426
 
-#: Seconds for the word that the application has failed.
+#: Seconds for sending that the application has failed.
 _CLOSE_SECONDS: Final = 1.0
 
-#: How long a browser may remember what it was told about other origins, in seconds.
+#: How long a browser may cache the answer to a CORS preflight, in seconds.
 _PREFLIGHT_SECONDS: Final = "600"
 
 
@@ -115,8 +115,8 @@ class HttpApplication:
     async def _live(self, receive: Receive, send: Send) -> None:
         """Keep the application open between the server's startup and shutdown events.
 
-        When it ends by itself, requests get 503 until the process is gone; ASGI has no word for
-        that. Signals stay with whoever runs the process.
+        When it ends by itself, requests get 503 until the process is gone, since ASGI has no event
+        for that. The ASGI server handles signals.
 
         Specification: ASGI, Lifespan Protocol.
         """
@@ -140,7 +140,7 @@ class HttpApplication:
         await send(outcome)
 
     async def _contained(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one request. Nothing but Cancelled leaves: a server may not survive it."""
+        """Serve one request. Raises only Cancelled, since other errors may end the server."""
         response = Response(send)
         try:
             await self._serve(scope, receive, response)
@@ -243,7 +243,7 @@ class HttpApplication:
         return MetadataEndpoint(authorization, path or main.rstrip("/"))
 
     def _share(self, http: HttpRequest, response: Response) -> None:
-        """Let a page of a foreign origin that was allowed read the answer."""
+        """Let a page of another origin, if that is allowed, read the answer."""
         origin = http.headers.get("origin")
         if origin is None or self._readers is None:
             return
@@ -253,7 +253,7 @@ class HttpApplication:
             response.headers["vary"] = "origin"
 
     async def _tell_health(self, http: HttpRequest, response: Response) -> None:
-        """Whether requests are served; for whoever routes them here, by whatever name."""
+        """Say whether requests are served, for load balancers; under any host name."""
         if http.method not in ("GET", "HEAD"):
             raise Refused(405, "only GET, HEAD here", headers={"allow": "GET, HEAD"})
         application = self._server.running
@@ -308,7 +308,7 @@ class WebSocketApp(HttpApplication):
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _contained(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """A plain HTTP request: there is nothing for it, whoever it comes from."""
+        """Refuse a plain HTTP request: only WebSockets are served."""
         status = _UPGRADE_REQUIRED if path_in(scope) == self._websocket_path else 404
         headers = [(b"upgrade", b"websocket"), (b"content-length", b"0")]
         await send({"type": "http.response.start", "status": status, "headers": headers})
@@ -316,7 +316,7 @@ class WebSocketApp(HttpApplication):
 
     def _entered(self) -> Serving:
         if self._application is None:
-            logger.error("the ASGI server has sent no lifespan events: nobody can be served")
+            logger.error("the ASGI server has sent no lifespan events: no request can be served")
             raise Refused(503, "the server has not been started")
         return self._application
 

@@ -1,4 +1,4 @@
-"""ASGI, as far as it is needed here."""
+"""The parts of ASGI that are needed here."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ Receive: TypeAlias = Callable[[], Awaitable[MutableMapping[str, Any]]]
 Send: TypeAlias = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 ASGIApp: TypeAlias = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-#: An extension of our own hosting: a `Disconnect`. With it no task has to wait for the event that
-#: says that the client is gone.
+#: An ASGI extension of our own hosting: a `Disconnect`. With it no task has to wait for the event
+#: that the client is gone.
 GONE: Final = "trimcp.gone"
 
 _INTERNAL_ERROR: Final = 1011
 
-#: What ends a task and is never anybody's error.
+#: Exceptions that end a task without being an error.
 ENDINGS: Final = (trio.Cancelled, KeyboardInterrupt, GeneratorExit)
 
 
 async def tell_without_trio(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer where the ASGI server runs another event loop than Trio, in ASGI's own words.
+    """Answer if the ASGI server does not run on Trio, with ASGI's own events.
 
     At startup the server shows the reason and ends; without lifespan events each request is
     answered with 500 and the reason is logged.
@@ -57,10 +57,10 @@ async def tell_without_trio(scope: Scope, receive: Receive, send: Send) -> None:
 
 
 class Disconnect:
-    """Tells that the client of a request is gone, or that its answer is complete.
+    """Reports that the client of a request is gone, or that its answer is complete.
 
     Attributes:
-        event: The ASGI event that says so, once it has come.
+        event: The ASGI event that says so, when it has arrived.
     """
 
     def __init__(self) -> None:
@@ -68,7 +68,7 @@ class Disconnect:
         self._callbacks: set[Callable[[], None]] = set()
 
     def add(self, callback: Callable[[], None]) -> None:
-        """Call a function when the event comes; at once if it has come already."""
+        """Call a function when the event arrives; at once if it has arrived already."""
         if self.event is not None:
             callback()
         else:

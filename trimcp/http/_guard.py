@@ -1,12 +1,12 @@
-"""hypercorn's connection, contained.
+"""hypercorn's connection, changed so that its failure affects no other connection.
 
-hypercorn 0.18 lets an exception of one connection end the whole server, an answer that nobody
-reads keep it alive for ever, and its idle timer get lost with the request that should have started
-it. Here a connection's failure ends that connection, every send has a deadline, and a connection
-on which no request is open has one too.
+In hypercorn 0.18 an exception of one connection ends the whole server, an answer that is not read
+keeps it alive forever, and the idle timer is lost if the request that should start it is cancelled.
+Here a connection's failure ends only that connection, every send has a deadline, and a connection
+without open requests has one too.
 
-This stands on hypercorn's inner classes, so its version is pinned; `tests/http/test_guard.py` and
-`tests/http/test_connections.py` say what is tested.
+This uses hypercorn's internal classes, so its version is pinned; the tests are in
+`tests/http/test_guard.py` and `tests/http/test_connections.py`.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ __all__ = ["GuardedConnection"]
 
 logger = logging.getLogger("trimcp.http")
 
-#: Seconds for closing a connection in good order, and bytes that are read and forgotten meanwhile:
-#: closed at once, whoever is still sending would not get to see why.
+#: Seconds for closing a connection in order. What the client still sends is read and discarded
+#: meanwhile, since otherwise it could not read the last answer.
 _CLOSE_SECONDS: Final = 2.0
 
 #: The events that say that the client is gone.
@@ -49,11 +49,11 @@ _DISCONNECTS: Final = ("http.disconnect", "websocket.disconnect")
 
 
 class GuardedConnection(hypercorn.trio.tcp_server.TCPServer):
-    """One connection of a client.
+    """A connection of a client.
 
-    It is idle while none of its requests is open. Its reader has a deadline then, and ends at
-    once when the server is shut down. Everything else that ends a connection ends its reader too,
-    and the connection's own task closes it.
+    It is idle while no request is open. Then its reader has a deadline, and ends at once when the
+    server shuts down. Everything else that ends a connection also ends its reader, and the
+    connection's own task closes it.
 
     Args:
         app: The wrapped ASGI application.
@@ -79,11 +79,11 @@ class GuardedConnection(hypercorn.trio.tcp_server.TCPServer):
         self._given_up = False
         self._is_idle = True
         self._lingers = False
-        #: Where the client is waited for: its handshake, then its requests.
+        #: The scope of waiting for the client: for its handshake, then for its requests.
         self._waiting = trio.CancelScope()
 
     async def run(self) -> None:
-        """Serve the connection to its end. Nothing but Cancelled leaves here."""
+        """Serve the connection to its end. Raises nothing but Cancelled."""
         try:
             try:
                 alpn = await self._shake_hands()
@@ -99,7 +99,7 @@ class GuardedConnection(hypercorn.trio.tcp_server.TCPServer):
             logger.error("a connection failed", exc_info=failure)
 
     async def _shake_hands(self) -> str | None:
-        """The protocol that was agreed on; None if the handshake failed."""
+        """Do the TLS handshake. Returns the agreed protocol; None if the handshake failed."""
         if not isinstance(self.stream, trio.SSLStream):
             return "http/1.1"
         self._waiting.deadline = trio.current_time() + self.config.ssl_handshake_timeout
@@ -145,7 +145,7 @@ class GuardedConnection(hypercorn.trio.tcp_server.TCPServer):
     # -- idleness -----------------------------------------------------------------------------
 
     def _tell_idle(self, *, is_idle: bool) -> None:
-        """Whether no request is open; decides how long the next one is waited for."""
+        """Note whether no request is open; this decides how long to wait for the next one."""
         self._is_idle = is_idle
         if not is_idle:
             self._waiting.deadline = math.inf
@@ -155,18 +155,18 @@ class GuardedConnection(hypercorn.trio.tcp_server.TCPServer):
             self._waiting.deadline = trio.current_time() + self.config.keep_alive_timeout
 
     def drain(self) -> None:
-        """No more requests are wanted: end now if none is open, or else with the last of them."""
+        """Accept no more requests: end now if none is open, otherwise after the last one."""
         if self._is_idle:
             self._waiting.cancel(reason="the server is shutting down")
 
     def give_up(self) -> None:
-        """The client is gone, or its time is: nothing that waits to be sent is wanted any more."""
+        """Stop sending: the client is gone, or its time is over."""
         self._given_up = True
         if self._sending is not None:
-            self._sending.cancel(reason="nobody reads the answer any more")
+            self._sending.cancel(reason="the answer is not read any more")
 
     async def _invite_body(self) -> None:
-        """The application wants the body of its request."""
+        """Ask the client for the body, since the application waits for it."""
         if isinstance(self.protocol, GuardedHTTP1):
             await self.protocol.say_continue()
 
@@ -183,11 +183,10 @@ class GuardedConnection(hypercorn.trio.tcp_server.TCPServer):
             self._waiting.cancel(reason="the protocol has ended")
 
     async def _send(self, data: bytes) -> bool:
-        """Whether it was sent whole.
+        """Send data. Returns whether all of it was sent.
 
-        Half a frame would break the connection for the other answers on it, and so would a frame
-        that is left out: the task that sends it cannot be cancelled. The deadline and `give_up`
-        end it.
+        A frame that is sent only in part, or left out, would break the connection for the other
+        answers on it. So a send cannot be cancelled; only the deadline and `give_up` end it.
         """
         if self._given_up:
             return False
@@ -224,8 +223,8 @@ class _Applications(hypercorn.trio.task_group.TaskGroup):
     """The runs of the ASGI application for one connection, and hypercorn's own tasks for it.
 
     Args:
-        tell_idle: Told when the first request opens, and when the last one has ended.
-        invite_body: Called before an application waits for what its client sends.
+        tell_idle: Called when the first request opens, and when the last one has ended.
+        invite_body: Called before an application waits for the body of its request.
     """
 
     def __init__(
@@ -238,7 +237,7 @@ class _Applications(hypercorn.trio.task_group.TaskGroup):
         self._helpers: set[trio.CancelScope] = set()
 
     def spawn(self, func: Callable[..., Awaitable[None]], *args: Any) -> None:
-        """Start a task that ends with the connection at the latest."""
+        """Start a task that ends at the latest with the connection."""
         assert self._nursery is not None
         self._nursery.start_soon(self._help, func, *args)
 
@@ -251,7 +250,7 @@ class _Applications(hypercorn.trio.task_group.TaskGroup):
                 self._helpers.discard(scope)
 
     def end_helpers(self) -> None:
-        """Cancel hypercorn's own tasks, as the connection has ended."""
+        """Cancel hypercorn's own tasks, since the connection has ended."""
         for scope in self._helpers:
             scope.cancel(reason="the connection has ended")
 
@@ -267,7 +266,7 @@ class _Applications(hypercorn.trio.task_group.TaskGroup):
         return run.put
 
     def close(self, run: _Run) -> None:
-        """A request has ended: its answer is complete, or nobody wants it; harmless if told."""
+        """Note that a request has ended; may be called more than once for the same request."""
         if run in self._open:
             self._open.discard(run)
             if not self._open:
@@ -277,13 +276,13 @@ class _Applications(hypercorn.trio.task_group.TaskGroup):
 class _Run:
     """One run of the ASGI application.
 
-    The connection's reader never waits for an application that has ended, nor with the news
-    that the client is gone for one that does not read. Sending to a client that is gone fails,
-    as ASGI wants it, instead of doing nothing for ever.
+    The connection's reader never waits for an application that has ended, and never waits to report
+    that the client is gone. Sending to a client that is gone raises an error, as ASGI requires,
+    instead of doing nothing forever.
 
     Args:
         owner: The runs of the connection.
-        send: hypercorn's way to the client.
+        send: hypercorn's function that sends to the client.
         size: How many events may wait for the application.
     """
 
@@ -308,7 +307,7 @@ class _Run:
             return
 
     async def serve(self, app: Any, scope: Any) -> None:
-        """Run the application; its failure is that request's."""
+        """Run the application; its failure only affects this request."""
         with self._events:
             try:
                 await _run_app(app, scope, self._receive, self._guarded_send)
@@ -332,13 +331,13 @@ class _Run:
 
 
 async def _run_app(app: Any, scope: Any, receive: Any, send: Any) -> None:
-    """Run the application for one request; its failure is that request's."""
+    """Run the application for one request; its failure only affects this request."""
     try:
         await app(scope, receive, send, trio.to_thread.run_sync, trio.from_thread.run)
     except* ENDINGS:
         raise
     except* ClientGone:
-        logger.debug("the client went away before its answer was sent")
+        logger.debug("the client disconnected before its answer was sent")
     except* BaseException as failure:
-        # Also what is no `Exception`: SystemExit would end the process.
+        # Also exceptions that are not an `Exception`: SystemExit would end the process.
         logger.error("the ASGI application failed", exc_info=failure)

@@ -1,4 +1,4 @@
-"""hypercorn's HTTP/1.1, without the ways from it to cleartext HTTP/2."""
+"""hypercorn's HTTP/1.1, without upgrades to cleartext HTTP/2."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _SCHEMES: Final = (b"http", b"https")
 def origin_form(target: bytes, headers: _Headers) -> tuple[bytes, _Headers]:
     """A request's target as a path, and its headers.
 
-    A target may be a whole URI; its authority stands for the `Host` header then.
+    A target may be a whole URI; then its authority replaces the `Host` header.
 
     Args:
         target: The request's target.
@@ -52,7 +52,7 @@ def _wants_websocket(request: h11.Request) -> bool:
 
 
 class _Connection(h11.Connection):
-    """h11's, where the application decides when the client may go on."""
+    """h11's connection, where the application decides when `100 Continue` is sent."""
 
     they_are_waiting_for_100_continue = False
 
@@ -60,9 +60,8 @@ class _Connection(h11.Connection):
 class GuardedHTTP1(hypercorn.protocol.h11.H11Protocol):
     """HTTP/1.1 of one connection.
 
-    The head of an answer whose length is known waits for its body, so that both go out in one
-    piece. `100 Continue` is sent when the application asks for the body, and so never before a
-    refusal.
+    The head of an answer with a known length waits for the body, so that both are sent in one
+    write. `100 Continue` is sent when the application asks for the body, so never before a refusal.
     """
 
     def __init__(self, *args: Any) -> None:
@@ -73,7 +72,7 @@ class GuardedHTTP1(hypercorn.protocol.h11.H11Protocol):
         self._is_last = False
 
     async def say_continue(self) -> None:
-        """Let the client send its body, if it waits for that."""
+        """Send `100 Continue`, if the client waits for it."""
         connection = self.connection
         if isinstance(connection, _Connection) and connection.client_is_waiting_for_100_continue:
             await self._send_h11_event(h11.InformationalResponse(status_code=100, headers=[]))
@@ -100,12 +99,12 @@ class GuardedHTTP1(hypercorn.protocol.h11.H11Protocol):
 
     async def _check_protocol(self, event: h11.Request) -> None:
         if event.http_version != b"1.1" and event.http_version != b"1.0":
-            raise trio.BrokenResourceError("cleartext HTTP/2 is not spoken here")
+            raise trio.BrokenResourceError("HTTP/2 in cleartext is not supported")
 
     async def _create_stream(self, request: h11.Request) -> None:
         target, headers = origin_form(request.target, list(request.headers))
         names = {name for name, _ in headers}
-        # Whoever is before us may have read another length (RFC 9112, 6.1).
+        # A proxy before us may have read another length (RFC 9112, 6.1).
         self._is_last = {b"content-length", b"transfer-encoding"} <= names
         kind: type[HTTPStream | GuardedWebSocket] = HTTPStream
         if _wants_websocket(request):

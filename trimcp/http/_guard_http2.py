@@ -1,7 +1,7 @@
-"""hypercorn's HTTP/2, where one stream does no harm to the others.
+"""hypercorn's HTTP/2, changed so that one stream does not affect the others.
 
-A stream that is malformed, refused, unread or left by its application ends alone. A connection
-that takes no more requests says so, and ends with the last of those that are open.
+A stream that is malformed, refused, not read or left by its application ends alone. A connection
+that accepts no more requests tells the client so, and ends with the last open one.
 """
 
 from __future__ import annotations
@@ -36,14 +36,14 @@ _NOTHING: Final = b""
 
 
 class _Buffer(StreamBuffer):
-    """What waits to be sent on a stream.
+    """The data that waits to be sent on a stream.
 
-    Whoever adds to it waits while it is full. hypercorn's lets them go on when a piece of it was
-    asked for, although there was no room in the client's window for any of it.
+    `push` waits while it is full. In hypercorn's own buffer, `push` goes on after any attempt to
+    send, even if the client's flow-control window had no room.
 
     Attributes:
-        is_whole: Whether nothing more comes.
-        has_left: Set when all of it was sent, or nothing more of it will be.
+        is_whole: Whether no more data will be added.
+        has_left: Set when all of it was sent, or no more of it will be.
     """
 
     def __init__(self, event_class: Any) -> None:
@@ -101,7 +101,7 @@ class GuardedHTTP2(hypercorn.protocol.h2.H2Protocol):
             for stream_id in list(self.stream_buffers):
                 await self._drop(stream_id)
 
-    # -- what comes ---------------------------------------------------------------------------
+    # -- receiving ----------------------------------------------------------------------------
 
     async def _handle_events(self, events: list[h2.events.Event]) -> None:
         for event in events:
@@ -127,17 +127,17 @@ class GuardedHTTP2(hypercorn.protocol.h2.H2Protocol):
             await self._leave(event.stream_id)
 
     async def _leave(self, last_stream_id: int) -> None:
-        """Say that no further request will be served here."""
+        """Tell the client that no further request will be served on this connection."""
         if self._is_leaving:
             return
         self._is_leaving = True
-        # h2 would take its own frame of this kind for the end of every stream.
+        # After a GOAWAY frame of its own, h2 would treat every stream as ended.
         frame = GoAwayFrame(0, last_stream_id=max(last_stream_id, 0))
         await self._flush()
         await self.send(RawData(frame.serialize()))
 
     async def _take_data(self, event: h2.events.DataReceived) -> None:
-        """Pass on a piece of a body; of an upload that was answered early it is forgotten."""
+        """Pass on a piece of a body; if the request was already answered, it is discarded."""
         stream = self.streams.get(event.stream_id)
         if stream is not None:
             await stream.handle(Body(stream_id=event.stream_id, data=event.data))
@@ -178,7 +178,7 @@ class GuardedHTTP2(hypercorn.protocol.h2.H2Protocol):
         )
         self.keep_alive_requests += 1
 
-    # -- what goes ----------------------------------------------------------------------------
+    # -- sending ------------------------------------------------------------------------------
 
     async def stream_send(self, event: Event) -> None:
         with trio.move_on_after(self._send_seconds) as scope:
@@ -196,7 +196,7 @@ class GuardedHTTP2(hypercorn.protocol.h2.H2Protocol):
             await self._flush()
 
     async def _send_end(self, stream_id: int) -> None:
-        """Wait until an answer has been sent whole."""
+        """Wait until an answer has been sent completely."""
         buffer = self.stream_buffers.get(stream_id)
         if isinstance(buffer, _Buffer):
             buffer.set_complete()
@@ -205,7 +205,7 @@ class GuardedHTTP2(hypercorn.protocol.h2.H2Protocol):
             await buffer.has_left.wait()
 
     async def _end_stream(self, stream_id: int) -> None:
-        """The application has ended; an answer that is not whole is broken off."""
+        """Note that the application has ended; an incomplete answer is aborted."""
         buffer = self.stream_buffers.get(stream_id)
         if isinstance(buffer, _Buffer) and not buffer.is_whole:
             self._reset(stream_id, ErrorCodes.INTERNAL_ERROR)
@@ -241,7 +241,7 @@ class GuardedHTTP2(hypercorn.protocol.h2.H2Protocol):
             return
 
     async def _drop(self, stream_id: int) -> None:
-        """Forget what waits to be sent on a stream."""
+        """Discard what waits to be sent on a stream."""
         buffer = self.stream_buffers.pop(stream_id, None)
         if buffer is not None:
             self.priority.remove_stream(stream_id)

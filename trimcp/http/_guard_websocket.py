@@ -1,12 +1,10 @@
-"""hypercorn's WebSocket, which here ends when it is broken or too large, and always tells so.
+"""hypercorn's WebSocket, changed so that invalid or too large messages end it, with a reason.
 
-Compression is not agreed to: a few bytes of it can stand for any number of them.
+Compression is not accepted, since a few compressed bytes can expand to any number of bytes.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +22,8 @@ from wsproto.connection import ConnectionState
 from wsproto.events import CloseConnection, Message, Ping
 from wsproto.frame_protocol import CloseReason
 
+from trimcp.protocol.http import has_websocket_key
+
 if TYPE_CHECKING:
     from hypercorn.protocol.events import Event
 
@@ -31,7 +31,6 @@ __all__ = ["GuardedWebSocket"]
 
 _EXTENSIONS = b"sec-websocket-extensions"
 _KEY = b"sec-websocket-key"
-_KEY_BYTES = 16
 _VERSION = (b"sec-websocket-version", b"13")
 
 
@@ -46,11 +45,11 @@ class GuardedWebSocket(WSStream):
             return
         if isinstance(event, Request):
             # Without a key it is refused; over HTTP/2 there is none.
-            unwanted = {_EXTENSIONS} if _has_valid_key(event.headers) else {_EXTENSIONS, _KEY}
+            unwanted = {_EXTENSIONS} if has_websocket_key(event.headers) else {_EXTENSIONS, _KEY}
             plain = [pair for pair in event.headers if pair[0].lower() not in unwanted]
             await super().handle(replace(event, headers=plain))
             if self.closed:
-                # It was refused before the application heard of it.
+                # It was refused before the application was called.
                 await self.send(StreamClosed(stream_id=self.stream_id))
         elif isinstance(event, Body | Data):
             await self._take(event.data)
@@ -60,14 +59,14 @@ class GuardedWebSocket(WSStream):
             await super().handle(event)
 
     async def _send_error_response(self, status_code: int) -> None:
-        # A client of another version is told which one is spoken (RFC 6455, 4.4).
+        # A client of another version is told the supported one (RFC 6455, 4.4).
         headers = [(b"content-length", b"0"), (b"connection", b"close"), _VERSION]
         await self.send(Response(self.stream_id, headers, status_code))
         await self.send(EndBody(stream_id=self.stream_id))
 
     async def _take(self, data: bytes) -> None:
         if not self.handshake.accepted:
-            # Frames that nobody could answer yet.
+            # Frames before the handshake was accepted.
             await self._send_error_response(400)
             await self._end()
             return
@@ -83,7 +82,7 @@ class GuardedWebSocket(WSStream):
                 return
 
     async def _take_piece(self, piece: Message[Any]) -> bool:
-        """Take a piece of a message; whether there may be more."""
+        """Take a piece of a message. Returns whether more may follow."""
         try:
             self.buffer.extend(piece)
         except FrameTooLargeError:
@@ -99,7 +98,7 @@ class GuardedWebSocket(WSStream):
         return True
 
     async def _take_close(self, event: CloseConnection) -> None:
-        """The client closes it, or what it sent is broken and the event says how."""
+        """Handle a close by the client, or an invalid frame, which the event describes."""
         if self.connection.state is ConnectionState.REMOTE_CLOSING:
             await self._send_wsproto_event(event.response())
         elif self.connection.state is ConnectionState.OPEN:
@@ -109,14 +108,3 @@ class GuardedWebSocket(WSStream):
     async def _end(self) -> None:
         await self.send(EndData(stream_id=self.stream_id))
         await self.send(StreamClosed(stream_id=self.stream_id))
-
-
-def _has_valid_key(headers: list[tuple[bytes, bytes]]) -> bool:
-    """Whether a handshake has exactly one key, of 16 bytes in base64 (RFC 6455, 4.2.1)."""
-    keys = [value for name, value in headers if name.lower() == _KEY]
-    if len(keys) != 1:
-        return False
-    try:
-        return len(base64.b64decode(keys[0], validate=True)) == _KEY_BYTES
-    except binascii.Error:
-        return False

@@ -43,7 +43,8 @@ async def take_message(visit: Visit, message: Message | Batch, settings: Setting
     """Answer a POST: `initialize` opens a session, anything else belongs to one.
 
     Raises:
-        Refused: The version is not spoken (400), or the session is missing (400) or unknown (404).
+        Refused: The version is not supported (400), or the session is missing (400) or unknown
+            (404).
     """
     revision_of(visit)
     if not settings.sessions:
@@ -54,7 +55,8 @@ async def take_message(visit: Visit, message: Message | Batch, settings: Setting
         return
     session = _find(visit)
     if isinstance(message, Request) and message.method == "initialize":
-        # Elsewhere it ends the session and begins another; here the id names this one.
+        # On other transports it would end the session and begin another; here the id names this
+        # one.
         flaw = "the session is already initialized: leave out its id to begin another"
         refusal = encode_failure(message.id, INVALID_REQUEST, flaw, None, omit_id=False)
         await visit.response.json(200, refusal)
@@ -108,10 +110,10 @@ def _find(visit: Visit) -> HttpSession:
 async def _converse(
     visit: Visit, session: HttpSession, message: Message | Batch, settings: Settings
 ) -> None:
-    """Pass a message on, and answer with what is said about it."""
+    """Pass a message on, and answer with the messages about it."""
     side, stream = session.open_way(visit)
     with stream.reading() as reader:
-        # From now on the params are held by the requests, and not the body around them.
+        # From now on the requests hold the params, and the whole body is not held any more.
         visit.release_body()
         is_at_work = side.take(message)
         if not is_at_work and stream.is_empty:
@@ -127,9 +129,9 @@ async def _converse(
 
 
 def _asks(message: Message | Batch, most: int) -> bool:
-    """Whether it wants an answer, which then is one even where it is an error.
+    """Whether the message contains a request, so that an error counts as its answer.
 
-    Of a batch only as many messages are read as one may have.
+    In a batch only as many messages are read as a batch may have.
     """
     return any(True for _ in requests_in(message, most))
 
@@ -141,10 +143,10 @@ def requests_in(message: Message | Batch, most: int) -> Iterator[Request]:
 
 
 async def open_stream(visit: Visit, settings: Settings) -> None:
-    """Answer a GET: the session's own stream, or one that was cut off.
+    """Answer a GET: with the session's own stream, or one that was interrupted.
 
     Raises:
-        Refused: The session is missing (400) or unknown (404), or what was missed is not kept
+        Refused: The session is missing (400) or unknown (404), or the missed events are not kept
             any more (400).
     """
     check_accept(visit.headers, EVENT_STREAM)
@@ -180,9 +182,9 @@ async def delete_session(visit: Visit) -> None:
 
 
 async def _while_there(visit: Visit, work: Callable[[], Awaitable[None]]) -> None:
-    """Do some work of a response until the client is gone.
+    """Do some work of a response, at most until the client is gone.
 
-    That ends the response, and nothing that a handler does.
+    A client that goes away ends the response, but not the handlers.
 
     Raises:
         ConnectionError: The client went away.
@@ -228,7 +230,7 @@ class _Telling:
         self.expires = math.inf
 
     async def run(self) -> None:
-        """Tell everything, then end the response."""
+        """Send all events, then end the response."""
         if self._is_standing:
             self._ends.add(self._stream.supersede)
         while True:
@@ -251,7 +253,7 @@ class _Telling:
         await self._end()
 
     def _is_whole_answer(self, events: list[tuple[str | None, bytes]]) -> bool:
-        """Whether there was and will be nothing else to say, so that no stream is needed."""
+        """Whether the answer is the only message, so that no event stream is needed."""
         return len(events) == 1 and self._stream.is_closed and not self._response.has_begun
 
     async def _answer(self, data: bytes) -> None:
@@ -264,7 +266,7 @@ class _Telling:
 
     async def _tell(self, events: list[tuple[str | None, bytes]]) -> None:
         opening = self._opening()
-        # Kept before it is sent: what was under way when the client went can be asked for.
+        # Kept before it is sent, so that the client can ask for it if it is lost on the way.
         kept = [(self._stream.keep(data) if id is None else id, data) for id, data in events]
         told = b"".join(encode_event(data, id=id) for id, data in kept)
         with self._stream.releasing(events):
@@ -283,7 +285,7 @@ class _Telling:
             await self._response.write(opening)
 
     def _opening(self, retry: float | None = None) -> bytes:
-        """How the stream begins: with a place to come back to, where the revision has that."""
+        """The beginning of the stream, with an event id to resume from if the revision has it."""
         if self._response.has_begun:
             return b""
         self._name_session()

@@ -6,8 +6,8 @@
     └── connections   one task per client connection
         └── requests  the ASGI application, once per request (hypercorn's own nursery)
 
-hypercorn's parsers and protocols are used; its loop around them is not, since that handles no
-signals, knows no drain, and lets one connection end all.
+hypercorn's parsers and protocols are used. Its serving loop is not used, since it cannot drain, and
+one connection can end all others.
 """
 
 from __future__ import annotations
@@ -66,16 +66,16 @@ async def host(
 ) -> None:
     """Serve an application until `accepting` ends, then until its connections have ended.
 
-    Idle connections end at once then, the others with their answer. Whoever calls this bounds
-    that by cancelling it.
+    After `accepting` has ended, idle connections end at once, the others after their answers. The
+    caller bounds this time by cancelling it.
 
     Args:
         app: The ASGI application. It gets no lifespan events.
         listeners: Where connections are accepted; closed at the end.
         limits: Bounds.
         accepting: Opens the scope that is cancelled when no more connections are wanted.
-        started: Called once connections are accepted.
-        tls: Encrypts, if given.
+        started: Called when connections are accepted.
+        tls: The TLS configuration, or None for cleartext.
         config: hypercorn's settings; by default `config_for(limits)`.
     """
     config = config or config_for(limits)
@@ -112,7 +112,7 @@ async def host(
 
 
 async def _give_up_at_the_end(connections: set[GuardedConnection]) -> None:
-    """Sends are shielded, so somebody who is not must tell them that the time is over."""
+    """End all sends when cancelled, since they are shielded and cannot be cancelled themselves."""
     try:
         await trio.sleep_forever()
     finally:

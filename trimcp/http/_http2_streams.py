@@ -1,8 +1,8 @@
-"""h2's connection, where an error of one stream is an error of that stream alone.
+"""h2's connection, changed so that an error of one stream only ends that stream.
 
 h2 ends the whole connection for a malformed request, for one stream too many and for a malformed
 WINDOW_UPDATE or PRIORITY frame. RFC 9113 makes all of these stream errors (5.1.2, 5.3, 6.9, 8.1.1):
-here the stream is reset. Its header block is decoded before, as the compression state belongs to
+here the stream is reset. Its header block is decoded first, since the compression state belongs to
 the connection; a block that cannot be decoded ends the connection.
 """
 
@@ -29,19 +29,18 @@ __all__ = ["StreamwiseConnection"]
 _FRAME_HEADER: Final = 9
 _EVERY_BIT_BUT_THE_RESERVED: Final = 0x7FFFFFFF
 
-#: Bytes of a decoded header block up to which it is decoded to its end. One that is longer than the
-#: announced limit resets its stream; one that is longer than this ends the connection, since a
-#: small block can be made to decode into gigabytes.
+#: The maximum size of a decoded header block. A block over the announced limit resets its stream; a
+#: block over this size ends the connection, since a small block can decode to gigabytes.
 _DECODED_BYTES: Final = 256 * 1024
 
-#: What a header field counts beside its name and value (RFC 9113, 6.5.2).
+#: Bytes that a header field counts in addition to its name and value (RFC 9113, 6.5.2).
 _FIELD_BYTES: Final = 32
 
 _Outcome = tuple[list["Frame"], list[h2.events.Event]]
 
 
 class _Frames(h2.frame_buffer.FrameBuffer):
-    """The frames of a connection, without PRIORITY, and with a WINDOW_UPDATE of 0."""
+    """The frames of a connection: PRIORITY frames are dropped, a WINDOW_UPDATE of 0 is accepted."""
 
     def __next__(self) -> Frame:
         while not self._headers_buffer and len(self._data) >= _FRAME_HEADER:
@@ -65,7 +64,7 @@ class _Frames(h2.frame_buffer.FrameBuffer):
 class StreamwiseConnection(h2.connection.H2Connection):
     """The server's side of an HTTP/2 connection.
 
-    A stream that is reset here is told to the caller as a `StreamReset`.
+    The caller gets a `StreamReset` event for a stream that is reset here.
 
     Args:
         config: h2's configuration.
@@ -98,7 +97,7 @@ class StreamwiseConnection(h2.connection.H2Connection):
         return frames, events
 
     def _refuse(self, frame: HeadersFrame) -> _Outcome:
-        """One stream too many: the client may try again (RFC 9113, 8.7)."""
+        """Refuse a stream above the limit; the client may try again (RFC 9113, 8.7)."""
         id = frame.stream_id
         if not id % 2 or id <= self.highest_inbound_stream_id:
             raise h2.exceptions.ProtocolError(f"stream {id} cannot be opened")
@@ -111,7 +110,7 @@ class StreamwiseConnection(h2.connection.H2Connection):
         try:
             return super()._receive_data_frame(frame)
         except h2.exceptions.InvalidBodyLengthError as error:
-            # Its bytes have been taken from the connection's window, which others need.
+            # Its bytes were taken from the connection's window, which other streams need.
             size = frame.flow_controlled_length
             increment = self._inbound_flow_control_window_manager.process_bytes(size)
             frames, events = self._reset(frame.stream_id, error.error_code)
@@ -135,6 +134,6 @@ class StreamwiseConnection(h2.connection.H2Connection):
 
 
 def _size(events: list[h2.events.Event]) -> int:
-    """Bytes of the header block that was received, as its limit counts them."""
+    """The size of the received header block, as the limit counts it."""
     headers = getattr(events[0], "headers", None) or ()
     return sum(len(name) + len(value) + _FIELD_BYTES for name, value in headers)

@@ -1,6 +1,6 @@
-"""Signs of life for answers that are silent, from one task for all of them.
+"""Comments that keep silent answers alive, sent by one task for all of them.
 
-Where a task waits for the end of its client anyway it does this itself (`Visit.wait_gone`).
+A task that waits for the end of its client anyway sends them itself (`Visit.wait_gone`).
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ __all__ = ["watch_sleep"]
 
 
 class _Keeper:
-    """Looks after the requests with one bound of silence.
+    """Sends comments for the requests that have the same keepalive time.
 
     Args:
         application: The application.
-        seconds: The bound.
+        seconds: The keepalive time.
     """
 
     def __init__(self, application: Serving, seconds: float) -> None:
@@ -31,7 +31,7 @@ class _Keeper:
         application.start_soon(self._run)
 
     async def _run(self) -> None:
-        """Look twice in each span, so that none is exceeded; until the answers have to end."""
+        """Check twice in each keepalive time, so that it is not exceeded; until shutdown."""
         while True:
             await trio.sleep(self._seconds / 2)
             if self._application.is_closing:
@@ -48,7 +48,7 @@ class _Keeper:
 
 
 def watch_sleep(visit: Visit, keepalive: float) -> None:
-    """From now on, let no more than so many seconds of silence pass in the answer to a visit."""
+    """Send a comment in the answer to a visit after each so many seconds of silence."""
     state = visit.application.state
     keeper = state.get((_Keeper, keepalive))
     if keeper is None:

@@ -1,6 +1,6 @@
-"""HTTP+SSE: one stream of events per client, and POSTs beside it.
+"""HTTP+SSE: one event stream for each client, which sends its messages as POSTs.
 
-It is kept for clients that know nothing newer. A connection lives as long as its stream.
+It exists for clients that know no newer transport. A connection lasts as long as its stream.
 
 Specification: 2024-11-05, Transports (HTTP with SSE); deprecated since 2025-03-26.
 """
@@ -34,7 +34,7 @@ __all__ = ["MessagesEndpoint", "StreamEndpoint"]
 
 _PARAMETER: Final = "session_id"
 
-#: What stays as it is in the path of a URL; also the sign of what is encoded already.
+#: Characters that stay unchanged in the path of a URL, with the `%` of what is already encoded.
 _KEPT_IN_PATHS: Final = "/:@!$&'()*+,;=~-._%"
 
 
@@ -61,7 +61,7 @@ class _Feed:
 
 @attrs.frozen
 class _Streams:
-    """The streams that are open, by the name that their client was told."""
+    """The open streams, by the name that their client was told."""
 
     feeds: dict[str, _Feed] = attrs.field(factory=dict)
 
@@ -103,11 +103,11 @@ def _streams_of(visit: Visit) -> _Streams:
 
 
 class StreamEndpoint:
-    """Opens the stream, whose first event says where to post.
+    """Opens the event stream, whose first event tells the URL for POSTs.
 
     Args:
-        settings: What the user chose.
-        messages_path: Where to post.
+        settings: The user's options.
+        messages_path: The path for POSTs.
     """
 
     methods = ("GET",)
@@ -118,7 +118,7 @@ class StreamEndpoint:
         self._messages_path = messages_path
 
     async def serve(self, visit: Visit) -> None:
-        """Serve one client for as long as its stream is open. Raises Refused."""
+        """Serve one client as long as its stream is open. Raises Refused."""
         check_accept(visit.headers, EVENT_STREAM)
         check_alone(visit.application)
         streams = _streams_of(visit)
@@ -135,7 +135,7 @@ class StreamEndpoint:
             opened.set()
 
         async def write() -> None:
-            # Not before its messages are taken: a client may post at once.
+            # Not before its messages are accepted, since a client may send a POST at once.
             await opened.wait()
             await visit.response.write(encode_event(self._endpoint(visit, id), event="endpoint"))
             await write_out(channel, deliver)
@@ -164,7 +164,7 @@ class StreamEndpoint:
         await visit.response.end()
 
     def _endpoint(self, visit: Visit, id: str) -> bytes:
-        """Where to post, as the client sees it."""
+        """The URL for POSTs, as the client sees it."""
         root = quote(root_of(visit.http.scope), safe=_KEPT_IN_PATHS)
         return f"{root}{self._messages_path}?{_PARAMETER}={id}".encode()
 

@@ -1,4 +1,4 @@
-"""What a client may ask for again after it was cut off.
+"""The events that a client may request again after its connection was interrupted.
 
 Specification: 2025-11-25, Streamable HTTP, Resumability and Redelivery.
 """
@@ -15,18 +15,18 @@ if TYPE_CHECKING:
 
 __all__ = ["MemoryEventStore"]
 
-#: What an event takes in memory beside its data, in bytes.
+#: Bytes that an event needs in memory in addition to its data.
 _OVERHEAD: Final = 128
 
 
 @attrs.define
 class _Place:
-    """What is known of one stream.
+    """What is recorded of one stream.
 
     Attributes:
         kept: How many of its events are kept.
         forgotten: The number of its latest event that is not kept any more; 0 for none.
-        is_open: Whether more may be said on it.
+        is_open: Whether more events may follow.
     """
 
     kept: int = 0
@@ -37,19 +37,20 @@ class _Place:
 class MemoryEventStore:
     """Keeps the latest events in memory.
 
-    Of a stream that is open, or has kept events, the latest forgotten event is known by its
-    number: whoever saw it last has missed nothing but what is kept.
+    For a stream that is open, or has kept events, the number of the latest event that was dropped
+    is recorded: a client that saw this event last can still resume with the kept events.
 
     Args:
-        limit: Bytes to keep, with what each event takes beside its data.
-        budget: Has room for the latest event, or not, where that alone is longer.
+        limit: The maximum size of the kept events, with the overhead of each.
+        budget: Counts the latest event if this event alone is larger than the limit.
     """
 
     def __init__(self, limit: int, budget: Budget) -> None:
         self._limit = limit
         self._budget = budget
         self._borrowed = 0
-        # A deque from the first event on: most sessions never have one, and an empty deque is big.
+        # The deque is made for the first event: many sessions have no event, and an empty deque is
+        # big.
         self._events: deque[tuple[int, str, bytes]] | tuple[()] = ()
         self._number = 0
         self._size = 0
@@ -66,14 +67,14 @@ class MemoryEventStore:
         return f"{stream}-{self._number}"
 
     def _borrow(self, size: int) -> bool:
-        """Room for an event that is longer than the limit, as long as it is the latest."""
+        """Take room for an event that is longer than the limit, as long as it is the latest."""
         if not self._budget.take(size):
             return False
         self._borrowed = size
         return True
 
     def close(self) -> None:
-        """The session has ended: nobody asks any more."""
+        """Release everything, since the session has ended."""
         self._give_back()
 
     def _give_back(self) -> None:

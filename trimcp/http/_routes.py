@@ -1,4 +1,4 @@
-"""A user's own endpoints, beside the protocol's."""
+"""A user's own HTTP endpoints."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class CustomEndpoint:
     """Answers with what a user's function returns.
 
     Args:
-        route: The function, and what it is for.
+        route: The function and its HTTP methods.
     """
 
     def __init__(self, route: CustomRoute) -> None:
@@ -45,7 +45,7 @@ class CustomEndpoint:
 
         Raises:
             Refused: The body is too long or too slow.
-            Exception: Whatever the function raises; the client gets 500.
+            Exception: The function's exception; the client gets 500.
         """
         request = attrs.evolve(visit.http, body=await visit.body())
         async with trio.open_nursery() as nursery:
@@ -61,7 +61,7 @@ class CustomEndpoint:
 
 
 def _response_of(value: Any) -> HttpResponse:
-    """What a handler meant: a response, text, bytes, or else JSON."""
+    """The response for a handler's result: a response, text, bytes, or else JSON."""
     if isinstance(value, HttpResponse):
         given = {name.lower(): text for name, text in value.headers.items()}
         return attrs.evolve(value, headers={"content-type": "application/octet-stream"} | given)

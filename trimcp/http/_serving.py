@@ -1,4 +1,4 @@
-"""Where a server is served over HTTP, and serving it there."""
+"""Serving a server over HTTP: options, listening, and several processes."""
 
 from __future__ import annotations
 
@@ -60,13 +60,13 @@ class Hosting:
 
     @property
     def label(self) -> str:
-        """Where it is, in one word."""
+        """The address, as one word."""
         if self.unix_path is not None:
             return f"unix:{os.fspath(self.unix_path)}"
         return f"{self.host}:{self.port}"
 
     def urls(self, listeners: Sequence[trio.SocketListener]) -> list[str]:
-        """The URLs that are listened on."""
+        """The URLs of the listeners."""
         is_secure = self.tls is not None or self.certfile is not None
         return [_url("https" if is_secure else "http", listener) for listener in listeners]
 
@@ -77,7 +77,7 @@ class Hosting:
             context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
             context.load_cert_chain(self.certfile, self.keyfile)
         if context is not None:
-            # HTTP/2 asks for 1.2 at least (RFC 9113, 9.2).
+            # HTTP/2 requires at least 1.2 (RFC 9113, 9.2).
             context.minimum_version = max(context.minimum_version, ssl.TLSVersion.TLSv1_2)
             context.set_alpn_protocols(["h2", "http/1.1"] if self.http2 else ["http/1.1"])
         return context
@@ -91,20 +91,20 @@ async def serve_http(
     *,
     task_status: trio.TaskStatus[list[str]],
 ) -> None:
-    """See `Server.serve_http`: alone, as the supervisor of workers, or as one of them.
+    """See `Server.serve_http`: as the only process, as the supervisor of workers, or as a worker.
 
     Args:
         server: The server.
-        hosting: Where, and by how many processes.
-        app: The ASGI application; by default one with all there is.
-        options: The options of that one; see `trimcp.server.HttpOptions`.
+        hosting: Where it listens, and the number of processes.
+        app: The ASGI application; by default one with all transports.
+        options: The options of the default application; see `trimcp.server.HttpOptions`.
         task_status: Gets the URLs; none where a signal came before the server had started.
 
     Raises:
         OSError: The address cannot be bound.
-        ValueError: An option is out of range, or given beside an application; there are to be
-            workers, and something is asked for that one process would have to remember.
-        NotServing: There are to be workers, and the application is open already.
+        ValueError: An option is out of range, or given together with an application; or there are
+            workers, and an option needs memory that all of them share.
+        NotServing: There are workers, and the application is already open.
         ChildProcessError: A worker ended before it served for the first time.
     """
     if app is not None and options:
@@ -118,7 +118,8 @@ async def serve_http(
         await _supervise(hosting, server.shutdown_grace, task_status=task_status)
         return
     if assignment is not None:
-        # One of several processes: they share a key, and what one alone remembers is no use.
+        # One of several processes: they share a key, and cannot use what only one of them
+        # remembers.
         server.state_keys = server.state_keys or (assignment.key,)
         if isinstance(server.nonces, MemoryNonceStore):
             server.nonces = MissingNonceStore()
@@ -132,16 +133,16 @@ async def serve_http(
 def _check_sharing(
     server: Served, app: ASGIApp | None, options: Mapping[str, Any], workers: int
 ) -> None:
-    """Check that a server can be served by several processes, each of which remembers for itself.
+    """Check that several processes can serve a server, since they share no memory.
 
     Args:
         server: The server.
         app: The application, if one is given.
         options: The options of `serve_http`.
-        workers: How many processes there are to be, for the message.
+        workers: The number of processes, for the message.
 
     Raises:
-        ValueError: It cannot; says what to write instead.
+        ValueError: They cannot; the message says what to write instead.
     """
     if options.get("sessions") or (isinstance(app, HttpApplication) and app.keeps_sessions):
         raise ValueError(
@@ -177,8 +178,8 @@ async def _serve(
     Args:
         application: The open application of the server.
         app: The ASGI application.
-        hosting: Where.
-        assignment: What a supervisor wants of this process, if there is one.
+        hosting: Where it listens.
+        assignment: The task of this process as a worker, or None.
         task_status: Gets the URLs.
 
     Raises:
@@ -223,15 +224,15 @@ async def _supervise(
     """Let several processes serve, until they are told to end or this is cancelled.
 
     Args:
-        hosting: Where, and how many.
-        grace: Seconds that requests get at shutdown; by default those of the network.
+        hosting: Where it listens, and the number of processes.
+        grace: Seconds that requests get at shutdown; by default `NETWORK_GRACE`.
         task_status: Gets the URLs.
 
     Raises:
         OSError: The address cannot be bound.
         ChildProcessError: A worker ended before it served for the first time.
     """
-    hosting.tls_context()  # refused here rather than in each worker
+    hosting.tls_context()  # errors are raised here rather than in each worker
     grace = NETWORK_GRACE if grace is None else grace
     supervisor = Supervisor(hosting.label, hosting.workers, grace)
     with unwrapping():

@@ -6,8 +6,8 @@
     └── session          a connection whose messages come in many POSTs
         └── exchange     goes on when the POST that brought it is cut off
 
-A session takes its place from the moment in which somebody asks for it until its task has ended,
-so that those which are being opened or left count as well.
+A session counts from the request that begins it until its task has ended, so sessions that are
+being opened or closed count as well.
 
 Specification: 2025-11-25, Streamable HTTP, Session Management.
 """
@@ -47,7 +47,7 @@ _STANDING: Final = "0"
 
 
 class HttpSession:
-    """One session. It begins with a visitor, whose `initialize` opens it.
+    """One session. The request with its `initialize` opens it.
 
     Args:
         id: What names it; whoever knows it is the client, unless it has an owner.
@@ -101,7 +101,7 @@ class HttpSession:
             self._end_in_store(stream.name)
 
     async def run(self, predecessor: HttpSession | None = None) -> None:
-        """Serve the session to its end. Nothing but Cancelled leaves here.
+        """Serve the session to its end. Raises nothing but Cancelled.
 
         Args:
             predecessor: The session whose place this one takes, once that has ended.
@@ -114,7 +114,7 @@ class HttpSession:
         except* ENDINGS:
             raise
         except* NotServing:
-            logger.debug("an HTTP session came too late")
+            logger.debug("an HTTP session arrived after the application was closed")
         except* BaseException as failure:
             logger.error("an HTTP session crashed", exc_info=failure)
         finally:
@@ -183,12 +183,12 @@ class HttpSession:
 
     @property
     def idle_since(self) -> float:
-        """Since when the client is not heard of; infinity while something goes on."""
+        """Since when the client has sent nothing; infinity while a request is handled."""
         is_working = self._peer is not None and self._peer.connection.open_exchanges > 0
         return math.inf if self._visitors or is_working else self._last_seen
 
     def open_way(self, visit: Visit) -> tuple[SidePeer, EventStream]:
-        """A way of its own for what a POST brings, and the stream of what is said to it."""
+        """A separate peer for the message of a POST, and the stream of messages that answer it."""
         assert self._peer is not None
         if self._peer.life.is_draining:
             raise Refused(503, "the session is ending")
@@ -198,7 +198,7 @@ class HttpSession:
         return SidePeer(self._peer, stream, visit.http), stream
 
     def resume(self, id: str) -> tuple[EventStream | None, list[tuple[str, bytes]]]:
-        """Where a client left off.
+        """Find where a client stopped reading.
 
         Args:
             id: The last event that it saw.
@@ -207,7 +207,7 @@ class HttpSession:
             The stream, if more will be said on it, and what the client has missed.
 
         Raises:
-            Refused: Nobody knows any more (400).
+            Refused: The events after it are not kept any more (400).
         """
         found = self._store.after(id)
         if found is None:
@@ -310,17 +310,17 @@ class Sessions:
 
 
 def check_alone(application: Serving) -> None:
-    """Check that what this process remembers is of use. Raises Refused (500)."""
+    """Check that only one process serves, as sessions require. Raises Refused (500)."""
     if not application.is_alone:
         logger.error(
-            "sessions cannot be had with several workers: make the application that is served "
+            "sessions do not work with several workers: make the application that is served "
             "with sessions=False"
         )
-        raise Refused(500, "there can be no sessions here")
+        raise Refused(500, "sessions are not available with several workers")
 
 
 def sessions_of(application: Serving) -> Sessions:
-    """The sessions of an application, whichever endpoint they came to."""
+    """The sessions of an application, for all of its endpoints."""
     sessions: Any = application.state.get(Sessions)
     if sessions is None:
         sessions = application.state[Sessions] = Sessions(application)

@@ -1,4 +1,4 @@
-"""What a user may choose about the HTTP applications of a server."""
+"""The options of a server's HTTP applications."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def _positive(_: object, attribute: attrs.Attribute[float], value: float) -> Non
 
 @attrs.frozen(kw_only=True)
 class Settings:
-    """See `trimcp.server.HttpOptions`, which is how users write it."""
+    """The options; see `trimcp.server.HttpOptions`."""
 
     allowed_hosts: Sequence[str] | None = None
     allowed_origins: Sequence[str] | None = None
@@ -34,12 +34,12 @@ class Settings:
 
     @property
     def callers(self) -> Callers:
-        """Whom the server answers. Raises TypeError."""
+        """Which clients may call the server. Raises TypeError."""
         return callers_of(self.listening, self.allowed_hosts, self.allowed_origins)
 
     @property
     def readers(self) -> Callers | None:
-        """The pages of other origins that may read the answers, where any may."""
+        """The pages of other origins that may read the answers, or None."""
         if self.allowed_origins is None:
             return None
         return callers_of((), ("*",), self.allowed_origins)

@@ -1,4 +1,4 @@
-"""The client of one POST in a session: what is asked here is answered here."""
+"""The peer for one POST of a session, whose requests are answered in its own response."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ __all__ = ["SidePeer"]
 
 
 class SidePeer(OutboxPeer):
-    """One of several ways to the client of a session, for what a POST brings.
+    """One of several peers for the client of a session, for the message of one POST.
 
-    It shares the session's life: tasks live in its nursery. The stream is closed once everything
-    is answered.
+    It shares the session's life: its tasks run in the session's nursery. The stream is closed when
+    everything is answered.
 
     Args:
         main: The session's peer, while it runs.
-        stream: What is said to this POST.
+        stream: The messages for the response of this POST.
         http: The POST.
     """
 
@@ -48,10 +48,10 @@ class SidePeer(OutboxPeer):
         self._unanswered = 0
 
     def take(self, message: Message | Batch) -> bool:
-        """Take what came this way.
+        """Take the message of the POST.
 
         Returns:
-            Whether handlers are at work on it now.
+            Whether handlers work on it now.
         """
         events = self.connection.take(message)
         self._dispatch(events)
@@ -74,5 +74,5 @@ class SidePeer(OutboxPeer):
 
     def let_go(self, exchange: Exchange) -> None:
         if exchange.is_open:
-            # The connection ends, but whoever posted the request is still there.
+            # The session ends, but the client of this POST still waits for an answer.
             self.send_nowait(exchange.fail(SHUTTING_DOWN, "the session has ended"))

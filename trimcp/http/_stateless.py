@@ -81,13 +81,13 @@ async def answer_alone(visit: Visit, request: Request, *, keepalive: float) -> N
 
 
 async def take_notification(visit: Visit, notification: Notification) -> None:
-    """Accept a notification that belongs to no session; one of an extension is handled."""
+    """Accept a notification that belongs to no session; those of extensions are handled."""
     visit.application.notified(None, notification.method, notification.params)
     await visit.response.whole(202)
 
 
 def revision_of(visit: Visit) -> Revision | None:
-    """What the version header of a handshake-era request says. Raises Refused (400)."""
+    """The revision in the version header of a handshake-era request. Raises Refused (400)."""
     try:
         check_version(visit.headers)
     except Rejected as error:
@@ -113,8 +113,8 @@ async def _refuse(visit: Visit, request: Request, error: Rejected) -> None:
 class RequestPeer(Peer):
     """The client of one POST.
 
-    What a handler sends goes out in the handler's own task, so that the client's pace is the
-    handler's.
+    What a handler sends is written in the handler's own task, so the handler is only as fast as its
+    client reads.
 
     Args:
         visit: The POST.
@@ -134,7 +134,7 @@ class RequestPeer(Peer):
         """Run the handler of the exchange until it has answered or the client is gone."""
         self._exchange = exchange
         visit = self._visit
-        # From now on the params are held, and not the body around them.
+        # From now on only the params are held, not the whole body.
         visit.release_body()
         round_ = Round(self, exchange)
         round_.scope.deadline = visit.deadline
@@ -143,7 +143,7 @@ class RequestPeer(Peer):
         if at_gone is None:
             await self._answer_watched(round_, keepalive)
             return
-        # The same without a task and a nursery of its own, which cost as much as a small handler.
+        # The same without a separate task and nursery, which cost as much as a small handler.
         watch_sleep(visit, keepalive)
         at_gone.add(self._client_gone)
         try:

@@ -37,10 +37,10 @@ __all__ = ["StreamableEndpoint"]
 
 
 class StreamableEndpoint:
-    """Answers what comes to the MCP endpoint.
+    """Answers requests to the MCP endpoint.
 
     Args:
-        settings: What the user chose.
+        settings: The user's options.
     """
 
     methods = ("POST", "GET", "DELETE")
@@ -75,7 +75,7 @@ class StreamableEndpoint:
 
 
 async def _take_stateless(visit: Visit, message: Message | Batch) -> None:
-    """What is no request, in the era where nothing but requests means anything."""
+    """Handle a message of the stateless era that is not a request."""
     if not isinstance(message, Notification):
         raise Refused(400, "only a request or a notification may be posted")
     await take_notification(visit, message)

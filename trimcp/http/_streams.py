@@ -1,7 +1,7 @@
-"""A stream of events that outlives the connection it is sent over.
+"""An event stream that outlives the connection over which it is sent.
 
-Messages wait here until the client's HTTP response takes them. When nobody takes them, they go
-where the client can ask for them again.
+Messages wait here until the client's HTTP response takes them. Without a response, they go to a
+store from which the client can request them.
 """
 
 from __future__ import annotations
@@ -22,22 +22,22 @@ __all__ = ["EventStream"]
 
 
 class EventStream:
-    """A queue of messages whose reader may go away and come back; see `OutboxPeer`.
+    """A queue of messages whose reader may disconnect and reconnect; see `OutboxPeer`.
 
     Args:
         name: Its name in the store.
-        store: Keeps what was sent.
-        limit: Bytes that may wait for a reader that is slow.
-        is_standing: Whether it is the session's own stream. What nobody reads waits here then,
-            the oldest dropped beyond `limit`, instead of in the store.
-        at_end: Called when all has been said and nobody reads it any more.
-        budget: Counts what waits together with what waits for other peers.
+        store: Keeps the events that were sent.
+        limit: How many bytes may wait for a slow reader.
+        is_standing: Whether it is the session's own stream. Without a reader, its messages wait
+            here instead of in the store, and the oldest are dropped beyond `limit`.
+        at_end: Called when the stream is closed and has no reader.
+        budget: Counts the bytes that wait.
 
     Attributes:
         waiting_bytes: Bytes that wait for a reader.
-        is_closed: Whether nothing more will be said.
-        pause: Seconds after which the client should come back, once its response should end
-            although more will be said.
+        is_closed: Whether no more messages will follow.
+        pause: Seconds after which the client should reconnect, if its response should end before
+            the stream does.
     """
 
     def __init__(
@@ -71,15 +71,15 @@ class EventStream:
         """Queue one event.
 
         Raises:
-            trio.WouldBlock: The reader is slow, or somebody has waited longer for room.
-            trio.ClosedResourceError: Nothing more may be said.
+            trio.WouldBlock: The reader is slow, or another sender already waits for room.
+            trio.ClosedResourceError: The stream is closed.
         """
         if self._turn.locked() or self._must_wait(data):
             raise trio.WouldBlock
         self._put(data)
 
     async def send(self, data: bytes) -> None:
-        """Queue one event, waiting for room, in the order of arrival.
+        """Queue one event, in the order of the calls. Waits for room.
 
         Always a checkpoint. Raises as `send_nowait`, without WouldBlock.
         """
@@ -109,18 +109,18 @@ class EventStream:
         return self.waiting_bytes + len(data) > self._limit or len(data) > self._budget.room
 
     def _count(self, size: int) -> None:
-        """Add to the bytes that wait; a negative number takes away."""
+        """Add to the number of waiting bytes; a negative number subtracts."""
         self.waiting_bytes += size
         self._budget.hold(size)
 
     def interrupt(self, seconds: float) -> bool:
-        """Let the reader come back later for what is still to be said.
+        """Tell the reader to reconnect later for further messages.
 
         Args:
-            seconds: When it should.
+            seconds: After how many seconds it should reconnect.
 
         Returns:
-            Whether there is one that is told so.
+            Whether there is a reader.
         """
         if self._reader is None:
             return False
@@ -129,7 +129,7 @@ class EventStream:
         return True
 
     def close(self) -> None:
-        """Accept nothing more; what waits is still told."""
+        """Accept no more messages; those that wait are still sent."""
         self.is_closed = True
         self._room.unpark_all()
         self._news.unpark_all()
@@ -137,7 +137,7 @@ class EventStream:
             self._end()
 
     def _end(self) -> None:
-        """Drop what still waits and call `at_end`: the stream has ended and has no reader."""
+        """Drop the waiting messages and call `at_end`: the stream is closed and has no reader."""
         self._count(-sum(len(data) for _, data in self._pending))
         self._pending.clear()
         self._at_end(self)
@@ -151,13 +151,13 @@ class EventStream:
 
     @contextmanager
     def reading(self, replayed: list[tuple[str, bytes]] | None = None) -> Iterator[object]:
-        """Become the reader; the one before is told to stop.
+        """Become the reader; the previous reader is told to stop.
 
         Args:
-            replayed: Kept events that this reader wants first.
+            replayed: Events from the store that this reader gets first.
 
         Yields:
-            What `take` wants, to tell readers apart.
+            The argument of `take_events` that identifies this reader.
         """
         reader = self._reader = object()
         self._news.unpark_all()
@@ -185,7 +185,7 @@ class EventStream:
             self._end()
 
     def _drop_replayed(self) -> None:
-        """What waits for its second telling is kept already: whoever wants it asks for it."""
+        """Drop waiting events that came from the store, where they are still kept."""
         replayed = sum(len(data) for id, data in self._pending if id is not None)
         if replayed:
             self._pending = [each for each in self._pending if each[0] is None]
@@ -200,8 +200,8 @@ class EventStream:
         """Wait for events and take all that wait, each with its id if it is kept already.
 
         Returns:
-            Nothing if there will be no more for this reader: all has been said, it should pause,
-            or somebody else reads now.
+            An empty list if this reader gets no more events: the stream has ended, the reader
+                should pause, or there is another reader now.
         """
         await trio.lowlevel.checkpoint()
         while self._reader is reader and not self._pending:
@@ -215,7 +215,7 @@ class EventStream:
 
     @contextmanager
     def releasing(self, events: list[tuple[str | None, bytes]]) -> Iterator[None]:
-        """Send these; afterwards they wait no longer, whether they could be sent or not."""
+        """Send events in this block; after it they do not count as waiting, even after an error."""
         try:
             yield
         finally:
@@ -223,5 +223,5 @@ class EventStream:
             self._room.unpark_all()
 
     def keep(self, data: bytes) -> str:
-        """Keep an event so that it can be asked for again; return its id."""
+        """Keep an event, so that it can be requested again; return its id."""
         return self._store.append(self.name, data)

@@ -57,8 +57,8 @@ class Refused(Exception):
         status: The HTTP status.
         message: One sentence.
         headers: Further headers of the answer.
-        code: The error code, where the status does not say it.
-        data: More about the error, as JSON.
+        code: The error code, if it does not follow from the status.
+        data: More about the error, as a JSON value.
     """
 
     def __init__(
@@ -84,7 +84,7 @@ class Refused(Exception):
 
 
 def no_room() -> Refused:
-    """There is no room for what a request brings, because of what is held for others."""
+    """The refusal of a request whose body exceeds the budget for held bytes."""
     message = "too much is held for clients at the moment: try again later"
     return Refused(503, message, headers={"retry-after": "1"}, code=LIMIT_EXCEEDED)
 
@@ -96,17 +96,17 @@ def refused_as(denied: Denied) -> Refused:
 
 # -- the body ---------------------------------------------------------------------------------
 
-#: Seconds and bytes for which the rest of a refused body is read: were the connection closed at
-#: once, its sender would not get to see why.
+#: Seconds and bytes for which the rest of a refused body is read: if the connection were closed at
+#: once, its sender could not read the answer.
 _LINGER_SECONDS: Final = 2.0
 _LINGER_BYTES: Final = 4 * 1024 * 1024
 
-#: Pieces that are taken at most without letting others run.
+#: The maximum number of pieces that are taken without a checkpoint.
 _PIECES: Final = 64
 
 _DISCONNECT: Final = "http.disconnect"
 
-#: Seconds between two questions whether the client is gone, where the answers mean nothing.
+#: Seconds between two checks whether the client is gone, if middleware repeats the body.
 _FIRST_PAUSE: Final = 0.01
 _LONGEST_PAUSE: Final = 1.0
 
@@ -131,7 +131,7 @@ class RequestBody:
         Args:
             headers: The request's headers.
             limits: `message_bytes` and `body_seconds` are used.
-            budget: Counts what has come of it.
+            budget: Counts the bytes that have been received.
 
         Raises:
             Refused: It is too long (413), takes too long (408), or there is no room for it (503).
@@ -149,7 +149,7 @@ class RequestBody:
         raise Refused(408, f"the body took longer than {limits.body_seconds:g} s")
 
     async def _read(self, limit: int) -> bytes:
-        """Piece by piece, in one growing piece of memory: there may be very many."""
+        """Read the body into one growing buffer, since there may be very many pieces."""
         body: bytes | bytearray = b""
         while not self._is_read:
             piece = await self._next()
@@ -179,15 +179,15 @@ class RequestBody:
         piece: bytes = event.get("body", b"")
         self._pieces += 1
         if not self._is_read and (not piece or self._pieces % _PIECES == 0):
-            # Middleware that has read the body already does not wait, and may never end.
+            # Middleware that has read the body already returns without waiting, and may never end.
             await trio.lowlevel.checkpoint()
         return piece
 
     async def wait_gone(self) -> None:
         """Wait until the client is gone, or its answer is complete.
 
-        Middleware may repeat the body instead, once or for ever, and without waiting. So it is
-        asked again after growing pauses.
+        Middleware may repeat the body instead, once or forever, and without waiting. So `receive`
+        is called again after growing pauses.
         """
         pause = 0.0
         while (await self._receive())["type"] != _DISCONNECT:
@@ -195,7 +195,7 @@ class RequestBody:
             pause = min(2 * pause + _FIRST_PAUSE, _LONGEST_PAUSE)
 
     async def linger(self) -> None:
-        """Read and forget what is still coming, within bounds. Raises ConnectionError."""
+        """Read and discard the rest of the body, within bounds. Raises ConnectionError."""
         size = 0
         with trio.move_on_after(_LINGER_SECONDS):
             while not self._is_read and size < _LINGER_BYTES:
@@ -212,7 +212,7 @@ def _declared_size(headers: Headers) -> int:
 _STREAM_HEADERS: Final = {
     "content-type": EVENT_STREAM,
     "cache-control": "no-cache, no-transform",
-    # nginx would hold events back to fill its buffer.
+    # Otherwise nginx would hold events back to fill its buffer.
     "x-accel-buffering": "no",
 }
 
@@ -221,10 +221,10 @@ _WITHOUT_CONTENT: Final = (204, 304)
 
 
 class Response:
-    """One answer: a whole body, or a stream of events that opens with the first of them.
+    """One answer: a whole body, or an event stream that opens with its first event.
 
-    Sending waits while the client is slow to read. To a client that is gone nothing is sent, and
-    nothing is raised: whoever watches for its end acts on it.
+    Sending waits while the client reads slowly. If the client is gone, nothing is sent and nothing
+    is raised; the task that waits for the client's end handles it.
 
     Args:
         send: The ASGI callable.
@@ -233,9 +233,9 @@ class Response:
     Attributes:
         has_begun: Whether the status is decided.
         is_stream: Whether it is a stream of events.
-        has_ended: Whether all has been said.
-        last_sent: When something was sent last, or else when this began.
-        is_sending: Whether something is being sent, or waits for that.
+        has_ended: Whether the answer is complete.
+        last_sent: When something was sent last; at first, when this object was made.
+        is_sending: Whether something is being sent, or waits to be sent.
     """
 
     def __init__(self, send: Send, headers: Mapping[str, str] | None = None) -> None:
@@ -262,7 +262,7 @@ class Response:
             status: The HTTP status.
             body: The whole body.
             headers: Further headers.
-            more: Whether the request is not to be forgotten yet; `end` follows then.
+            more: Whether the answer stays open; the caller then calls `end`.
         """
         given = {**(headers or {}), "content-length": str(len(body))}
         if status in _WITHOUT_CONTENT:
@@ -289,11 +289,11 @@ class Response:
         await self.write(encode_event(data, id=id, retry=retry))
 
     async def comment(self) -> None:
-        """Send a sign of life, unless the answer is on its way anyway."""
+        """Send a comment, which keeps the connection alive, unless the answer is complete."""
         await self.write(encode_comment())
 
     async def write(self, data: bytes, *, more: bool = True) -> None:
-        """Send a piece of the stream, and open it if need be; nothing once all has been said."""
+        """Send a piece of the stream, and open it if necessary; does nothing after its end."""
         async with self._turn:
             if self.has_ended:
                 return
@@ -320,7 +320,7 @@ class Response:
         try:
             await self._send(event)
         except OSError:
-            # ASGI's way to say that the client is gone.
+            # In ASGI this means that the client is gone.
             self.has_ended = True
         finally:
             self.is_sending = False
@@ -340,9 +340,9 @@ class Visit:
         response: The answer.
 
     Attributes:
-        at_drain: Called at shutdown: ends what would otherwise never end.
-        deadline: When whatever still runs for it should be cancelled.
-        keeper: Who breaks silence in its answer, if somebody else does.
+        at_drain: Called at shutdown, to end what would otherwise never end.
+        deadline: When everything that still runs for it should be cancelled.
+        keeper: The object that sends keepalive comments in its answer, or None.
     """
 
     def __init__(
@@ -383,7 +383,7 @@ class Visit:
         self.application.check_scopes(self.http, requests)
 
     def drain(self, deadline: float) -> None:
-        """The server is shutting down."""
+        """Set the deadline, since the server is shutting down."""
         self.deadline = deadline
         if self.scope is not None:
             self.scope.deadline = min(self.scope.deadline, deadline)
@@ -395,14 +395,14 @@ class Visit:
         return await self._body.read(self.headers, self.limits, self.application.budget)
 
     def release_body(self) -> None:
-        """The body is not held any more, or counted otherwise."""
+        """Stop counting the body, since it is not held any more, or is counted elsewhere."""
         self._body.release()
 
     async def wait_gone(self, keepalive: float = math.inf) -> None:
-        """Wait until the client is gone before its answer is complete; send it signs of life.
+        """Wait until the client is gone before its answer is complete; send keepalive comments.
 
-        Servers say in the same words that the answer is complete. That is not told: whoever is
-        still ending the answer must not be cancelled in it.
+        ASGI servers send the same event when the answer is complete. In that case this never
+        returns, so that the task that is ending the answer is not cancelled.
 
         Args:
             keepalive: Seconds of silence after which a comment is sent, which opens the stream.
@@ -419,7 +419,7 @@ class Visit:
 
 
 def check_content(headers: Headers) -> None:
-    """The body must be plain JSON. Raises Refused (415)."""
+    """Check that the body is uncompressed JSON. Raises Refused (415)."""
     if media_type(headers.get("content-type", "")) != JSON:
         raise Refused(415, f"the Content-Type must be {JSON}", headers={"accept": JSON})
     if headers.get("content-encoding", "identity").lower() != "identity":
@@ -428,7 +428,7 @@ def check_content(headers: Headers) -> None:
 
 
 def check_accept(headers: Headers, *wanted: str) -> None:
-    """The client must take each of these media types. Raises Refused (406)."""
+    """Check that the client accepts each of these media types. Raises Refused (406)."""
     accept = headers.get("accept")
     if accept is not None and not all(accepts(accept, each) for each in wanted):
         raise Refused(406, f"the client must accept {' and '.join(wanted)}")

@@ -1,9 +1,9 @@
 """WebSocket under an ASGI server.
 
-The same framing as `trimcp.transports.websocket` has, but frames, pings and close codes are the
-ASGI server's business: nobody learns here whether a ping was answered, and what an application
-sends to a client that is gone is lost without an error. So the reader always listens, and the
-news that the client is gone cancels everything at once.
+The framing is that of `trimcp.transports.websocket`, but the ASGI server handles frames, pings and
+close codes: here it is not known whether a ping was answered, and what an application sends to a
+client that is gone is lost without an error. So the reader always waits for events, and when the
+client is gone, everything is cancelled at once.
 
 Specification: 2026-07-28, Custom Transports; ASGI 3.0, WebSocket.
 """
@@ -39,7 +39,7 @@ logger = logging.getLogger("trimcp.http")
 
 SUBPROTOCOL: Final = "mcp"
 
-#: Seconds for saying goodbye.
+#: Seconds for sending the close code.
 _CLOSE_SECONDS: Final = 1.0
 
 _GOOD_ENDS: Final = (1000, 1001, 1005)
@@ -65,8 +65,8 @@ async def websocket_endpoint(
         scope: The ASGI scope, of type `websocket`.
         receive: The ASGI callable.
         send: The ASGI callable.
-        callers: Who may connect; by default who calls it by a loopback name, or by the address
-            at which the connection has arrived, and pages from there.
+        callers: Which clients may connect; by default those that use a loopback name, or the
+            address at which the connection has arrived, and pages from there.
 
     Specification: 2026-07-28, Custom Transports.
     """
@@ -90,7 +90,7 @@ async def websocket_endpoint(
         async with _open_channel(limits, receive, send, application.budget) as channel:
             await application.serve(channel, grace=NETWORK_GRACE, http=http)
     except NotServing:
-        logger.debug("a connection came too late")
+        logger.debug("a connection arrived after the application was closed")
 
 
 def _default_callers(scope: Scope) -> Callers:
@@ -194,7 +194,7 @@ async def _read_in(
     receive: Receive,
     limit: int,
 ) -> None:
-    """The reader: pass on messages until the client is gone, or sends what is no text."""
+    """The reader: pass on messages until the client is gone, or sends a binary message."""
     with feed, suppress(trio.BrokenResourceError):
         while (event := await receive())["type"] == "websocket.receive":
             text = event.get("text")
@@ -210,7 +210,7 @@ async def _read_in(
 
 
 async def _send_close(channel: MessageChannel, send: Send) -> None:
-    """Close it, also where the client has done so: that does no harm."""
+    """Close it, even if the client has closed it already, which is harmless."""
     failure = channel.failure
     is_refused = isinstance(failure, WebSocketClosed) and failure.code == _UNSUPPORTED_DATA
     code = _UNSUPPORTED_DATA if is_refused else _GOING_AWAY

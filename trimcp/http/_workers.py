@@ -1,8 +1,8 @@
-"""Several processes behind the same sockets.
+"""Several processes that serve the same sockets.
 
-The supervisor is the program as the user started it; a worker is the same program, started again
-with the same command line, that finds an assignment in its environment when it comes to
-`serve_http`. So nothing has to be imported by name, and nothing is forked.
+The supervisor is the program as the user started it. A worker is the same program, started again
+with the same command line; when it calls `serve_http`, it finds an assignment in its environment.
+So nothing has to be imported by name, and nothing is forked.
 
 ::
 
@@ -10,8 +10,8 @@ with the same command line, that finds an assignment in its environment when it 
     └── worker    its own application, lifespan and connections; drains when told to end
 
 Signals from a terminal reach the supervisor alone. A worker whose supervisor is gone drains too.
-A worker says when it serves and when it has begun to clean up. One that has not begun although the
-grace is over can do nothing any more, such as one whose loop is blocked: it is killed.
+A worker reports when it serves and when it begins to clean up. A worker that has not begun to clean
+up at the end of the grace is killed, since it cannot react, such as when its event loop is blocked.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ logger = logging.getLogger("trimcp.http")
 
 _VARIABLE: Final = "TRIMCP_WORKER"
 
-#: Seconds before a worker that has crashed is started again: the first time, and at most.
+#: Seconds before a crashed worker is started again: the first time, and the maximum.
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 30.0
 
@@ -49,23 +49,23 @@ _STEADY_SECONDS: Final = 10.0
 #: Seconds that a worker gets for its lifespans, after its requests.
 _CLEANUP_SECONDS: Final = 12.0
 
-#: Seconds that a worker gets to notice what it is told: beyond the grace, or after a second signal.
+#: Seconds that a worker gets to react to a signal: after the grace, or after a second signal.
 _NOTICE_SECONDS: Final = 1.0
 
-#: What a worker says, and how.
+#: The reports of a worker, as bytes.
 _SERVING: Final = b"s"
 _LEAVING: Final = b"l"
 
 
 @attrs.frozen
 class Assignment:
-    """What a worker is to do.
+    """The task of a worker.
 
     Attributes:
-        label: Which call of `serve_http` it is for.
+        label: The call of `serve_http` for which it is.
         sockets: Descriptors of the listening sockets.
-        said: Where to say that it serves, and that it cleans up.
-        key: A key for what clients carry between requests, the same in all workers.
+        said: The descriptor to which it reports that it serves, and that it cleans up.
+        key: The key of sealed states, the same in all workers.
     """
 
     label: str
@@ -101,7 +101,7 @@ class Assignment:
 
 
 def assignment_for(label: str) -> Assignment | None:
-    """What this process is to do as a worker; None if it is none."""
+    """The assignment of this process; None if it is not a worker."""
     text = os.environ.get(_VARIABLE)
     if text is None:
         return None
@@ -109,7 +109,7 @@ def assignment_for(label: str) -> Assignment | None:
     if given["label"] != label:
         raise ValueError(f"this worker is for {given['label']}, not for {label}")
     sockets = tuple(given["sockets"])
-    # Nothing of this is for the processes that a worker may start.
+    # Processes that a worker starts must not inherit any of this.
     del os.environ[_VARIABLE]
     for descriptor in (*sockets, given["said"]):
         os.set_inheritable(descriptor, False)
@@ -121,7 +121,7 @@ class _Worker:
 
     Args:
         process: The process.
-        heard: What it says.
+        heard: The stream of its reports.
     """
 
     def __init__(self, process: trio.Process, heard: trio.lowlevel.FdStream) -> None:
@@ -129,14 +129,14 @@ class _Worker:
         self.heard = heard
 
     async def says(self, mark: bytes) -> bool:
-        """Whether it comes to say this, rather than to its end."""
+        """Wait for this report. Returns False if the worker ends without it."""
         while said := await self.heard.receive_some(1):
             if said == mark:
                 return True
         return False
 
     async def wait_end(self, seconds: float) -> None:
-        """Wait until it has ended, or has not begun to clean up in time."""
+        """Wait until it has ended, or until it is too late for it to begin to clean up."""
         with trio.move_on_after(seconds) as begins:
             await self.says(_LEAVING)
         if not begins.cancelled_caught:
@@ -147,7 +147,7 @@ class Supervisor:
     """Keeps a number of workers running.
 
     Args:
-        label: Which call of `serve_http` they are for.
+        label: The call of `serve_http` for which they are.
         count: How many there should be.
         grace: Seconds that their requests get at shutdown.
     """
@@ -169,11 +169,11 @@ class Supervisor:
         *,
         task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Run until told to end by a signal, by a worker that ends in good order, or cancelled.
+        """Run until a signal, or a worker that ends with status 0, ends it, or it is cancelled.
 
         Args:
             listeners: The bound sockets.
-            task_status: Told once all workers serve, or are to end before.
+            task_status: Set when all workers serve, or must end before they do.
 
         Raises:
             ChildProcessError: A worker ended before it served for the first time.
@@ -193,14 +193,14 @@ class Supervisor:
             task_status.started()
 
     def on_signal(self, name: str) -> None:
-        """The first signal lets the workers end in good order, a second one at once."""
+        """Let the workers drain after the first signal; end them at once after a second one."""
         self._signals += 1
         if self._signals == 1:
             logger.info("%s: %d workers end", name, self._count)
             self._running.cancel(reason=name)
         else:
             logger.warning("%s again: the workers end at once", name)
-            # Another signal than the first: two of a kind that come together are one.
+            # A different signal, since two equal signals at the same time may count as one.
             self._tell_to_end(signal.SIGINT)
             seconds = _NOTICE_SECONDS if self._signals == 2 else 0
             deadline = trio.current_time() + seconds
@@ -237,7 +237,7 @@ class Supervisor:
             pause = min(2 * pause, _LONGEST_PAUSE)
 
     async def _start(self) -> _Worker:
-        """A new worker. It is one of ours from the moment in which it exists."""
+        """Start a worker, and add it at once to the workers that are ended at the end."""
         heard, said = os.pipe()
         try:
             sockets = [listener.socket.fileno() for listener in self._listeners]
@@ -263,7 +263,7 @@ class Supervisor:
         return worker
 
     async def _end_all(self) -> None:
-        """Whatever has happened, no worker outlives its supervisor."""
+        """End all workers in all cases, so that none outlives its supervisor."""
         self._tell_to_end()
         seconds = self._grace + _NOTICE_SECONDS
         deadline = trio.current_time() + seconds + _CLEANUP_SECONDS

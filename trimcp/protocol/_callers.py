@@ -1,8 +1,8 @@
 """Who may speak to a server over HTTP, as its `Host` and `Origin` headers say.
 
 A web page can make a browser connect to a server on the user's own machine, under a name that
-the page's owner controls (DNS rebinding). The browser tells that name in `Host`, and the page's
-home in `Origin`, so both are checked.
+the page's owner controls (DNS rebinding). The browser sends that name in `Host`, and the origin of
+the page in `Origin`, so both are checked.
 
 Specification: 2026-07-28, Streamable HTTP, Security & Endpoint.
 """
@@ -20,13 +20,13 @@ if TYPE_CHECKING:
 
 __all__ = ["LOOPBACK", "WILDCARDS", "Callers", "callers_of"]
 
-#: Names that only programs on the same machine can reach a server by.
+#: Names under which only programs on the same machine can reach a server.
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
-#: What one listens on to be reached by every name, and so is the name of nobody.
+#: Addresses that mean "listen on every address"; they are not the name of any host.
 WILDCARDS: Final = frozenset({"", "0.0.0.0", "::"})
 
-#: Strict, since what parsers disagree about is how one is led past a check.
+#: Strict, since a value that two parsers read differently can pass a check by mistake.
 _AUTHORITY: Final = re.compile(
     r"(?:(?P<name>[\w.*-]+)|\[(?P<address>[\da-f:.]+)\])(?::(?P<port>\d{1,5}))?", re.I
 )
@@ -40,7 +40,7 @@ _LONGEST_NAME: Final = 255
 _LONGEST_VALUE: Final = _LONGEST_NAME + 64
 
 
-#: Characters of a refused value that are worth a place in a log.
+#: How many characters of a refused value are logged.
 _SHOWN: Final = 60
 
 
@@ -61,8 +61,8 @@ class Callers:
     def refusal(self, host: str, origins: Sequence[str]) -> str | None:
         """Why a request may not be served; None if it may.
 
-        Nothing of what the client sent is repeated. Names longer than 255 characters are never
-        allowed, also where all are.
+        The reason does not repeat what the client sent. Names longer than 255 characters are never
+        allowed, even with `*`.
 
         Args:
             host: Its `Host` header.
@@ -75,7 +75,7 @@ class Callers:
         return None
 
     def explained(self, host: str, origins: Sequence[str]) -> str | None:
-        """The same for the server's own log, with the beginning of what was sent."""
+        """The same reason for the server's own log, with the beginning of what was sent."""
         reason = self.refusal(host, origins)
         if reason is None:
             return None
@@ -91,7 +91,7 @@ class Callers:
         scheme, separator, authority = origin.partition("://")
         if ANY in self.origins or (separator and origin in self.origins):
             return True
-        # Among the others is `null`, which every sandboxed page may claim to be.
+        # This refuses `null` too, which every sandboxed page may send.
         return scheme in ("http", "https") and _matches(authority, self.origins)
 
 
@@ -124,16 +124,16 @@ def callers_of(
     Args:
         listening: The names and addresses that it listens on.
         hosts: The names that it may be called by; None for the loopback names and those that it
-            listens on. Who listens on all addresses has to say their names.
+            listens on. A server that listens on all addresses has to be given its names.
         origins: The origins of pages that may call it; None for pages from the same names as
             the hosts, whatever their port.
 
     Raises:
-        TypeError: One name is given where a list of them is wanted.
-        ValueError: A host that is given is no name: a URL, for example.
+        TypeError: A single name is given where a list is expected.
+        ValueError: A given host is not a host name: a URL, for example.
     """
     if isinstance(hosts, str) or isinstance(origins, str):
-        raise TypeError(f"a list is wanted, not {hosts if isinstance(hosts, str) else origins!r}")
+        raise TypeError(f"a list is required, not {hosts if isinstance(hosts, str) else origins!r}")
     if hosts is None:
         hosts = {*LOOPBACK, *listening} - WILDCARDS
     else:
@@ -149,13 +149,13 @@ def _check_names(hosts: Iterable[str]) -> None:
     for host in hosts:
         if not _name_and_port(host)[0] and not _is_address(host):
             raise ValueError(
-                f"{host!r} is no name of a host: write `example.com`, `example.com:8000`, "
+                f"{host!r} is not a host name: write `example.com`, `example.com:8000`, "
                 "`*.example.com` or `*`"
             )
 
 
 def _is_address(host: str) -> bool:
-    """Whether it is an address of IP version 6 without brackets."""
+    """Whether it is an IPv6 address without brackets."""
     try:
         ipaddress.IPv6Address(host)
     except ValueError:
@@ -164,16 +164,16 @@ def _is_address(host: str) -> bool:
 
 
 def _plain(host: str) -> str:
-    """A name as it is compared: without the brackets of an address."""
+    """A name in the form in which names are compared: without the brackets of an address."""
     name, port = _name_and_port(host)
     if not name:
-        # An address of IP version 6 without brackets.
+        # An IPv6 address without brackets.
         return host.lower()
     return name if port is None else f"{name}:{port}"
 
 
 def _name_and_port(authority: str) -> tuple[str, str | None]:
-    """`name`, `name:port`, `[address]` or `[address]:port`; no name for what is none."""
+    """`name`, `name:port`, `[address]` or `[address]:port`, split; otherwise an empty name."""
     found = _AUTHORITY.fullmatch(authority)
     if found is None:
         return "", None

@@ -1,4 +1,4 @@
-"""What a server tells those who listen: the four kinds of change.
+"""The four kinds of change that a server tells its subscribers.
 
 Specification: 2026-07-28, Subscriptions; to 2025-11-25, Tools, Prompts and Resources (List
 Changed Notification, Subscriptions).
@@ -101,7 +101,7 @@ def kinds_of(wanted: SubscriptionFilter) -> frozenset[type[Change]]:
 
 
 def filter_of(kinds: Iterable[type[Change]], uris: Iterable[str]) -> SubscriptionFilter:
-    """The filter that lets these changes through; what is not wanted is left out."""
+    """The filter that lets these changes through; the members for other changes are absent."""
     kinds = frozenset(kinds)
     return SubscriptionFilter(
         tools_list_changed=True if ToolsListChanged in kinds else None,

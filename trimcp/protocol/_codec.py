@@ -1,10 +1,10 @@
 """Payload classes to and from wire dictionaries, one codec per revision.
 
 The only place, with the HTTP binding, that knows the wire's camelCase keys. Encoding leaves out
-what is absent and what the revision does not know, and says the rest with what the revision has
+fields that are absent or unknown in the revision, and converts what else the revision cannot carry
 (see `_degrade`). Decoding is strict about types, ignores unknown fields, and refuses null for an
-optional field: absent is not null. Only the codecs that clients read with forgive that, and a few
-things more (see `_forgiving`).
+optional field: absent is not null. Only the codecs with which clients read accept that, and a few
+other flaws (see `_forgiving`).
 
 The work is done by one cattrs converter per revision and kind of reader, built in `_converters`.
 """
@@ -76,11 +76,11 @@ T = TypeVar("T")
 
 
 class DecodeError(ValueError):
-    """Data from the wire is not what the protocol says.
+    """Data from the wire is not what the protocol defines.
 
     Args:
         message: What was expected and what came.
-        path: Where, such as `$.arguments`.
+        path: The place of the flaw, such as `$.arguments`.
         others: Further problems, each with its path in the text.
     """
 
@@ -111,7 +111,7 @@ class Codec:
         Verbatim mappings (schemas, `meta`, arguments) are passed through, not copied.
 
         Raises:
-            EncodeError: The revision cannot say this, or requires a field that is absent.
+            EncodeError: The revision cannot express this, or requires a field that is absent.
         """
         encoder = self._encoders.get(value.__class__)
         if encoder is None:
@@ -119,7 +119,7 @@ class Codec:
         try:
             return encoder(value)  # type: ignore[no-any-return]
         except EncodeError:
-            # Once more, to say where the flaw is.
+            # Encoded again by the slower encoder, whose error says where the flaw is.
             self._encoder(value.__class__)(value)
             raise
 
@@ -129,14 +129,14 @@ class Codec:
         return self._converter.get_unstructure_hook(cls)
 
     def encode_as(self, value: Any, cls: Any) -> Any:
-        """The same for whatever stands for a value of this type.
+        """Turn a value of a given type, or what can be converted to it, into wire form.
 
         Args:
-            value: A payload, or a mapping with the names of the wire or of our fields.
+            value: A payload, or a mapping with wire names or with the names of our fields.
             cls: A payload class, a union of them, or the type of a field.
 
         Raises:
-            EncodeError: It is nothing of the kind.
+            EncodeError: The value is not of this type and cannot be converted to it.
         """
         return self._converter.get_unstructure_hook(cls)(value)
 
@@ -144,12 +144,12 @@ class Codec:
         """Turn the result of a method into its wire dictionary.
 
         Args:
-            method: The method that was asked for.
-            result: A payload of the class that the method gives, or a mapping that is wire form
-                already; for a method that the revision does not have, any payload or mapping.
+            method: The method of the request.
+            result: A payload of the method's result class, or a mapping in wire form; for a method
+                that the revision does not have, any payload or mapping.
 
         Raises:
-            EncodeError: It is no result of that method, or the revision cannot say it.
+            EncodeError: It is not a result of that method, or the revision cannot express it.
         """
         expected = self._results.get(method)
         if expected is None:
@@ -161,9 +161,9 @@ class Codec:
         return self.encode_as(result, expected)  # type: ignore[no-any-return]
 
     def _wire_result(self, wire: dict[str, Any], expected: Any) -> dict[str, Any]:
-        """A mapping as it is, where it is a result; else what it stands for."""
+        """A mapping unchanged if it is a valid result in wire form, else converted to one."""
         if wire.get(RESULT_TYPE, COMPLETE) not in (COMPLETE, INPUT_REQUIRED):
-            # An extension's kind of result: not ours to judge.
+            # A kind of result that an extension defines: it is not checked here.
             return wire
         try:
             self.decode(wire, expected)
@@ -172,11 +172,11 @@ class Codec:
         return wire
 
     def structured(self, value: Any, output_schema: Mapping[str, Any] | None) -> Any:
-        """Fit a tool's structured value to its output schema as this revision shows it.
+        """Wrap a tool's structured value if this revision has to wrap its output schema.
 
-        `encode` wraps by the value alone, which is wrong for an object out of a schema that
-        allows more than objects, since that schema was wrapped too. A tool with an output
-        schema passes its value through here first.
+        `encode` looks at the value alone. That is wrong for an object whose schema also allows
+        other values, since that schema is wrapped. So the value of a tool with an output schema
+        goes through here first.
         """
         if self.revision.structured_any or output_schema is None:
             return value
@@ -193,11 +193,11 @@ class Codec:
 
         Args:
             data: Decoded JSON.
-            cls: A payload class, or a union of them as a `Method` has it.
-            path: Where the data stood, for the error's text.
+            cls: A payload class, or a union of payload classes, as in `Method`.
+            path: The place of the data in the message, for the error's text.
 
         Raises:
-            DecodeError: The data is not what the protocol says.
+            DecodeError: The data is not what the protocol defines.
         """
         decoder = self._decoders.get(cls)
         if decoder is None:
@@ -215,7 +215,7 @@ def _decode_error(error: Exception, path: str) -> DecodeError:
 
 @functools.cache
 def members_of(cls: Any) -> tuple[type, ...]:
-    """The classes of a union; a class is one by itself."""
+    """The classes of a union; for a class, the class alone."""
     return get_args(cls) if is_union(cls) else (cls,)
 
 
@@ -227,5 +227,5 @@ def codec_for(revision: Revision) -> Codec:
 
 @functools.cache
 def reader_for(revision: Revision) -> Codec:
-    """The codec with which a client reads what servers send in a revision."""
+    """The codec with which a client reads the messages of servers in a revision."""
     return Codec(revision, forgiving=True)

@@ -1,8 +1,8 @@
 """One peer, without IO: bytes in, events out; calls in, bytes out.
 
 A `Connection` knows ids, correlation, cancellation and progress for both roles, and serves both
-eras at once, chosen per request. It never waits, reads no clock and starts nothing: whoever
-drives it sends the bytes and runs the handlers.
+eras at once, chosen per request. It never waits, reads no clock and starts nothing: its driver
+sends the bytes and runs the handlers.
 
 Specification: Overview (Messages), Cancellation, Progress; 2025-11-25 Lifecycle; 2025-03-26
 Overview (Batching).
@@ -84,7 +84,7 @@ class Connection:
 
     Args:
         role: Which side this is.
-        identity: How this side calls itself.
+        identity: The name and version of this side.
         limits: Bounds; `nesting` and `in_flight` are used here.
     """
 
@@ -101,12 +101,12 @@ class Connection:
     # -- what comes in --------------------------------------------------------------------
 
     def receive(self, data: bytes, about: Call | None = None) -> list[Event]:
-        """Take one message (or batch) and say what it means.
+        """Take one message (or batch) and return the events that it means.
 
         Args:
             data: The message.
-            about: The call that it came in answer to, where the transport knows: an error that
-                names no open call, or a message that cannot be read, is then about this one.
+            about: The call that it answers, where the transport knows it: an error that names no
+                open call, or a message that cannot be read, then counts as the answer to this call.
         """
         return self.take(decode(data, nesting=self._limits.nesting), about)
 
@@ -117,7 +117,7 @@ class Connection:
         return self._on_message(addressed(message, about, self._calls), None)
 
     def assume(self, terms: Terms) -> None:
-        """Set the state that a handshake made elsewhere has led to."""
+        """Take the terms of a handshake that another connection has made."""
         self.terms = terms
         self.session = SessionState.READY
 
@@ -127,10 +127,10 @@ class Connection:
         """Take note of a message that was too long and has been skipped.
 
         Args:
-            head: Its first bytes; where they leave no doubt, they tell the id.
-            flaw: One sentence.
+            head: Its first bytes; the id is taken from them if they contain it unambiguously.
+            flaw: One sentence that says what is wrong.
             about: As for `receive`.
-            tail: Its last bytes, which tell the id of an answer in another order.
+            tail: Its last bytes; an answer may have its id there.
         """
         malformed = malformed_from_ends(head, tail, LIMIT_EXCEEDED, flaw)
         return self._on_message(addressed(malformed, about, self._calls), None)
@@ -152,14 +152,14 @@ class Connection:
     def _on_malformed(self, message: Malformed, batch: BatchAnswer | None) -> list[Event]:
         if self.role is Role.SERVER and not message.is_answer:
             return self._refuse(message.id, message.code, message.message, None, batch)
-        # To a client this can only be an answer; answering it again would help nobody.
+        # For a client this can only be an answer, and answers are not answered.
         call = None
         if message.id is not None and not message.is_request:
             call = self._take_call(message.id)
         if call is not None:
             return [AnswerUnusable(call, message.message)]
         if self.role is Role.SERVER and message.code == PARSE_ERROR:
-            # It looks like an answer, but to nothing that was asked.
+            # It looks like an answer, but there is no such request.
             return self._refuse(None, message.code, message.message, None, batch)
         return [Ignored(message.message, message.head)]
 
@@ -207,12 +207,12 @@ class Connection:
         return has_session and request.method == "initialize" and not meta.is_stateless
 
     def _outlasting(self) -> dict[int | str, Exchange]:
-        """The requests of the peer that belong to no session."""
+        """The requests of the peer that belong to no session, and so outlast it."""
         era = Era.STATELESS
         return {id: each for id, each in self._exchanges.items() if each.terms.revision.era is era}
 
     def _end_session(self) -> list[Event]:
-        """Close what belongs to the session: its client has forgotten it, and its ids are free."""
+        """Close the requests of the session: its client may use their ids again."""
         for identity in self._exchanges.keys() - self._outlasting().keys():
             self._exchanges[identity].drop()
         return [SessionEnded(self.lose_calls())]
@@ -233,7 +233,7 @@ class Connection:
             return self.terms
         if request.method in _BEFORE_SESSION:
             return Terms(LATEST_HANDSHAKE)
-        # Neither terms of its own nor a session: `initialize` is missing, or `_meta`.
+        # The request has no terms of its own, and there is no session: this says what is missing.
         return stateless_terms(meta)
 
     def _on_notification(self, message: Notification) -> list[Event]:
@@ -263,7 +263,7 @@ class Connection:
         return [ExchangeCancelled(exchange, cancelled.reason, exchange.cancel())]
 
     def _on_call_cancelled(self, identity: int | str, reason: str | None) -> list[Event]:
-        """Take a cancellation of our own request: so a server ends `subscriptions/listen`."""
+        """Take a cancellation of our own request: a server ends `subscriptions/listen` this way."""
         call = self._calls.get(identity)
         if call is None or call.method != "subscriptions/listen":
             return [Ignored(f"cancellation of no open request: id {identity!r}")]
@@ -278,7 +278,7 @@ class Connection:
         return [ProgressReceived(call, progress)]
 
     def _on_server_notification(self, message: Notification) -> list[Event]:
-        """Take a server's notification: on a shared pipe its `_meta` names the subscription."""
+        """Take a server's notification: on a shared stream its `_meta` names the subscription."""
         identity = read_subscription(message.params)
         if identity is None:
             return [NotificationReceived(message.method, message.params)]
@@ -303,7 +303,8 @@ class Connection:
             flaw = f"a batch of more than {self._limits.in_flight} messages"
             return self._refuse(None, LIMIT_EXCEEDED, flaw, None, None)
         answer = BatchAnswer()
-        # Held open while its messages are read, or the first refusal would already complete it.
+        # One answer more is expected while the messages are read: else the first refusal would
+        # complete the batch.
         answer.expect()
         events: list[Event] = []
         for message in batch.messages():
@@ -353,9 +354,9 @@ class Connection:
         Args:
             method: The method.
             params: A payload, a wire mapping, or None for none.
-            terms: What it is sent under; the connection's terms by default.
+            terms: The terms of the request; the connection's terms by default.
             progress: Whether the peer should report progress.
-            owner: Kept on the call for the driver.
+            owner: An object of the driver, kept on the call.
 
         Returns:
             The open call and the bytes to send.
@@ -365,7 +366,7 @@ class Connection:
         """
         terms = terms or self.terms
         if terms is None:
-            raise RuntimeError("no terms yet: the connection is not set up")
+            raise RuntimeError("the connection has no terms yet: it is not set up")
         wire = self._wire(params, terms)
         call = Call(next(self._ids), method, terms, owner, wire)
         meta = ERAS[terms.revision.era].request_meta(terms)
@@ -378,7 +379,7 @@ class Connection:
         return call, data
 
     def notify(self, method: str, params: Any = None) -> bytes:
-        """A notification to the peer, about no exchange.
+        """A notification to the peer that belongs to no exchange.
 
         Raises:
             LimitExceeded: It is longer than `Limits.message_bytes`.
@@ -387,7 +388,7 @@ class Connection:
         return fitting_notification(method, wire, self._limits.message_bytes)
 
     def cancel(self, call: Call, reason: str | None = None) -> bytes | None:
-        """Give up a call; its answer will be ignored. None when there is nothing to send."""
+        """Give up a call and ignore its answer. Returns None when there is nothing to send."""
         self._calls.pop(call.id, None)
         if not call.move(ExchangeEvent.CANCEL) or call.method == "initialize":
             return None
@@ -395,7 +396,7 @@ class Connection:
         return encode_notification("notifications/cancelled", self._wire(params, call.terms))
 
     def lose_calls(self) -> list[Call]:
-        """No answers can come any more: close our calls, and return those that had none."""
+        """Close our calls, since no answer can arrive any more. Returns those without an answer."""
         calls = list(self._calls.values())
         self._calls.clear()
         for call in calls:
@@ -403,7 +404,7 @@ class Connection:
         return calls
 
     def drop(self) -> None:
-        """No answers can be sent any more: close the peer's exchanges."""
+        """Close the peer's exchanges, since no answer can be sent any more."""
         for exchange in list(self._exchanges.values()):
             exchange.drop()
 

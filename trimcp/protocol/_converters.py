@@ -1,7 +1,7 @@
 """One cattrs converter per revision, assembled from the revision's row.
 
-Four layers, each a registration below: JSON values and containers, unions, classes, and the few
-fields with rules of their own.
+Four layers, each registered below: JSON values and containers, unions, classes, and the few fields
+with special rules.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ def converter_for(revision: Revision, *, forgiving: bool) -> Converter:
 
     Args:
         revision: The revision.
-        forgiving: Whether it is for a client, which reads what servers should not have sent.
+        forgiving: Whether it is for a client, which accepts some flaws in what servers send.
     """
     converter = Converter(detailed_validation=True, omit_if_default=True)
     register_strict_hooks(converter)
@@ -85,7 +85,7 @@ def converter_for(revision: Revision, *, forgiving: bool) -> Converter:
 
 
 def _register_values(converter: Converter) -> None:
-    """Encode what JSON has too as itself, if it is that, and containers by their items."""
+    """Check and encode JSON's own types as they are, and containers item by item."""
 
     def optional_of(cls: Any) -> Encoder:
         return converter.get_unstructure_hook(without_none(cls))
@@ -140,12 +140,12 @@ def _union_encoder(converter: Converter, members: tuple[type, ...]) -> Encoder:
     return union_encoder({cls: converter.get_unstructure_hook(cls) for cls in members})
 
 
-#: The members that tell which of a union it is, where they need not be there.
+#: The optional members that tell the classes of a union apart.
 _TAGS: Final = (RESULT_TYPE, "mode", "text", "blob")
 
 
 def _union_decoder(converter: Converter, members: tuple[type, ...]) -> Decoder:
-    """Choose the member by the key that tells this union's members apart."""
+    """Choose the class by the key that tells the classes of this union apart."""
     hooks = {cls: converter.get_structure_hook(cls) for cls in members}
     if t.InputRequiredResult in members:
         final, _ = hooks.values()
@@ -161,7 +161,7 @@ def _union_decoder(converter: Converter, members: tuple[type, ...]) -> Decoder:
 
 
 def _without_null_tags(choose: Decoder) -> Decoder:
-    """Choose a union's member as if what is null were absent."""
+    """Choose the class of a union as if members that are null were absent."""
 
     def structure_union(value: Any, _: Any) -> Any:
         if type(value) is dict and any(value.get(key, "") is None for key in _TAGS):
@@ -198,7 +198,7 @@ def _by_tag(key: str, table: Mapping[str, Decoder], absent: str | None = None) -
 
 
 def _by_presence(table: Mapping[str, Decoder]) -> Decoder:
-    """Choose by the first key that is there."""
+    """Choose by the first key that is present."""
     names = " or ".join(f'"{key}"' for key in table)
 
     def structure_present(value: Any, _: Any) -> Any:
@@ -254,7 +254,7 @@ def _class_encoder(
 
 
 def _degraded(converter: Converter, revision: Revision, cls: type) -> Encoder:
-    """Say a block of an unknown kind as text, or refuse where text would not do."""
+    """Encode a block of an unknown kind as text, or refuse it if text cannot replace it."""
     as_text = _AS_TEXT.get(cls)
     encode_text = converter.get_unstructure_hook(t.TextContent)
 
@@ -303,15 +303,15 @@ def _class_decoder(
 def _overrides(
     converter: Converter, revision: Revision, cls: type, *, forgiving: bool
 ) -> dict[str, Any]:
-    """How each field of a class is handled: its wire name, or not at all."""
+    """How each field of a class is handled: its wire name and its hooks, or that it is left out."""
     hidden = revision.hidden.get(cls, frozenset())
     rules = _field_rules(converter, revision, cls)
     if not forgiving:
-        # What was read is written out as it came.
+        # A client writes what it has read unchanged, so it does not check the formats.
         rules |= {name: (encode, None) for name, encode in FORMATS.get(cls, ())}
     overrides = {}
     for field in attrs.fields(cls):
-        # A discriminator is always sent, though it has a default.
+        # A discriminator is always sent, although it has a default.
         kept = field.default is not None and field.default is not t.UNSET
         encode, decode = rules.get(field.name, (None, None))
         overrides[field.name] = override(
@@ -324,7 +324,7 @@ def _overrides(
     return overrides
 
 
-# -- fields with rules of their own -----------------------------------------------------------
+# -- fields with special rules ----------------------------------------------------------------
 
 _Rules = dict[str, tuple["Encoder | None", "Decoder | None"]]
 
@@ -357,7 +357,7 @@ _PRIORITIES: Final[dict[type, tuple[str, ...]]] = {
 
 
 def _range_rules(cls: type) -> _Rules:
-    """Numbers outside of their range are never sent, and read as absent."""
+    """Numbers outside their range are never sent, and are read as absent."""
     return {name: (_encode_priority, _structure_priority) for name in _PRIORITIES.get(cls, ())}
 
 
@@ -374,7 +374,7 @@ def _structure_priority(value: Any, _: Any) -> float | None:
 
 
 def _text_or_block(converter: Converter) -> Encoder:
-    """The content of a prompt's message: where others write a text alone, it is a block of it."""
+    """The content of a prompt's message: a plain string becomes a text block."""
     encode = converter.get_unstructure_hook(t.ContentBlock)
 
     def encode_content(block: Any) -> Any:
@@ -384,7 +384,7 @@ def _text_or_block(converter: Converter) -> Encoder:
 
 
 def _one_or_many(converter: Converter, revision: Revision) -> tuple[Encoder, Decoder]:
-    """The content of a sampling message: one block stands alone, several in a list."""
+    """The content of a sampling message: a single block, or a list of several."""
     encode = converter.get_unstructure_hook(t.SamplingMessageContentBlock)
     decode = converter.get_structure_hook(t.SamplingMessageContentBlock)
     decode_all = converter.get_structure_hook(tuple[t.SamplingMessageContentBlock, ...])
@@ -406,7 +406,7 @@ def _one_or_many(converter: Converter, revision: Revision) -> tuple[Encoder, Dec
 
 
 def _responses_encoder(converter: Converter) -> Encoder:
-    """Answers may be payloads or, as they come from the wire, verbatim mappings."""
+    """Answers are payloads, or mappings in wire form, which are kept verbatim."""
 
     def encode_responses(responses: Mapping[str, Any]) -> dict[str, Any]:
         return {
@@ -418,7 +418,7 @@ def _responses_encoder(converter: Converter) -> Encoder:
 
 
 def _input_request_decoder(converter: Converter, revision: Revision, *, forgiving: bool) -> Decoder:
-    """The method says what its params are."""
+    """Choose the class of the params by the method."""
     hooks: dict[str, Decoder] = {}
     for name, method in revision.input_requests.items():
         hooks[name] = _question_decoder(converter, revision, method.params, forgiving=forgiving)

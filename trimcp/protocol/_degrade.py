@@ -1,11 +1,11 @@
-"""How today's payloads are said in yesterday's revisions.
+"""How payloads of the newest revision are expressed in older revisions.
 
-A handler is written against the newest vocabulary; what an older revision cannot carry is not
-dropped but said with what that revision has:
+Handlers use the newest vocabulary. What an older revision cannot carry is not dropped but converted
+to something that this revision has:
 
 * a content block of an unknown kind becomes a text block that says what it was;
-* structured content that is no object is wrapped as `{"result": value}`;
-* an output schema that is about more than objects is wrapped to match.
+* structured content that is not an object is wrapped as `{"result": value}`;
+* an output schema that allows more than objects is wrapped in the same way.
 """
 
 from __future__ import annotations
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 RESULT: Final = "result"
-"""The one property of a wrapped value; the name that other SDKs have settled on too."""
+"""The only property of a wrapped value; other SDKs use this name too."""
 
 
 # -- content ----------------------------------------------------------------------------------
 
 
 def audio_as_text(block: AudioContent) -> TextContent:
-    """The text that stands for audio content, where a revision has none."""
+    """The text that replaces audio content, where a revision has none."""
     text = f"[{block.mime_type} left out: this protocol revision cannot carry audio]"
     return TextContent(text, block.annotations)
 
 
 def link_as_text(block: ResourceLink) -> TextContent:
-    """The text that stands for a resource link, where a revision has none: its URI."""
+    """The text that replaces a resource link, where a revision has none: its URI."""
     return TextContent(f"Resource {block.title or block.name}: {block.uri}", block.annotations)
 
 
@@ -42,17 +42,17 @@ def link_as_text(block: ResourceLink) -> TextContent:
 
 
 def wrap_value(value: Any) -> Any:
-    """Wrap a structured value that is no object in one. The value may be JSON text already."""
+    """Wrap a structured value that is not an object. The value may be encoded JSON."""
     if isinstance(value, Raw):
         return value if bytes(value)[:1] == b"{" else {RESULT: value}
     return value if isinstance(value, dict) else {RESULT: value}
 
 
 def describes_objects(schema: Mapping[str, Any]) -> bool:
-    """Whether every value that the schema allows is plainly an object.
+    """Whether every value that the schema allows is clearly an object.
 
-    Follows references into `$defs` and the branches of unions; what it cannot see through
-    counts as no object.
+    Follows references into `$defs` and the branches of unions. For any other schema the answer is
+    no.
     """
     return _all_objects(schema, schema, seen=frozenset())
 
@@ -82,7 +82,7 @@ def _definition(reference: str, root: Mapping[str, Any]) -> object:
 def object_schema(schema: Mapping[str, Any]) -> Mapping[str, Any]:
     """An output schema whose root says `"type": "object"`.
 
-    A schema about objects only gets that word at most; any other becomes the schema of the
+    A schema that allows only objects gets at most this member; any other becomes the schema of the
     wrapped value, `{"result": …}`.
     """
     if schema.get("type") == "object":
@@ -97,9 +97,9 @@ _DATA: Final = frozenset({"const", "enum", "default", "examples"})
 _BY_NAME: Final = frozenset(
     {"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"}
 )
-#: References to whatever the root is then; they cannot be moved.
+#: References to the root of the schema that is evaluated; they cannot be rewritten.
 _TO_THE_ROOT: Final = (b'"$recursiveRef":', b'"$dynamicRef":"#"')
-#: Names a schema that has to become a resource of its own.
+#: The `$id` of a schema that has to become a resource of its own.
 _OWN_ID: Final = "urn:uuid:5d0c1c3e-7a0b-4c61-9a4e-2f3f0c6f9f51"
 
 
@@ -107,7 +107,7 @@ def _wrap_schema(schema: Mapping[str, Any]) -> Mapping[str, Any]:
     text = msgspec.json.encode(schema)
     if "$id" not in schema and any(each in text for each in _TO_THE_ROOT):
         schema = {"$id": _OWN_ID, **schema}
-    # With `$id` it is a resource of its own, and all its references stay right where they are.
+    # With `$id` it is a resource of its own, and all its references stay valid.
     own = "$id" in schema
     hoisted = ("$schema",) if own else ("$schema", "$defs", "definitions")
     moved = schema if own else _repointed(schema)
@@ -117,7 +117,7 @@ def _wrap_schema(schema: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _repointed(schema: Any) -> Any:
-    """Move references to the old root, `#` and `#/…`, to where it stands now."""
+    """Rewrite references to the old root, `#` and `#/…`, to its new place."""
     if isinstance(schema, list):
         return [_repointed(item) for item in schema]
     if not isinstance(schema, dict):

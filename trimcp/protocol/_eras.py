@@ -1,9 +1,9 @@
 """The two eras of the protocol: the code whose two bodies really differ.
 
 An era answers four questions. Two of them are answered here, since they need no task: where a
-request's terms come from, and how a result is dressed. The other two, how a handler asks the
-client and who hears of changes, live with the tasks that do it. Whatever else differs between
-revisions is a column of the revision's row.
+request's terms come from, and what is added to each result. The other two, how a handler asks the
+client and who is told of changes, are answered where the tasks for it are. Everything else that
+differs between revisions is a column of the revision's row.
 
 Specification: 2026-07-28, Versioning and Compatibility; 2025-11-25, Lifecycle.
 """
@@ -54,7 +54,7 @@ from ._shapes import read_object
 if TYPE_CHECKING:
     from ._shapes import Meta
 
-#: Characters of an unknown revision's name that are repeated.
+#: How many characters of an unknown revision's name an error repeats.
 _LONGEST_DATE: Final = 100
 
 LOGGING_LEVELS: Final = get_args(LoggingLevel)
@@ -78,10 +78,10 @@ class Terms:
 
     Attributes:
         revision: The revision that the request is written in.
-        client_info: How the client calls itself; for display only.
+        client_info: The name and version that the client gives; for display only.
         capabilities: What the client declared it can do.
-        log_level: The least level of log messages that the client wants; None for none
-            (stateless era) or for the server's choice (handshake era).
+        log_level: The lowest level of log messages that the client wants; None for none (stateless
+            era) or for the server's choice (handshake era).
     """
 
     revision: Revision
@@ -101,7 +101,7 @@ class EraRules(Protocol):
 
 
 class ResultContext(Protocol):
-    """What dressing needs to know about the exchange being answered."""
+    """What `EraRules.dress` needs to know about the exchange that is answered."""
 
     @property
     def method(self) -> str: ...
@@ -117,7 +117,7 @@ class ResultContext(Protocol):
 
 
 class HandshakeEra:
-    """Terms were set by `initialize`; requests and results are bare."""
+    """`initialize` has set the terms; nothing is added to requests and results."""
 
     def request_meta(self, terms: Terms) -> Wire:
         return {}
@@ -129,7 +129,7 @@ class HandshakeEra:
 
 
 class StatelessEra:
-    """Each request carries its terms; each result says its type and who answers."""
+    """Each request carries its terms; each result carries its type and the server's identity."""
 
     def request_meta(self, terms: Terms) -> Wire:
         codec = codec_for(terms.revision)
@@ -144,11 +144,11 @@ class StatelessEra:
     def dress(self, result: Wire, exchange: ResultContext) -> Wire:
         result.setdefault(RESULT_TYPE, COMPLETE)
         if result[RESULT_TYPE] == COMPLETE and exchange.method in exchange.terms.revision.cacheable:
-            # Without a word from the server a result is stale at once and nobody else's.
+            # By default a result may not be cached, and is for this user only.
             result[TTL_MS] = max(0, result.get(TTL_MS, 0))
             result.setdefault(CACHE_SCOPE, "private")
             if result[CACHE_SCOPE] != "private" and exchange.is_retry:
-                # What was made of one user's answers is nobody else's.
+                # A result that was made from one user's answers is for this user only.
                 result[CACHE_SCOPE] = "private"
         own = result.get(META)
         if own is None:
@@ -159,7 +159,7 @@ class StatelessEra:
 
 
 def _without_connection(meta: Mapping[str, Any]) -> Wire:
-    """A handler's `_meta`, which may come from another server, without what is the connection's."""
+    """A handler's `_meta`, possibly another server's, without the members of the connection."""
     return {key: value for key, value in meta.items() if key not in CONNECTION_META}
 
 
@@ -171,17 +171,17 @@ ERAS: Final[dict[Era, EraRules]] = {
 
 @functools.lru_cache(maxsize=64)
 def stamp_of(identity: Implementation) -> Raw:
-    """The `_meta` that names the server, encoded once; pictures stand in `server/discover` only."""
+    """The `_meta` that names the server, encoded once; only `server/discover` has the icons."""
     wire = codec_for(LATEST).encode(attrs.evolve(identity, icons=None))
     return Raw(msgspec.json.encode({META_SERVER_INFO: wire}))
 
 
 def session_terms(params: Raw | None) -> Terms:
-    """The terms that `initialize` proposes, in the last handshake revision if theirs is unknown.
+    """The terms that `initialize` proposes; the last handshake revision if theirs is unknown.
 
     Raises:
         Rejected: The params are malformed (-32602).
-        InvalidShape: They are no object.
+        InvalidShape: The params are not an object.
     """
     try:
         given = codec_for(LATEST_HANDSHAKE).decode(read_object(params), InitializeRequestParams)
@@ -194,7 +194,7 @@ def session_terms(params: Raw | None) -> Terms:
 
 
 def unsupported(date: str) -> Rejected:
-    """A revision is not one that is spoken without a handshake (-32022).
+    """The error for a revision that is not supported without a handshake (-32022).
 
     Specification: 2026-07-28, Versioning, Protocol Version Negotiation.
     """
@@ -211,7 +211,7 @@ def stateless_terms(meta: Meta) -> Terms:
 
     Raises:
         Rejected: A required member is missing or malformed (-32602), or the revision is not
-            one that is spoken without a handshake (-32022).
+            supported without a handshake (-32022).
     """
     if isinstance(meta.revision, UnsetType):
         raise Rejected(INVALID_PARAMS, f"_meta lacks {META_PROTOCOL_VERSION}")
@@ -244,17 +244,17 @@ def _parse_terms(date: str, info: bytes | None, capabilities: bytes, level: Any)
         raise Rejected(INVALID_PARAMS, f"_meta is malformed: {error}") from None
 
 
-#: A client sends the same bytes with every request. What is remembered is bounded for the whole
-#: process, in number and bytes, and outlives the client; refusals are not remembered.
+#: A client sends the same bytes with every request, so parsed terms are cached. The cache is
+#: bounded in number and bytes, for the whole process; refusals are not cached.
 _REMEMBERED_BYTES: Final = 1024
 _remembered_terms: Final = functools.lru_cache(maxsize=128)(_parse_terms)
 
 
 def with_meta(wire: Wire | None, meta: Wire) -> Wire:
-    """Params with the connection's own members of `_meta` beside those of the caller.
+    """Params whose `_meta` has the connection's members beside those of the caller.
 
     Raises:
-        TypeError: The caller's `_meta` is no mapping.
+        TypeError: The caller's `_meta` is not a mapping.
     """
     given = (wire or {}).get(META) or {}
     if not isinstance(given, Mapping):

@@ -1,4 +1,4 @@
-"""What `Connection.receive` reports. One message in, some of these out."""
+"""The events that `Connection.receive` returns: none, one or several for a message."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ class RequestReceived(msgspec.Struct, gc=False):
 class ExchangeCancelled(msgspec.Struct, gc=False):
     """The peer cancelled an exchange whose handler still runs: stop the handler.
 
-    If that completed a batch, `released` are the answers to the rest of it, to be sent to where
-    the batch came from.
+    If that completed a batch, `released` holds the answers to its other requests, to be sent to
+    where the batch came from.
     """
 
     exchange: Exchange
@@ -30,17 +30,17 @@ class ExchangeCancelled(msgspec.Struct, gc=False):
 
 
 class SessionEnded(msgspec.Struct, gc=False):
-    """The client has begun another session; the requests of the one before are closed.
+    """The client has begun another session; the requests of the earlier session are closed.
 
     Attributes:
-        calls: Our own requests in it, which get no answer any more.
+        calls: Our own requests in the earlier session, which will get no answer.
     """
 
     calls: list[Call]
 
 
 class NotificationReceived(msgspec.Struct, gc=False):
-    """A notification that concerns no single exchange; `params` is raw JSON or None."""
+    """A notification that belongs to no exchange; `params` is raw JSON or None."""
 
     method: str
     params: Raw | None
@@ -63,7 +63,7 @@ class FailureReceived(msgspec.Struct, gc=False):
 
 
 class AnswerUnusable(msgspec.Struct, gc=False):
-    """A call was answered with something that is no JSON-RPC response."""
+    """A call was answered with something that is not a JSON-RPC response."""
 
     call: Call
     reason: str
@@ -93,7 +93,7 @@ class Reply(msgspec.Struct, gc=False):
 class Ignored(msgspec.Struct, gc=False):
     """Input that needs no answer; to be logged for debugging.
 
-    `garbage` is the beginning of what was no message at all, if it was none.
+    `garbage` is the beginning of the input if it was not a message at all.
     """
 
     reason: str
@@ -116,7 +116,7 @@ Event: TypeAlias = (
 
 
 def without_given_up(events: list[Event]) -> list[Event]:
-    """The events of a batch without the requests that it gives up itself: nothing begins."""
+    """The events of a batch without the requests that the same batch cancels: they never begin."""
     begun = {
         id(event.exchange)
         for event in events

@@ -1,8 +1,8 @@
 """One request and its one answer, seen from either side.
 
-An `Exchange` is a request that came in and must be answered; a `Call` is one that went out.
-Both produce bytes for the caller to send and never send anything themselves. When nothing may
-be sent any more, they produce None.
+An `Exchange` is a request that was received and must be answered; a `Call` is a request that was
+sent. Both give the bytes to send and never send anything themselves. When nothing may be sent any
+more, they give None.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class BatchAnswer:
         self._waiting += 1
 
     def settle(self, answer: bytes | None) -> bytes | None:
-        """Take one answer, or None for a cancelled request; the last one releases the array."""
+        """Take one answer, or None for a cancelled request; the last one returns the array."""
         self._waiting -= 1
         if answer is not None:
             self._answers.append(answer)
@@ -74,14 +74,14 @@ class Exchange:
         id: The request's id.
         method: Its method.
         params: Its params as raw JSON, or None when absent.
-        terms: What was agreed for it.
+        terms: The terms of the request.
         progress_token: The token under which progress may be reported, or None.
-        stamp: The `_meta` of results that is the connection's own, encoded.
-        limit: The longest message that is sent about it, in bytes.
-        nesting: The deepest nesting of an answer.
+        stamp: The members that the connection adds to the `_meta` of results, encoded.
+        limit: The maximum size of a message about it, in bytes.
+        nesting: The maximum nesting of an answer, in levels.
         state: Where it is in its life.
-        owner: Whatever the driver runs for this exchange.
-        failure: The error code that it was answered with, if it was.
+        owner: The object that the driver runs for this exchange.
+        failure: The error code of its answer, if the answer was an error.
         by_handler: Whether a user's handler chose that code.
     """
 
@@ -113,7 +113,7 @@ class Exchange:
 
     @property
     def is_answered(self) -> bool:
-        """Whether an answer was given, other than to say that there is none."""
+        """Whether it was answered, and neither cancelled nor dropped."""
         return self.state is ExchangeState.ANSWERED
 
     @property
@@ -126,7 +126,7 @@ class Exchange:
         return codec_for(self.terms.revision).encode(payload)
 
     def encode_result(self, result: Any) -> Wire:
-        """Whatever a handler gave as the result, in wire form.
+        """A handler's result in wire form.
 
         Raises:
             EncodeError: It is no result of the method, or the revision cannot say it.
@@ -137,20 +137,20 @@ class Exchange:
         return wire
 
     def stamp_with(self, members: Mapping[str, Any]) -> None:
-        """Say more in the members of the result's `_meta` that are the connection's own."""
+        """Add members to the `stamp`."""
         self.stamp = Raw(msgspec.json.encode(msgspec.json.decode(self.stamp) | dict(members)))
 
     def answer(self, result: Any) -> bytes | None:
         """The successful answer.
 
         Args:
-            result: A payload, or a mapping that is wire form already.
+            result: A payload, or a mapping in wire form.
 
         Raises:
             TooLarge: The result is longer than the limit, or nested more deeply.
             EncodeError: It is no result of the method, or the revision cannot say it.
-            TypeError, ValueError: It cannot be written as JSON. In all cases the exchange stays
-                open, so that it can still fail.
+            TypeError, ValueError: It cannot be written as JSON. In all these cases the exchange
+                stays open, so that it can still be answered with an error.
         """
         if self.state is not OPEN:
             return self._close(ExchangeEvent.ANSWER, None)
@@ -167,12 +167,12 @@ class Exchange:
     ) -> bytes | None:
         """The error answer. Raises TypeError or ValueError as `answer` does.
 
-        One that is longer than the limit loses its data, then the end of its message.
+        An error that is longer than the limit loses its data, then the end of its message.
 
         Args:
             code: The error code.
             message: One sentence.
-            data: Detail, or None for none.
+            data: More detail, or None.
             by_handler: Whether a user's handler chose the code.
         """
         if self.state is not OPEN:
@@ -183,9 +183,9 @@ class Exchange:
         return self._close(ExchangeEvent.ANSWER, answer)
 
     def refuse(self, code: int, message: str) -> bytes | None:
-        """An error in place of an answer that was made but cannot be kept until it is sent.
+        """An error that replaces an answer which there is no memory to keep until it can be sent.
 
-        None where the answer belongs to a batch.
+        Returns None where the answer belongs to a batch.
         """
         if self._batch is not None:
             return None
@@ -193,7 +193,7 @@ class Exchange:
         return encode_failure(self.id, code, message, None, omit_id=True)
 
     def cancel(self) -> bytes | None:
-        """Close it, as the peer has cancelled it. Returns bytes if that completes a batch."""
+        """Close it, since the peer has cancelled it. Returns bytes if that completes a batch."""
         return self._close(ExchangeEvent.CANCEL, None)
 
     def drop(self) -> None:
@@ -206,10 +206,10 @@ class Exchange:
         Args:
             method: The notification's method.
             payload: A payload, a wire mapping, or None for none.
-            meta: Its `_meta`.
+            meta: Members of its `_meta`.
 
         Raises:
-            LimitExceeded: It is longer than the limit, and has no text that could be cut.
+            LimitExceeded: It is longer than the limit, and has no text that can be shortened.
         """
         if self.state is not OPEN:
             return b""
@@ -261,10 +261,10 @@ class Call:
     Attributes:
         id: The request's id, which is also its progress token.
         method: Its method.
-        terms: What it was sent under.
+        terms: The terms under which it was sent.
         params: Its params in wire form, without `_meta`; None for none.
         state: Where it is in its life.
-        owner: Whatever the driver wants to find again when something arrives for this call.
+        owner: An object of the driver, found again when something arrives for this call.
     """
 
     id: RequestId
@@ -280,7 +280,7 @@ class Call:
         return self.state is OPEN
 
     def move(self, event: ExchangeEvent) -> bool:
-        """Apply an event; True if the call was still open."""
+        """Apply an event; returns True if the call was still open."""
         was_open = self.state is OPEN
         self.state = next_exchange_state(self.state, event)
         return was_open
@@ -290,11 +290,11 @@ MessageT = TypeVar("MessageT", bound=Message)
 
 
 def addressed(message: MessageT, about: Call | None, open_calls: Container[RequestId]) -> MessageT:
-    """A message with the id of the call that it must be about, where it tells no open one.
+    """A message with the id of the call that it answers, if it names no open call itself.
 
     Args:
-        message: What came.
-        about: The call that it came in answer to, where the transport knows.
+        message: The received message.
+        about: The call that it answers, where the transport knows it.
         open_calls: The ids of the calls that have no answer yet.
     """
     if about is None or not isinstance(message, Failure | Malformed):

@@ -12,19 +12,19 @@ from typing import Any, Final
 __all__ = ["check_extensions"]
 
 _LABEL: Final = r"[A-Za-z](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
-#: Keys of `_meta` may have an empty name; an extension is told from its maker's others by it.
+#: Keys of `_meta` may have an empty name. An extension needs one: its maker may have several.
 _NAME: Final = r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?"
 _IDENTIFIER: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*/{_NAME}")
 
 
 def check_extensions(extensions: Mapping[str, Any] | None) -> None:
-    """Check what is to be declared.
+    """Check the extensions that are to be declared.
 
     Args:
         extensions: Settings by identifier, or None for none.
 
     Raises:
-        ValueError: A key is no identifier, or its settings are no object.
+        ValueError: A key is not an identifier, or its settings are not an object.
     """
     if extensions is None:
         return

@@ -1,8 +1,8 @@
-"""What is sent must fit into one message of the limit: the one place where that is decided.
+"""Errors and notifications that fit into the size limit of a message.
 
-A result that does not fit is the caller's to replace. An error loses its data, then the end of its
-text. A notification that carries a text for people (progress, log messages) loses the end of it;
-any other is refused.
+A result that does not fit is replaced by the caller. An error loses its data, then the end of its
+text. A notification that carries a text for people (progress, log messages) loses the end of this
+text; any other is refused.
 
 Specification: none; peers skip messages that are longer than they accept.
 """
@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 __all__ = ["fitting_failure", "fitting_notification"]
 
-#: The member of a notification's params that may be cut.
+#: The member of a notification's params that may be shortened.
 _TEXTS: Final = {"notifications/progress": "message", "notifications/message": "data"}
 
-#: Ends a text that was cut.
+#: The end of a text that was shortened.
 _MARK: Final = "... (cut)"
 
 _encode: Final = msgspec.json.Encoder().encode
@@ -34,7 +34,7 @@ _encode: Final = msgspec.json.Encoder().encode
 def fitting_failure(
     identity: RequestId | None, code: int, message: str, data: Any, *, omit_id: bool, limit: int
 ) -> bytes:
-    """An error answer of at most `limit` bytes, where its id leaves room for any.
+    """An error answer of at most `limit` bytes, if its id is not longer than that.
 
     Arguments and errors as for `encode_failure`.
     """
@@ -54,11 +54,11 @@ def fitting_notification(method: str, wire: dict[str, Any] | None, limit: int) -
     Args:
         method: Its method.
         wire: Its params, or None for none.
-        limit: The most bytes.
+        limit: The maximum number of bytes.
 
     Raises:
-        LimitExceeded: It is longer, and has no text that could be cut.
-        TypeError, ValueError: It holds something that JSON cannot.
+        LimitExceeded: It is longer, and has no text that can be shortened.
+        TypeError, ValueError: It holds something that JSON cannot express.
     """
     data = encode_notification(method, wire)
     if len(data) <= limit:
@@ -73,10 +73,10 @@ def fitting_notification(method: str, wire: dict[str, Any] | None, limit: int) -
 
 
 def _cut(text: str, room: int) -> str:
-    """The beginning of a text that takes at most so many bytes in JSON, without its quotes."""
+    """The beginning of a text, at most `room` bytes long in JSON, without its quotes."""
     room = max(room - len(_MARK), 0)
     kept = text[:room]
     while (size := len(_encode(kept)) - 2) > room:
-        # Characters take one to six bytes; each turn leaves an eighth behind at least.
+        # Characters take one to six bytes; each turn removes at least an eighth of the text.
         kept = kept[: min(len(kept) * room // size, len(kept) * 7 // 8)]
     return kept + _MARK

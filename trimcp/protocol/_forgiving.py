@@ -1,8 +1,8 @@
-"""What a reader lets pass that a server, or a client, should not have sent.
+"""Flaws in received payloads that a reader accepts.
 
-A client reads null in an optional member as absent, and one item of a list that cannot be read
-costs that item. Both are decided here, for the converter that clients use; to a server, absent is
-not null. Icons that must not be followed are left out on both sides.
+A client reads null in an optional member as absent, and leaves an item that cannot be read out of a
+list. Both are decided here, for the converter that clients use; for a server, absent is not null.
+Icons whose URI must not be loaded are left out on both sides.
 """
 
 from __future__ import annotations
@@ -30,10 +30,10 @@ __all__ = ["null_members", "register_icons", "register_lists"]
 
 logger = logging.getLogger("trimcp.client")
 
-#: What is listed for the program to choose from: one that is odd does not spoil the others.
+#: Lists from which a program chooses: an invalid item does not make the other items unusable.
 _LISTED: Final = (t.Tool, t.Prompt, t.Resource, t.ResourceTemplate)
 
-#: Where an icon may come from (Icons, Security Considerations; schema, Icon).
+#: The schemes of icons that may be loaded (Icons, Security Considerations; schema, Icon).
 _ICON_SCHEMES: Final = ("https", "http", "data")
 
 _LONGEST_NAME: Final = 60
@@ -45,27 +45,27 @@ _LONGEST_NAME: Final = 60
 def null_members(
     cls: type, revision: Revision, *, forgiving: bool
 ) -> Callable[[dict[str, Any]], Collection[str]] | None:
-    """Tells which members of an object may be null in place of being absent.
+    """Find which members of an object may be null instead of absent.
 
     Args:
         cls: The class of the object.
-        revision: What the object is written in.
+        revision: The revision of the object.
         forgiving: Whether a client reads it.
 
     Returns:
-        A function from the object to the names; None if there are none in any object.
+        A function from the object to the names; None if no object of this class has such members.
     """
     if forgiving:
         names = _optional_members(cls, revision)
         return lambda _: names
     if cls is t.ElicitResult:
-        # Whoever declines has nothing to say, and many clients say it with null.
+        # An answer that declines has no content, and many clients write that as null.
         return lambda wire: () if wire.get("action") == "accept" else ("content",)
     return None
 
 
 def _optional_members(cls: type, revision: Revision) -> frozenset[str]:
-    """The wire names of the members that may be absent, and that the schema does not allow null."""
+    """The wire names of the members that may be absent and, by the schema, may not be null."""
     required = revision.required.get(cls, ())
     return frozenset(
         wire_name(field.name)
@@ -80,7 +80,7 @@ def _optional_members(cls: type, revision: Revision) -> frozenset[str]:
 
 
 def register_lists(converter: Converter) -> None:
-    """Leave out of a list what cannot be read, rather than lose the list."""
+    """Leave items that cannot be read out of a list, instead of refusing the whole list."""
 
     def tuple_of(cls: Any) -> Hook:
         item = get_args(cls)[0]
@@ -90,7 +90,7 @@ def register_lists(converter: Converter) -> None:
 
 
 def register_icons(converter: Converter) -> None:
-    """Leave out icons whose URI must not be followed."""
+    """Leave out icons whose URI must not be loaded."""
 
     def tuple_of(cls: Any) -> Hook:
         read = tuple_hook(converter.get_structure_hook(t.Icon), t.Icon)
@@ -141,5 +141,5 @@ def _safe_icons(icons: tuple[t.Icon, ...]) -> tuple[t.Icon, ...]:
 
 
 def _is_safe(uri: str) -> bool:
-    """Whether an icon's URI is of a scheme that may be followed."""
+    """Whether an icon's URI has a scheme that may be loaded."""
     return uri.partition(":")[0].lower() in _ICON_SCHEMES

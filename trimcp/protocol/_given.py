@@ -1,9 +1,9 @@
-"""What users give, made to fit: the encoders of values, containers, classes and unions.
+"""The encoders of values, containers, classes and unions, which check what users give.
 
-Nothing that leaves is taken at its word. An encoder passes on what is right, converts what means
-the same (a mapping for a payload, in the wire's names or in ours; a subclass; a string of an
-enumeration), and refuses the rest with the place where it stands. That costs the right values a
-comparison each.
+No value is sent unchecked. An encoder passes on values of the right type, converts values that mean
+the same (a mapping for a payload, with wire names or ours; a subclass; a member of a string
+enumeration), and refuses all others with an error that names their place. A right value costs one
+comparison.
 """
 
 from __future__ import annotations
@@ -44,11 +44,12 @@ _LONGEST_TEXT: Final = 60
 
 
 class EncodeError(ValueError):
-    """A payload cannot be expressed in this revision, or is no payload.
+    """A payload cannot be expressed in this revision, or is not a payload.
 
     Args:
         message: What was expected and what came.
-        where: Where, from the payload that was given: `icons[0].src`; empty for the payload itself.
+        where: The path from the given payload, such as `icons[0].src`; empty for the payload
+            itself.
     """
 
     def __init__(self, message: str, where: str = "") -> None:
@@ -65,7 +66,7 @@ class EncodeError(ValueError):
 
 
 def unfit(what: str, value: object) -> EncodeError:
-    """The error for a value of another kind than the schema wants."""
+    """The error for a value of another kind than the schema requires."""
     return EncodeError(f"expected {what}, got {_shown(value)}")
 
 
@@ -73,7 +74,7 @@ def _shown(value: object) -> str:
     if value is None or type(value) in (bool, float):
         return repr(value)
     if type(value) is int:
-        # Python refuses to write out what is longer still.
+        # Python refuses to write very long numbers.
         return repr(value) if value.bit_length() <= 64 else "a huge number"
     if type(value) is str:
         return repr(value if len(value) <= _LONGEST_TEXT else f"{value[:_LONGEST_TEXT]}...")
@@ -84,7 +85,7 @@ def _shown(value: object) -> str:
 
 
 def give_str(value: Any) -> str:
-    """A string; a subclass, such as an enumeration's member, as a plain one."""
+    """A string; an instance of a subclass, such as an enumeration's member, as a plain string."""
     if value.__class__ is str:
         return value
     if isinstance(value, str):
@@ -93,7 +94,7 @@ def give_str(value: Any) -> str:
 
 
 def give_int(value: Any) -> int:
-    """An integer; JSON has one kind of number, so `1.0` is one too."""
+    """An integer; JSON has one kind of number, so `1.0` is an integer too."""
     if value.__class__ is int:
         return value
     if isinstance(value, bool):
@@ -180,7 +181,7 @@ def mapping_encoder(item: Encoder) -> Encoder:
 
 
 def _locate(parts: Iterable[tuple[str, Encoder, Any]]) -> None:
-    """Encode again what was refused, item by item, to find where the flaw is."""
+    """Encode a refused value again, item by item, to find where the flaw is."""
     for step, encode, value in parts:
         try:
             encode(value)
@@ -192,12 +193,12 @@ def _locate(parts: Iterable[tuple[str, Encoder, Any]]) -> None:
 
 
 def class_encoder(cls: type, encode: Encoder, encode_field: Callable[[str], Encoder]) -> Encoder:
-    """Encode a class, or what can be made one.
+    """Make an encoder for a class and for values that can be converted to it.
 
     Args:
         cls: A payload class.
         encode: Encodes its instances.
-        encode_field: How one field is encoded, by its name; asked where something was refused.
+        encode_field: Gives the encoder of a field by its name; called only after a refusal.
     """
 
     def give_payload(value: Any) -> Any:
@@ -218,18 +219,18 @@ def class_encoder(cls: type, encode: Encoder, encode_field: Callable[[str], Enco
 
 
 def exact(encode: Encoder) -> Encoder:
-    """The encoder for instances of just that class: quicker, but a flaw's place is not told."""
+    """The faster encoder for exact instances of the class; its errors do not name the place."""
     return getattr(encode, "exact", encode)
 
 
 def given(value: Any, cls: type) -> Any:
-    """A payload from what stands for one: an instance of a subclass, or a mapping.
+    """Make a payload from an instance of a subclass, or from a mapping.
 
-    The mapping has the names of the wire, as users of other SDKs write them, or those of our
-    fields. What its values hold is looked at when they are encoded. None means absent.
+    The mapping has wire names, as users of other SDKs write them, or the names of our fields. Its
+    values are checked when they are encoded. None means absent.
 
     Raises:
-        EncodeError: It is neither; or the mapping has other names, or lacks one.
+        EncodeError: It is neither; or the mapping has an unknown name, or lacks a required one.
     """
     if isinstance(value, cls):
         return cls(*(getattr(value, field.name) for field in attrs.fields(cls)))
@@ -254,7 +255,7 @@ def given(value: Any, cls: type) -> Any:
 
 
 def _converted(field: Any) -> Encoder:
-    """Make a tuple of what was given for a field, as its class does."""
+    """Apply the field's converter, which makes a tuple, to the given value."""
 
     def convert(value: Any) -> Any:
         try:
@@ -272,7 +273,7 @@ def _fields_by_name(cls: type) -> dict[str, Any]:
 
 
 def union_encoder(encoders: Mapping[type, Encoder]) -> Encoder:
-    """One of several classes, or what can be made one of them."""
+    """Make an encoder for several classes, and for values that can be converted to one of them."""
     names = ", ".join(cls.__name__ for cls in encoders)
     quick = {cls: exact(encode) for cls, encode in encoders.items()}
 
@@ -293,7 +294,7 @@ def union_encoder(encoders: Mapping[type, Encoder]) -> Encoder:
 
 
 def _stands_for(value: Mapping[Any, Any], cls: type) -> bool:
-    """Whether a mapping says that it is of this class: by its `type`, or else by its names."""
+    """Whether a mapping describes this class: by its `type`, or else by its member names."""
     fields = _fields_by_name(cls)
     if "type" in fields:
         return bool(value.get("type") == fields["type"].default)

@@ -1,9 +1,9 @@
 """JSON-RPC 2.0 messages, from bytes and to bytes.
 
-Decoding is done in two steps. The envelope is read strictly, with `params`, `result` and
-`error.data` left as raw JSON; only the method that is really handled decodes its payload, once,
-with the types it needs. Nothing here raises for bad input: what cannot be read becomes a
-`Malformed`, which says how to answer it.
+Decoding has two steps. The envelope is read strictly, with `params`, `result` and `error.data` left
+as raw JSON; the payload is decoded later, once, by the method that handles it. Nothing here raises
+for bad input: input that cannot be read becomes a `Malformed`, which holds the error that answers
+it.
 
 Specification: Overview, Messages (all revisions).
 """
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
 
 RequestId: TypeAlias = int | str
 
-#: Ids and progress tokens are repeated in every message about a request, so a long one would cost
-#: its length many times. The decoder has a bound of its own for the digits of numbers.
+#: Ids and progress tokens are repeated in every message about a request, so a long one would be
+#: sent many times. The decoder itself bounds the digits of numbers.
 LONGEST_ID: Final = 16 * 1024
 ShortId: TypeAlias = int | Annotated[str, msgspec.Meta(max_length=LONGEST_ID)]
 
-#: Bytes kept of what is no message, to be shown.
+#: How many bytes of input that is not a message are kept, to be shown.
 _SHOWN: Final = 200
 
 
@@ -69,11 +69,11 @@ class Failure(msgspec.Struct, gc=False):
 
 
 class Malformed(msgspec.Struct, gc=False):
-    """Input that is no message, and the error that answers it.
+    """Input that is not a message, and the error that answers it.
 
-    `is_answer` says that it was meant as a response: its id is one of the reader's own, and it
-    must not be answered. `is_request` says that it names a method, so that its id is not one of
-    the reader's. `head` is how it begins.
+    `is_answer` says that it was meant as a response: its id is of a request of the reader, and it
+    must not be answered. `is_request` says that it names a method, so its id is of a request of the
+    peer. `head` is its beginning.
     """
 
     id: RequestId | None
@@ -88,9 +88,9 @@ Message: TypeAlias = Request | Notification | Answer | Failure | Malformed
 
 
 class Batch(msgspec.Struct, gc=False):
-    """A JSON array of messages (2025-03-26 only; never empty). `head` is how it begins.
+    """A JSON array of messages (2025-03-26 only; never empty). `head` is its beginning.
 
-    The items are read one by one: whoever takes a batch counts them before that.
+    The items are read one by one, so that the receiver can count them before.
     """
 
     items: list[Raw]
@@ -129,7 +129,7 @@ def decode(data: bytes, *, nesting: int) -> Message | Batch:
     Args:
         data: The bytes between two newlines. A byte order mark before them is ignored (RFC 8259,
             8.1).
-        nesting: The deepest nesting accepted.
+        nesting: The maximum nesting that is accepted, in levels.
     """
     message = _decode(data, nesting)
     if isinstance(message, Malformed) and data.startswith(_BOM):
@@ -168,7 +168,7 @@ def _classify(envelope: _Envelope) -> Message:
         return Request(envelope.id, envelope.method, params)
     identity = None if isinstance(envelope.id, UnsetType) else envelope.id
     has_result = isinstance(envelope.result, Raw)
-    # Some servers write both members always, with null in the one that does not apply.
+    # Some servers always write both members, with null in the one that does not apply.
     if isinstance(envelope.error, Raw) and not (has_result and bytes(envelope.error) == b"null"):
         return _failure(identity, envelope.error)
     if isinstance(envelope.result, Raw) and identity is not None:
@@ -188,7 +188,7 @@ def _failure(identity: RequestId | None, error: Raw) -> Message:
 
 
 def _explain(data: bytes | Raw, flaw: str) -> Message:
-    """Find the id of JSON that is no JSON-RPC message, so that the error can carry it."""
+    """Find the id in JSON that is not a JSON-RPC message, so that the error can carry it."""
     try:
         value = _decode_any(data)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
@@ -197,7 +197,7 @@ def _explain(data: bytes | Raw, flaw: str) -> Message:
         return Malformed(None, INVALID_REQUEST, "invalid request: a message is a JSON object")
     identity = value.get("id")
     if identity is None and isinstance(value.get("error"), dict):
-        # JSON-RPC answers what it could not read with `"id": null`.
+        # JSON-RPC answers a request that could not be read with `"id": null`.
         return _failure(None, Raw(_encode_any(value["error"])))
     if type(identity) not in (int, str) or len(str(identity)) > LONGEST_ID:
         identity = None
@@ -216,11 +216,11 @@ def _decode_batch(data: bytes) -> Message | Batch:
     return Batch(items)
 
 
-# -- what the JSON library would not refuse, or only deep inside ------------------------------
+# -- what the JSON library does not refuse, or only after much work ----------------------------
 
 
 def _unreadable(data: bytes, nesting: int) -> str | None:
-    """Say why this is no JSON text of ours: not UTF-8, or nested too deeply."""
+    """Say why the bytes are not read as JSON: not UTF-8, or nested too deeply."""
     if not data.isascii():
         try:
             data.decode()
@@ -242,18 +242,18 @@ _HEAD: Final = re.compile(
     + rb'\s*,\s*"(method|params|result|error)"'
 )
 
-#: Bytes at either end of a broken answer that are searched for its id.
+#: How many bytes at each end of a broken answer are searched for its id.
 _END: Final = 256
 _EITHER: Final = rb"(?:" + _VERSION + rb"|" + _ID + rb")"
 _ANSWER_HEAD: Final = re.compile(
     rb"(?:\xef\xbb\xbf)?\s*\{\s*(?:" + _EITHER + rb'\s*,\s*){0,2}"(?:result|error)"\s*:'
 )
-#: Quotes within a string are escaped, so these are members, and of the outermost object.
+#: Quotes within a string are escaped, so a match is a member of the outermost object.
 _ANSWER_TAIL: Final = re.compile(rb"(?:,\s*" + _EITHER + rb"\s*){1,2}\}\s*\Z")
 
 
 def malformed_from_ends(head: bytes, tail: bytes, code: int, flaw: str) -> Malformed:
-    """A message whose middle is missing, with the id and kind that its ends clearly tell."""
+    """A message whose middle is missing, with its id and kind if its ends show them clearly."""
     found = _HEAD.match(head)
     if found is None:
         return _broken_answer(head + tail, flaw, code) or Malformed(
@@ -264,10 +264,10 @@ def malformed_from_ends(head: bytes, tail: bytes, code: int, flaw: str) -> Malfo
 
 
 def _broken_answer(data: bytes, flaw: str, code: int = PARSE_ERROR) -> Malformed | None:
-    """A response that cannot be read, with the id that one of its ends tells; None if it is none.
+    """A response that cannot be read, with the id from one of its ends; None if it is no response.
 
-    A request that cannot be read is answered with null for its id (JSON-RPC 2.0, 5), but the
-    caller who waits for a response is to be told of it.
+    A request that cannot be read is answered with null for its id (JSON-RPC 2.0, 5), but the call
+    that waits for a response must learn of it.
     """
     begins = _ANSWER_HEAD.match(data[:_END])
     if begins is None:
@@ -298,10 +298,10 @@ def _encode(message: Any) -> bytes:
 
 
 def refuse_non_finite(value: Any) -> None:
-    """Raise ValueError if there is a NaN or an infinity anywhere: JSON has neither.
+    """Raise ValueError if there is a NaN or an infinity anywhere, since JSON has neither.
 
     Args:
-        value: What is to become JSON, made of dictionaries, lists and the like.
+        value: A value of dictionaries, lists and the like that will be encoded as JSON.
     """
     waiting = [value]
     while waiting:
@@ -319,7 +319,7 @@ def encode_request(identity: RequestId, method: str, params: Any) -> bytes:
     """One line without its newline. `params` is a wire mapping, or None for none.
 
     Raises:
-        EncodeError: `params` holds something that JSON cannot; the error says where.
+        EncodeError: `params` holds something that JSON cannot express; the error says where.
     """
     if params is None:
         return _encode({"jsonrpc": "2.0", "id": identity, "method": method})
@@ -330,7 +330,7 @@ def encode_request(identity: RequestId, method: str, params: Any) -> bytes:
 
 
 def _flaw_in(value: Any) -> EncodeError:
-    """What cannot be written as JSON, and where it stands."""
+    """The error for what cannot be written as JSON, with its place."""
     try:
         _encode(value)
     except (TypeError, ValueError) as error:
@@ -365,7 +365,7 @@ def encode_answer(identity: RequestId, result: Any) -> bytes:
     """One line without its newline. `result` is a wire mapping.
 
     Raises:
-        TypeError, ValueError: `result` holds something that JSON cannot.
+        TypeError, ValueError: `result` holds something that JSON cannot express.
     """
     return _encode({"jsonrpc": "2.0", "id": identity, "result": result})
 
@@ -379,8 +379,8 @@ def encode_failure(
         identity: The request's id, or None if it could not be read.
         code: The error code.
         message: One sentence.
-        data: Detail, or None for none.
-        omit_id: Leave an unknown id out, where the revision allows it; otherwise it is null.
+        data: More detail, or None.
+        omit_id: Whether an unknown id is left out, as some revisions allow; otherwise it is null.
     """
     error: dict[str, Any] = {"code": code, "message": message}
     if data is not None:

@@ -1,4 +1,4 @@
-"""The wire's camelCase names; seen from outside as part of `_codec`."""
+"""The camelCase names of the wire; other modules import them from `_codec`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ META_CLIENT_CAPABILITIES: Final = META_PREFIX + "clientCapabilities"
 META_LOG_LEVEL: Final = META_PREFIX + "logLevel"
 META_SUBSCRIPTION_ID: Final = META_PREFIX + "subscriptionId"
 META_SERVER_INFO: Final = META_PREFIX + "serverInfo"
-#: What the two ends of a connection say about themselves, never a handler.
+#: Members that only the two sides of a connection set, never a handler.
 CONNECTION_META: Final = frozenset(
     {
         META_PROTOCOL_VERSION,
@@ -30,13 +30,13 @@ CONNECTION_META: Final = frozenset(
         META_SERVER_INFO,
     }
 )
-#: Of our own: a chunk of a streaming tool, on its progress notification.
+#: Our own key: a chunk of a streaming tool, in its progress notification.
 META_CHUNK: Final = "io.trimcp/chunk"
 
 _IRREGULAR: Final = {"meta": META}
 
 
 def wire_name(name: str) -> str:
-    """The wire's name of a field: `input_schema` is `inputSchema`, `meta` is `_meta`."""
+    """The wire name of a field: `input_schema` is `inputSchema`, `meta` is `_meta`."""
     first, *rest = name.split("_")
     return _IRREGULAR.get(name) or first + "".join(word.capitalize() for word in rest)

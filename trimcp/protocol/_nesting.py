@@ -1,8 +1,8 @@
-"""How deep a JSON text is nested, found without reading it piece by piece.
+"""How deep a JSON text is nested, found without a loop over its characters.
 
-Every message is looked at before it is decoded, so this takes a fixed number of passes of the
-interpreter's own byte functions over what is left of the text; a loop, or a regular expression
-with a match for each string, would cost more than the decoding does.
+Every message is checked before it is decoded. So this makes a fixed number of passes over the text
+with Python's own byte functions; a loop, or a regular expression that matches each string, would
+cost more than the decoding.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ _ONE_KIND: Final = bytes.maketrans(b"{}", b"[]")
 
 #: Brackets as signed bytes: one level down, one level up.
 _STEPS: Final = bytes.maketrans(b"[]", b"\x01\xff")
-#: So many steps in the same direction are taken as one.
+#: This many steps in the same direction are joined to one.
 _STRIDES: Final = (8, 4, 2)
 
-#: Bytes that are split at once, so that the pieces take little memory.
+#: How many bytes are split at a time, so that the pieces take little memory.
 _SLICE: Final = 64 * 1024
 
 
 def is_deeper(data: bytes, levels: int) -> bool:
-    """Whether arrays and objects nest deeper than that.
+    """Whether arrays and objects are nested deeper than a number of levels.
 
-    Exact for JSON texts. What is none may be taken for one that is nested more deeply; strings
-    that never end reach to the end.
+    The answer is exact for JSON texts. Other bytes may be taken for a text that is nested deeper; a
+    string without its closing quote counts as reaching to the end.
 
     Args:
         data: A JSON text.
-        levels: The most levels.
+        levels: The maximum number of levels.
     """
     if data.count(b"[") + data.count(b"{") <= levels:
         return False
     brackets = _brackets(data)
-    # All arrays that hold no other are removed at once, which makes the text one level less
-    # deep. As long as many are, this is cheaper than to count.
+    # All innermost arrays are removed at once, which makes the text one level less deep. As long as
+    # there are many of them, this is cheaper than counting.
     while len(brackets) > levels > 0:
         rest = brackets.replace(b"[]", b"")
         if len(rest) > len(brackets) // 4 * 3:
@@ -52,9 +52,9 @@ def is_deeper(data: bytes, levels: int) -> bool:
 
 
 def _brackets(data: bytes) -> bytes:
-    """The brackets outside of strings, all made square."""
+    """The brackets outside strings, all as square brackets."""
     if b"\\" in data:
-        # Backslashes first: the quote after an even number of them is a real one.
+        # Pairs of backslashes first: a quote after an even number of backslashes is not escaped.
         data = data.replace(b"\\\\", b"").replace(b'\\"', b"")
     marks = data.translate(_ONE_KIND, _NO_MARKS)
     # Two quotes with nothing between them change nothing, whether they are the ends of one
@@ -64,7 +64,7 @@ def _brackets(data: bytes) -> bytes:
 
 
 def _outside(marks: bytes) -> bytes:
-    """The bytes that are not inside of JSON strings."""
+    """The bytes that are not inside JSON strings."""
     outside = []
     is_inside = 0
     for start in range(0, len(marks), _SLICE):

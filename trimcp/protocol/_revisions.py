@@ -1,8 +1,8 @@
 """One row of facts per protocol revision.
 
-Whatever differs between revisions and needs no code of its own is a column here, so that nobody
-else compares dates. The rows are read off the five published schemas; where a column differs
-from one revision to the next, the schema's changelog says so.
+Everything that differs between revisions and needs no code of its own is a column here, so that no
+other code compares dates. The rows are taken from the five published schemas; where a column
+differs from one revision to the next, the schema's changelog says so.
 """
 
 import enum
@@ -45,7 +45,7 @@ _URL_ELICITATION_REQUIRED: Final = -32042
 
 @attrs.frozen(eq=False)
 class Revision:
-    """What is true of one revision.
+    """The facts about one revision.
 
     Args:
         date: The revision's name.
@@ -54,8 +54,8 @@ class Revision:
         parse_error_omits_id: An error response may lack an `id`; elsewhere it must be null.
         structured_any: `structuredContent` may be any JSON value and `outputSchema` any schema;
             elsewhere both are about objects.
-        polling: On HTTP, a server may close a stream that it has primed, and be asked for the
-            rest later.
+        polling: On HTTP, a server may close a stream after its first event, and the client asks for
+            the rest later.
         content_lists: The content of a sampling message may be a list of blocks.
         choice_lists: A form may have properties that are lists of choices.
         version_header: On HTTP every request names the revision in a header.
@@ -65,9 +65,10 @@ class Revision:
         reserved_codes: Error codes that only the protocol itself may use, never a handler.
         client_requests: Requests from client to server, by method name.
         server_requests: Requests from server to client, by method name.
-        input_requests: Questions that may stand inside an `InputRequiredResult`.
-        client_notifications: Params class, or None for none, by method name.
-        server_notifications: The same for what the server sends.
+        input_requests: Requests that an `InputRequiredResult` may contain.
+        client_notifications: The params class, or None, of each notification from the client, by
+            method name.
+        server_notifications: The same for notifications from the server.
         multi_round: Methods that may answer with an `InputRequiredResult`.
         cacheable: Methods whose results must carry cache hints.
         hidden: Fields that this revision does not know, by payload class.
@@ -105,10 +106,11 @@ class Revision:
         return self.era is Era.STATELESS
 
     def code_of_handler(self, code: int) -> int:
-        """What a handler's error code is in this revision.
+        """The code in this revision for a handler's error code.
 
-        A handler may let through what another server said in another revision. There the code
-        of a missing resource is another one, and others mean nothing here, or something else.
+        A handler may pass on the error of another server, in another revision. There a missing
+        resource may have another code, and some codes have no meaning or another meaning in this
+        revision.
         """
         if code == _RESOURCE_NOT_FOUND:
             return self.resource_not_found
@@ -191,7 +193,7 @@ _REMOVED: Final[dict[str, dict[type, str]]] = {
     _STATELESS: {
         t.RootsCapability: "list_changed",
         t.ElicitRequestURLParams: "elicitation_id",
-        # Answers inside `inputResponses` are no results of their own any more.
+        # The answers in `inputResponses` are not results of their own any more.
         t.ElicitResult: "meta",
         t.ListRootsResult: "meta",
     },
@@ -217,7 +219,7 @@ def _hidden(date: str) -> Mapping[type, frozenset[str]]:
 
 def _required(date: str) -> Mapping[type, frozenset[str]]:
     if date == _URLS:
-        # Only here may a cancellation lack its id: it is then about a task.
+        # Only in this revision may a cancellation lack its id: it then cancels a task.
         return MappingProxyType({t.ElicitRequestURLParams: frozenset({"elicitation_id"})})
     return MappingProxyType({t.CancelledNotificationParams: frozenset({"request_id"})})
 
@@ -378,7 +380,7 @@ REVISIONS: Final[tuple[Revision, ...]] = (
         mirrored_headers=True,
         resource_not_found=INVALID_PARAMS,
         url_elicitation_required=None,
-        # Overview, Error Codes: what the specification defines, or may define one day.
+        # Overview, Error Codes: what the specification defines, or may define later.
         reserved_codes=range(-32099, -32019),
         client_requests=_STATELESS_REQUESTS,
         server_requests=_by_name([]),
@@ -401,11 +403,11 @@ STATELESS_REVISIONS: Final = tuple(row for row in REVISIONS if row.era is Era.ST
 LATEST: Final = REVISIONS[-1]
 LATEST_HANDSHAKE: Final = HANDSHAKE_REVISIONS[-1]
 ASSUMED: Final = next(row for row in REVISIONS if row.date == _BATCHES)
-"""What an HTTP request without a version header is written in (Transports, Protocol Version)."""
+"""The revision of an HTTP request without a version header (Transports, Protocol Version)."""
 
 _BY_DATE: Final = {row.date: row for row in REVISIONS}
 
 
 def find_revision(date: str) -> Revision | None:
-    """The revision of this name, or None if it is none of ours."""
+    """The revision of this name, or None if it is unknown."""
     return _BY_DATE.get(date)

@@ -1,4 +1,4 @@
-"""What a user registers, encoded once, so that no list can fail later."""
+"""Encoding of what a user registers, once for each revision, so that no list can fail later."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ def settle(cls: type[T], fields: Mapping[str, Any]) -> T:
 
     Args:
         cls: Its class.
-        fields: Its fields, by our names; mappings stand for payloads. None means absent.
+        fields: Its fields, by our names; a mapping may replace a payload. None means absent.
 
     Returns:
-        A payload of plain values, which nobody else can change.
+        A payload of plain values, which no other code holds and can change.
 
     Raises:
-        EncodeError: A field cannot be said; the error says which.
+        EncodeError: A field cannot be expressed; the error says which.
     """
     wire: dict[str, Any] = {}
     for revision in REVISIONS:
@@ -53,14 +53,14 @@ def _check_json(cls: type, wire: Mapping[str, Any]) -> None:
 
 
 def encoded_size(payload: Any, nesting: int) -> int:
-    """How long a payload is in the revision that needs the most, in bytes of JSON.
+    """The size of a payload in the revision that needs the most bytes of JSON.
 
     Args:
         payload: A payload that can be encoded in every revision.
-        nesting: The deepest nesting allowed, in levels.
+        nesting: The maximum nesting, in levels.
 
     Raises:
-        EncodeError: It is nested more deeply.
+        EncodeError: It is nested deeper.
     """
     forms = [msgspec.json.encode(codec_for(each).encode(payload)) for each in REVISIONS]
     if any(is_deeper(form, nesting) for form in forms):

@@ -1,7 +1,7 @@
-"""The few wire shapes that every request is read through, before its method is known.
+"""The few parts of messages that are decoded directly from bytes, before the codec is used.
 
-These are the hot path, so they are decoded straight from bytes in one pass. Everything else
-about a payload is the codec's business.
+These are read for every request, so each is decoded in one pass. The codec decodes everything else
+of a payload.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Meta(msgspec.Struct, gc=False):
 
     @property
     def is_stateless(self) -> bool:
-        """Whether the request brings its own terms, or tries to."""
+        """Whether the request carries its own terms, even if incomplete."""
         return self.revision is not UNSET or self.capabilities is not UNSET
 
 
@@ -62,7 +62,7 @@ class _TracedParams(msgspec.Struct, gc=False):
 
 
 class ToolCall(msgspec.Struct, gc=False):
-    """`tools/call`, its arguments still raw so that they are validated from bytes, once."""
+    """`tools/call`, its arguments still raw, so that they are validated once, from bytes."""
 
     name: str
     arguments: Raw | UnsetType = UNSET
@@ -71,7 +71,7 @@ class ToolCall(msgspec.Struct, gc=False):
 
     @property
     def is_retry(self) -> bool:
-        """Whether it brings something from an earlier round."""
+        """Whether it carries answers or a state from an earlier round."""
         return self.request_state is not UNSET or self.responses is not UNSET
 
 
@@ -146,7 +146,7 @@ def read_meta(params: Raw | None) -> Meta:
     """The `_meta` of a request's params.
 
     Raises:
-        InvalidShape: `params` is no object, or a member of `_meta` has the wrong type.
+        InvalidShape: `params` is not an object, or a member of `_meta` has the wrong type.
     """
     if params is None:
         return NO_META
@@ -155,12 +155,12 @@ def read_meta(params: Raw | None) -> Meta:
 
 
 def read_name(params: Raw | None, member: Literal["name", "uri"]) -> str | None:
-    """What a request's params are about; None where that is missing or no text.
+    """The name or URI in a request's params; None where it is missing or not a string.
 
-    Nothing else of the params is looked at.
+    The other params are not checked.
 
     Raises:
-        InvalidShape: `params` is no object, or the text is no Unicode.
+        InvalidShape: `params` is not an object, or the text is not Unicode.
     """
     if params is None:
         return None
@@ -170,7 +170,7 @@ def read_name(params: Raw | None, member: Literal["name", "uri"]) -> str | None:
 
 
 def read_traceparent(params: Raw | None) -> str | None:
-    """The trace that a request says it belongs to, if it says so in `_meta`."""
+    """The `traceparent` in a request's `_meta`, or None."""
     if params is None:
         return None
     try:
@@ -222,7 +222,7 @@ def _read(decoder: msgspec.json.Decoder[_T], raw: Raw) -> _T:
 
 
 def subject_of(params: Raw | None) -> dict[str, Any]:
-    """What a request is about: its params without what each round brings anew."""
+    """The params of a request without the members that differ in each round."""
     subject = read_object(params)
     for key in ("_meta", "requestState", "inputResponses"):
         subject.pop(key, None)

@@ -7,9 +7,9 @@ answers plays no part here, so the same table serves both roles::
       ├───CANCEL───▶ CANCELLED ──ANSWER──▶ CANCELLED   (the answer is not sent)
       └────DROP────▶ DROPPED   ──ANSWER──▶ DROPPED     (nobody is left to send it to)
 
-A state that has no row for an event refuses it: that is a mistake in the program. Everything
-that two racing parties may legitimately do has a row, so that a cancellation which crosses the
-answer on the wire is no error.
+An event for which a state has no row is an error in the program. Everything that two concurrent
+sides may legitimately do has a row: a cancellation that crosses the answer on the wire is not an
+error.
 
 A *session* exists only in the handshake era and carries the terms that `initialize` set::
 
@@ -95,7 +95,7 @@ SESSION: Final[dict[SessionState, dict[SessionEvent, SessionState]]] = {
 
 
 class IllegalTransition(Exception):
-    """The program did to an exchange or a session what its state does not allow."""
+    """The program applied an event that the state of an exchange or a session does not allow."""
 
 
 def next_exchange_state(state: ExchangeState, event: ExchangeEvent) -> ExchangeState:

@@ -1,8 +1,8 @@
-"""Structure hooks that take JSON at its word.
+"""Structure hooks that accept exactly the declared JSON types.
 
-cattrs coerces by default, so that `"false"` becomes True. These hooks accept exactly what a type
-says: no numbers for strings, no booleans for numbers, no null for an absent field. JSON has one
-kind of number, so `1.0` is an integer here too.
+cattrs coerces by default, so that `"false"` becomes True. These hooks do not: no numbers for
+strings, no booleans for numbers, no null for an absent field. JSON has one kind of number, so `1.0`
+is an integer here too.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Mismatch(ValueError):
 
     Args:
         message: What was expected and what came.
-        where: The rest of the path, from the place that the hook was given.
+        where: The rest of the path, relative to the value that the hook was given.
     """
 
     def __init__(self, message: str, where: str = "") -> None:
@@ -50,7 +50,7 @@ def expected(what: str, value: object, where: str = "") -> Mismatch:
 
 
 def missing(where: str) -> Mismatch:
-    """A required field that is not there."""
+    """The mismatch of a required field that is missing."""
     return Mismatch("a required field is missing", where)
 
 
@@ -62,7 +62,7 @@ def _shown(value: object) -> str:
     if isinstance(value, str):
         return json.dumps(_shortened(value))
     if isinstance(value, int) and value.bit_length() > 64:
-        # Python refuses to write out what is longer still.
+        # Python refuses to write very long numbers.
         return "a huge number"
     return json.dumps(value, default=repr)
 
@@ -166,7 +166,7 @@ def mapping_hook(item: Hook, cls: Any) -> Hook:
 
 
 def _raise_all(item: Hook, cls: Any, pairs: Any) -> None:
-    """Go over a bad container again and collect what is wrong with it."""
+    """Read an invalid container again and collect what is wrong with it."""
     errors: list[Exception] = []
     for key, each in pairs:
         try:
@@ -228,10 +228,10 @@ def is_literal(cls: Any) -> bool:
 
 
 def register_strict_hooks(converter: Converter) -> None:
-    """Make a converter accept the declared types only; unions of classes are the caller's."""
+    """Make a converter accept the declared types only; the caller adds unions of classes."""
 
     def optional_of(cls: Any) -> Hook:
-        # An absent field never gets here, and null is no way to say absent.
+        # This is not called for an absent field, and null does not mean absent.
         return converter.get_structure_hook(without_none(cls))
 
     def tuple_of(cls: Any) -> Hook:
@@ -263,7 +263,7 @@ def problems(error: BaseException, path: str, name: Callable[[str], str]) -> lis
     """Flatten what cattrs raised into (message, path) pairs, a bounded number of them.
 
     Args:
-        error: What a structure hook raised on purpose.
+        error: An error that a structure hook raised on purpose.
         path: Where it was raised, such as `$.params`.
         name: The wire name of a field.
     """
@@ -285,7 +285,7 @@ def _walk(error: BaseException, path: str, name: Callable[[str], str]) -> Iterat
     elif isinstance(error, KeyError):
         yield "a required field is missing", path
     else:
-        # Ours, not the peer's.
+        # An error in this package, not in what the peer sent.
         raise error
 
 

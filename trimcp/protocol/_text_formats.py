@@ -1,4 +1,4 @@
-"""Texts with a form of their own: URIs, and bytes in base64."""
+"""Texts with a special format: URIs, and bytes in base64."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMATS", "URI_CHARACTERS"]
 
-#: What stands in a URI (RFC 3986, 2), for a set of characters in a regular expression.
+#: The characters of a URI (RFC 3986, 2), for a set of characters in a regular expression.
 URI_CHARACTERS: Final = r"A-Za-z0-9._~:/?#\[\]@!$&'()*+,;=%-"
 
 _BASE64: Final = (string.ascii_letters + string.digits + "+/").encode()
@@ -32,7 +32,7 @@ def _give_base64(value: Any) -> str:
     text = give_str(value)
     rest = text.rstrip("=")
     is_padded = len(text) % 4 == 0 and len(text) - len(rest) <= 2
-    # Removing all characters of the alphabet at once is far quicker than decoding.
+    # Removing all characters of the alphabet at once is much faster than decoding.
     if not is_padded or not text.isascii() or rest.encode().translate(None, _BASE64):
         raise unfit("base64, as base64.b64encode(data).decode() gives it", value)
     return text
@@ -46,7 +46,7 @@ def _give_uri(value: Any) -> str:
     return _NOT_OF_URIS.sub(lambda found: quote(found[0], safe="", errors="strict"), text)
 
 
-#: Fields that hold a URI, or bytes, with what gives them their form.
+#: Fields that hold a URI, or bytes, with their encoders.
 FORMATS: Final[dict[type, tuple[tuple[str, Encoder], ...]]] = {
     t.TextResourceContents: (("uri", _give_uri),),
     t.BlobResourceContents: (("uri", _give_uri), ("blob", _give_base64)),

@@ -1,11 +1,11 @@
-"""Events to tasks: the driver of a connection, and what handlers are run with."""
+"""The driver of a connection, which turns events into tasks, and what handlers run with."""
 
 from ._authorization import WELL_KNOWN, Authorization, Denied
 from ._awaiting import awaited
 from ._boundary import Failed, ProtocolError, contained, leaves, method_not_found
 from ._bus import Bus, LocalBus
 from ._calls import Listener, ProgressCallback
-from ._channels import ChannelPeer, OutboxPeer
+from ._channels import READS_NOTHING, ChannelPeer, OutboxPeer
 from ._chunks import Chunks
 from ._connected import ConnectedPeer
 from ._conversations import flaw_of_conversation
@@ -29,6 +29,7 @@ from ._threads import ToolThreads
 __all__ = [
     "NEEDS_TRIO",
     "NETWORK_GRACE",
+    "READS_NOTHING",
     "WELL_KNOWN",
     "Asker",
     "Authorization",

@@ -1,4 +1,4 @@
-"""Calling what may or may not be asynchronous."""
+"""Calling functions that may or may not be asynchronous."""
 
 from __future__ import annotations
 
@@ -9,5 +9,5 @@ __all__ = ["awaited"]
 
 
 async def awaited(value: Any) -> Any:
-    """The value; what it gives when it is awaited, if it can be."""
+    """The value, or the result of awaiting it if it is awaitable."""
     return await value if inspect.isawaitable(value) else value

@@ -1,12 +1,12 @@
-"""The one boundary between a user's code and everybody else: from a handler to bytes.
+"""The one boundary between a user's code and the rest: from a handler to bytes.
 
-`captured` runs a handler and says what became of it; `answer_to` judges that, encodes it and
-closes the exchange. Whatever a handler raises or returns, exactly one answer comes out. Only
-`Cancelled` and `KeyboardInterrupt` go on, and the `GeneratorExit` of a coroutine that is being
-closed; after them nothing is awaited.
+`captured` runs a handler and returns its outcome; `answer_to` turns the outcome into an answer,
+encodes it and closes the exchange. Whatever a handler raises or returns, there is exactly one
+answer. Only `Cancelled` and `KeyboardInterrupt` are raised further, and the `GeneratorExit` of a
+coroutine that is being closed; after them nothing is awaited.
 
-`ToolError`, `ResourceNotFound` and `RequestError` are meant for the peer, also when they come
-out of a nursery of the handler's own. Everything else is logged whole and leaves without a word
+`ToolError`, `ResourceNotFound` and `RequestError` are meant for the peer, also when they come out
+of a nursery of the handler. Every other exception is logged completely, and the peer gets nothing
 of its text.
 """
 
@@ -51,10 +51,10 @@ logger = logging.getLogger("trimcp.server")
 
 
 class ProtocolError(RequestError):
-    """An error of the protocol that this runtime found: its code and HTTP status stand.
+    """An error of the protocol that this runtime found: its code and HTTP status are kept.
 
-    The codes of other `RequestError`s come from a user's code, which may have let through what
-    another server said in another revision.
+    The codes of other `RequestError`s come from a user's code, which may have passed on another
+    server's error, in another revision.
     """
 
 
@@ -68,7 +68,7 @@ def method_not_found(method: str) -> ProtocolError:
 
 @attrs.frozen(eq=False)
 class Failed:
-    """What a handler raised, in a group or bare."""
+    """What a handler raised: an exception or an exception group."""
 
     error: BaseException
 
@@ -81,28 +81,28 @@ async def captured(
 ) -> Captured:
     """Run a user's code in a scope. Raises nothing.
 
-    It must stay a coroutine of its own: when its caller is closed, the `GeneratorExit` in here
-    is this coroutine's, and the caller gets another.
+    It must stay a separate coroutine: when its caller is closed, the `GeneratorExit` raised here
+    belongs to this coroutine, and the caller gets another.
 
     Returns:
-        What the code returned, a `Failed`, or None if the scope was cancelled; and what must go
-        on. The caller raises that, and awaits nothing before.
+        What the code returned, a `Failed`, or None if the scope was cancelled; and an exception
+        that the caller must raise, without awaiting anything before.
     """
     try:
         with scope:
             return await work(*args), None
     except BaseException as error:
-        # Also what is no `Exception`: SystemExit, a panic in a Rust library.
+        # Also exceptions that are not an `Exception`: SystemExit, a panic in a Rust library.
         return _parted(error)
     return None, None
 
 
 def _parted(error: BaseException) -> Captured:
-    """Separate what a handler raised from what only passes through it."""
+    """Separate what a handler raised from cancellations and interrupts, which pass through it."""
     passing = [leaf for leaf in leaves(error) if _passes(leaf)]
     if not passing:
         return Failed(error), None
-    # Cancellations are all alike, and an interrupt is said once.
+    # An interrupt goes before cancellations; one of them is enough.
     passing.sort(key=lambda leaf: isinstance(leaf, trio.Cancelled))
     is_mixed = any(not _passes(leaf) for leaf in leaves(error))
     return Failed(error) if is_mixed else None, passing[0]
@@ -110,13 +110,13 @@ def _parted(error: BaseException) -> Captured:
 
 def _passes(leaf: BaseException) -> bool:
     if isinstance(leaf, trio.Cancelled):
-        # One that was kept and raised again belongs to no scope that is being cancelled.
+        # A `Cancelled` that was kept and raised again later: no scope is being cancelled now.
         return trio.current_effective_deadline() == -math.inf
     return isinstance(leaf, KeyboardInterrupt)
 
 
 def leaves(error: BaseException) -> Iterator[BaseException]:
-    """The exceptions in a (nested) group, in order; the exception itself if it is no group."""
+    """The exceptions in a (nested) group, in order; the exception itself if it is not a group."""
     waiting = [error]
     while waiting:
         each = waiting.pop()
@@ -130,11 +130,11 @@ def leaves(error: BaseException) -> Iterator[BaseException]:
 
 
 def answer_to(exchange: Exchange, outcome: Any) -> bytes | None:
-    """Judge what became of a handler, encode it, and close the exchange.
+    """Turn a handler's outcome into an answer, encode it, and close the exchange.
 
     Args:
         exchange: The request.
-        outcome: What `captured` gave: a payload or a wire mapping, a `Failed`, or None.
+        outcome: What `captured` returned: a payload or a wire mapping, a `Failed`, or None.
 
     Returns:
         The bytes to send; None if nothing may be sent any more, or not yet (batches).
@@ -142,8 +142,8 @@ def answer_to(exchange: Exchange, outcome: Any) -> bytes | None:
     Raises:
         KeyboardInterrupt: The user interrupted the program just now.
     """
-    # An outcome that cannot be encoded is a failure; should even that be unspeakable, or too
-    # long, there is a shorter word for it.
+    # An outcome that cannot be encoded becomes a failure; if that cannot be encoded either, or is
+    # too long, a shorter error replaces it.
     for _ in range(3):
         try:
             return _encoded(exchange, _judged(exchange, outcome))
@@ -166,7 +166,7 @@ def _encoded(exchange: Exchange, outcome: Any) -> bytes | None:
 
 
 def _judged(exchange: Exchange, outcome: Any) -> Any:
-    """The payload or the error that answers a request; what must be logged is logged."""
+    """The payload or the error that answers a request. Logs unexpected failures."""
     if isinstance(outcome, Failed):
         return _judged_failure(exchange, outcome.error)
     if isinstance(outcome, BaseException):
@@ -179,8 +179,8 @@ def _judged(exchange: Exchange, outcome: Any) -> Any:
 def _judged_failure(exchange: Exchange, error: BaseException) -> RequestError | CallToolResult:
     """Decide the answer to a request whose handler failed.
 
-    A `RequestError` wins over `ToolError`s, whose texts are joined; either wins over unexpected
-    exceptions beside it, which are logged all the same.
+    A `RequestError` has precedence over `ToolError`s, whose texts are joined; both have precedence
+    over unexpected exceptions in the same group, which are logged nevertheless.
     """
     said: list[RequestError | str] = []
     unexpected = False
@@ -206,7 +206,7 @@ def _failure(exchange: Exchange, texts: list[str]) -> RequestError | CallToolRes
 
 
 def _meant(exchange: Exchange, leaf: BaseException) -> RequestError | str | None:
-    """What an exception says to the peer: an error answer, a text, or nothing."""
+    """What the peer is told of an exception: an error answer, a text, or nothing."""
     if not isinstance(leaf, _MEANT):
         return None
     try:
@@ -218,7 +218,7 @@ def _meant(exchange: Exchange, leaf: BaseException) -> RequestError | str | None
     except KeyboardInterrupt:
         raise
     except BaseException:
-        # Its text cannot be had, so it is as unexpected as any other.
+        # Its text cannot be read, so it counts as unexpected.
         return None
 
 
@@ -229,7 +229,7 @@ _MEANT: Final = (RequestError, ResourceNotFound, ToolError)
 def _not_found(exchange: Exchange, leaf: ResourceNotFound) -> RequestError | str:
     uri = getattr(leaf, "uri", None)
     if uri is None and exchange.method == "resources/read":
-        # A subclass whose `__init__` calls no other; what was asked for is known all the same.
+        # A subclass whose `__init__` does not call the base class; the request names the URI.
         uri = read_object(exchange.params).get("uri")
     if uri is None:
         return _text(leaf)
@@ -240,7 +240,7 @@ def _not_found(exchange: Exchange, leaf: ResourceNotFound) -> RequestError | str
 def _request_error(exchange: Exchange, leaf: RequestError) -> RequestError | str:
     code, message = getattr(leaf, "code", None), getattr(leaf, "message", None)
     if not isinstance(code, int) or message is None:
-        # A subclass whose `__init__` calls no other.
+        # A subclass whose `__init__` does not call the base class.
         return _text(leaf if message is None else message)
     kind: type[RequestError] = RequestError
     if isinstance(leaf, ProtocolError | MissingCapability) and not leaf._is_received:
@@ -259,10 +259,10 @@ def _text(value: object) -> str:
 
 
 async def contained(what: str, work: Callable[..., Awaitable[Any]], *args: Any) -> None:
-    """Run a user's code that no task waits for: a failure is logged, and harms nobody.
+    """Run a user's code for which no task waits: a failure is only logged.
 
     Args:
-        what: What it is, for the log.
+        what: A name for the code, for the log.
         work: The code.
         args: Its arguments.
     """
@@ -273,7 +273,7 @@ async def contained(what: str, work: Callable[..., Awaitable[Any]], *args: Any) 
         if passing is not None:
             raise passing
     finally:
-        # An error and the frames that it came through would keep each other.
+        # An error and its frames would form a reference cycle.
         del outcome, passing
 
 
@@ -281,7 +281,7 @@ async def contained(what: str, work: Callable[..., Awaitable[Any]], *args: Any) 
 
 
 def log_unheard(exchange: Exchange, outcome: Any) -> None:
-    """Log an unexpected failure that no peer is told of, as its request is over."""
+    """Log an unexpected failure that no peer is told of, since its request is over."""
     if isinstance(outcome, Failed):
         _judged_failure(exchange, outcome.error)
 
@@ -299,7 +299,7 @@ def _write(text: str, error: BaseException) -> None:
 
 
 def _label(exchange: Exchange) -> str:
-    """The request's method and what it is about, for logs."""
+    """The request's method and its name or URI, for logs."""
     try:
         subject = read_object(exchange.params)
     except InvalidShape:

@@ -1,4 +1,4 @@
-"""How changes travel between the processes that serve the same thing."""
+"""How changes are passed between processes that run the same server."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ __all__ = ["Bus", "LocalBus"]
 
 
 class Bus(Protocol):
-    """Carries changes to every application that runs it, the publishing one included.
+    """Carries changes to every application that runs it, including the one that publishes.
 
-    Changes may be joined and reordered, since a subscriber is told *that* something changed and
-    reads it anew; they should not be lost. A `Server` takes one as `bus=`.
+    Equal changes may be merged, and the order may change, since a subscriber is told only *that*
+    something changed and reads it again; changes should not be lost. A `Server` takes one as
+    `bus=`.
     """
 
     async def publish(self, change: Change) -> None:
-        """Send a change to all applications. Returns when it is on its way."""
+        """Send a change to all applications. Returns when it has been sent."""
 
     async def run(
         self, deliver: Callable[[Change], None], *, task_status: trio.TaskStatus[None]
@@ -31,7 +32,7 @@ class Bus(Protocol):
 
         Args:
             deliver: Takes a change; never blocks. To be called in Trio's thread.
-            task_status: `started()` is called when changes published from now on arrive.
+            task_status: `started()` is called as soon as every change published later will arrive.
 
         Raises:
             Exception: The bus is broken; the application ends with it.
@@ -39,7 +40,7 @@ class Bus(Protocol):
 
 
 class LocalBus:
-    """Within one process: between the applications of all servers that share it."""
+    """A bus within one process, between the applications of all servers that share it."""
 
     def __init__(self) -> None:
         self._delivers: list[Callable[[Change], None]] = []

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ON_CALL", "Listener", "Pending", "ProgressCallback", "check_sendable", "reason_of"]
 
-#: Called with progress, total and message; awaited if what it returns can be.
+#: Called with progress, total and message; its result is awaited if it is awaitable.
 ProgressCallback: TypeAlias = "Callable[[float, float | None, str | None], object]"
 
 #: Takes a notification's method and raw params; must not block.
@@ -49,18 +49,20 @@ Listener: TypeAlias = "Callable[[str, Raw | None], None]"
 class Pending:
     """The inbox of one call: the latest progress, and the outcome.
 
-    The callbacks run in the task that waits, one after another, and are done before the outcome
-    is given back. Progress that arrives while a callback runs replaces what still waits, so a
-    flood costs one slot.
+    The callbacks run in the waiting task, one after another, and have ended before the outcome is
+    returned. Progress that arrives while a callback runs replaces progress that still waits, so any
+    amount of it needs only one slot.
 
     Args:
-        chunks: Takes the chunks of a streaming tool. When it is full the call fails, unless
-            the reader is paced.
-        listener: Takes the notifications of a subscription.
+        chunks: Receives the chunks of a streaming tool. The call fails when it is full, unless the
+            reader is paced.
+        listener: Receives the notifications of a subscription.
 
     Attributes:
-        dropped: Reports that were replaced before anybody saw them.
+        dropped: How many progress reports were replaced before a callback got them.
         paced: The reader reads for this call alone, and waits (`deliver`) until there is room.
+        place: Which message of its connection the request is, counted from one; 0 if it is not
+            queued, or its transport does not count.
         sent: Whether the peer may know of the call, so that it must be told of its end.
     """
 
@@ -77,6 +79,7 @@ class Pending:
         "_waiting",
         "dropped",
         "paced",
+        "place",
         "sent",
     )
 
@@ -97,6 +100,7 @@ class Pending:
         self._held: list[Any] = []
         self.dropped = 0
         self.paced = False
+        self.place = 0
         self.sent = False
 
     def report(self, progress: Progress) -> None:
@@ -123,9 +127,9 @@ class Pending:
             chunks.send_nowait(value)
         except trio.WouldBlock:
             # The reader may not wait for a consumer, and chunks may not be lost silently.
-            self.settle(LimitExceeded("the chunks came faster than they were taken"))
+            self.settle(LimitExceeded("the chunks arrived faster than they were consumed"))
         except trio.BrokenResourceError:
-            # Nobody takes them any more; the call is about to be cancelled.
+            # The consumer has left; the call is about to be cancelled.
             return
 
     def hear(self, method: str, params: Raw | None) -> None:
@@ -135,13 +139,13 @@ class Pending:
 
     @property
     def is_listening(self) -> bool:
-        """Whether the call is a subscription, which lasts until it is left."""
+        """Whether the call is a subscription, which lasts until the caller leaves it."""
         return self._listener is not None
 
     async def deliver(self) -> None:
-        """Pass on the chunks that a paced reader holds; the wait for their taker does not count.
+        """Pass on the chunks that a paced reader holds; the time for that does not count.
 
-        A checkpoint only if there are any.
+        A checkpoint only if there are chunks.
         """
         if self._chunks is None or not self._held:
             return
@@ -151,7 +155,7 @@ class Pending:
             for chunk in held:
                 await self._chunks.send(chunk)
         except trio.BrokenResourceError:
-            # Nobody takes them any more; the call is about to be cancelled.
+            # The consumer has left; the call is about to be cancelled.
             return
         finally:
             self.resume()
@@ -170,16 +174,16 @@ class Pending:
     async def wait(self, timeout: float, on_progress: ProgressCallback | None) -> Raw:
         """Wait for the outcome, running callbacks meanwhile.
 
-        The time spent in a callback does not count, unless the peer goes on reporting meanwhile:
-        a server that only ever reports progress must not keep a call alive. An outcome that is
-        there is given back, however late it is noticed.
+        The time spent in a callback does not count, unless the peer reports progress meanwhile: a
+        server that only ever reports progress must not keep a call alive. An outcome that has
+        arrived is returned even after the deadline.
 
         Args:
-            timeout: Seconds to wait in all.
+            timeout: Seconds to wait in total.
             on_progress: Awaited with progress, total and message.
 
         Raises:
-            RequestTimeout: The time is up.
+            RequestTimeout: There was no outcome in time.
             Exception: The outcome, if it is one.
         """
         self._begin(timeout)
@@ -198,11 +202,11 @@ class Pending:
                 return self._outcome
 
     async def run(self, timeout: float, read: Callable[[], Awaitable[None]]) -> Raw:
-        """Let `read` bring the outcome, in this task. Arguments and errors as for `wait`.
+        """Run `read` in this task until it has settled the outcome. Errors as for `wait`.
 
         Args:
-            timeout: Seconds to wait in all.
-            read: Ends when the outcome has been settled.
+            timeout: Seconds to wait in total.
+            read: Settles the outcome and then returns.
         """
         self._begin(timeout)
         with trio.CancelScope(deadline=self._deadline) as self._waiting:
@@ -268,7 +272,7 @@ class Pending:
 
 
 def check_sendable(data: bytes, limits: Limits) -> None:
-    """Raises LimitExceeded for a request that its reader would surely refuse."""
+    """Raise LimitExceeded for a request that is over the limits, which the peer would refuse."""
     if len(data) > limits.message_bytes:
         raise LimitExceeded(f"a request of {len(data)} bytes is longer than {limits.message_bytes}")
     if is_deeper(data, limits.nesting):
@@ -276,13 +280,13 @@ def check_sendable(data: bytes, limits: Limits) -> None:
 
 
 def reason_of(error: BaseException) -> str | None:
-    """Why a call is given up, in general words: what the caller's exception says is not theirs."""
+    """Why a call is given up, in general words: the peer gets no text of the caller's exception."""
     if isinstance(error, RequestTimeout):
         return "no answer within the deadline"
     return None if isinstance(error, RequestError) else "cancelled by the caller"
 
 
-# -- what comes for a call --------------------------------------------------------------------
+# -- events of calls --------------------------------------------------------------------------
 
 
 def _on_result(_: object, event: ResultReceived) -> None:

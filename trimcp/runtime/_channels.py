@@ -1,8 +1,8 @@
-"""Peers whose messages wait in an outbox, and those at the other end of a channel."""
+"""Peers whose messages wait in an outbox, and peers at the other end of a channel."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import trio
 
@@ -12,19 +12,28 @@ from ._connected import ConnectedPeer
 from ._held import holding
 
 if TYPE_CHECKING:
+    from msgspec import Raw
+
     from trimcp.limits import Limits
-    from trimcp.protocol import Connection, Exchange
+    from trimcp.protocol import Call, Connection, Exchange
     from trimcp.transports import Budget, MessageChannel
 
+    from ._calls import ProgressCallback
     from ._held import Slots
     from ._life import Life
     from ._round import Responder
 
-__all__ = ["ChannelPeer", "MessageQueue", "OutboxPeer"]
+__all__ = ["READS_NOTHING", "ChannelPeer", "MessageQueue", "OutboxPeer"]
+
+#: Why calls fail whose requests cannot be written.
+READS_NOTHING: Final = "the peer reads nothing more"
+
+#: Seconds that a peer which reads nothing more has for ending its output too, which says more.
+_END_SECONDS: Final = 1.0
 
 
 class MessageQueue(Protocol):
-    """Messages that wait to be sent, bounded in bytes: an `Outbox`, or what serves as one.
+    """A queue of messages to send, bounded in bytes: an `Outbox`, or another of this interface.
 
     Attributes:
         waiting_bytes: Bytes that wait.
@@ -42,27 +51,27 @@ class MessageQueue(Protocol):
         """
 
     async def send(self, data: bytes) -> None:
-        """Queue one message, waiting for room, in the order of arrival.
+        """Queue one message, in the order of the calls. Waits for room.
 
         Always a checkpoint. Raises as `send_nowait`, without WouldBlock.
         """
 
     def close(self) -> None:
-        """Accept nothing more; what waits is still sent."""
+        """Accept no more messages; those that wait are still sent."""
 
 
 class OutboxPeer(ConnectedPeer):
-    """A peer for which messages wait in an outbox; somebody else brings what it sends.
+    """A peer whose messages wait in an outbox; other code passes in the messages that it sends.
 
     Args:
         connection: The protocol's state.
-        outbox: Takes what is to be sent.
+        outbox: Takes the messages to send.
         responder: The role.
         limits: Bounds.
         name: A name for logs.
-        life: The connection's life; by default its own.
-        budget: Counts what is held for the peer together with others; by default alone.
-        slots: Counts the handlers of the connection; by default its own.
+        life: The connection's life; by default a new one.
+        budget: Counts the bytes that are held for the peer; by default a new one for this peer.
+        slots: Counts the handlers of the connection; by default a new counter.
     """
 
     def __init__(
@@ -91,7 +100,7 @@ class OutboxPeer(ConnectedPeer):
     async def send(self, data: bytes | None) -> None:
         """Send one message, waiting for room. Always a checkpoint; nothing if None or empty.
 
-        A peer that is gone takes no harm and gives no error: the reader notices it.
+        There is no error if the peer is gone: the reader notices it.
         """
         if not data:
             await trio.lowlevel.checkpoint()
@@ -102,7 +111,7 @@ class OutboxPeer(ConnectedPeer):
             return
 
     def send_nowait(self, data: bytes | None) -> None:
-        """Send one message; if there is no room, an errand in the nursery waits for it."""
+        """Send one message; if there is no room, a task in the nursery waits and sends it."""
         if not data:
             return
         try:
@@ -136,9 +145,9 @@ class ChannelPeer(OutboxPeer):
         channel: The way to the peer.
         responder: The role.
         limits: Bounds.
-        eof_grace: Seconds that requests in flight get after the end of input, where the
-            channel drains.
-        budget: Counts what is held for the peer together with others; by default alone.
+        eof_grace: Seconds that requests in flight get after the end of input, where the channel
+            drains.
+        budget: Counts the bytes that are held for the peer; by default a new one for this peer.
     """
 
     def __init__(
@@ -153,6 +162,7 @@ class ChannelPeer(OutboxPeer):
     ) -> None:
         super().__init__(connection, channel.outbox, responder, limits, channel.peer, budget=budget)
         self.pace = channel.pace
+        channel.outbox.at_abandon = self._on_abandoned
         self._channel = channel
         self._eof_grace = eof_grace
 
@@ -164,9 +174,39 @@ class ChannelPeer(OutboxPeer):
                 else:
                     self._dispatch(self.connection.receive(data))
 
+    async def _carry(
+        self, call: Call, data: bytes, timeout: float, on_progress: ProgressCallback | None
+    ) -> Raw:
+        outbox = self._channel.outbox
+        try:
+            await outbox.send(data)
+            call.owner.place = outbox.accepted
+            call.owner.sent = True
+        except (trio.BrokenResourceError, trio.ClosedResourceError):
+            call.owner.place = outbox.accepted + 1
+            self.life.try_start(self._fail_unwritten)
+        return await call.owner.wait(timeout, on_progress)  # type: ignore[no-any-return]
+
+    def _on_abandoned(self) -> None:
+        """Nothing more can be written: what still waited gets no answer."""
+        if self._channel.outbox.delivered < self._channel.outbox.accepted:
+            self.life.try_start(self._fail_unwritten)
+
+    async def _fail_unwritten(self) -> None:
+        """Fail the calls whose requests could not be written; others may still be answered."""
+        with trio.move_on_after(_END_SECONDS):
+            # All calls fail then, and the reason is a better one.
+            await self.life.wait_lost()
+            return
+        for call in list(self.connection.calls()):
+            if call.owner.place > self._channel.outbox.delivered:
+                error = self.life.explain_loss(READS_NOTHING)
+                error.__cause__ = self.failure
+                call.owner.settle(error)
+
     @property
     def failure(self) -> BaseException | None:
-        """Why the channel has ended; None as long as nothing is wrong with it."""
+        """The error that ended the channel; None if there was none."""
         return self._channel.failure
 
     def _outlives_its_input(self) -> bool:

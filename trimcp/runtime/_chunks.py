@@ -13,10 +13,10 @@ __all__ = ["Chunks"]
 
 
 class Chunks:
-    """A bounded queue that tells a producer in this process how fast it is emptied.
+    """A bounded queue that holds a producer in the same process back to the consumer's speed.
 
     Args:
-        room: Chunks that may wait to be taken.
+        room: How many chunks may wait to be taken.
     """
 
     def __init__(self, room: int) -> None:
@@ -28,11 +28,11 @@ class Chunks:
     # -- for the caller --------------------------------------------------------------------
 
     def begin(self, pace: Pace | None, stream: int | str) -> None:
-        """Take chunks under this name from now on; every round has another one.
+        """Take chunks for this stream from now on; each round of the call has another one.
 
         Args:
-            pace: Holds their producer back; None where it is in another process.
-            stream: What the producer knows them by.
+            pace: Holds the producer back; None if it is in another process.
+            stream: The name by which the producer knows the stream.
         """
         self._leave()
         self._pace, self._stream = pace, stream

@@ -1,4 +1,4 @@
-"""The driver of a connection: events to tasks.
+"""The driver of a connection, which turns its events into tasks.
 
 One task reads; each request of the peer gets a task of its own in the connection's nursery.
 The reader awaits nothing but the next messages, so no handler and no slow reader on the other
@@ -53,27 +53,26 @@ __all__ = ["ConnectedPeer"]
 
 logger = logging.getLogger("trimcp.connection")
 
-#: Seconds for the answers of handlers that were cancelled when the grace was over.
+#: Seconds to send the answers of handlers that were cancelled at the end of the grace period.
 _LAST_WORDS: Final = 0.2
 
 
 class ConnectedPeer(Peer):
     """A peer that stays connected: it sends many requests, and answers ours.
 
-    How messages travel is left to those who inherit from it.
+    The subclasses define how messages are sent and received.
 
     Args:
         connection: The protocol's state.
         responder: The role.
         limits: Bounds.
         name: A name for logs.
-        life: The connection's life, where this is one of several ways to the same peer; by
-            default its own.
-        budget: Counts what is held for the peer together with others; by default alone.
-        slots: Counts the handlers of the connection; by default its own.
+        life: The connection's life, if several peer objects share it; by default a new one.
+        budget: Counts the bytes that are held for the peer; by default a new one for this peer.
+        slots: Counts the handlers of the connection; by default a new counter.
 
     Attributes:
-        at_garbage: Called with the beginning of whatever comes and is no message.
+        at_garbage: Called with the beginning of received data that is not a message.
     """
 
     def __init__(
@@ -106,7 +105,7 @@ class ConnectedPeer(Peer):
         """Serve the connection until the peer is gone, or it has been drained or closed.
 
         Args:
-            at_open: Called once it can be asked.
+            at_open: Called as soon as requests can be sent.
         """
         life = self.life
         try:
@@ -121,7 +120,7 @@ class ConnectedPeer(Peer):
                     self._input_ended()
                 await self.flush()
             if life.is_draining and life.scope.cancelled_caught:
-                # What was cancelled may have had a last word.
+                # Handlers that were cancelled may have answered while they ended.
                 with trio.move_on_after(_LAST_WORDS):
                     await self.flush()
         finally:
@@ -131,11 +130,11 @@ class ConnectedPeer(Peer):
             life.nursery = None
 
     async def _read(self) -> None:
-        """Take what the peer sends, until there is nothing more; here others bring it."""
+        """Read the peer's messages to their end. By default, other code passes them in."""
         await trio.sleep_forever()
 
     async def flush(self) -> None:
-        """Send nothing more, and wait until what waits is on the wire, or cannot be."""
+        """Accept no more messages, and wait until the queued ones are sent, or cannot be."""
         await trio.lowlevel.checkpoint()
 
     def _dispatch(self, events: list[Event]) -> None:
@@ -143,27 +142,27 @@ class ConnectedPeer(Peer):
             _ON[type(event)](self, event)
 
     def _input_ended(self) -> None:
-        """Fail our calls, and end what needs the peer, as its input has ended."""
+        """Fail our calls, and end all that needs the peer, since its input has ended."""
         reason = "the peer closed the connection"
         self.lose(reason if self.failure is None else f"the connection broke: {self.failure!r}")
         self.life.end_waits(reason)
         if not self.life.is_draining and not self._outlives_its_input():
-            # Nobody reads what a handler may still want to say while it is cleaning up.
+            # Nobody reads what a handler may still send while it cleans up.
             self.connection.drop()
             self.life.close(reason)
 
     def _outlives_its_input(self) -> bool:
-        """Whether what is in flight is still answered after the end of input."""
+        """Whether requests in flight are still answered after the end of input."""
         return False
 
     @property
     def failure(self) -> BaseException | None:
-        """What went wrong with the connection, if anything did."""
+        """The error that broke the connection, or None."""
         return self._failure
 
     @property
     def parked(self) -> set[Parked]:
-        """The handlers that live here and wait for the client's next round."""
+        """The handlers of this connection that wait for the client's next round."""
         return self.life.parked
 
     def drain(self, deadline: float) -> None:
@@ -175,7 +174,7 @@ class ConnectedPeer(Peer):
         self.life.close()
 
     def lose(self, reason: str, *, tell: bool = False) -> None:
-        """Fail our calls: no answer can come, or none is wanted (then the peer is told)."""
+        """Fail our calls. With `tell`, answers are no longer wanted, and the peer is told so."""
         self.life.lose(reason)
         for call in list(self.connection.calls()) if tell else ():
             if call.owner.sent:
@@ -185,7 +184,7 @@ class ConnectedPeer(Peer):
             call.owner.settle(self._loss())
 
     async def wait_lost(self) -> ConnectionLost:
-        """Wait until no answer can come any more; return the error that says so."""
+        """Wait until no answer can arrive any more; return the error that says so."""
         await self.life.wait_lost()
         return self._loss()
 
@@ -195,9 +194,9 @@ class ConnectedPeer(Peer):
     # -- sending --------------------------------------------------------------------------
 
     def _send_later(self, data: bytes) -> None:
-        """Let an errand in the nursery wait for room.
+        """Start a task in the nursery (an errand) that waits for room and sends the message.
 
-        When even the errands exceed the bound, the peer asks without ever reading, and is
+        If there are too many errands, the peer sends requests without reading the answers, and is
         disconnected.
         """
         if self._errands >= self.limits.in_flight:
@@ -215,12 +214,12 @@ class ConnectedPeer(Peer):
 
     @property
     def unsent(self) -> int:
-        """Answers and refusals that wait for room."""
+        """How many answers and refusals wait for room in the outbox."""
         return self._unsent + self._errands
 
     @property
     def waiting_bytes(self) -> int:
-        """Bytes that wait for the peer to read them."""
+        """How many bytes wait until the peer reads them."""
         return 0
 
     def finish_nowait(self, data: bytes | None) -> None:
@@ -236,8 +235,8 @@ class ConnectedPeer(Peer):
             return
         limit = self.limits.in_flight
         if self.slots.taken >= limit:
-            # A handler that was cancelled and cleans up takes as much room as another, and so
-            # does an answer that nobody reads.
+            # A cancelled handler that still cleans up counts, and so does an answer that is not
+            # read.
             self.send_nowait(exchange.fail(LIMIT_EXCEEDED, f"more than {limit} requests in flight"))
             return
         if exchange.size > self.budget.room:
@@ -267,7 +266,7 @@ class ConnectedPeer(Peer):
         logger.debug("cancelled by the peer: %s", event.reason)
         round_: Round = event.exchange.owner
         round_.cancel(event.reason or "cancelled by the peer")
-        # The rest of its batch is answered where the batch came from.
+        # The other answers of its batch go to where the batch came from.
         round_.peer.send_nowait(event.released)
         self.life.settle()
 
@@ -297,7 +296,7 @@ class ConnectedPeer(Peer):
         chunks: Chunks | None = None,
         listener: Listener | None = None,
     ) -> tuple[Call, Raw]:
-        """Ask the peer; leaving cancels the request.
+        """Send a request and wait for the answer; if the wait ends early, the request is cancelled.
 
         Returns:
             The call, and its result as raw JSON.
@@ -307,7 +306,8 @@ class ConnectedPeer(Peer):
             RequestTimeout: No answer came in time.
             ConnectionLost: The peer is gone.
             ProtocolViolation: The answer is unusable.
-            LimitExceeded: It is longer than `Limits.message_bytes`, or deeper than `nesting`.
+            LimitExceeded: The request is longer than `Limits.message_bytes`, or deeper than
+                `nesting`.
         """
         if self.life.lost is not None:
             raise self._loss()
@@ -324,7 +324,7 @@ class ConnectedPeer(Peer):
             check_sendable(data, self.limits)
             return call, await self._carry(call, data, timeout, on_progress)
         except BaseException as error:
-            # Leaving for whatever reason ends the request; after an answer this is a no-op.
+            # Any exception cancels the request; after an answer this does nothing.
             cancellation = self.connection.cancel(call, reason_of(error))
             if pending.sent:
                 self.send_nowait(cancellation)

@@ -1,4 +1,4 @@
-"""What a conversation with a model must look like when tools are part of it.
+"""A check of the messages of a conversation with a model in which tools are used.
 
 Specification: Sampling, Message Content Constraints.
 """
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 
 __all__ = ["flaw_of_conversation"]
 
-#: Whose messages a block may stand in, where that is not free.
+#: The role of the messages that may contain a block, for blocks that are restricted.
 _ROLES: Final = {ToolUseContent: "assistant", ToolResultContent: "user"}
 
 
 def flaw_of_conversation(messages: Iterable[SamplingMessage]) -> str | None:
-    """What is wrong; None if nothing.
+    """What is wrong with the messages; None if nothing.
 
-    Uses of tools are the assistant's, results are the user's; each use is answered by the next
-    message, which holds nothing but results.
+    The assistant's messages contain uses of tools, the user's messages the results; the message
+    after a use holds its result, and only results.
     """
     used: set[str] = set()
     for message in messages:

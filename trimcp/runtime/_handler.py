@@ -1,4 +1,4 @@
-"""One run of a user's function, and what is asked in it."""
+"""One run of a user's function, and the questions that it asks."""
 
 from __future__ import annotations
 
@@ -24,18 +24,18 @@ if TYPE_CHECKING:
 
 __all__ = ["Answers", "Asker", "Delivery", "Handler", "Question", "Retried"]
 
-#: Digest of the question (None if the client volunteered the answer) and the answer, by key.
+#: By key, the digest of the question and the answer; no digest if the question is not known.
 Answers: TypeAlias = dict[str, tuple[str | None, dict[str, Any]]]
 
 
 @attrs.frozen
 class Retried:
-    """What a request brings from an earlier round.
+    """What a request carries from an earlier round.
 
     Attributes:
-        responses: The answers, by key; None if it brings none.
-        state: The state that they are for, if it came with them.
-        kept: What the handler wanted back.
+        responses: The answers, by key; None if it carries none.
+        state: The state that belongs to the answers, if the request has it.
+        kept: A value that the handler stored in the state.
     """
 
     responses: Mapping[str, Any] | None = None
@@ -55,11 +55,11 @@ class Handler:
 
     Attributes:
         round: The round that it answers now.
-        peer: Whose round that is.
+        peer: The peer of that round.
         exchange: The round's exchange.
         data: What the role kept for the peer when the handler began.
-        retry: What its first round brought.
-        timer: Bounds its running time, where it is bounded; see `pause`.
+        retry: What its first round carried from an earlier one.
+        timer: The limit of its running time, or None; see `pause`.
     """
 
     __slots__ = ("_pauses", "_remaining", "data", "exchange", "peer", "retry", "round", "timer")
@@ -96,8 +96,8 @@ class Question:
 
     Attributes:
         request: What the client is asked.
-        digest: What the answer is matched by.
-        answered: Set once the answer is there.
+        digest: Identifies the question, to match it with the answer.
+        answered: Set when the answer has arrived.
         answer: The client's result in wire form.
     """
 
@@ -111,7 +111,7 @@ class Delivery:
     """The outcome of one round, on its way from the handler's task to the round's.
 
     Args:
-        unheard: Called with an outcome that its round does not wait for any more.
+        unheard: Called with an outcome for which its round does not wait any more.
     """
 
     __slots__ = ("_arrived", "_outcome", "_unheard", "_was_left")
@@ -123,7 +123,7 @@ class Delivery:
         self._was_left = False
 
     def put(self, outcome: Any) -> None:
-        """The first outcome counts: a value, a `Failed`, or None for a cancelled handler."""
+        """Set the outcome: a value, a `Failed`, or None if cancelled. Only the first one counts."""
         if self._arrived.is_set() or self._was_left:
             self._unheard(outcome)
         else:
@@ -138,7 +138,7 @@ class Delivery:
             self._was_left = True
             self._unheard(self._outcome)
             raise
-        # Kept nowhere: an error and the frames that it came through would keep each other.
+        # Not kept: an error and the frames that it passed through would form a reference cycle.
         outcome, self._outcome = self._outcome, None
         if not isinstance(outcome, Failed):
             return outcome
@@ -151,9 +151,9 @@ class Delivery:
 class Asker(Handler):
     """A handler that may ask its client, and so may outlive its round.
 
-    It has a task of its own, and is bound to one round after another. All that belongs to the
-    current round is reached through it, since the task and its context variables stay those of
-    the first.
+    It has a task of its own, and is bound to one round after another. Everything that belongs to
+    the current round is reached through it, since the task keeps the context variables of the first
+    round.
 
     Args:
         round_: The first round.
@@ -161,17 +161,17 @@ class Asker(Handler):
         answers: The answers that are known already, by key.
 
     Attributes:
-        id: Names it in sealed states.
+        id: Its name in sealed states.
         scope: Cancels it.
-        home: Where its task lives.
+        home: The nursery of its task.
         delivery: Where the outcome of the current round goes.
         answers: The answers so far, by key.
         pending: The open questions, by key.
         is_parked: Whether it has no round and waits for the next one.
-        deadline: When that wait is over.
+        deadline: When it stops waiting.
         resumed: Set when the next round begins.
-        freeing: The peer whose slot its task takes, where its round has ended before.
-        held: Bytes that its rounds have brought, which the budget counts until it ends.
+        freeing: The peer whose slot its task still takes, if its round has ended before it.
+        held: The bytes of its rounds' requests, which the budget counts until it ends.
     """
 
     __slots__ = (
@@ -219,19 +219,19 @@ class Asker(Handler):
 
     def _take(self, round_: Round) -> None:
         round_.handler = self
-        # Answers are kept until the handler ends, and with them what they came in.
+        # Answers are kept until the handler ends, so the bytes of their requests stay counted.
         self.held += round_.held
         round_.held = 0
 
     def end(self) -> None:
-        """Release what the handler held, as its task has ended."""
+        """Release what the handler held, since its task has ended."""
         self.peer.budget.give(self.held)
         self.round.handler = None
         if self.freeing is not None:
             self.freeing.free_slot()
 
     def name(self, key: str | None, digest: str) -> str:
-        """The key of a question: the handler's own or its digest, and its occurrence."""
+        """The key of a question: the handler's key or the digest, and a number if repeated."""
         base = key or digest
         self._asked[base] += 1
         count = self._asked[base]

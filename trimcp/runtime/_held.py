@@ -1,4 +1,4 @@
-"""What is held for a peer, within its bounds."""
+"""Counting the bytes and handlers that are held for a peer."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 __all__ = ["NO_ROOM", "Slots", "holding"]
 
-#: What a peer is told whose message there is no room for.
+#: The error for a peer whose message exceeds the budget.
 NO_ROOM: Final = "too much is held for clients at the moment: try again later"
 
-#: Answers that are not longer than this, in bytes, are always held: an error is no shorter, and
-#: the number of answers has a bound of its own.
+#: Answers up to this size, in bytes, are always held: an error would not be much shorter, and the
+#: number of answers is bounded separately.
 _SHORT: Final = 4096
 
 
@@ -28,12 +28,13 @@ def holding(budget: Budget, data: bytes, exchange: Exchange) -> Iterator[bytes]:
     """Count an answer for as long as it is held.
 
     Args:
-        budget: Counts it.
+        budget: Counts the bytes.
         data: The answer.
-        exchange: What it answers.
+        exchange: The exchange that it answers.
 
     Yields:
-        The answer; an error (-31001) in its place, if it is long and there is no room for it.
+        The answer, or an error (-31001) in its place if it is long and the budget has no room for
+        it.
     """
     if len(data) > _SHORT and budget.room < len(data):
         data = exchange.refuse(LIMIT_EXCEEDED, NO_ROOM) or data
@@ -45,10 +46,10 @@ def holding(budget: Budget, data: bytes, exchange: Exchange) -> Iterator[bytes]:
 
 
 class Slots:
-    """Counts the handlers of one connection whose tasks have not ended, and what it keeps.
+    """Counts the handlers of a connection whose tasks still run, and the bytes that it keeps.
 
     Args:
-        budget: Counts the bytes of what is kept.
+        budget: Counts the bytes that are kept.
     """
 
     __slots__ = ("_budget", "_kept", "taken")
@@ -59,7 +60,7 @@ class Slots:
         self._kept = 0
 
     def keep(self, held: int) -> None:
-        """Keep these bytes of a request for the connection, in place of those kept before."""
+        """Keep bytes of a request for the connection; they replace those kept before."""
         self.drop()
         self._kept = held
 

@@ -1,4 +1,4 @@
-"""Where handlers live that may outlive their requests."""
+"""The nursery of handlers that may outlive their requests."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ class Home(Protocol):
     parked: set[Parked]
 
     def try_start(self, function: Callable[..., Awaitable[Any]], *args: Any) -> bool:
-        """Start a task there, while it takes tasks.
+        """Start a task there, if it still accepts tasks.
 
         Returns:
-            Whether it does.
+            Whether the task was started.
         """
 
 
 def start_in(
     nursery: trio.Nursery | None, function: Callable[..., Awaitable[Any]], *args: Any
 ) -> bool:
-    """Start a task in a nursery, while there is one and it takes tasks.
+    """Start a task in a nursery, if there is one and it still accepts tasks.
 
     Returns:
         Whether the task was started.
@@ -49,6 +49,6 @@ def start_in(
     try:
         nursery.start_soon(function, *args)
     except RuntimeError:
-        # Its last task has just ended, and who waits for that has not run yet.
+        # The nursery has just closed, but the task that opened it has not run since.
         return False
     return True

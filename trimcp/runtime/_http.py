@@ -1,4 +1,4 @@
-"""What HTTP adds: the request that brought something, and events that may be asked for again."""
+"""What HTTP adds: the HTTP request of a message, and events that can be requested again."""
 
 from __future__ import annotations
 
@@ -37,9 +37,9 @@ class HttpRequest:
     """An HTTP request, as a handler of a custom route gets it.
 
     Attributes:
-        headers: Its headers, by their names in lower case; one that came twice is joined with
-            a comma.
-        scope: Its ASGI scope, which middleware in front may have added to.
+        headers: Its headers, by their names in lower case; the values of a repeated header are
+            joined with a comma.
+        scope: Its ASGI scope, to which middleware before us may have added.
         body: Its body, for custom routes; empty for requests of the protocol.
         is_mirror: Whether its headers repeat what stands in its body.
         principal: Who sends it, where the server asks that (`Server(auth=…)`); the headers and the
@@ -60,7 +60,7 @@ class HttpRequest:
 
     @property
     def path(self) -> str:
-        """Its path, decoded, with that of whatever we are mounted in."""
+        """Its path, decoded, including the path at which this application is mounted."""
         path: str = self.scope["path"]
         return path
 
@@ -73,12 +73,12 @@ class HttpRequest:
 
 @attrs.frozen
 class HttpResponse:
-    """What a handler of a custom route may answer with.
+    """An answer that a handler of a custom route may return.
 
     Attributes:
         body: The body.
         status: The HTTP status.
-        headers: Headers; `content-type` is `application/octet-stream` unless it is here.
+        headers: Headers; without a `content-type` here it is `application/octet-stream`.
     """
 
     body: bytes = b""
@@ -105,9 +105,9 @@ class CustomRoute:
 class EventStore(Protocol):
     """Keeps the events of one session of the handshake era. Its methods must not block.
 
-    It may have a method `end(stream)`, which is called once nothing more is said on a stream. What
-    followed the events of the others must stay known, as far as it is kept, or a client cannot
-    resume a stream on which it has missed nothing.
+    It may have a method `end(stream)`, which is called when no event will follow on a stream. For a
+    stream that has not ended, even the last event must stay known, or a client that missed nothing
+    could not resume it.
 
     Specification: 2025-11-25, Streamable HTTP, Resumability and Redelivery.
     """
@@ -116,20 +116,20 @@ class EventStore(Protocol):
         """Keep an event.
 
         Args:
-            stream: The name of the stream it belongs to.
-            data: Its data; empty for an event that only marks a place.
+            stream: The name of its stream.
+            data: Its data; empty for an event that only marks a position.
 
         Returns:
             An id for it, unique in the session, of visible ASCII characters.
         """
 
     def after(self, id: str) -> tuple[str, list[tuple[str, bytes]]] | None:
-        """What followed an event on its stream.
+        """The events that followed an event on its stream.
 
         Args:
-            id: The event's id, as the client says it.
+            id: The event's id, as sent by the client.
 
         Returns:
-            The stream's name, and each later event that has data, with its id. None if the event
-            is unknown, or not all that followed it is kept.
+            The stream's name, and each later event that has data, with its id. None if the event is
+            unknown, or not all events that followed it are kept.
         """

@@ -1,7 +1,7 @@
-"""Who hears of changes: a set of pending facts per subscriber, never a queue.
+"""Telling subscribers of changes: a set of pending changes for each subscriber, not a queue.
 
-Repeated changes of one thing coalesce until they are told, so a subscriber that reads slowly, or
-not at all, costs no more than one entry for each thing it asked about, and delays nobody.
+Equal changes that are pending count as one. So a subscriber that reads slowly, or not at all, costs
+at most one entry for each list and resource in its subscription, and delays no other.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ __all__ = ["Hub", "Subscriber"]
 
 
 class Subscriber:
-    """A listener: made by `Hub.join`, read by one task.
+    """A subscriber: `Hub.join` makes it, and one task reads it.
 
     Attributes:
-        kinds: The changes of lists that it wants to hear of.
-        uris: The resources that it wants to hear of; changed by the hub only.
+        kinds: The changes of lists to which it has subscribed.
+        uris: The resources to which it has subscribed; only the hub changes this.
     """
 
     def __init__(self, kinds: frozenset[type[Change]]) -> None:
@@ -40,17 +40,17 @@ class Subscriber:
 
     @property
     def pending(self) -> int:
-        """Changes that it has not been told of yet."""
+        """How many changes it has not been told of yet."""
         return len(self._pending)
 
     def put(self, change: Change) -> None:
-        """Add a change that it wants to hear of."""
+        """Add a change that it must be told of."""
         if not self._is_closed:
             self._pending[change] = None
             self._news.unpark()
 
     def close(self) -> None:
-        """Accept no more changes: `next` tells what is pending, then None."""
+        """Accept no more changes: `next` returns those that are pending, then None."""
         self._is_closed = True
         self._news.unpark_all()
 
@@ -67,11 +67,11 @@ class Subscriber:
 
 
 class Hub:
-    """Hands changes to the subscribers of one application.
+    """Passes changes to the subscribers of one application.
 
     Args:
         limits: `subscribers` and `subscribed_uris` are used.
-        budget: Counts the URIs that subscribers asked about.
+        budget: Counts the bytes of the subscribed URIs.
     """
 
     def __init__(self, limits: Limits, budget: Budget | None = None) -> None:
@@ -85,16 +85,16 @@ class Hub:
 
     @property
     def pending(self) -> int:
-        """Changes that wait to be told, over all subscribers."""
+        """How many changes are pending, for all subscribers."""
         return sum(subscriber.pending for subscriber in self._subscribers)
 
     @property
     def subscribed_uris(self) -> int:
-        """Resources asked about, over all subscribers."""
+        """How many resources are subscribed to, over all subscribers."""
         return sum(len(subscribers) for subscribers in self._by_uri.values())
 
     def uris(self) -> Iterable[str]:
-        """The resources that at least one subscriber asked about."""
+        """The resources that have at least one subscriber."""
         return list(self._by_uri)
 
     def publish(self, change: Change) -> None:
@@ -108,11 +108,11 @@ class Hub:
                 subscriber.put(change)
 
     def join(self, kinds: Iterable[type[Change]], uris: Iterable[str] = ()) -> Subscriber:
-        """Add a subscriber, until `leave`.
+        """Add a subscriber; `leave` removes it.
 
         Args:
-            kinds: The changes of lists to hear of.
-            uris: The resources to hear of.
+            kinds: The changes of lists to which it subscribes.
+            uris: The resources to which it subscribes.
 
         Raises:
             LimitExceeded: There are too many subscribers, or too many resources for one.
@@ -130,13 +130,13 @@ class Hub:
         return subscriber
 
     def leave(self, subscriber: Subscriber) -> None:
-        """Forget a subscriber."""
+        """Remove a subscriber."""
         self._subscribers.discard(subscriber)
         for uri in tuple(subscriber.uris):
             self.remove(subscriber, uri)
 
     def add(self, subscriber: Subscriber, uri: str) -> None:
-        """Let a subscriber hear of one more resource. Raises LimitExceeded."""
+        """Subscribe to one more resource. Raises LimitExceeded."""
         if uri in subscriber.uris:
             return
         self.check_uris(len(subscriber.uris) + 1)
@@ -146,12 +146,12 @@ class Hub:
         self._by_uri.setdefault(uri, set()).add(subscriber)
 
     def check_uris(self, number: int) -> None:
-        """Whether one subscriber may ask about so many resources. Raises LimitExceeded if not."""
+        """Check that one subscriber may subscribe to so many resources. Raises LimitExceeded."""
         if number > self._limits.subscribed_uris:
             raise LimitExceeded(f"more than {self._limits.subscribed_uris} subscribed resources")
 
     def remove(self, subscriber: Subscriber, uri: str) -> None:
-        """Undo `add`; harmless if there was none."""
+        """Undo `add`; does nothing if there was no `add`."""
         if uri not in subscriber.uris:
             return
         subscriber.uris.discard(uri)

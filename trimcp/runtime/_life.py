@@ -1,4 +1,4 @@
-"""The life of a connection: its nursery, its draining, its loss."""
+"""The life of a connection: its nursery, how it drains, and how it is lost."""
 
 from __future__ import annotations
 
@@ -22,37 +22,37 @@ __all__ = ["Host", "Life"]
 
 
 class Host(Protocol):
-    """Where the tasks of a connection's requests live, inside of its own nursery."""
+    """Runs the tasks of a connection's requests, inside the connection's nursery."""
 
     async def begin(self, nursery: trio.Nursery) -> None:
-        """Open what the first requests need."""
+        """Open what the first requests need, such as a session."""
 
     def attend(self, answer: Callable[[Round], Awaitable[None]], round_: Round) -> None:
         """Start the task of a request. Must not block."""
 
     def renew(self) -> None:
-        """Open another session, which the client has begun. Must not block."""
+        """Open a new session, since the client has begun one. Must not block."""
 
 
 class Life:
-    """The life of one connection, which several ways to the same peer may share.
+    """The life of one connection, which several `Peer` objects of the same client may share.
 
-    It is also the home of handlers that may ask, unless somebody else is.
+    It is also the home of handlers that may ask, unless they have another home.
 
     Args:
         connection: The protocol's state.
 
     Attributes:
-        scope: Around everything.
-        reading: Around the reader; cancelled when nothing more needs to be read.
-        nursery: Where the tasks live; None before and after.
-        host: Where the tasks of requests live; in the nursery itself, unless somebody says
-            otherwise.
-        parked: Handlers whose tasks live here and wait for the client's next round.
-        at_drain: Called once no new requests are taken: ends what would otherwise never end.
+        scope: The cancel scope around everything.
+        reading: The cancel scope around the reader; cancelled when nothing more needs to be read.
+        nursery: The nursery of the tasks; None before and after.
+        host: Runs the tasks of requests; if None, they run in the nursery itself.
+        parked: Handlers that run here and wait for the client's next round.
+        at_drain: Called when new requests are no longer accepted, to end what would otherwise never
+            end.
         is_draining: Whether new requests are refused.
-        lost: Why no answer can come any more, or is wanted; None while that is not so.
-        explain_loss: Makes the error for calls whose answer can no longer come.
+        lost: Why no answer can arrive any more, or is wanted any more; None until then.
+        explain_loss: Makes the error for calls whose answer can no longer arrive.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -69,16 +69,16 @@ class Life:
         self._has_lost = trio.Event()
 
     def try_start(self, function: Callable[..., Awaitable[Any]], *args: Any) -> bool:
-        """Start a task in the connection's nursery, while there is one.
+        """Start a task in the connection's nursery, if it still accepts tasks.
 
         Returns:
-            Whether there is one.
+            Whether the task was started.
         """
         return start_in(self.nursery, function, *args)
 
     @property
     def is_closed(self) -> bool:
-        """Whether whatever still runs is cancelled because the connection ends."""
+        """Whether everything that still runs is cancelled, because the connection ends."""
         return self.scope.cancel_called
 
     def drain(self, deadline: float) -> None:
@@ -93,7 +93,7 @@ class Life:
         self.scope.cancel(reason=reason)
 
     def end_waits(self, reason: str) -> None:
-        """End what would wait for ever: subscriptions, and handlers whose answers cannot come."""
+        """End what would wait forever: subscriptions, and handlers whose answers cannot arrive."""
         for end in list(self.at_drain):
             end()
         for handler in list(self.parked):
@@ -105,20 +105,20 @@ class Life:
             self.reading.cancel(reason="drained")
 
     def lose(self, reason: str) -> None:
-        """Note that no answer can come, or is wanted, any more; the first reason counts."""
+        """Note that no answer can arrive, or is wanted, any more; the first reason counts."""
         if self.lost is None:
             self.lost = reason
         self._has_lost.set()
 
     async def wait_lost(self) -> None:
-        """Wait until no answer can come any more."""
+        """Wait until no answer can arrive any more."""
         await self._has_lost.wait()
 
     def loss(self, cause: BaseException | None) -> ConnectionLost:
-        """The error that says why no answer can come.
+        """The error that says why no answer can arrive.
 
         Args:
-            cause: What went wrong with the connection, if anything did.
+            cause: The error that broke the connection, or None.
         """
         error = self.explain_loss(self.lost or "the connection was closed")
         error.__cause__ = cause

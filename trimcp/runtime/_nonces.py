@@ -17,14 +17,14 @@ logger = logging.getLogger("trimcp.server")
 
 
 class NonceStore(Protocol):
-    """Remembers which states were used; processes that share `state_keys` share one."""
+    """Remembers which states were used. Processes that share `state_keys` must share a store."""
 
     async def use(self, nonce: str, seconds: float) -> bool:
         """Use a nonce, atomically.
 
         Args:
-            nonce: What tells a state from every other.
-            seconds: How long it must be remembered; afterwards the state has lapsed.
+            nonce: The unique name of a state.
+            seconds: How long it must be remembered; after that the state has expired.
 
         Returns:
             Whether this was its first use.
@@ -35,8 +35,8 @@ class MemoryNonceStore:
     """A nonce store for one process.
 
     Args:
-        limit: Nonces remembered at once. Beyond it further ones are refused as if they had been
-            used: forgetting one would allow its second use.
+        limit: How many nonces are remembered at the same time. Further nonces are refused as if
+            they had been used, since forgetting one would allow its second use.
     """
 
     def __init__(self, limit: int = 100_000) -> None:
@@ -61,7 +61,7 @@ class MemoryNonceStore:
 
 
 class MissingNonceStore:
-    """Stands where several processes would need to share a nonce store and have none.
+    """Replaces the nonce store where several processes need to share one and have none.
 
     It refuses every use, since another process may have seen the nonce.
     """

@@ -133,7 +133,7 @@ class Parking:
             self._waiting.pop(asker.id, None)
             asker.delivery.put(outcome)
             asker.end()
-            # An error and the frames that it came through would keep each other.
+            # An error and its frames would form a reference cycle.
             outcome = passing = None
 
     # -- asking ---------------------------------------------------------------------------
@@ -168,7 +168,7 @@ class Parking:
         question = asker.pending[name] = Question(request, digest)
         asker.pause()
         try:
-            # Sibling tasks that are about to ask too share this round.
+            # Sibling tasks that will ask at once share this round.
             await trio.lowlevel.checkpoint()
             if not asker.is_parked and not question.answered.is_set():
                 self._park(asker)
@@ -341,7 +341,7 @@ def _delivery(round_: Round) -> Delivery:
 
 
 async def _wait_round(asker: Asker) -> None:
-    """The handler has ended between two rounds: keep its outcome until the next one or too late."""
+    """The handler has ended between two rounds: keep its outcome for the next round, for a time."""
     if asker.scope.cancel_called:
         return
     asker.scope = trio.CancelScope(deadline=asker.deadline)

@@ -28,20 +28,21 @@ __all__ = ["Peer"]
 class Peer(ABC):
     """The other side of an exchange: who is answered, and how.
 
-    That is all that a handler needs to know of whoever asked. It is also all that there is where a
-    request stands alone; a peer that stays connected is a `ConnectedPeer`.
+    That is all that a handler needs to know of the requester. For a single request over HTTP there
+    is nothing more; a peer that stays connected is a `ConnectedPeer`.
 
     Args:
         connection: The protocol's state.
-        home: Where handlers that may ask live.
+        home: The home of handlers that may ask.
         budget: Counts the bytes that are held for the peer.
-        at_drain: Called once no new requests are taken: ends what would otherwise never end.
+        at_drain: Called when new requests are no longer accepted, to end what would otherwise never
+            end.
 
     Attributes:
         http: The HTTP request that opened it, if one did.
         principal: Who it is, where the server asks that.
         data: What the role keeps for it.
-        pace: Lets consumers hold producers back, where the peer is in this process.
+        pace: Lets consumers hold producers back, if the peer is in this process.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class Peer(ABC):
     async def send(self, data: bytes | None) -> None:
         """Send one message, waiting for room. Always a checkpoint; nothing if None or empty.
 
-        A peer that is gone takes no harm and gives no error.
+        There is no error if the peer is gone.
         """
 
     @abstractmethod
@@ -78,7 +79,7 @@ class Peer(ABC):
 
     @abstractmethod
     def finish_nowait(self, data: bytes | None) -> None:
-        """Send the answer without waiting, as its task is being cancelled; see `finish`."""
+        """Send the answer without waiting, since its task is being cancelled; see `finish`."""
 
     @abstractmethod
     def send_nowait(self, data: bytes | None) -> None:
@@ -89,10 +90,10 @@ class Peer(ABC):
         return
 
     def interrupt(self, seconds: float) -> bool:
-        """Let the peer come back later for what is still to be said, where that can be done.
+        """Tell the peer to reconnect later for further messages, if it can do that.
 
         Args:
-            seconds: When it should.
+            seconds: After how many seconds it should reconnect.
 
         Returns:
             Whether it was told so.
@@ -102,7 +103,7 @@ class Peer(ABC):
     async def request(
         self, method: str, params: Any, *, terms: Terms | None = None, timeout: float = math.inf
     ) -> tuple[Call, Raw]:
-        """Ask the peer. Raises RequestError where that is not possible."""
+        """Send a request to the peer. Raises RequestError where that is not possible."""
         raise RequestError(INVALID_REQUEST, "a client without a session cannot be asked")
 
     def answering(self) -> AbstractContextManager[None]:
@@ -114,10 +115,10 @@ class Peer(ABC):
         return
 
     def keep(self, held: int) -> int:
-        """Keep what an answered `initialize` has brought, for as long as the peer is connected.
+        """Keep the bytes of an answered `initialize` counted, as long as the peer is connected.
 
         Args:
-            held: How many bytes that is.
+            held: The number of bytes.
 
         Returns:
             How many of them are still held by the request.

@@ -1,4 +1,4 @@
-"""One exchange on one peer: how it is answered, and how it is stopped."""
+"""One exchange on one peer: how it is answered and how it is cancelled."""
 
 from __future__ import annotations
 
@@ -27,14 +27,15 @@ class Responder(Protocol):
         """Handle one request; return a payload or raise."""
 
     def notified(self, peer: Peer, method: str, params: Raw | None) -> None:
-        """A notification that concerns no single exchange. Must not block or raise."""
+        """Take a notification that belongs to no exchange. Must not block or raise."""
 
 
 class Lasting(Protocol):
     """A handler that may outlive its rounds.
 
     Attributes:
-        freeing: The peer whose slot the handler's task takes, where its round has ended before.
+        freeing: The peer whose slot the handler's task still takes, if its round has ended before
+            it.
     """
 
     freeing: Peer | None
@@ -44,21 +45,22 @@ class Lasting(Protocol):
 
 
 class Round:
-    """One exchange on one peer, which the budget counts from now on.
+    """One exchange on one peer, whose bytes the budget counts until the round ends.
 
-    It is over when the exchange is. A handler that may ask its client outlives it: in the
-    stateless era a question ends the exchange, and the answers come with another one.
+    It ends with the exchange. A handler that may ask its client can outlive it: in the stateless
+    era a question ends the exchange, and the answers come with another exchange.
 
     Args:
-        peer: Who asks.
-        exchange: What is asked.
+        peer: The peer that sent the request.
+        exchange: The request.
 
     Attributes:
         data: What the role kept for the peer when the round began.
         scope: Cancels what runs in the round.
-        handler: The handler that outlives the round, while the round is its current one.
-        afterword: What is sent after the answer, on transports where a connection is shared.
-        held: Bytes that it has brought, which the budget counts until it ends.
+        handler: A handler that may outlive the round, while this is its current round.
+        afterword: A message that is sent after the answer, on transports where requests share a
+            connection.
+        held: The bytes of its request, which the budget counts until the round ends.
     """
 
     __slots__ = ("afterword", "data", "exchange", "handler", "held", "peer", "scope")
@@ -75,7 +77,7 @@ class Round:
         exchange.owner = self
 
     async def answer(self, responder: Responder) -> None:
-        """Run the handler and send its outcome. Nothing but Cancelled leaves here.
+        """Run the handler and send its outcome. Raises nothing but Cancelled and KeyboardInterrupt.
 
         Args:
             responder: The role.
@@ -85,7 +87,7 @@ class Round:
         passing: BaseException | None = None
         try:
             if not exchange.is_open and not exchange.is_retry:
-                # Given up before it began. A retry is still to end the handler that it is for.
+                # Cancelled before it began. A retry still has to end its handler.
                 return
             outcome, passing = await captured(self.scope, responder.handle, self)
             if passing is not None:
@@ -93,18 +95,18 @@ class Round:
                     peer.finish_nowait(answer_to(exchange, outcome))
                 raise passing
             if exchange.has_reported:
-                # Some clients forget a call as soon as its answer is in what they have read.
+                # Some clients ignore progress that they read together with the answer.
                 await peer.part()
             await peer.finish(answer_to(exchange, outcome), exchange)
             if self.afterword is not None:
                 await peer.send(self.afterword)
         finally:
             self._end()
-            # Nobody asks for it any more; the cycle would leave both to the garbage collector.
+            # Not needed any more; breaks a cycle that only the garbage collector would free.
             exchange.owner = outcome = passing = None
 
     def cancel(self, reason: str) -> None:
-        """Stop what runs in the round."""
+        """Cancel what runs in the round."""
         self.scope.cancel(reason=reason)
 
     def _end(self) -> None:

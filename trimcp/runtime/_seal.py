@@ -1,7 +1,7 @@
-"""Sealing `requestState`: what the server hands to the client and must not believe blindly.
+"""Sealing `requestState`, which the client stores and the server must not trust without a check.
 
 The state travels through the client, so it is encrypted and authenticated (ChaCha20-Poly1305).
-It says whom it was given to, for which request, until when, and the answers so far.
+It holds for whom, for which request and until when it is valid, and the answers so far.
 
 Specification: 2026-07-28, Multi Round-Trip Requests, Server Requirements 4 and 5.
 """
@@ -24,22 +24,23 @@ _DIGEST = 16
 
 
 class InvalidState(Exception):
-    """The state was not sealed by these keys, or was changed since."""
+    """The state was not sealed with these keys, or was changed later."""
 
 
 class State(msgspec.Struct, array_like=True):
-    """What is sealed.
+    """The content of a sealed state.
 
     Attributes:
-        frame: The handler's run, if it still waits.
+        frame: The id of the asker, if it waits for the answers.
         method: The request's method.
         subject: The digest of what the request is about (name and arguments).
         principal: The digest of whom the state was given to; None for a peer without a principal.
         expires: When it lapses, in seconds of the wall clock.
         questions: The digest of each open question, by key.
         answers: The digest and the answer of each answered question, by key.
-        kept: What a handler that returned its questions wants back; nobody waits for these.
-        nonce: Tells this state from every other.
+        kept: A value of a handler that has returned its questions, and gets it back in its next
+            run.
+        nonce: The unique name of this state.
     """
 
     frame: str | None
@@ -58,8 +59,8 @@ class Seal:
 
     Args:
         keys: Secrets of any length, at least 16 bytes; the first seals, all of them open, so
-            keys can be rotated and shared between processes. Without any, one is made up that
-            dies with the process.
+            keys can be rotated and shared between processes. Without keys, a random key is used as
+            long as the process lives.
     """
 
     def __init__(self, keys: Sequence[bytes] = ()) -> None:
@@ -76,7 +77,7 @@ class Seal:
         return base64.urlsafe_b64encode(nonce + box).decode()
 
     def open(self, text: str) -> State:
-        """What was sealed. Raises InvalidState."""
+        """The content of a sealed state. Raises InvalidState."""
         from cryptography.exceptions import InvalidTag
 
         try:
@@ -93,7 +94,7 @@ class Seal:
 
     def _open_ciphers(self) -> list[Any]:
         if self._ciphers is None:
-            # Only servers that ask questions pay for loading the libraries.
+            # Loaded late, so that only servers that ask questions load these libraries.
             import hashlib
 
             from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305

@@ -1,4 +1,4 @@
-"""A server and its application, as those who serve them over HTTP see them."""
+"""The interfaces of a server and its application for the code that serves them over HTTP."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Serving(Home, Responder, Protocol):
 
     @property
     def identity(self) -> Implementation:
-        """What the server says it is: its name, version and the like."""
+        """The server's name, version and the like."""
 
     @property
     def authorization(self) -> Authorization | None:
@@ -147,7 +147,7 @@ class Serving(Home, Responder, Protocol):
         id: str | None = None,
         at_open: Callable[[], None] | None = None,
     ) -> None:
-        """Serve one connection, of which there is a peer already; see `serve`."""
+        """Serve one connection that already has a peer; see `serve`."""
 
     def shutdown(self, grace: float | None) -> None:
         """Stop accepting, let requests in flight finish for the grace, then cancel.

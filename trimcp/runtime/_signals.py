@@ -1,4 +1,4 @@
-"""Hearing of the signals that end a server, from its first moment to its last."""
+"""Receiving the signals that end a server, during its whole life."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ __all__ = ["told_of_signals"]
 
 @asynccontextmanager
 async def told_of_signals(tell: Callable[[str], None]) -> AsyncIterator[None]:
-    """Tell of each SIGINT and SIGTERM, until this is left: also of those during a cleanup.
+    """Report each SIGINT and SIGTERM until the block ends, also while it cleans up.
 
-    Nothing is told in threads other than the main one, since Python has no signals there.
+    In threads other than the main thread nothing is reported, since Python has no signals there.
 
     Args:
         tell: Called with the signal's name.
@@ -27,8 +27,8 @@ async def told_of_signals(tell: Callable[[str], None]) -> AsyncIterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    # What is inside may be cancelled from outside, and cleans up then; signals still matter. The
-    # shield ends with what is inside.
+    # The block may be cancelled from outside and then clean up; signals are still needed then. The
+    # shield ends with the block.
     watching = trio.CancelScope(shield=True)
 
     async def watch(*, task_status: trio.TaskStatus[None]) -> None:
@@ -42,4 +42,4 @@ async def told_of_signals(tell: Callable[[str], None]) -> AsyncIterator[None]:
         try:
             yield
         finally:
-            watching.cancel(reason="nobody wants to hear of signals any more")
+            watching.cancel(reason="signals are not handled any more")

@@ -1,8 +1,8 @@
 """Streaming tools: a generator in a task of its own, behind a memory channel.
 
-The channel has no buffer, so the generator runs only as fast as its chunks are sent on. Errors
-travel through the channel too: a generator that failed can never look finished. Whoever stops
-listening closes the generator, and its `finally` runs.
+The channel has no buffer, so the generator runs only as fast as its chunks are sent. Errors go
+through the channel too, so a generator that failed never looks finished. When the consumer stops,
+the generator is closed, and its `finally` runs.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ async def drain(
 
     Raises:
         RuntimeError: It yielded something after its `Final`.
-        BaseException: Whatever the generator raises.
+        BaseException: An exception of the generator.
     """
     with unwrapping():
         async with trio.open_nursery() as nursery:
@@ -85,7 +85,7 @@ async def _consume(
             try:
                 raise item.error
             finally:
-                # An error and the frames that it came through would keep each other.
+                # An error and its frames would form a reference cycle.
                 del item
         if final is not None:
             raise RuntimeError("a streaming tool yielded something after its Final")
@@ -102,8 +102,8 @@ async def in_threads(
 ) -> AsyncGenerator[Any, None]:
     """A synchronous generator, each step in a worker thread.
 
-    A step cannot be interrupted, so cancelling waits for the one that runs; then the generator is
-    closed, in a thread too, within a deadline.
+    A step cannot be interrupted, so a cancellation waits for the running step. Then the generator
+    is closed, in a thread too, within a deadline.
     """
     try:
         while True:

@@ -1,7 +1,7 @@
-"""Worker threads for synchronous tools, under a limiter of their own.
+"""Worker threads for synchronous tools, with their own limiter.
 
-A thread cannot be cancelled. When its call is, the thread is abandoned: it goes on, its result
-is dropped, and it is counted until it ends. `trio.from_thread.check_cancelled()` lets a tool
+A thread cannot be cancelled. When its call is cancelled, the thread is abandoned: it goes on, its
+result is dropped, and it is counted until it ends. `trio.from_thread.check_cancelled()` lets a tool
 notice and stop by itself.
 """
 
@@ -32,7 +32,7 @@ class ToolThreads:
 
     Attributes:
         limiter: Bounds the threads; synchronous generators share it.
-        abandoned: Threads whose call was cancelled and that still run.
+        abandoned: How many threads still run although their call was cancelled.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -42,14 +42,14 @@ class ToolThreads:
 
     @property
     def running(self) -> int:
-        """Threads at work, abandoned ones included."""
+        """How many threads run, including abandoned ones."""
         return self.limiter.borrowed_tokens
 
     async def run(self, function: Callable[..., Any], arguments: dict[str, Any]) -> Any:
         """Run a function in a worker thread.
 
         Returns:
-            What it returned; that may be a coroutine, which nobody has awaited yet.
+            What it returned. That may be a coroutine, which has not been awaited yet.
 
         Raises:
             LimitExceeded: Too many abandoned threads still run.
@@ -58,7 +58,7 @@ class ToolThreads:
             raise LimitExceeded(f"{self.abandoned} cancelled tools still run in their threads")
         work = _Work(self, functools.partial(function, **arguments))
         try:
-            # In a box: Trio takes a bare coroutine for a mistake.
+            # In a tuple, since Trio raises an error for a returned coroutine.
             (result,) = await trio.to_thread.run_sync(
                 work, abandon_on_cancel=True, limiter=self.limiter
             )
@@ -70,7 +70,7 @@ class ToolThreads:
 
 
 class _Work:
-    """One function in one thread, which either starts or is abandoned before it could."""
+    """One function in one thread, which either starts or is abandoned before."""
 
     def __init__(self, threads: ToolThreads, function: Callable[[], Any]) -> None:
         self._threads = threads
@@ -82,9 +82,9 @@ class _Work:
         self._error: BaseException | None = None
 
     def __call__(self) -> tuple[Any]:
-        """Run the function; what it raises is kept for `raise_error`.
+        """Run the function; its exception is kept for `raise_error`.
 
-        Trio would keep an error and the frames that it came through, which keep each other.
+        Trio would keep a raised error and its frames, which would form a reference cycle.
         """
         with self._lock:
             if self._is_abandoned:
@@ -103,7 +103,7 @@ class _Work:
         if counted:
             self._report()
         if counted and inspect.iscoroutine(result):
-            result.close()  # nobody is there to await it
+            result.close()  # it will never be awaited
         return (result,)
 
     def raise_error(self) -> None:
@@ -113,14 +113,14 @@ class _Work:
             try:
                 raise error
             finally:
-                # An error and the frames that it came through would keep each other.
+                # An error and its frames would form a reference cycle.
                 del error
 
     def _report(self) -> None:
         try:
             self._token.run_sync_soon(self._forget)
         except trio.RunFinishedError:
-            # The program is over; nobody counts any more.
+            # The program is over, and the count is not needed any more.
             return
 
     def _forget(self) -> None:

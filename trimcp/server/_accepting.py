@@ -1,4 +1,4 @@
-"""Accepting connections over sockets, each contained."""
+"""Accepting connections over sockets; the failure of one does not affect the others."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ async def serve_listeners(
     async with trio.open_nursery() as connections:
 
         async def serve(stream: trio.abc.Stream) -> None:
-            # Those that still shake hands are only counted here.
+            # Connections that have not finished their handshake are counted only here.
             if max(len(connections.child_tasks) - 1, len(application.peers)) >= limit:
                 logger.warning("more than %d connections: one refused", limit)
                 await trio.aclose_forcefully(stream)
@@ -62,12 +62,12 @@ async def serve_listeners(
 async def _serve_connection(
     application: Serving, opening: AbstractAsyncContextManager[Opened]
 ) -> None:
-    """One connection, contained: its crash is logged and closes nobody else."""
+    """Serve one connection. If it crashes, that is logged and closes no other connection."""
     try:
         async with opening as (channel, http):
             await application.serve(channel, grace=NETWORK_GRACE, http=http)
     except* NotServing:
-        logger.debug("a connection came too late")
+        logger.debug("a connection arrived after the application was closed")
     except* HandshakeFailed as group:
         failure = group.exceptions[0]
         logger.info("no connection: %s", failure, exc_info=failure.__cause__)

@@ -1,4 +1,4 @@
-"""The one owner of what a server has while it serves.
+"""The one owner of all that a server has while it serves.
 
 ::
 
@@ -8,7 +8,7 @@
             └── connection writer outside, requests inside
                 └── exchange
 
-It is entered once, whatever the number of doors, and everything in it has ended when it is left.
+It is entered once for all doors, and everything in it has ended when it is left.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ __all__ = ["Application"]
 
 logger = logging.getLogger("trimcp.server")
 
-#: How much longer than its requests the body of `application()` may take to end.
+#: Seconds that the body of `application()` may take to end after the last request's deadline.
 _AFTER_DRAIN: Final = 0.25
 
 
@@ -73,23 +73,23 @@ class Application:
 
     Args:
         server: The server.
-        explicit: Whether the user opened it, so that doors may join it.
+        explicit: Whether the user opened it, so that `serve_*` may join it.
 
     Raises:
-        NotServing: There is no Trio to serve with.
+        NotServing: Trio is not running.
 
     Attributes:
         value: What the lifespan yielded.
         parking: The handlers that may ask, and those that wait for answers.
         budget: Counts the bytes that peers make it hold.
-        hub: Who hears of changes.
-        notifier: Takes changes from wherever they happen.
+        hub: The subscribers that are told of changes.
+        notifier: Publishes changes that are announced in any thread.
         threads: The worker threads of synchronous tools.
         peers: The connections being served, with the grace of each.
         guests: The HTTP requests being served, with the grace of each.
-        parked: Handlers that live here and wait for their client's next request.
-        state: What is kept for it while it is open, by whoever serves it.
-        is_alone: Whether no other process is behind the same socket.
+        parked: Handlers that run here and wait for their client's next request.
+        state: What the transports keep for it while it is open.
+        is_alone: Whether no other process serves the same socket.
         hearing: Notifications of extensions that belong to no session.
     """
 
@@ -142,8 +142,8 @@ class Application:
     ) -> AsyncIterator[Application]:
         """Enter the lifespan, start what belongs to the server, and undo it all at the end.
 
-        A signal before all has started undoes what has. The body runs to its first checkpoint
-        then, since it cannot be left out.
+        A signal that arrives before everything has started undoes the start. The body then runs to
+        its first checkpoint, since a context manager cannot skip its body.
 
         Args:
             signals: Whether SIGINT and SIGTERM shut it down.
@@ -169,7 +169,7 @@ class Application:
                                 )
                         finally:
                             self.is_closing = self._is_leaving = True
-                            # The scope is outside of the lifespans: it nests around what they
+                            # The scope is outside the lifespans, so it nests around what they
                             # opened.
                             grant_cleanup(self._life)
                             await self._run_shutdown_hooks()
@@ -191,7 +191,7 @@ class Application:
             self.value = await lifespans.enter_async_context(lifespan)
 
     async def _run_startup_hooks(self) -> None:
-        # A scope of its own: what the lifespan holds is cleaned up in peace.
+        # A separate scope: its cancellation does not reach the cleanup of the lifespan.
         with trio.CancelScope() as self._starting:
             for startup in self.server.startup_hooks:
                 await _call(startup, self.value)
@@ -213,7 +213,7 @@ class Application:
             raise
 
     def _deliver(self, change: Change) -> None:
-        """Publish a change that came over the bus; one of a template is one of its instances."""
+        """Publish a change from the bus; for a template, of each of its subscribed instances."""
         instances = None
         if isinstance(change, ResourceUpdated) and "{" in change.uri:
             instances = self.server.resources.instances(change.uri, self.hub.uris())
@@ -239,15 +239,16 @@ class Application:
                 logger.exception("on_shutdown hook %r failed", _name(hook))
 
     def _on_signal(self, name: str) -> None:
-        """The first signal drains; a second one cancels at once what is still going on.
+        """The first signal drains; a second one cancels at once what still runs.
 
-        Before the server has started there is nothing to drain, and afterwards it cleans up anyway.
+        Before the server has started there is nothing to drain, and at its end it cleans up
+        already.
         """
         self._signals += 1
         if self._is_leaving and self._signals == 1:
             logger.info("%s while cleaning up", name)
         elif self._is_leaving:
-            logger.warning("%s again: no more cleaning up", name)
+            logger.warning("%s again: the cleanup is cancelled", name)
             self._life.cancel(reason=f"second {name}")
         elif not self._has_started:
             logger.info("%s before the server has started: stopping", name)
@@ -296,7 +297,7 @@ class Application:
             raise NotServing("the server is shutting down")
 
     def try_start(self, function: Callable[..., Awaitable[Any]], *args: Any) -> bool:
-        """Start a task that lives as long as the application, unless that is being shut down.
+        """Start a task that lives as long as the application, unless it is shutting down.
 
         Returns:
             Whether the task was started.
@@ -392,10 +393,10 @@ class Application:
         check_scopes(self.server, http, requests)
 
     def refusal(self, callers: Callers, host: str, origins: Sequence[str]) -> str | None:
-        """Why a client may not call the server, and what decides that; None if they may.
+        """Why a client may not call the server, and which option decides that; None if it may.
 
-        The log says it too: at first as a warning, since whoever runs the server may have
-        forgotten to name it; then as information, with the beginning of what was sent.
+        It is logged too: the first time as a warning, since the option may have been forgotten; and
+        each time as information, with the beginning of what was sent.
         """
         reason = callers.refusal(host, origins)
         if reason is None:
@@ -436,7 +437,7 @@ class Application:
 
 
 def _call(function: Callable[..., Awaitable[Any]], value: Any) -> Awaitable[Any]:
-    """Call a hook; one that takes an argument gets what the lifespan yielded."""
+    """Call a hook, with the lifespan's value if the hook takes an argument."""
     return function(value) if takes(function, 1) else function()
 
 

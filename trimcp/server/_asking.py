@@ -47,16 +47,16 @@ AskedT = TypeVar("AskedT")
 class Asking:
     """The questions of a `Context`.
 
-    A question is awaited like a call. In the handshake era it is one: a request to the client.
-    In the stateless era the handler waits between two requests of the client, bounded by
-    `Limits.parked`. It never waits longer than `Limits.parked_seconds`, and waiting does not count
-    against a tool's timeout.
+    A question is awaited like a call. In the handshake era it is a request to the client. In the
+    stateless era the handler waits between two requests of the client, bounded by `Limits.parked`.
+    It never waits longer than `Limits.parked_seconds`, and the waiting does not count against a
+    tool's timeout.
 
     Every question takes a `key`: a name for it, unique within the request. By default a digest of
-    the question identifies it; a key is needed where its text differs from run to run and the
-    handler is registered with `replay=True`.
+    the question identifies it; a key is needed if the text differs between runs and the handler is
+    registered with `replay=True`.
 
-    All of them raise, besides what they name:
+    All methods that ask raise these, besides the errors that they document:
 
     * `MissingCapability`: the client did not declare that it can answer (-32021 in the stateless
       era; a `RequestError` with -32600 in the handshake era, which has no code for it).
@@ -102,18 +102,18 @@ class Asking:
         return read_form(self._revision, wire, asked)
 
     async def elicit_url(self, message: str, url: str, *, key: str | None = None) -> None:
-        """Ask the user to visit a URL, for what must not pass through the client.
+        """Ask the user to visit a URL, for data that must not pass through the client.
 
-        It returns when the user has agreed, not when they are done there.
+        It returns when the user has agreed to visit it, not when the visit is over.
 
         Args:
-            message: Why they should.
-            url: Where to.
+            message: The reason, for the user.
+            url: The URL.
             key: A name for the question.
 
         Raises:
             AnswerRefused: The user declined or dismissed the question.
-            ValueError: It is no absolute URL.
+            ValueError: It is not an absolute URL.
 
         Specification: Elicitation, URL Mode (since 2025-11-25).
         """
@@ -143,24 +143,24 @@ class Asking:
 
         Args:
             messages: The conversation; a text is a message of the user.
-            max_tokens: How long the answer may be, in tokens.
-            system_prompt: What the model should be told first.
-            temperature: How freely it should answer.
-            stop_sequences: Where it should stop.
-            model_preferences: Which model would be best.
-            include_context: What the client should add of the servers' context (deprecated).
-            metadata: For the model's provider.
-            tools: What the model may call; the answer then holds its calls, and the handler asks
-                again with their results (since 2025-11-25).
-            tool_choice: Whether it must.
+            max_tokens: The maximum length of the answer, in tokens.
+            system_prompt: The system prompt.
+            temperature: The sampling temperature.
+            stop_sequences: Texts at which the model stops.
+            model_preferences: Which model is preferred.
+            include_context: Which servers' context the client should add (deprecated).
+            metadata: Data for the model's provider.
+            tools: Tools that the model may call; the answer then holds its calls, and the handler
+                asks again with their results (since 2025-11-25).
+            tool_choice: Whether the model must call a tool.
             key: A name for the question.
 
         Returns:
-            What the model said.
+            The model's answer.
 
         Raises:
-            ValueError: The messages cannot be said in the request's revision, or the results of
-                tools do not answer the uses before them.
+            ValueError: The messages cannot be expressed in the request's revision, or the tool
+                results do not match the tool uses before them.
 
         Specification: Sampling (deprecated in 2026-07-28).
         """
@@ -180,7 +180,7 @@ class Asking:
         return decode_answer(self._revision, wire, CreateMessageResult)
 
     async def list_roots(self, *, key: str | None = None) -> list[Root]:
-        """Ask the client which directories and files it wants to be worked on.
+        """Ask the client for its roots: the directories and files that the server should work on.
 
         Args:
             key: A name for the question.
@@ -194,9 +194,9 @@ class Asking:
 
     @property
     def input_responses(self) -> Mapping[str, Any] | None:
-        """The answers that this run was started with, as they stand on the wire, by key.
+        """The answers that this run was started with, in wire form, by key.
 
-        None where the client brought none; see `InputRequired`.
+        None if the client sent none; see `InputRequired`.
         """
         return self._handler.retry.responses
 
@@ -207,12 +207,12 @@ class Asking:
     def input_response(self, key: str, asked: Any) -> Any: ...
 
     def input_response(self, key: str, asked: Any) -> Any:
-        """The answer to a question of an `InputRequired`, or None if it did not come.
+        """The answer to a question of an `InputRequired`, or None if the client did not send it.
 
         Args:
             key: The question's key.
-            asked: What the form asked for; `CreateMessageResult` or `ListRootsResult` for the
-                other questions, `ElicitResult` for the bare answer to an elicitation.
+            asked: The type that the form asked for; `CreateMessageResult` or `ListRootsResult` for
+                the other questions, `ElicitResult` for the unconverted answer to an elicitation.
 
         Raises:
             AnswerRefused: The user declined or dismissed the form.
@@ -230,11 +230,11 @@ class Asking:
 
     @property
     def _revision(self) -> Revision:
-        # The round that brought an answer may be of another revision than the first.
+        # The round with the answer may have another revision than the first round.
         return self._handler.exchange.terms.revision
 
     async def _ask(self, question: InputRequest, key: str | None) -> dict[str, Any]:
-        """Put a question to the client in the way of the request's era."""
+        """Ask the client a question in the way of the request's era."""
         exchange = self._handler.exchange
         if (error := lacking(exchange.terms, question)) is not None:
             raise error

@@ -153,6 +153,6 @@ def metadata_url(resource: str, scope: Mapping[str, Any], path: str) -> str:
     origin = f"{parts.scheme}://{parts.netloc}"
     root = root_of(scope)
     if root:
-        return f"{origin}{root}{WELL_KNOWN}{path}"
+        return f"{origin}{root}{WELL_KNOWN}{path.rstrip('/')}"
     query = f"?{parts.query}" if parts.query else ""
     return f"{origin}{WELL_KNOWN}{'' if parts.path == '/' else parts.path}{query}"

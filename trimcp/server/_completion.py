@@ -29,7 +29,7 @@ __all__ = ["Completer", "CompletionKey", "CompletionRegister", "completion_key"]
 #: The specification allows no more suggestions in one answer.
 MAX_VALUES: Final = 100
 
-#: What is completed: the kind of thing, its name or URI template, the argument.
+#: What is completed: `prompt` or `resource`, the name or URI template, the argument.
 CompletionKey: TypeAlias = "tuple[str, str, str]"
 
 
@@ -40,7 +40,7 @@ class Completer:
     Attributes:
         call: The function.
         is_async: Whether it is a coroutine function.
-        takes_arguments: Whether it takes the arguments that were given already.
+        takes_arguments: Whether it takes the values of the other arguments.
         context: The name of the parameter that takes the `Context`, or None.
     """
 
@@ -52,10 +52,10 @@ class Completer:
     async def complete(
         self, context: Context[Any], value: str, arguments: Mapping[str, str]
     ) -> Completion:
-        """Ask for suggestions; more than the protocol allows are counted and cut off.
+        """Call the function; suggestions beyond the protocol's maximum are counted and left out.
 
         Raises:
-            TypeError: The function gave something else.
+            TypeError: The function returned something else.
         """
         enter_context(context)
         given = (value, dict(arguments)) if self.takes_arguments else (value,)
@@ -69,7 +69,7 @@ class Completer:
 
 
 def _collected(call: Callable[[], Any]) -> Any:
-    """Run in a worker thread: a generator's values are made there too."""
+    """Call a function, and run a generator that it returns; used in a worker thread."""
     found = call()
     return list(found) if inspect.isgenerator(found) else found
 
@@ -88,7 +88,7 @@ def _completion(found: Any) -> Completion:
 
 
 def _texts(values: Any) -> list[str]:
-    """Several suggestions. A text is one, and would come apart into its letters."""
+    """The suggestions as texts. A single text is refused: it would be split into its letters."""
     if isinstance(values, (str, bytes, Mapping)) or not isinstance(values, Iterable):
         raise TypeError(
             f"a completion gives a list of texts or a Completion, not {type(values).__name__}"
@@ -97,14 +97,14 @@ def _texts(values: Any) -> list[str]:
 
 
 def _suggestion(value: Any) -> str:
-    """A text; a number stands for how it is written."""
+    """One suggestion as text; a number is converted to text."""
     if not isinstance(value, (str, int, float)):
         raise TypeError(f"a completion suggests texts, not {type(value).__name__}")
     return str(value)
 
 
 def completion_key(argument: str, prompt: str | None, resource: str | None) -> CompletionKey:
-    """Raises RegistrationError if it is not for exactly one of a prompt and a resource."""
+    """The key of a completion. Raises RegistrationError unless exactly one of the two is given."""
     if (prompt is None) == (resource is None):
         raise RegistrationError("a completion is for a prompt= or for a resource= template")
     return ("prompt", prompt, argument) if prompt else ("resource", resource or "", argument)
@@ -140,7 +140,7 @@ class CompletionRegister:
 
 
 def _completer(function: Callable[..., Any], label: str) -> Completer:
-    """Look at a function. Raises RegistrationError."""
+    """Make the completer of a function. Raises RegistrationError."""
     signature, hints = signature_of(function, label, needs_types=False)
     if is_async_generator(function):
         raise RegistrationError(f"{label}: an async generator; return a list")

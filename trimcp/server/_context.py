@@ -1,4 +1,4 @@
-"""What a handler can know and do while it runs."""
+"""The context of a handler: what it can know and do while it runs."""
 
 from __future__ import annotations
 
@@ -35,10 +35,10 @@ _current: ContextVar[Context[Any]] = ContextVar("trimcp_context")
 class Context(Asking, Generic[LifespanT, SessionT]):
     """The request being handled.
 
-    A handler gets it by annotating a parameter with `Context`, with `Context[App]`, or with
-    `Context[App, State]` where sessions have a lifespan too, and anything it
-    calls through `server.request_context`. When the client has answered a question, the same
-    context speaks of the request that brought the answer.
+    A handler gets it through a parameter annotated with `Context`, with `Context[App]`, or with
+    `Context[App, State]` where sessions have a lifespan too. Functions that it calls get it through
+    `server.request_context`. When the client has answered a question, the same context describes
+    the request with the answer.
     """
 
     __slots__ = ()
@@ -46,7 +46,7 @@ class Context(Asking, Generic[LifespanT, SessionT]):
     if not TYPE_CHECKING:
 
         def __class_getitem__(cls, parameters: Any) -> Any:
-            # What the default of the second type variable does for type checkers.
+            # At run time this replaces the default of the second type variable.
             given = parameters if isinstance(parameters, tuple) else (parameters,)
             return super().__class_getitem__(given if len(given) > 1 else (*given, Any))
 
@@ -82,7 +82,7 @@ class Context(Asking, Generic[LifespanT, SessionT]):
 
     @property
     def params(self) -> dict[str, Any]:
-        """The request's params as they stand on the wire, read anew each time."""
+        """The request's params in wire form, decoded on each access."""
         return read_object(self._handler.exchange.params)
 
     @property
@@ -97,7 +97,7 @@ class Context(Asking, Generic[LifespanT, SessionT]):
 
     @property
     def client_info(self) -> Implementation | None:
-        """The name and version that the client gives of itself; for display only."""
+        """The name and version that the client gives; for display only."""
         return self._handler.exchange.terms.client_info
 
     @property
@@ -133,23 +133,22 @@ class Context(Asking, Generic[LifespanT, SessionT]):
     def http_headers(self) -> Mapping[str, str] | None:
         """The headers of the HTTP request, by their names in lower case; None where there is none.
 
-        With WebSocket they are those of the handshake.
+        For WebSocket they are the headers of the handshake.
         """
         http = self._handler.peer.http
         return None if http is None else http.headers
 
     @property
     def http_scope(self) -> Mapping[str, Any] | None:
-        """The ASGI scope of the HTTP request, with what middleware has added; None without one."""
+        """The ASGI scope of the HTTP request, with additions of middleware; None without one."""
         http = self._handler.peer.http
         return None if http is None else http.scope
 
     @property
     def traceparent(self) -> str | None:
-        """The trace that the request belongs to, as W3C Trace Context writes it.
+        """The trace that the request belongs to, in the format of W3C Trace Context.
 
-        It is taken from `_meta`, or else from the HTTP request's header; what it holds is not
-        checked.
+        It is taken from `_meta`, or else from the HTTP request's header; its value is not checked.
 
         Specification: 2026-07-28, Overview, OpenTelemetry trace context.
         """
@@ -159,17 +158,17 @@ class Context(Asking, Generic[LifespanT, SessionT]):
         return given
 
     async def close_stream(self, retry: float = 1.0) -> bool:
-        """Let the client of a long call come back later, instead of keeping its response open.
+        """Let the client of a long call reconnect later, instead of keeping its response open.
 
-        The response ends, the handler goes on, and what it says and its result are kept for
-        the client, which asks for them. Over HTTP in revision 2025-11-25 only; elsewhere nothing
-        happens.
+        The response ends and the handler goes on. Its further messages and its result are kept
+        until the client reconnects and asks for them. This works only over HTTP in revision
+        2025-11-25; otherwise nothing happens.
 
         Args:
-            retry: Seconds that the client should wait.
+            retry: Seconds that the client should wait before it reconnects.
 
         Returns:
-            Whether the client was told to come back.
+            Whether the client was told to reconnect.
 
         Specification: 2025-11-25, Streamable HTTP, Sending Messages to the Server (6).
         """
@@ -181,16 +180,16 @@ class Context(Asking, Generic[LifespanT, SessionT]):
     async def report_progress(
         self, progress: float, total: float | None = None, message: str | None = None
     ) -> None:
-        """Tell the client how far the request is.
+        """Tell the client the progress of the request.
 
-        Nothing is sent if the client did not ask for progress, if the value is not greater
-        than the last one (the protocol wants it to increase), or between two rounds of a
-        question. Waits while the client is slow to read.
+        Nothing is sent if the client did not ask for progress, if the value is not greater than the
+        last one (the protocol requires it to increase), or between two rounds of a question. Waits
+        while the client reads slowly.
 
         Args:
             progress: How much is done, in any unit.
             total: How much there is, in the same unit, if known.
-            message: A sentence for people; cut where the whole would be longer than
+            message: A sentence for people; shortened if the notification would be longer than
                 `Limits.message_bytes`.
 
         Raises:
@@ -200,7 +199,7 @@ class Context(Asking, Generic[LifespanT, SessionT]):
         """
         for number in (progress, total):
             if number is not None and not math.isfinite(number):
-                raise ValueError(f"progress is told in finite numbers, not {number}")
+                raise ValueError(f"progress must be a finite number, not {number}")
         exchange = self._handler.exchange
         if not exchange.advances(progress):
             await trio.lowlevel.checkpoint()
@@ -213,14 +212,15 @@ class Context(Asking, Generic[LifespanT, SessionT]):
     async def log(self, level: LoggingLevel, data: Any, *, logger: str | None = None) -> None:
         """Send a log message to the client.
 
-        Nothing is sent if it is less severe than the client wants (without a word from it:
-        `info` in the handshake era, nothing at all in the stateless era), or between two rounds
-        of a question. Waits while the client is slow to read. Never log secrets.
+        Nothing is sent if it is less severe than the client wants, or between two rounds of a
+        question. If the client did not set a level, the level is `info` in the handshake era, and
+        nothing is sent in the stateless era. Waits while the client reads slowly. Never log
+        secrets.
 
         Args:
             level: How severe it is.
-            data: Any value that JSON can express. Where the whole would be longer than
-                `Limits.message_bytes`, the beginning of its text is sent.
+            data: Any value that JSON can express. If the notification would be longer than
+                `Limits.message_bytes`, only the beginning of its text is sent.
             logger: A name for its origin.
 
         Raises:
@@ -242,7 +242,7 @@ class Context(Asking, Generic[LifespanT, SessionT]):
         terms = self._handler.exchange.terms
         if terms.revision.era is Era.STATELESS:
             return terms.log_level
-        # `logging/setLevel` may have come since the request began.
+        # `logging/setLevel` may have been called since the request began.
         session = self._handler.peer.connection.terms
         return (session.log_level if session is not None else None) or "info"
 

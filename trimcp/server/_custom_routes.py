@@ -1,4 +1,4 @@
-"""A user's own endpoints beside the protocol's."""
+"""A user's own HTTP endpoints."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def add_route(
     """Add an endpoint.
 
     Args:
-        routes: Those that there are, by path.
+        routes: The existing endpoints, by path.
         path: Its exact path.
         methods: The HTTP methods it is for; GET brings HEAD with it.
         function: What answers.

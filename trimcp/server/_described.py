@@ -1,4 +1,4 @@
-"""What a server says of itself and of what it offers: refused at once if it cannot be said."""
+"""Descriptions of a server and of its tools and so on, which are checked at registration."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 def described(label: str, cls: type[T], **fields: Any) -> T:
-    """A payload for lists.
+    """Make the payload that describes something in lists.
 
     Args:
         label: What it describes, for messages.
@@ -21,7 +21,7 @@ def described(label: str, cls: type[T], **fields: Any) -> T:
         fields: Its fields.
 
     Raises:
-        RegistrationError: A field cannot be said in some revision; the message names it.
+        RegistrationError: A field cannot be expressed in some revision; the message names it.
     """
     try:
         return settle(cls, fields)

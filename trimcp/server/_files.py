@@ -1,7 +1,7 @@
 """Files and directories as resources.
 
-What a path names is asked before anything is opened: only regular files are read, and one that is
-too large for a message is refused unread.
+A path is checked before it is opened: only regular files are read, and a file that is too large for
+a message is refused without reading it.
 
 Specification: Resources, Security Considerations (paths are sanitized).
 """
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Directory", "file_reader"]
 
-#: What the system says where a path names nothing.
+#: The errors of the operating system for a path that names nothing.
 _NOTHING: Final = frozenset({errno.ENOENT, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG})
 
-#: Not waiting, following no link, and as a terminal of nobody, for what took a file's place.
+#: Do not block, follow no link, and take no controlling terminal, if the file was replaced.
 _FLAGS: Final = os.O_RDONLY | sum(
     getattr(os, name, 0)
     for name in ("O_NONBLOCK", "O_NOFOLLOW", "O_NOCTTY", "O_CLOEXEC", "O_BINARY")
@@ -40,10 +40,10 @@ def read_file(path: Path, uri: str, mime_type: str | None, limit: int) -> Any:
     """The contents of a file: text where it is UTF-8, else a blob. Blocks.
 
     Args:
-        path: Where it is; symbolic links are followed.
+        path: Its path; symbolic links are followed.
         uri: The URI of the contents.
-        mime_type: What it is, or None to guess from its name.
-        limit: The most bytes that are read.
+        mime_type: Its MIME type, or None to guess it from the name.
+        limit: The maximum number of bytes.
 
     Returns:
         None if there is no regular file.
@@ -73,12 +73,12 @@ def file_reader(
 
     Args:
         uri: The URI of the contents.
-        file: Where it is.
-        mime_type: What it is, or None to guess from its name.
-        limit: Gives the most bytes that are read.
+        file: Its path.
+        mime_type: Its MIME type, or None to guess it from the name.
+        limit: Gives the maximum number of bytes.
 
     Raises:
-        RegistrationError: The path is no file.
+        RegistrationError: The path is not a file.
     """
     if not is_file(file):
         raise RegistrationError(f"resource {uri!r}: {file} is no file")
@@ -113,12 +113,12 @@ def _read(path: Path, limit: int) -> bytes | None:
         raise
     with open(descriptor, "rb", buffering=0) as file:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            return None  # something else took its place
+            return None  # it was replaced by something else
         return _read_to_end(file, limit)
 
 
 def _read_to_end(file: Any, limit: int) -> bytes:
-    """Read to the end: a file may grow meanwhile, and some files of the system have no size."""
+    """Read to the end: a file may grow meanwhile, and some special files report no size."""
     data = bytearray()
     while piece := file.read(min(1 << 20, limit + 1 - len(data))):
         data += piece
@@ -132,7 +132,7 @@ def _check_size(size: int, limit: int) -> None:
 
 
 def _resolved(path: Path) -> Path | None:
-    """A path with its symbolic links followed; None if it can name nothing."""
+    """A path with its symbolic links followed; None if it cannot name anything."""
     try:
         return path.resolve()
     except (OSError, RuntimeError, ValueError) as error:
@@ -143,7 +143,7 @@ def _resolved(path: Path) -> Path | None:
 
 
 def _status(path: Path) -> os.stat_result | None:
-    """What a path names; None if it names nothing. Raises OSError."""
+    """The status of a path; None if it names nothing. Raises OSError."""
     try:
         return path.stat()
     except OSError as error:
@@ -158,7 +158,7 @@ class Directory:
 
     Attributes:
         uri: The directory's URI, without a slash at its end.
-        root: Where it is, with symbolic links resolved.
+        root: Its path, with symbolic links resolved.
     """
 
     uri: str
@@ -166,7 +166,7 @@ class Directory:
 
     @classmethod
     def at(cls, uri: str, path: str | Path) -> Directory:
-        """Raises RegistrationError if the path is no directory."""
+        """The directory at a path. Raises RegistrationError if it is not a directory."""
         root = _resolved(Path(path))
         status = None if root is None else _status(root)
         if root is None or status is None or not stat.S_ISDIR(status.st_mode):
@@ -178,12 +178,12 @@ class Directory:
 
         Args:
             path: The path below the directory.
-            limit: The most bytes of a file that are read.
+            limit: The maximum number of bytes of a file.
 
         Returns:
-            None if there is no such file, if it is none that can be read to an end (a pipe, a
-            device), or if the path leads out of the directory: by `..`, by being absolute, or
-            through a symbolic link.
+            None if there is no such file, if it is not a regular file (but a pipe or a device), or
+            if the path leads out of the directory: by `..`, by being absolute, or through a
+            symbolic link.
 
         Raises:
             LimitExceeded: The file is larger.
@@ -204,10 +204,10 @@ class Directory:
         return read_file(target, self._uri_of(target), None, limit)
 
     def readers(self, limit: Callable[[], int]) -> tuple[Callable[[str], Any], Callable[[], Any]]:
-        """Functions that read what is at a path below, and the entries of the directory itself.
+        """Two functions: one reads a path below the directory, one the directory's own entries.
 
         Args:
-            limit: Gives the most bytes of a file that are read.
+            limit: Gives the maximum number of bytes of a file.
         """
 
         def read(path: str) -> Any:
@@ -234,7 +234,7 @@ class Directory:
         return f"{self.uri}/{quote(inside)}"
 
     def _entry(self, child: Path) -> dict[str, Any] | None:
-        """How a listing shows an entry; None for what cannot be read under its name."""
+        """An entry of a listing; None for an entry that cannot be read under its name."""
         try:
             child.name.encode()
             target = self._inside(child)

@@ -1,4 +1,4 @@
-"""Notifications of extensions, each of them handled in a task."""
+"""Notifications of extensions, each handled in its own task."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ logger = logging.getLogger("trimcp.server")
 
 
 class Hearing:
-    """The notifications that are being handled for one session, or for all that belong to none.
+    """The notifications that are handled for one session, or for all requests without a session.
 
     Args:
         handle: Handles one, by its method and its params.
-        limit: How many may be handled at once; more are dropped, and that is logged.
-        budget: Counts their params; those for which there is no room are dropped too.
-        start_soon: Starts a task that ends with its owner at the latest; says whether it could.
+        limit: How many may be handled at the same time; further ones are dropped and logged.
+        budget: Counts their params; notifications that exceed it are dropped too.
+        start_soon: Starts a task that ends at the latest with its owner; returns whether it could.
 
     Attributes:
-        count: How many there are.
+        count: How many are handled now.
     """
 
     def __init__(
@@ -52,7 +52,7 @@ class Hearing:
             return
         size = 0 if params is None else len(params)
         if not self._budget.take(size):
-            logger.warning("%s dropped: there is no room for it now", method)
+            logger.warning("%s dropped: there is no room for it", method)
             return
         self.count += 1
         if not self._start_soon(self._hear, method, params, size):

@@ -1,4 +1,4 @@
-"""What runs around serving: hooks at its start and its end, and background tasks."""
+"""Hooks that run before and after serving, and background tasks."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ __all__ = ["check_hook"]
 
 
 def check_hook(hook: Any, label: str) -> None:
-    """Raises RegistrationError if it is no async function of at most one parameter.
+    """Check that a hook is an async function of at most one parameter. Raises RegistrationError.
 
     Args:
-        hook: What a user has given.
-        label: What it is to become, for messages.
+        hook: The hook that a user has given.
+        label: Its name in messages.
     """
     check_async(hook, label, (0, 1), "nothing, or what the lifespan yielded")

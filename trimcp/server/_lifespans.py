@@ -1,7 +1,7 @@
-"""Lifespans: entered before anything is served with them, left whatever happens.
+"""Lifespans: entered before anything is served with them, and left in all cases.
 
-`contextlib` would let an error on leaving take the place of the one that is being handled; here
-it is logged instead.
+With `contextlib` an error on leaving would replace the error that is being handled; here it is
+logged instead.
 """
 
 from __future__ import annotations
@@ -43,16 +43,16 @@ def check_trio() -> None:
 def combine_lifespans(
     *lifespans: Callable[[Any], AbstractAsyncContextManager[Any]],
 ) -> Callable[[Any], AbstractAsyncContextManager[tuple[Any, ...]]]:
-    """One lifespan out of several, entered in this order and left in the other.
+    """Combine several lifespans to one. They are entered in this order and left in reverse order.
 
     Args:
-        lifespans: What `Server(lifespan=…)` or `Server(session_lifespan=…)` takes.
+        lifespans: Functions as for `Server(lifespan=…)` or `Server(session_lifespan=…)`.
 
     Returns:
         A lifespan that yields the tuple of what they yield.
 
     Raises:
-        RegistrationError: One of them surely gives no async context manager.
+        RegistrationError: One of them certainly returns no async context manager.
     """
     for each in lifespans:
         check_opened(each, "combine_lifespans", "the server or the session")
@@ -72,7 +72,7 @@ async def entered(lifespan: AbstractAsyncContextManager[Any]) -> AsyncIterator[A
     """Enter a lifespan. An error on leaving does not hide the reason for leaving."""
     if not hasattr(lifespan, "__aenter__"):
         raise RegistrationError(
-            f"a lifespan gave {lifespan!r}, which is no async context manager; write an async "
+            f"a lifespan gave {lifespan!r}, which is not an async context manager; write an async "
             "generator function under @contextlib.asynccontextmanager"
         )
     value = await lifespan.__aenter__()
@@ -97,6 +97,6 @@ def _is_cancellation(reason: BaseException) -> bool:
 
 
 def grant_cleanup(life: trio.CancelScope) -> None:
-    """Let nothing but a deadline stop what runs in this scope, as it cleans up."""
+    """Shield what runs in this scope while it cleans up, with a deadline."""
     life.shield = True
     life.deadline = trio.current_time() + CLEANUP_SECONDS

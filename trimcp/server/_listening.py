@@ -46,7 +46,7 @@ _BETWEEN_CHECKPOINTS: Final = 50
 
 
 async def listen(offer: Offer, context: Context[Any]) -> SubscriptionsListenResult:
-    """`subscriptions/listen`: tell of changes until the client or the server has enough."""
+    """`subscriptions/listen`: tell of changes until the client or the server ends it."""
     handler, hub = context._handler, context._application.hub
     exchange, peer = handler.exchange, handler.peer
     wanted = params_as(exchange, SubscriptionsListenRequestParams).notifications
@@ -93,7 +93,7 @@ async def _tell(exchange: Exchange, peer: Peer, subscriber: Subscriber) -> None:
         try:
             data = exchange.notify(method_of(change), params_of(change), meta)
         except LimitExceeded as error:
-            logger.warning("a client is not told of a change: %s", error)
+            logger.warning("a client does not get a notification: %s", error)
         else:
             await peer.send(data)
 
@@ -134,7 +134,7 @@ async def unsubscribe(offer: Offer, context: Context[Any]) -> EmptyResult:
 
 
 def _session_of(context: Context[Any]) -> Session[Any]:
-    """Raises RequestError where there is none: over HTTP, with sessions turned off."""
+    """The session. Raises RequestError if there is none: over HTTP, with sessions turned off."""
     if context.session is None:
-        raise RequestError(INVALID_REQUEST, "without a session nobody can be told of changes")
+        raise RequestError(INVALID_REQUEST, "without a session a client gets no notifications")
     return context.session

@@ -1,4 +1,4 @@
-"""A user's own methods and notifications, beside the protocol's.
+"""A user's own methods and notifications.
 
 Specification: Lifecycle, Capability Negotiation (`experimental`); 2026-07-28, `extensions`.
 """
@@ -35,7 +35,7 @@ _REQUESTS: Final = frozenset(
     for name in methods
 )
 
-#: Notifications that mean something to this runtime, in either direction.
+#: Notifications that this runtime handles itself, in either direction.
 _NOTIFICATIONS: Final = frozenset(
     name
     for revision in REVISIONS
@@ -97,7 +97,7 @@ class MethodRegister:
     async def hear(
         self, application: Services, session: Session[Any] | None, name: str, params: Raw | None
     ) -> None:
-        """Handle a notification; one that is malformed is logged and dropped."""
+        """Handle a notification; a malformed one is logged and dropped."""
         function = self._notifications.items[name]
         try:
             bound = _bind(function, params)

@@ -1,4 +1,4 @@
-"""What wraps every request of a server."""
+"""Middleware, which wraps every request of a server."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 __all__ = ["CallNext", "Middleware", "check_middleware", "through"]
 
-#: Goes on with the request; returns its result, raises what its handler raised.
+#: Handles the request; returns its result, or raises the handler's exception.
 CallNext: TypeAlias = "Callable[[], Awaitable[Any]]"
 
 Middleware: TypeAlias = "Callable[[Context[Any], CallNext], Awaitable[Any]]"
 
 
 def check_middleware(middleware: Any) -> None:
-    """Raises RegistrationError if it is no async function of two parameters."""
+    """Check that it is an async function of two parameters. Raises RegistrationError."""
     check_async(middleware, "middleware", (2,), "a context and call_next")
 
 

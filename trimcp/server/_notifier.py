@@ -1,4 +1,4 @@
-"""Changes on their way from wherever they happen to the bus."""
+"""Passing changes from any thread to the bus."""
 
 from __future__ import annotations
 
@@ -16,12 +16,13 @@ __all__ = ["Notifier"]
 
 
 class Notifier:
-    """Publishes what was announced, in a task of the application.
+    """Publishes announced changes, in a task of the application.
 
-    Announcements are a set: what is announced again before it was published is said once.
+    Announcements are a set: a change that is announced several times before it is published is
+    published once.
 
     Args:
-        bus: Where to.
+        bus: Where they are published.
     """
 
     def __init__(self, bus: Bus) -> None:
@@ -35,7 +36,7 @@ class Notifier:
         try:
             self._token.run_sync_soon(self._take, change, idempotent=True)
         except trio.RunFinishedError:
-            # A thread that outlived the server; nobody is left to tell.
+            # A thread outlived the server; there are no clients any more.
             return
 
     def _take(self, change: Change) -> None:
@@ -43,13 +44,13 @@ class Notifier:
         self._news.unpark()
 
     async def run(self) -> None:
-        """Publish what is announced, until cancelled."""
+        """Publish announced changes, until cancelled."""
         while True:
             while not self._announced:
                 await self._news.park()
             change = next(iter(self._announced))
             del self._announced[change]
-            # The other changes are told all the same.
+            # After a failure the other changes are still published.
             await contained(
                 f"publishing {change!r} on the bus {self._bus!r}", self._bus.publish, change
             )

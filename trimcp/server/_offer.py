@@ -1,4 +1,4 @@
-"""What a server offers: its registers, and what it says of itself."""
+"""What a server offers: its registers, and its description."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ __all__ = ["Offer", "Setup"]
 
 
 class Offer(Protocol):
-    """What the protocol's methods find in a server; see `Server`."""
+    """The attributes of a server that the protocol's methods use; see `Server`."""
 
     @property
     def tools(self) -> ToolRegister: ...
@@ -54,7 +54,7 @@ class Offer(Protocol):
 
 
 class Setup(Offer, Protocol):
-    """What an application finds in a server: what it offers, and how it is served."""
+    """The attributes of a server that an application uses: what it offers, and how it is served."""
 
     @property
     def limits(self) -> Limits: ...

@@ -1,4 +1,4 @@
-"""What a user gives to a server and to its decorators, checked at once."""
+"""Checks of what a user passes to a server and to its decorators."""
 
 from __future__ import annotations
 
@@ -33,37 +33,37 @@ _KEY_BYTES: Final = 16
 
 
 def check_name(name: Any, label: str, example: str) -> None:
-    """Check the text that a decorator takes first. Raises RegistrationError.
+    """Check the text that is a decorator's first argument. Raises RegistrationError.
 
-    Without parentheses after the decorator it is the decorated function.
+    If the parentheses after the decorator are missing, the argument is the decorated function.
     """
     if not isinstance(name, str):
         raise RegistrationError(f"{label} is registered with a text first: {example}")
 
 
 def checked_page_size(size: Any) -> int | None:
-    """Raises RegistrationError if it is no number of items."""
+    """Check a number of items. Raises RegistrationError."""
     if size is None or (type(size) is int and size > 0):
         return size
     raise RegistrationError(f"page_size= is at least 1, or None for all on one page; not {size!r}")
 
 
 def checked_seconds(seconds: Any, label: str) -> Any:
-    """Raises RegistrationError if it is no time that a call may take."""
+    """Check the time that a call may take. Raises RegistrationError."""
     if seconds is None or (type(seconds) in (int, float) and seconds > 0):
         return seconds
     raise RegistrationError(f"{label} is a number of seconds above 0, or None; not {seconds!r}")
 
 
 def checked_grace(seconds: Any, label: str) -> Any:
-    """Raises RegistrationError if it is no time that something is waited for."""
+    """Check a time to wait for something. Raises RegistrationError."""
     if type(seconds) in (int, float) and seconds >= 0:
         return seconds
     raise RegistrationError(f"{label} is a number of seconds, at least 0; not {seconds!r}")
 
 
 def checked_instance(value: Any, label: str, methods: tuple[str, ...]) -> Any:
-    """Raises RegistrationError if it lacks a method that it is used by."""
+    """Check that an object has the methods that are called on it. Raises RegistrationError."""
     if isinstance(value, type) or not all(callable(getattr(value, each, None)) for each in methods):
         raise RegistrationError(f"{label} has the methods {', '.join(methods)}; not {value!r}")
     return value
@@ -79,7 +79,7 @@ def checked_limits(limits: Any) -> Limits:
 
 
 def checked_keys(keys: Any) -> tuple[bytes, ...]:
-    """Raises RegistrationError if they are not several secrets of enough bytes."""
+    """Check that they are a list of secrets of enough bytes. Raises RegistrationError."""
     if not isinstance(keys, (list, tuple)) or not all(isinstance(key, bytes) for key in keys):
         raise RegistrationError("state_keys= is a list of bytes, as in [os.urandom(32)]")
     if any(len(key) < _KEY_BYTES for key in keys):
@@ -88,7 +88,7 @@ def checked_keys(keys: Any) -> tuple[bytes, ...]:
 
 
 def checked_extensions(extensions: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
-    """Raises RegistrationError if one of them is not named as the specification demands."""
+    """Check that extensions are named as the specification requires. Raises RegistrationError."""
     try:
         check_extensions(extensions)
     except ValueError as error:
@@ -97,7 +97,7 @@ def checked_extensions(extensions: Mapping[str, Any] | None) -> Mapping[str, Any
 
 
 def checked_lifespan(lifespan: Any, label: str, given: str) -> Any:
-    """Raises RegistrationError if it is no function that gives an async context manager."""
+    """Check that it is a function that returns an async context manager."""
     if lifespan is not None:
         check_opened(lifespan, label, given)
     return lifespan

@@ -68,7 +68,7 @@ class RegisteredPrompt(Registered):
     async def work(self, context: Context[Any], given: Mapping[str, str]) -> Any:
         """Run the function once, with the request's arguments.
 
-        Returns a `GetPromptResult`, or an `InputRequired` if it asks so.
+        Returns a `GetPromptResult`, or an `InputRequired` if it asks questions that way.
         """
         try:
             bound = self.function.bind_text(given)
@@ -94,7 +94,7 @@ class PromptRegister(Register[RegisteredPrompt]):
         super().__init__("prompt", "after prompt:", changed, room)
 
     def register(self, function: Callable[..., Any], options: PromptOptions) -> None:
-        """Raises RegistrationError if the function is no prompt, or its name is taken."""
+        """Register a prompt. Raises RegistrationError if it cannot be one, or its name is taken."""
         prompt = _prompt(function, options)
         self.add(prompt.description.name, prompt)
 

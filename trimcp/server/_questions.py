@@ -1,4 +1,4 @@
-"""Questions to the client: how they are made, who may be asked them, how answers are read.
+"""Questions to the client: making them, checking that the client can answer, reading answers.
 
 Specification: Elicitation; Sampling; Roots; 2026-07-28, Multi Round-Trip Requests.
 """
@@ -82,7 +82,7 @@ def url_question(message: str, url: str) -> InputRequest:
     """Ask the user to visit a URL; see `Context.elicit_url`.
 
     Raises:
-        ValueError: It is no absolute URL.
+        ValueError: It is not an absolute URL.
 
     Specification: Elicitation, URL Mode (since 2025-11-25).
     """
@@ -108,7 +108,7 @@ def sampling_question(
     """Ask for a model's answer; see `Context.sample`.
 
     Raises:
-        ValueError: The results of tools do not answer the uses before them.
+        ValueError: The tool results do not match the tool uses before them.
 
     Specification: Sampling (deprecated in 2026-07-28).
     """
@@ -149,14 +149,14 @@ def _conversation(
     ]
 
 
-# -- may it be asked? -------------------------------------------------------------------------
+# -- can it be asked? -------------------------------------------------------------------------
 
 
 def lacking(terms: Terms, question: InputRequest) -> RequestError | None:
-    """The error for a client that cannot be asked this, or None.
+    """The error for a client that cannot be asked this question, or None.
 
     Raises:
-        ValueError: No client can: it is a form that the specification does not have.
+        ValueError: No client can be asked it, since the specification does not allow such a form.
     """
     needed = _needed(terms.capabilities, question.params, question.method, terms.revision)
     if needed is None:
@@ -169,7 +169,7 @@ def lacking(terms: Terms, question: InputRequest) -> RequestError | None:
 
 
 def _unsayable(params: Any, revision: Revision) -> RequestError | None:
-    """The error for a form that this revision does not have, or None. Raises ValueError."""
+    """The error for a form that this revision does not allow, or None. Raises ValueError."""
     if not isinstance(params, ElicitRequestFormParams):
         return None
     form = params.requested_schema
@@ -185,7 +185,7 @@ def _unsayable(params: Any, revision: Revision) -> RequestError | None:
 def _needed(
     declared: ClientCapabilities, params: Any, method: str, revision: Revision
 ) -> tuple[str, dict[str, Any]] | None:
-    """What the client would have to be able to do, in words and as capabilities."""
+    """The capability that the client lacks, in words and in wire form; None if it has all."""
     if isinstance(params, ElicitRequestURLParams):
         if declared.elicitation is None or declared.elicitation.url is None:
             return "send its user to a URL", {"elicitation": {"url": {}}}
@@ -208,7 +208,7 @@ def _needed_to_sample(
         return "sample a model", {"sampling": {}}
     if declared.tools is None and (params.tools is not None or params.tool_choice is not None):
         return "sample a model with tools", {"sampling": {"tools": {}}}
-    # Not in every revision do clients say whether they can add context.
+    # In some revisions clients do not declare whether they can add context.
     says_so = "context" not in revision.hidden.get(SamplingCapability, ())
     wants_context = params.include_context not in (None, "none")
     if wants_context and declared.context is None and says_so:
@@ -228,7 +228,7 @@ def decode_answer(revision: Revision, wire: dict[str, Any], cls: type[AnswerT]) 
 
 
 def read_form(revision: Revision, wire: dict[str, Any], asked: Any) -> Any:
-    """What the user filled in, as the asked type.
+    """The content of the filled-in form, as the asked type.
 
     Raises:
         AnswerRefused: The user declined or dismissed the question.
@@ -244,7 +244,7 @@ def read_form(revision: Revision, wire: dict[str, Any], asked: Any) -> Any:
 
 
 def read_answer(revision: Revision, wire: dict[str, Any], asked: Any) -> Any:
-    """Any answer: a payload where `asked` is a payload class, otherwise a form's."""
+    """Any answer: a payload if `asked` is a payload class, otherwise the content of a form."""
     if asked in (CreateMessageResult, ListRootsResult, ElicitResult):
         return decode_answer(revision, wire, asked)
     return read_form(revision, wire, asked)

@@ -1,4 +1,4 @@
-"""What a server offers of one kind: named, ordered, listed in pages.
+"""Registers: the tools, prompts or resources of a server, by name, in order, listed in pages.
 
 Specification: Pagination; Tools, Resources and Prompts (the order of a list is deterministic).
 """
@@ -26,14 +26,14 @@ KeyT = TypeVar("KeyT", bound="Hashable")
 ItemT = TypeVar("ItemT")
 ListedT = TypeVar("ListedT", bound="Listed")
 
-#: Bytes of an answer around what it tells, the server's own description left out.
+#: Bytes of an answer around its payload, without the server's own description.
 _AROUND_BYTES: Final = 384
-#: Levels of an answer around what it tells: the answer, its result, the list.
+#: Levels of an answer around an item of a list: the answer, its result, the list.
 _AROUND_LEVELS: Final = 3
 
 
 class Listed(Protocol):
-    """What has a description for lists."""
+    """An item that has a description for lists."""
 
     @property
     def description(self) -> Any: ...
@@ -41,7 +41,7 @@ class Listed(Protocol):
 
 @attrs.frozen
 class Room:
-    """How much of what the server tells fits into one answer.
+    """How large a payload may be to fit into one answer.
 
     Attributes:
         size: Bytes of JSON.
@@ -52,7 +52,7 @@ class Room:
     nesting: int
 
     def needed(self, label: str, payload: Any) -> int:
-        """The bytes that a payload needs.
+        """The number of bytes that a payload needs.
 
         Args:
             label: What it describes, for messages.
@@ -65,22 +65,22 @@ class Room:
             size = encoded_size(payload, self.nesting)
         except EncodeError as error:
             raise RegistrationError(
-                f"{label}: what it says of itself cannot be told within Limits.nesting: {error}"
+                f"{label}: its definition is nested more deeply than Limits.nesting: {error}"
             ) from None
         if size > self.size:
             raise RegistrationError(
-                f"{label}: what it says of itself has {size} bytes, and an answer within "
+                f"{label}: its definition has {size} bytes, and an answer within "
                 f"Limits.message_bytes has room for {self.size}"
             )
         return size
 
 
 def room_within(limits: Limits, taken: int = 0) -> Room:
-    """The room that an answer has.
+    """The room for a payload in an answer.
 
     Args:
-        limits: The server's.
-        taken: Bytes that every answer spends on something else.
+        limits: The server's limits.
+        taken: Bytes that every answer needs for something else.
     """
     return Room(
         max(limits.message_bytes - _AROUND_BYTES - taken, 0),
@@ -89,12 +89,12 @@ def room_within(limits: Limits, taken: int = 0) -> Room:
 
 
 class Named(Generic[KeyT, ItemT]):
-    """Items by name, which any thread may add and remove while others read.
+    """Items by name; any thread may add and remove items while others read.
 
-    Every change makes a new mapping, so whoever reads one is not disturbed.
+    Every change makes a new mapping, so a reader's mapping never changes.
 
     Attributes:
-        items: What is there now. Never changed in place.
+        items: The current items. The mapping is never changed in place.
     """
 
     def __init__(self) -> None:
@@ -105,7 +105,7 @@ class Named(Generic[KeyT, ItemT]):
         return len(self.items)
 
     def add(self, name: KeyT, item: ItemT, label: str) -> None:
-        """Raises RegistrationError, which begins with the label, if the name is taken."""
+        """Add an item. Raises RegistrationError (with the label) if the name is taken."""
         with self._lock:
             if name in self.items:
                 raise RegistrationError(f"{label} is already registered")
@@ -127,14 +127,16 @@ class Named(Generic[KeyT, ItemT]):
 class Register(Generic[ListedT]):
     """Items by name, in the order of their registration.
 
-    Items may be added and removed at any time, in any thread, also while a client is turning
-    pages: a cursor says after which registration to go on, so nothing is skipped or repeated.
+    Items may be added and removed at any time, in any thread, also while a client reads the pages:
+    a cursor names the registration after which the next page begins, so no item is skipped or
+    repeated.
 
     Args:
-        kind: What the items are, for messages.
-        mark: How its cursors begin; every list has another mark, and knows its own cursors.
+        kind: The kind of the items, for messages.
+        mark: The beginning of its cursors; it differs for each list, so that a list recognizes its
+            cursors.
         changed: Called when an item was added or removed.
-        room: What fits on one page; every item alone must.
+        room: What fits on one page; every single item must fit.
     """
 
     def __init__(self, kind: str, mark: str, changed: Callable[[], None], room: Room) -> None:
@@ -153,9 +155,9 @@ class Register(Generic[ListedT]):
         return (entry.item for entry in self._named.items.values())
 
     def add(self, name: str, item: ListedT) -> None:
-        """Raises RegistrationError if the name is taken, or no list can hold the item."""
+        """Add an item. Raises RegistrationError if the name is taken or the item is too large."""
         label = f"{self._kind} {name!r}"
-        size = self._room.needed(label, item.description) + 1  # and the comma
+        size = self._room.needed(label, item.description) + 1  # a comma
         with self._in_order:
             self._named.add(name, _Entry(next(self._serials), size, item), label)
         self._changed()
@@ -188,7 +190,7 @@ class Register(Generic[ListedT]):
             The items, and the cursor of the next page or None.
 
         Raises:
-            RequestError: The cursor is not one of ours.
+            RequestError: The cursor is not one of this list.
         """
         after = -1 if cursor is None else _read_cursor(self._mark, cursor)
         rest = [entry for entry in self._named.items.values() if entry.serial > after]

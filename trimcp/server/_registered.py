@@ -1,4 +1,4 @@
-"""What tools, prompts and resources have in common: their options, and what is kept of them."""
+"""What tools, prompts and resources have in common: options and registered functions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FunctionT = TypeVar("FunctionT", bound="Callable[..., Any]")
 
 @attrs.frozen(kw_only=True)
 class Options:
-    """What a user says of a function beside its code; see `Server.tool`."""
+    """The options that a user gives for a function; see `Server.tool`."""
 
     name: str | None = None
     title: str | None = None
@@ -35,7 +35,7 @@ class Options:
     scopes: ScopeRule = None
 
     def listed(self, function: Function) -> dict[str, Any]:
-        """The fields that lists have for every kind; the docstring is the default description."""
+        """The fields that all lists have; the docstring is the default description."""
         return {
             "name": function.name,
             "title": self.title,
@@ -58,8 +58,8 @@ class Registered:
     """A function as registered.
 
     Attributes:
-        function: What runs.
-        replay: Whether it may run again from the top with recorded answers.
+        function: The function.
+        replay: Whether it may run again from the start with recorded answers.
         single_use: Whether a state that it gave out is accepted only once.
         scopes: What a caller needs beside the server's own required scopes.
     """
@@ -71,7 +71,7 @@ class Registered:
 
 
 class Decorator(Protocol):
-    """Gives back the function that it is put before."""
+    """A decorator that returns the function unchanged."""
 
     def __call__(self, function: FunctionT, /) -> FunctionT: ...
 

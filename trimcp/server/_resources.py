@@ -73,7 +73,7 @@ class Reading(Registered):
         return needed_under(self.scopes, principal, lambda: dict(given))
 
     def bind(self, uri: str) -> dict[str, Any] | None:
-        """The function's arguments for a URI; None if it is not one of ours."""
+        """The function's arguments for a URI; None if the URI does not belong to it."""
         if self.template is None:
             return {}
         values = self.template.match(uri)
@@ -82,7 +82,7 @@ class Reading(Registered):
         try:
             return self.function.bind_text(values)
         except BadArguments:
-            # `user://{id}` with an id that is no number names no resource.
+            # With an invalid value, such as an id that is not a number, the URI names no resource.
             return None
 
     def read(self, context: Context[Any], uri: str, arguments: dict[str, Any]) -> Awaitable[Any]:
@@ -99,7 +99,7 @@ class Reading(Registered):
     async def work(self, context: Context[Any], given: tuple[str, dict[str, Any]]) -> Any:
         """Run the function once, for a URI with arguments.
 
-        Returns a `ReadResourceResult`, or an `InputRequired` if it asks so.
+        Returns a `ReadResourceResult`, or an `InputRequired` if it asks questions that way.
         """
         uri, arguments = given
         # A copy, since the function may run more than once.
@@ -138,7 +138,7 @@ class ResourceRegister:
         """Register a function under a URI or a template.
 
         Raises:
-            RegistrationError: The URI, the template or the function's parameters do not do.
+            RegistrationError: The URI, the template or the function's parameters cannot be used.
         """
         is_template = "{" in uri
         kind = "resource template" if is_template else "resource"
@@ -176,14 +176,14 @@ class ResourceRegister:
         return (self.templates if "{" in uri else self.fixed).find(uri)
 
     def instances(self, template: str, uris: Iterable[str]) -> list[str] | None:
-        """Those of the URIs that belong to a template; None if it is no template of ours."""
+        """The URIs that belong to a template; None if the template is not registered."""
         reading = self.templates.find(template)
         if reading is None:
             return None
         return [uri for uri in uris if reading.bind(uri) is not None]
 
     def find(self, uri: str) -> tuple[Reading, dict[str, Any]] | None:
-        """What reads this URI, and with which arguments. Fixed resources come first."""
+        """The resource for a URI and its arguments. Resources with a fixed URI come first."""
         fixed = self.fixed.find(uri)
         if fixed is not None:
             return fixed, {}

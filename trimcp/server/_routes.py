@@ -83,8 +83,8 @@ async def _handle(offer: Offer, context: Context[Any]) -> Any:
     raise method_not_found(method)
 
 
-# Those that run a user's function are no coroutines: they give back the one that runs it, so that
-# none of theirs stands between.
+# The routes that run a user's function are not coroutines: each returns the coroutine that runs the
+# function, so that there is no further coroutine between.
 
 
 def _call_tool(offer: Offer, context: Context[Any]) -> Awaitable[Any]:
@@ -212,7 +212,7 @@ async def _initialize(offer: Offer, context: Context[Any]) -> InitializeResult:
 
 async def _discover(offer: Offer, context: Context[Any]) -> DiscoverResult:
     exchange = context._handler.exchange
-    # With its pictures, which other results leave out.
+    # With the icons, which other results leave out.
     exchange.stamp_with({META_SERVER_INFO: exchange.encode(offer.identity)})
     return DiscoverResult(
         tuple(revision.date for revision in reversed(STATELESS_REVISIONS)),

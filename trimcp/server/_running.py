@@ -28,20 +28,20 @@ if TYPE_CHECKING:
 
 __all__ = ["GENERATORS", "call_function", "run", "streamed"]
 
-#: How often a handler of the handshake era may return questions in one request; clients of the
-#: stateless era, which ask again themselves, have a bound of their own.
+#: How often a handler of the handshake era may return questions in one request. In the stateless
+#: era the client sends the next request, and has its own bound.
 _MOST_ROUNDS: Final = 20
 
-#: What a tool may give that is a stream of chunks.
+#: The types of a tool's result that are a stream of chunks.
 GENERATORS: Final = (types.AsyncGeneratorType, types.GeneratorType)
 
 
 class Entry(Protocol):
-    """What is registered of a function that may ask its client.
+    """The registration of a function that may ask its client.
 
     Attributes:
-        function: What runs.
-        replay: Whether it may run again from the top with recorded answers.
+        function: The function.
+        replay: Whether it may run again from the start with recorded answers.
         single_use: Whether a state that it gave out is accepted only once.
     """
 
@@ -56,8 +56,8 @@ class Entry(Protocol):
         """Run it once; returns a result, or an `InputRequired`.
 
         Args:
-            context: The run.
-            given: What the request gave, as its route has read it.
+            context: The context of the run.
+            given: The input from the request, as its route has read it.
         """
 
 
@@ -66,18 +66,18 @@ def run(
 ) -> Awaitable[Any]:
     """Run a user's function for a request.
 
-    It runs in the round; or, where it may ask and the era is stateless, in a task that can outlive
-    the round; or, where the era has a handshake, as often as it returns questions.
+    In the stateless era it runs in the round, or, if it may ask, in a task that can outlive the
+    round. In the handshake era it runs again each time it returns questions.
 
     Args:
         context: The request.
-        entry: What is registered.
-        given: What its `work` takes.
-        is_retry: Whether the request brings something from an earlier round, if known.
+        entry: The registration.
+        given: The argument of its `work`.
+        is_retry: Whether the request has answers or a state from an earlier round, if known.
 
     Raises:
-        RequestError: The request brings a state that cannot be used.
-        BaseException: What the function raised.
+        RequestError: The request has a state that cannot be used.
+        BaseException: The function's exception.
     """
     exchange = context._handler.exchange
     if exchange.method not in exchange.terms.revision.multi_round:
@@ -94,7 +94,7 @@ async def _in_round(context: Context[Any], entry: Entry, given: Any) -> Any:
 
 
 async def _outliving(context: Context[Any], entry: Entry, given: Any) -> Any:
-    """Let the function run in a task of its own, or go on there."""
+    """Let the function run, or go on, in a task of its own."""
     application = context._application
 
     def work(asker: Asker) -> Awaitable[Any]:
@@ -107,7 +107,7 @@ async def _outliving(context: Context[Any], entry: Entry, given: Any) -> Any:
 
 
 def _judged(context: Context[Any], result: Any) -> Any:
-    """What a client of the stateless era gets: the result, or the questions it stands for."""
+    """The answer for a client of the stateless era: the result, or the questions in it."""
     if not _asks(result):
         return result
     round_ = context._handler.round
@@ -118,7 +118,7 @@ def _judged(context: Context[Any], result: Any) -> Any:
 
 
 async def _asking_by_requests(context: Context[Any], entry: Entry, given: Any) -> Any:
-    """Run a handler of the handshake era again while it returns questions, as a client would."""
+    """Run a handler of the handshake era again while it returns questions, as clients do."""
     handler = context._handler
     for _ in range(_MOST_ROUNDS):
         result = await entry.work(context, given)
@@ -131,9 +131,9 @@ async def _asking_by_requests(context: Context[Any], entry: Entry, given: Any) -
             responses[key] = await ask_by_request(context, question)
         handler.retry = Retried(responses, kept=result.state)
         if not responses:
-            # A handler that only keeps a state may do nothing that waits.
+            # A handler that only returns a state may contain no checkpoint.
             await trio.lowlevel.checkpoint()
-    raise RuntimeError(f"it returned InputRequired {_MOST_ROUNDS} times, which is without an end")
+    raise RuntimeError(f"it returned InputRequired {_MOST_ROUNDS} times, which is an endless loop")
 
 
 def _may_ask(exchange: Exchange, function: Function) -> bool:
@@ -170,15 +170,15 @@ def call_function(
 async def _call_in_thread(
     context: Context[Any], function: Function, arguments: dict[str, Any]
 ) -> Any:
-    # A wrapper around an async function gives something to await.
+    # A wrapper around an async function returns an awaitable.
     return await awaited(await context._application.threads.run(function.call, arguments))
 
 
 async def streamed(context: Context[Any], function: Function, value: Any) -> Any:
-    """Send what a tool's generator or iterator yields; a list that is promised is no stream.
+    """Send what a tool's generator or iterator yields, unless its annotation promises a list.
 
     Returns:
-        The result of the whole; the value itself where it is no stream.
+        The final result; the value itself if it is not a stream.
     """
     generator = _generator(value)
     if not isinstance(generator, GENERATORS):
@@ -191,7 +191,7 @@ async def streamed(context: Context[Any], function: Function, value: Any) -> Any
 
 
 def _generator(value: Any) -> Any:
-    """A generator of what an iterator gives, since an iterator cannot be closed."""
+    """A generator for an iterator, since an iterator cannot be closed."""
     if isinstance(value, GENERATORS):
         return value
     if isinstance(value, AsyncIterable):
@@ -200,7 +200,7 @@ def _generator(value: Any) -> Any:
 
 
 async def _send_chunk(handler: Handler, chunk: Any) -> None:
-    """Send a chunk as progress, where the client asked for progress and has room for it."""
+    """Send a chunk as progress if the client asked for progress; wait until it has room."""
     exchange, pace = handler.exchange, handler.peer.pace
     if pace is not None and exchange.progress_token is not None:
         await pace.spend(exchange.progress_token)
@@ -210,5 +210,6 @@ async def _send_chunk(handler: Handler, chunk: Any) -> None:
         return
     params = ProgressNotificationParams(exchange.progress_token, progress)
     meta = {META_CHUNK: Raw(to_json(chunk))}
-    # A chunk that is too long is an error: the peer would skip it, and the stream look complete.
+    # A chunk that is too long is an error: the peer would skip it, and the stream would still look
+    # complete.
     await handler.peer.send(exchange.notify("notifications/progress", params, meta))

@@ -1,4 +1,4 @@
-"""The server a user writes. Each method hands over to a register, or to a door that opens it."""
+"""The server a user writes. Each method calls a register, or the function that serves a door."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Server"]
 
-#: What the capabilities need beside those that a user declares, in bytes.
+#: Bytes of the capabilities, without those that a user declares.
 _CAPABILITIES_BYTES: Final = 256
 
 FunctionT = TypeVar("FunctionT", bound="Callable[..., Any]")
@@ -111,13 +111,13 @@ class Server(Generic[LifespanT]):
         session_lifespan: The same for one client: takes its `Session`; what it yields is
             `ctx.session_context`. Entered once per connection or handshake session.
         limits: Bounds of everything that grows.
-        bus: Carries changes between processes that serve the same thing; by default within
-            this one.
+        bus: Carries changes between processes that run the same server; by default within this
+            process.
         experimental: Capabilities outside of the specification, by name.
         extensions: Extensions of the protocol that it offers, by identifier (stateless era).
         state_keys: Secrets that seal what the client carries between the rounds of a question;
-            the first seals, all open. Share them between processes and list old ones after
-            new ones to rotate. By default a key that dies with the process.
+            the first one seals, all of them open. Share them between processes; to rotate them,
+            list old keys after new ones. By default a random key of this process.
         nonces: Remembers what `single_use=True` allows only once; by default in this process.
         shutdown_grace: Seconds that requests in flight get at shutdown; by default 0.5 on
             stdio and 5 elsewhere.
@@ -135,8 +135,8 @@ class Server(Generic[LifespanT]):
         authorization_servers: The issuers of tokens; by default the verifier's.
 
     Raises:
-        RegistrationError: An option cannot be used, or
-            what would be told to clients cannot be said; the message names it.
+        RegistrationError: An option cannot be used, or cannot be sent to clients; the message names
+            it.
     """
 
     def __init__(
@@ -202,9 +202,9 @@ class Server(Generic[LifespanT]):
         return described("server", ServerCapabilities, **fields)
 
     def _room(self) -> Room:
-        """What fits into an answer beside the server's description of itself, which is in all.
+        """The room in an answer beside the server's identity, which every answer contains.
 
-        Raises RegistrationError if the description, instructions included, fits into none.
+        Raises RegistrationError if the identity and the instructions do not fit into an answer.
         """
         declared = ServerCapabilities(experimental=self.experimental, extensions=self.extensions)
         whole = InitializeResult("", declared, self.identity, self.instructions)
@@ -226,7 +226,7 @@ class Server(Generic[LifespanT]):
 
     @property
     def capabilities(self) -> ServerCapabilities:
-        """What the server declares: tools and logging always, the rest when there is any."""
+        """The declared capabilities: always tools and logging, others if there are any."""
         resources = self.resources
         return ServerCapabilities(
             logging={},
@@ -374,9 +374,9 @@ class Server(Generic[LifespanT]):
             name: The resource's name; the function's by default.
             title: A name for people.
             description: What it is; the docstring's prose by default.
-            mime_type: What it contains; by default by what the function returns.
-            annotations: For whom it is, and how important.
-            size: Of the contents, in bytes.
+            mime_type: Its MIME type; the default depends on what the function returns.
+            annotations: Its audience and its importance.
+            size: The size of the contents, in bytes.
             icons: Pictures of it.
             meta: The resource's `_meta`.
             ttl_ms: How long a client may keep the contents, in milliseconds (stateless era).
@@ -413,12 +413,12 @@ class Server(Generic[LifespanT]):
     ) -> None:
         """Register a file as a resource: text where it is UTF-8, otherwise a blob.
 
-        If it is of more than `Limits.message_bytes`, it is refused unread (-31001).
+        If it is larger than `Limits.message_bytes`, it is refused without reading it (-31001).
 
         Args:
             uri: Its URI.
-            path: Where it is; read anew every time.
-            mime_type: By default guessed from its name.
+            path: Its path; the file is read each time.
+            mime_type: Its MIME type; by default guessed from its name.
             named: `name`, `title`, `description` and so on, as for `resource`.
 
         Raises:
@@ -571,11 +571,11 @@ class Server(Generic[LifespanT]):
         return decorator(lambda each: self.methods.add_method(name, each))
 
     def notification(self, name: str, /) -> Callable[[FunctionT], FunctionT]:
-        """Register the function that hears notifications of an extension.
+        """Register the function that handles notifications of an extension.
 
         It takes the params as one parameter, and optionally a `Session`. Notifications have no
-        answer: what is malformed, what comes while too many are being handled, and what the
-        function raises, is logged.
+        answer, so errors are only logged: a malformed notification, too many at the same time, an
+        exception of the function.
 
         Args:
             name: Such as `notifications/com.example/moved`; also
@@ -600,10 +600,10 @@ class Server(Generic[LifespanT]):
 
         The first registered is the outermost. `call_next()` goes on with the request, returns
         its result (a payload of `trimcp.types`, or a mapping for your own methods) and raises
-        what its handler raised; what the middleware returns or raises takes its place. It sees
-        every round of a question by itself: a round that asks has an `InputRequiredResult`.
-        It runs for the protocol's own methods and for unknown ones too, but not for messages
-        that are no requests, and it cannot ask the client itself.
+        what its handler raised; what the middleware returns or raises replaces it. It sees every
+        round of a question by itself: a round that asks has an `InputRequiredResult`. It runs for
+        the protocol's own methods and for unknown ones too, but only for requests, and it cannot
+        ask the client itself.
 
         Raises:
             RegistrationError: It is no async function of two parameters.
@@ -627,7 +627,7 @@ class Server(Generic[LifespanT]):
         return hook
 
     def on_shutdown(self, hook: HookT) -> HookT:
-        """Run an async function when nothing is served any more, last registered first.
+        """Run an async function after serving has ended; the last one registered runs first.
 
         An exception is logged and does not keep the others from running.
         """
@@ -649,7 +649,7 @@ class Server(Generic[LifespanT]):
 
     @property
     def request_context(self) -> Context[LifespanT]:
-        """The context of the request being handled, in its task and in whatever it started.
+        """The context of the request being handled, in its task and in tasks that it started.
 
         Raises:
             LookupError: No request is being handled here.
@@ -671,7 +671,7 @@ class Server(Generic[LifespanT]):
 
     @property
     def running(self) -> Application | None:
-        """What is open while the server serves; for transports."""
+        """The open application while the server serves; for transports."""
         return self._application
 
     def statistics(self) -> Statistics:
@@ -719,8 +719,8 @@ class Server(Generic[LifespanT]):
         For transports; users call `application()`.
 
         Args:
-            at_missed: Called where a signal came before the server had started. The body runs to
-                its first checkpoint then.
+            at_missed: Called if a signal came before the server had started. The body then runs to
+                its first checkpoint.
             signals: Whether SIGINT and SIGTERM shut the server down (main thread only).
         """
         application = self._application
@@ -778,7 +778,7 @@ class Server(Generic[LifespanT]):
             await self.bus.publish(change)
 
     def _announcing(self, change: Change) -> Callable[[], None]:
-        """What a register calls, in any thread, when it has changed."""
+        """A function that a register calls, in any thread, when it has changed."""
 
         def announce() -> None:
             if self._application is not None:
@@ -878,7 +878,7 @@ class Server(Generic[LifespanT]):
                 listens on.
             allowed_origins: The origins, such as `https://example.com`, of web pages that may
                 connect, or `*` for all; by default pages from the allowed hosts, on any port.
-                Programs that are no browsers send no origin, and are not asked for one.
+                Programs other than browsers send no origin, and need none.
             task_status: `nursery.start` returns the `(host, port)` pairs listened on; none where
                 a signal came first.
 
@@ -952,7 +952,7 @@ class Server(Generic[LifespanT]):
         return make_http_app(self, path, options)
 
     def sse_app(self, **options: Unpack[HttpOptions]) -> ASGIApp:
-        """An ASGI application for clients that know nothing but HTTP+SSE, at `/sse`.
+        """An ASGI application for clients that speak only HTTP+SSE, at `/sse`.
 
         Messages are posted to `/messages`. Everything else is as for `http_app`.
 
@@ -966,7 +966,7 @@ class Server(Generic[LifespanT]):
         return make_sse_app(self, options)
 
     def asgi_app(self, **options: Unpack[HttpOptions]) -> ASGIApp:
-        """An ASGI application with all there is.
+        """An ASGI application with all HTTP transports.
 
         Streamable HTTP is at `/mcp`, HTTP+SSE at `/sse` and `/messages`, WebSocket at `/ws`, and
         `/healthz` says whether the server serves. Everything else is as for `http_app`.
@@ -1067,9 +1067,9 @@ class Server(Generic[LifespanT]):
 
         Raises:
             OSError: The address cannot be bound.
-            ValueError: An option is out of range, or given beside one that excludes it; there are
-                to be workers, and something is asked for that one process would have to remember.
-            NotServing: There are to be workers, and the application is open already.
+            ValueError: An option is out of range, or excludes another one; or there are workers,
+                and an option needs memory that all of them share.
+            NotServing: There are workers, and the application is already open.
             ChildProcessError: A worker ended before it served for the first time.
 
         Specification: Streamable HTTP.

@@ -1,4 +1,4 @@
-"""What handlers, contexts and sessions see of the application that runs them."""
+"""The interface of the application for the handlers, contexts and sessions that it runs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Services(Protocol):
         value: What the lifespan yielded.
         parking: The handlers that may ask, and those that wait for answers.
         threads: The worker threads of synchronous functions.
-        hub: Who hears of changes.
+        hub: The subscribers that are told of changes.
         budget: Counts the bytes that peers make it hold.
     """
 
@@ -45,7 +45,7 @@ class Services(Protocol):
         """Handle a notification of an extension.
 
         Args:
-            session: The `Session` that it came in; None over HTTP without a session.
+            session: The `Session` that it belongs to; None over HTTP without a session.
             method: Its method, for which there is a handler.
             params: Its params.
         """

@@ -1,4 +1,4 @@
-"""One client for as long as it is connected."""
+"""One client, as long as it is connected."""
 
 from __future__ import annotations
 
@@ -42,10 +42,10 @@ logger = logging.getLogger("trimcp.server")
 class Session(Generic[LifespanT]):
     """A connection, or a session of the handshake era over HTTP.
 
-    Requests of the stateless era over HTTP belong to none.
+    Requests of the stateless era over HTTP belong to no session.
 
     Attributes:
-        id: What names the session, on HTTP; None elsewhere.
+        id: The id of the session over HTTP; None elsewhere.
         context: What the server's `session_lifespan` yielded.
         hearing: Its notifications of extensions.
     """
@@ -96,7 +96,7 @@ class Session(Generic[LifespanT]):
     async def notify(self, method: str, params: Mapping[str, Any] | None = None) -> None:
         """Send a notification of an extension, at any time.
 
-        In the stateless era servers send nothing unasked: use `Context.notify` there.
+        In the stateless era servers send only messages about a request: use `Context.notify` there.
 
         Args:
             method: Such as `notifications/com.example/moved`.
@@ -116,7 +116,7 @@ class Session(Generic[LifespanT]):
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[Session[LifespanT]]:
-        """Enter the session's lifespan for the duration."""
+        """Keep the session's lifespan open during the block."""
         lifespan = self.server.session_lifespan
         try:
             if lifespan is None:
@@ -129,7 +129,7 @@ class Session(Generic[LifespanT]):
                     finally:
                         grant_cleanup(life)
             if life.cancelled_caught:
-                logger.error("leaving a session took longer than %g s", CLEANUP_SECONDS)
+                logger.error("the cleanup of a session took longer than %g s", CLEANUP_SECONDS)
         finally:
             self.end_subscription()
 
@@ -137,14 +137,14 @@ class Session(Generic[LifespanT]):
         return self.start_soon(function, *args)
 
     def begin(self) -> None:
-        """Tell the client of changes from now on, as the handshake is complete."""
+        """Tell the client of changes from now on, since the handshake is complete."""
         if self._subscriber is not None:
             return
         lists = (ToolsListChanged, PromptsListChanged, ResourcesListChanged)
         try:
             self._subscriber = self._application.hub.join(lists)
         except LimitExceeded as error:
-            logger.warning("a session will not hear of changes: %s", error)
+            logger.warning("a session gets no notifications of changes: %s", error)
             return
         self._peer.at_drain.add(self._subscriber.close)
         self.start_soon(self._tell, self._subscriber)
@@ -155,7 +155,7 @@ class Session(Generic[LifespanT]):
             try:
                 data = connection.notify(method_of(change), params_of(change))
             except LimitExceeded as error:
-                logger.warning("a client is not told of a change: %s", error)
+                logger.warning("a client does not get a notification: %s", error)
             else:
                 await self._peer.send(data)
 
@@ -168,7 +168,7 @@ class Session(Generic[LifespanT]):
         self._application.hub.add(self._subscriber, uri)
 
     def unsubscribe(self, uri: str) -> None:
-        """Undo `subscribe`; harmless if there was none."""
+        """Undo `subscribe`; does nothing if there was none."""
         if self._subscriber is not None:
             self._application.hub.remove(self._subscriber, uri)
 

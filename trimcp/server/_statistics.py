@@ -9,10 +9,10 @@ __all__ = ["Statistics"]
 
 @attrs.frozen(kw_only=True)
 class Statistics:
-    """A moment of a server.
+    """The state of a server at one moment.
 
     Attributes:
-        connections: Connections being served, other than for HTTP.
+        connections: Connections being served, without those of HTTP.
         in_flight: Requests without an answer, over all connections; never more than
             `Limits.in_flight` for each.
         http_requests: HTTP requests being served, open streams included.
@@ -25,8 +25,8 @@ class Statistics:
             `Limits.in_flight` for each connection.
         questions: Requests to clients without an answer (handshake era).
         parked: Handlers that wait for the client's answer to a question (stateless era).
-        subscribers: Subscriptions of clients, and handshake sessions, that hear of changes.
-        subscribed_uris: Resources they asked about, over all subscribers.
+        subscribers: Subscriptions of clients, and handshake sessions, that are told of changes.
+        subscribed_uris: Resources that they have subscribed to, over all subscribers.
         pending_changes: Changes that slow clients were not told of yet; never more than
             `subscribed_uris` and three for each subscriber.
         threads: Worker threads that run tools, abandoned ones included.

@@ -7,9 +7,9 @@
         └── stateless     requests that belong to no session, but began in its time
             └── handshake requests of the session, and what tells its client of changes
 
-`initialize` on a connection that has a session ends that one: what is of the handshake is
-cancelled, and the lifespan is left. Requests of the stateless era go on; they keep the lifespan in
-which they began until they have ended, and the next session does not wait for them.
+`initialize` on a connection that has a session ends that session: its requests are cancelled, and
+its lifespan is left. Requests of the stateless era go on. Until they have ended, the lifespan in
+which they began stays open, and the next session does not wait for them.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ Start: TypeAlias = "tuple[Callable[..., Awaitable[Any]], tuple[Any, ...]]"
 
 
 class LateNursery:
-    """A nursery that takes tasks before it is open, and runs them then.
+    """A nursery that accepts tasks before it is open, and starts them when it opens.
 
-    Once it is closed it takes nothing more. Nothing comes then that must be run: requests are
-    refused by a connection that ends.
+    Once it is closed it accepts no more tasks. There are no such tasks then, since a connection
+    that ends refuses requests.
     """
 
     def __init__(self) -> None:
@@ -50,10 +50,10 @@ class LateNursery:
         self._is_over = False
 
     def try_start(self, function: Callable[..., Awaitable[Any]], *args: Any) -> bool:
-        """Start a task, now or when it is open.
+        """Start a task, now or when the nursery opens.
 
         Returns:
-            Whether it takes tasks.
+            Whether it accepts tasks.
         """
         if self._is_over:
             return False
@@ -64,7 +64,7 @@ class LateNursery:
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[trio.Nursery]:
-        """Open it; left when its tasks have ended."""
+        """Open the nursery; the block ends when its tasks have ended."""
         try:
             async with trio.open_nursery() as self._nursery:
                 for function, args in self.waiting:
@@ -82,12 +82,12 @@ class Stay:
     Args:
         session: The session.
         peer: The connection.
-        after: The one before it, whose place it takes.
+        after: The session before it, which it replaces.
 
     Attributes:
         early: The session's requests that came before it was open.
-        stateless: Where requests that belong to no session live.
-        handshake: Where the session's own tasks live.
+        stateless: The nursery of requests that belong to no session.
+        handshake: The nursery of the session's own tasks.
     """
 
     def __init__(self, session: Session[Any], peer: ConnectedPeer, after: Stay | None) -> None:
@@ -116,7 +116,7 @@ class Stay:
                         await self._work(task_status)
                     finally:
                         if self._peer.life.is_closed:
-                            # That the connection ends is no error for the lifespan.
+                            # The end of the connection is not an error for the lifespan.
                             await lifespan.aclose()
         finally:
             self._vacated.set()
@@ -135,7 +135,7 @@ class Stay:
                 self._vacated.set()
 
     async def wait_vacated(self) -> None:
-        """Wait until nothing is left of it, but for requests that belong to no session."""
+        """Wait until nothing of it runs except requests that belong to no session."""
         await self._vacated.wait()
 
     def close(self) -> None:
@@ -143,10 +143,10 @@ class Stay:
         self._over.set()
 
     def end(self) -> Stay | None:
-        """End the session now, but for the requests that belong to no session.
+        """End the session now, except the requests that belong to no session.
 
         Returns:
-            Whom the next one must wait for.
+            The session for whose end the next one must wait.
         """
         self._over.set()
         if self._handshake_scope is not None:
@@ -172,7 +172,7 @@ class Succession:
     Args:
         application: The application.
         peer: The connection.
-        id: What names its session, if anything does.
+        id: The id of its session, or None.
     """
 
     def __init__(
@@ -199,21 +199,21 @@ class Succession:
         await nursery.start(self._current.run)
 
     def renew(self) -> None:
-        """Begin another session, as the client has."""
+        """Begin another session, since the client has begun one."""
         old = self._current
         self._peer.at_drain.discard(old.close)
         new = self._current = self._next(old.end())
         for function, args in old.stateless.waiting:
-            # They came before it was open, and are the next one's.
+            # They came before the session was open, and belong to the next one.
             round_: Round = args[0]
             round_.data = self._peer.data
             new.stateless.try_start(function, *args)
-        # What they hold is given back when they have run.
+        # They give back what they hold when they have run.
         new.handshake.waiting += old.handshake.waiting
         if self._nursery is None:
             return
         for answer, round_ in old.early:
-            # Given up already, which these tasks notice at once.
+            # Cancelled already; these tasks end at once.
             self._nursery.start_soon(answer, round_)
         if not self._peer.life.is_draining:
             self._nursery.start_soon(new.run)

@@ -42,7 +42,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 
 @attrs.frozen(kw_only=True)
 class ToolOptions(Options):
-    """What a user says of a tool."""
+    """The options that a user gives for a tool."""
 
     annotations: ToolAnnotations | None = None
     input_schema: Mapping[str, Any] | None = None
@@ -98,17 +98,17 @@ class RegisteredTool(Registered):
     def _check_mirrored(self, headers: Headers, shape: ToolCall) -> None:
         raw = shape.arguments if isinstance(shape.arguments, Raw) else None
         if raw is not None and not _is_object(raw):
-            return  # refused further on
+            return  # refused later
         try:
             check_arguments(headers, read_object(raw), self.mirrored)
         except Rejected as error:
             raise ProtocolError(error.code, error.message, error.data) from None
 
     async def work(self, context: Context[Any], given: ToolCall) -> Any:
-        """Run the tool once. Returns a `CallToolResult`, or an `InputRequired` if it asks so."""
+        """Run the tool once. Returns a `CallToolResult`, or an `InputRequired` with questions."""
         arguments = given.arguments if isinstance(given.arguments, Raw) else None
         if arguments is not None and not _is_object(arguments):
-            # No model could mend this: the request itself is malformed (Tools, Error Handling).
+            # A model cannot correct this: the request itself is malformed (Tools, Error Handling).
             raise RequestError(INVALID_PARAMS, "invalid params: arguments must be an object")
         try:
             bound = self.function.bind(arguments)
@@ -136,7 +136,7 @@ class RegisteredTool(Registered):
         raise ToolError(f"The tool did not finish within {seconds:g} seconds.")
 
     def _fitted(self, result: CallToolResult, revision: Revision) -> CallToolResult:
-        """The result as the revision's view of the output schema wants it."""
+        """The result in the form that the output schema has in this revision."""
         schema = self.description.output_schema
         if revision.structured_any or schema is None or result.structured_content is UNSET:
             return result
@@ -160,7 +160,7 @@ class ToolRegister(Register[RegisteredTool]):
         super().__init__("tool", "after:", changed, room)
 
     def register(self, function: Callable[..., Any], options: ToolOptions) -> None:
-        """Raises RegistrationError if the function is no tool, or its name is taken."""
+        """Register a tool. Raises RegistrationError if it cannot be one, or its name is taken."""
         tool = _tool(function, options)
         self.add(tool.description.name, tool)
 

@@ -1,4 +1,4 @@
-"""Who may open a WebSocket to the server. Loaded with the first one."""
+"""Which clients may open a WebSocket to the server. Loaded when it is first needed."""
 
 from __future__ import annotations
 

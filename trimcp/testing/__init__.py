@@ -1,7 +1,7 @@
-"""Tools for tests: of servers and clients in memory, of the wire, of your own transports.
+"""Tools for tests: of servers and clients in memory, of the messages, of your own transports.
 
-All of them are made for Trio's autojump clock. pytest is not needed; with it, the plugin
-`trimcp.testing.pytest_plugin` brings fixtures.
+All of them work with Trio's autojump clock. pytest is not needed; with it, the plugin
+`trimcp.testing.pytest_plugin` provides fixtures.
 """
 
 from trimcp.client import open_memory_client

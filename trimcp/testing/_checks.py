@@ -1,4 +1,4 @@
-"""What every message channel has to do, whatever carries the messages."""
+"""Checks of what every message channel has to do, for any transport."""
 
 from __future__ import annotations
 
@@ -33,25 +33,25 @@ __all__ = ["CHECKS", "check_message_channel"]
 
 Check: TypeAlias = "Callable[[OpenPair], Awaitable[None]]"
 
-#: Messages that are sent one after another.
+#: How many messages are sent one after another.
 _MANY: Final = 300
 
 
 async def check_message_channel(
     open_pair: OpenPair, *, timeout: float = 30.0, only: Collection[str] = ()
 ) -> None:
-    """Check that a transport's channels do what is expected of every message channel.
+    """Check that a transport's channels behave as every message channel must.
 
-    Works under Trio's own clock and under an autojump clock; under the latter only if nothing
-    but Trio's tasks and the system's sockets and pipes carries the messages (no threads, no
-    processes), since time would jump while they work.
+    Works with Trio's own clock and with an autojump clock. The latter is possible only if Trio's
+    tasks and the system's sockets and pipes carry the messages, without threads or processes: time
+    would jump while these work.
 
     Args:
         open_pair: Takes the `Limits` to open the channels with; returns an async context
             manager that yields the two ends, each an async context manager that yields its
-            `MessageChannel`, as `open_stream_channel(...)` does. They are entered side by side
-            and left one after another. Where both ends can only be opened together, `end_of`
-            makes an end of a channel. Called once for every check.
+            `MessageChannel`, as `open_stream_channel(...)` does. They are entered concurrently and
+            left one after another. If both ends can only be opened together, `end_of` makes an end
+            from a channel. Called once for each check.
         timeout: Seconds for each check.
         only: The names of the checks to run; all of them by default.
 
@@ -88,7 +88,7 @@ def _flaw_of(error: Exception) -> str:
 
 
 async def _order(open_pair: OpenPair) -> None:
-    """Messages of all sizes arrive once each, whole and in order, in either direction."""
+    """Messages of all sizes arrive once each, complete and in order, in both directions."""
     sizes = random.Random(1)
     sent = [message(n, sizes.choice((0, 100, 5_000, 20_000))) for n in range(_MANY)]
     async with pair_of(open_pair) as (first, second):
@@ -110,7 +110,7 @@ async def _both_directions(open_pair: OpenPair) -> None:
 
 
 async def _big_messages(open_pair: OpenPair) -> None:
-    """A message of the full size passes; a longer one is announced and does no harm."""
+    """A message of the maximum size arrives; a longer one is reported and has no other effect."""
     limit = LIMITS.message_bytes
     full, long, after = message(1, limit), message(2, limit + 1), message(3)
     assert (len(full), len(long)) == (limit, limit + 1)
@@ -128,7 +128,7 @@ async def _many_small(open_pair: OpenPair) -> None:
 
 
 async def _any_text(open_pair: OpenPair) -> None:
-    """Text passes unchanged, also line separators that are not newlines."""
+    """Text arrives unchanged, also line separators that are not newlines."""
     texts = ['{"a":\r1}', '\t{"a": "\x7f"}', '"\x85 \u2028 \u2029"', '"é 漢 😀"', '"\\n\\u0000"']
     sent = [text.encode() for text in texts]
     async with pair_of(open_pair) as (first, second):
@@ -140,7 +140,7 @@ async def _any_text(open_pair: OpenPair) -> None:
 
 
 async def _back_pressure(open_pair: OpenPair) -> None:
-    """A sender waits at last if the peer does not read; nothing that was accepted is lost."""
+    """A sender finally waits if the peer does not read; no accepted message is lost."""
     async with pair_of(open_pair) as (first, second):
         outbox = first.channel.outbox
         accepted = await flood(first.channel)
@@ -163,7 +163,7 @@ async def _back_pressure(open_pair: OpenPair) -> None:
 
 
 async def _end(open_pair: OpenPair) -> None:
-    """What was sent before an end is left arrives; then the other end sees the end."""
+    """What was sent before an end was left arrives; then the other end sees the end."""
     sent = [message(n, 1_000) for n in range(100)]
 
     async def send_and_leave() -> None:
@@ -234,7 +234,7 @@ async def _own_end(open_pair: OpenPair) -> None:
 
 
 async def _own_error(open_pair: OpenPair) -> None:
-    """An exception that leaves an end comes out as it is, not in a group."""
+    """An exception that leaves an end is raised unchanged, not in a group."""
     reason = LookupError("the user's own")
     async with pair_of(open_pair) as (first, _):
         await first.leave(reason)
@@ -245,7 +245,7 @@ async def _own_error(open_pair: OpenPair) -> None:
 
 
 async def _cancelled_receive(open_pair: OpenPair) -> None:
-    """A receive that is cancelled, at whatever moment, loses nothing."""
+    """A receive that is cancelled at any moment loses nothing."""
     sent = [message(n, 100) for n in range(_MANY)]
     found: list[Incoming] = []
     chance = random.Random(2)
@@ -314,7 +314,7 @@ async def _cancelled_send(open_pair: OpenPair) -> None:
 
 
 async def _cancelled(open_pair: OpenPair) -> None:
-    """Cancelling everything in the middle of it ends at once, with nothing else coming out."""
+    """Cancelling everything during the transfer ends it at once, without other exceptions."""
 
     async def read(channel: MessageChannel) -> None:
         async for _ in channel.incoming:
@@ -333,7 +333,7 @@ async def _cancelled(open_pair: OpenPair) -> None:
 
 
 async def _nothing_left(open_pair: OpenPair) -> None:
-    """After both ends were left there is no task, no descriptor, and nothing can be sent."""
+    """After both ends were left, no task and no descriptor remains, and nothing can be sent."""
     sent = [message(n) for n in range(10)]
     with leaving_nothing():
         async with pair_of(open_pair) as (first, second):

@@ -1,7 +1,7 @@
-"""What can go wrong on a wire, as a script that goes wrong the same way every time.
+"""Faults of a connection, as a script that has the same effect every time.
 
-A script is about one direction. It counts what passes: messages on a channel, bytes on a stream.
-The first is number 1.
+A script describes one direction. It counts units: messages on a channel, bytes on a stream. The
+first is number 1.
 """
 
 from __future__ import annotations
@@ -41,32 +41,32 @@ def _not_negative(_: Any, attribute: attrs.Attribute[Any], value: float) -> None
 
 @attrs.frozen
 class Drop:
-    """The n-th is lost."""
+    """The n-th unit is lost."""
 
     n: int = attrs.field(validator=_from_one)
 
 
 @attrs.frozen
 class Duplicate:
-    """The n-th arrives twice."""
+    """The n-th unit arrives twice."""
 
     n: int = attrs.field(validator=_from_one)
 
 
 @attrs.frozen
 class Garble:
-    """The n-th arrives unreadable: one of its bytes, chosen by the seed, becomes 0xFF."""
+    """The n-th unit arrives unreadable: one of its bytes, chosen by the seed, becomes 0xFF."""
 
     n: int = attrs.field(validator=_from_one)
 
 
 @attrs.frozen
 class Delay:
-    """The n-th waits, and all behind it; by Trio's clock.
+    """The n-th unit waits, and all after it; by Trio's clock.
 
     Attributes:
         seconds: How long.
-        n: Which; None for each message, or on a stream each piece that passes in one go.
+        n: Which unit; None for each message, or on a stream for each piece that is sent at once.
     """
 
     seconds: float = attrs.field(validator=_not_negative)
@@ -75,21 +75,21 @@ class Delay:
 
 @attrs.frozen
 class Stall:
-    """After so many nothing passes any more, though the connection stays open."""
+    """After so many units nothing is passed on any more, but the connection stays open."""
 
     after: int = attrs.field(validator=_not_negative)
 
 
 @attrs.frozen
 class Break:
-    """After so many the connection breaks, in both directions. What has passed does arrive."""
+    """After so many units the connection breaks, in both directions. Earlier units do arrive."""
 
     after: int = attrs.field(validator=_not_negative)
 
 
 @attrs.frozen
 class Chop:
-    """No more than so many bytes pass in one go. Streams only."""
+    """At most so many bytes are sent at once. Only for streams."""
 
     size: int = attrs.field(default=1, validator=_from_one)
 
@@ -111,13 +111,13 @@ def _only_faults(_: Any, attribute: attrs.Attribute[Any], value: tuple[Any, ...]
 
 @attrs.frozen
 class Faults:
-    """What goes wrong on one connection.
+    """The faults of one connection.
 
     Attributes:
-        sending: In what the holder of the wrapped end sends; for `faulty(server, …)` the
+        sending: The faults of what the holder of the wrapped end sends; for `faulty(server, …)` the
             holder is the client.
-        receiving: In what it receives.
-        seed: Decides where a garbled message is garbled.
+        receiving: The faults of what the holder receives.
+        seed: Decides which byte of a message is garbled.
     """
 
     sending: tuple[Fault, ...] = attrs.field(
@@ -136,13 +136,13 @@ class Faults:
 def random_faults(
     seed: int, *, count: int = 100, rate: float = 0.05, longest_delay: float = 10.0
 ) -> tuple[Fault, ...]:
-    """A script of lost, doubled, unreadable and late messages for one direction.
+    """A random script of lost, duplicated, unreadable and late messages for one direction.
 
     Args:
         seed: The same seed gives the same script.
-        count: How many messages it is about.
-        rate: Which part of them suffers, 0 to 1.
-        longest_delay: Seconds.
+        count: The number of messages that it covers.
+        rate: The share of messages with a fault, 0 to 1.
+        longest_delay: The maximum delay in seconds.
     """
     chance = random.Random(seed)
     faults: list[Fault] = []
@@ -155,11 +155,11 @@ def random_faults(
 
 
 class Script:
-    """One direction's faults, and how far they are. It only decides: others wait and break.
+    """The faults of one direction, and their progress. It only decides; its user waits and breaks.
 
     Args:
-        faults: What goes wrong.
-        seed: Decides where garbled messages are garbled.
+        faults: The faults.
+        seed: Decides which byte of a message is garbled.
     """
 
     def __init__(self, faults: Sequence[Fault], seed: int) -> None:
@@ -180,7 +180,7 @@ class Script:
 
     @property
     def end(self) -> Stall | Break | None:
-        """What is due now and lets nothing more pass; what is listed first counts."""
+        """The fault that ends the transfer now, or None; the one listed first counts."""
         for fault in self._ends:
             if fault.after <= self.passed:
                 return fault
@@ -188,18 +188,18 @@ class Script:
 
     @property
     def delay(self) -> float:
-        """Seconds that the next one waits."""
+        """Seconds that the next unit waits."""
         singled = self._singled.get(self.passed + 1, ())
         delays = [*self._always, *(each for each in singled if isinstance(each, Delay))]
         return sum(each.seconds for each in delays)
 
     @property
     def chops(self) -> bool:
-        """Whether it cuts what passes, which only a stream can."""
+        """Whether it splits data, which is possible only on a stream."""
         return self._size is not None
 
     def alike(self, available: int) -> int:
-        """How many of the next bytes pass in one go: at least one, at most these."""
+        """How many of the next bytes are sent at once: at least one, at most `available`."""
         if self.passed + 1 in self._singled:
             return 1
         bounds = [available if self._size is None else min(self._size, available)]
@@ -208,14 +208,14 @@ class Script:
         return min(bounds)
 
     def apply(self, data: bytes, *, units: int) -> list[bytes]:
-        """Let the next ones pass.
+        """Pass on the next units.
 
         Args:
             data: One message, or some bytes of a stream that are `alike`.
-            units: How many that is, in what this script counts.
+            units: How many units that is.
 
         Returns:
-            What arrives: nothing, it, or it twice.
+            What arrives: nothing, the data, or the data twice.
         """
         copies = 1
         for fault in self._singled.get(self.passed + 1, ()):
@@ -229,6 +229,6 @@ class Script:
         return [data] * copies
 
     def _garbled(self, data: bytes) -> bytes:
-        # No byte of UTF-8 is 0xFF, so the receiver cannot take it for something else.
+        # No byte of UTF-8 is 0xFF, so the receiver always notices it.
         position = self._chance.randrange(len(data)) if data else 0
         return data[:position] + b"\xff" + data[position + 1 :]

@@ -1,4 +1,4 @@
-"""Wires on which things go wrong as written."""
+"""Channels and streams with scripted faults."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 
 class _Gate:
-    """A script that stands in one direction of a channel."""
+    """Applies a script to one direction of a channel."""
 
     def __init__(self, script: Script) -> None:
         if script.chops:
@@ -52,12 +52,12 @@ class _Gate:
 async def open_faulty(
     channel: MessageChannel, faults: Faults, *, outbox_bytes: int = 4 * 1024 * 1024
 ) -> AsyncIterator[MessageChannel]:
-    """A channel to the same peer on which things go wrong. The script counts messages.
+    """A channel to the same peer with faults. The script counts messages.
 
     Args:
-        channel: The channel, used from now on through the faulty one only.
-        faults: What goes wrong.
-        outbox_bytes: Bytes that may wait in front of the channel's own outbox.
+        channel: The channel; from now on it is used only through the faulty one.
+        faults: The faults.
+        outbox_bytes: Bytes that may wait before the channel's own outbox.
 
     Raises:
         ValueError: One of the faults is about bytes.
@@ -70,14 +70,14 @@ async def open_faulty(
 
 
 def faulty(server: Served, faults: Faults) -> StandIn:
-    """Let things go wrong between a server and each client in this process.
+    """Add faults between a server and each client in this process.
 
     Args:
-        server: A `Server`, or something that stands for one.
-        faults: What goes wrong, as the client sees it; every connection begins the script again.
+        server: A `Server`, or a `StandIn` for one.
+        faults: The faults, from the client's side; every connection begins the script again.
 
     Returns:
-        What takes the server's place, as for `recorded`.
+        A stand-in for the server, as for `recorded`.
 
     Raises:
         ValueError: One of the faults is about bytes.
@@ -90,9 +90,9 @@ def faulty(server: Served, faults: Faults) -> StandIn:
 
 
 class FaultyStream(trio.abc.Stream):
-    """A byte stream on which things go wrong. The script counts bytes.
+    """A byte stream with faults. The script counts bytes.
 
-    Closing it closes the stream it stands in front of.
+    Closing it closes the wrapped stream.
 
     Args:
         stream: The stream.
@@ -141,12 +141,12 @@ class FaultyStream(trio.abc.Stream):
         return data
 
     async def aclose(self) -> None:
-        """Close it and the stream in front of which it stands."""
+        """Close it and the wrapped stream."""
         self._over.set()
         await self._stream.aclose()
 
     async def _before(self, script: Script) -> None:
-        """Break or stall if it is time to."""
+        """Break or stall if the script says so now."""
         await trio.lowlevel.checkpoint()
         self._check()
         end = script.end
@@ -159,7 +159,7 @@ class FaultyStream(trio.abc.Stream):
         self._check()
 
     async def _wait(self, seconds: float) -> None:
-        """Let the time pass, unless the stream is closed meanwhile."""
+        """Wait, unless the stream is closed meanwhile."""
         with trio.move_on_after(seconds):
             await self._over.wait()
         self._check()
@@ -174,6 +174,6 @@ class FaultyStream(trio.abc.Stream):
         try:
             return await operation
         except trio.ClosedResourceError:
-            # Broken by the other direction while this one was under way.
+            # The other direction broke it while this one was in progress.
             self._check()
             raise

@@ -38,18 +38,18 @@ class OpenRawPeer(Protocol):
     """The type of the fixture `raw_peer`."""
 
     async def __call__(self, server: Served, *, limits: Limits | None = None) -> RawPeer:
-        """Connect to a server in memory without a client; closed after the test."""
+        """Connect to a server in memory without a client; it is closed after the test."""
 
 
 class GoldenCheck(Protocol):
     """The type of the fixture `golden`."""
 
     def __call__(self, transcript: Transcript, path: str | os.PathLike[str] = ...) -> None:
-        """Compare a transcript with a file, or rewrite that under `--trimcp-update-golden`."""
+        """Compare a transcript with a file, or rewrite the file with `--trimcp-update-golden`."""
 
 
 class Keeper:
-    """Keeps things open in tasks of their own, and closes the last one first.
+    """Keeps context managers open in separate tasks, and closes the last one first.
 
     So they may be opened in one task (the test) and closed from another (the fixture).
     """
@@ -80,7 +80,7 @@ class Keeper:
         try:
             await self._keep(server.application(signals=False))
         except NotServing:
-            # It is open: for an earlier client, or because the test has opened it.
+            # It is already open: for an earlier client, or because the test has opened it.
             return
 
     async def _keep(self, manager: AbstractAsyncContextManager[T]) -> T:
@@ -107,7 +107,7 @@ async def _hold(
 
 @asynccontextmanager
 async def open_keeper() -> AsyncIterator[Keeper]:
-    """Yield a `Keeper` and close all that it keeps; what crashes meanwhile is raised."""
+    """Yield a `Keeper` and close all that it keeps. Raises the errors of what it keeps."""
     with unwrapping():
         async with trio.open_nursery() as nursery:
             keeper = Keeper(nursery)

@@ -1,4 +1,4 @@
-"""Two connected ends, held in tasks of their own, and what the checks do with them."""
+"""Two connected ends, held in separate tasks, and what the checks do with them."""
 
 from __future__ import annotations
 
@@ -36,14 +36,14 @@ __all__ = [
     "wait_blocked",
 ]
 
-#: What the channels under check are opened with.
+#: The limits of the channels that are checked.
 LIMITS: Final = Limits(message_bytes=256 * 1024, outbox_bytes=64 * 1024)
 
-#: Bytes on the way, after which a channel that nobody reads counts as unbounded: far more than
-#: the buffers of any system.
+#: Bytes in transit after which a channel without a reader counts as unbounded: far more than the
+#: buffers of any system.
 _UNBOUNDED: Final = 32 * 1024 * 1024
 
-#: Seconds of real time without any task running, after which all of them count as blocked.
+#: Seconds without a running task after which all tasks count as blocked.
 _CUSHION: Final = 0.02
 
 
@@ -56,9 +56,9 @@ def require(condition: bool, flaw: str) -> None:
 
 @asynccontextmanager
 async def end_of(channel: MessageChannel) -> AsyncIterator[MessageChannel]:
-    """A channel that was opened together with its peer's, as an end that can be left alone.
+    """A channel that was opened together with its peer, as an end that can be left separately.
 
-    Leaving it drops what waits to be written, and stops listening.
+    Leaving it drops the messages that wait to be written, and stops receiving.
     """
     try:
         yield channel
@@ -68,11 +68,11 @@ async def end_of(channel: MessageChannel) -> AsyncIterator[MessageChannel]:
 
 
 class HeldEnd:
-    """One end, open in a task of its own.
+    """One end, open in a separate task.
 
     Attributes:
         channel: The channel.
-        error: What came out of it when it was left, if anything did.
+        error: The exception that it raised when it was left, or None.
     """
 
     channel: MessageChannel
@@ -99,7 +99,7 @@ class HeldEnd:
             self._left.set()
 
     async def leave(self, reason: Exception | None = None) -> None:
-        """Leave it, by an exception if there is one, and wait until that is done."""
+        """Leave it, by an exception if there is one, and wait until it is closed."""
         self._reason = reason
         self._leaving.set()
         await self._left.wait()
@@ -107,7 +107,7 @@ class HeldEnd:
 
 @asynccontextmanager
 async def pair_of(open_pair: OpenPair) -> AsyncIterator[tuple[HeldEnd, HeldEnd]]:
-    """Open two connected ends side by side; leave those that are still open at the end."""
+    """Open two connected ends concurrently; leave those that are still open at the end."""
     with unwrapping():
         async with open_pair(LIMITS) as (first, second), trio.open_nursery() as nursery:
             held = HeldEnd(), HeldEnd()
@@ -123,7 +123,7 @@ async def pair_of(open_pair: OpenPair) -> AsyncIterator[tuple[HeldEnd, HeldEnd]]
 
 
 def message(number: int, size: int = 0, sender: str = "") -> bytes:
-    """A message that says which it is, of at least so many bytes."""
+    """A message with its number, of at least `size` bytes."""
     head = f'{{"n":{number},"from":"{sender}","pad":"'
     return (head + "x" * max(0, size - len(head) - 2) + '"}').encode()
 
@@ -135,10 +135,10 @@ async def send(channel: MessageChannel, messages: Sequence[bytes]) -> None:
 
 
 async def receive(channel: MessageChannel, expected: Sequence[Incoming]) -> None:
-    """Receive messages; they must be these, in this order.
+    """Receive messages, which must be the expected ones in this order.
 
     Raises:
-        AssertionError: They are not, or the end came before them.
+        AssertionError: They are not, or the channel ended before.
     """
     __tracebackhide__ = True
     position = 0
@@ -150,7 +150,7 @@ async def receive(channel: MessageChannel, expected: Sequence[Incoming]) -> None
             raise AssertionError(flaw) from None
         require(bool(batch), "an empty list of messages arrived")
         for received in batch:
-            require(position < len(expected), f"{_shown(received)} arrived, which nobody had sent")
+            require(position < len(expected), f"{_shown(received)} arrived, but was not sent")
             if received != expected[position]:
                 raise AssertionError(
                     f"message {position + 1} of {len(expected)} should be "
@@ -167,8 +167,8 @@ def _shown(data: Incoming) -> str:
 
 
 async def wait_blocked() -> None:
-    """Wait until nothing goes on any more."""
-    # Not at the top: it would import pytest where that is installed.
+    """Wait until all tasks are blocked."""
+    # Not at the top, since it imports pytest if that is installed.
     from trio.testing import wait_all_tasks_blocked
 
     await wait_all_tasks_blocked(_CUSHION)
@@ -178,7 +178,7 @@ async def flood(channel: MessageChannel) -> list[bytes]:
     """Send to a peer that does not read, until there is no room.
 
     Returns:
-        What was accepted.
+        The accepted messages.
 
     Raises:
         AssertionError: There is always room.
@@ -208,10 +208,10 @@ async def flood(channel: MessageChannel) -> list[bytes]:
 
 @contextmanager
 def leaving_nothing() -> Iterator[None]:
-    """What runs inside must leave no task and no open descriptor behind.
+    """Check that the block leaves no task and no open descriptor behind.
 
     Raises:
-        AssertionError: It does.
+        AssertionError: It leaves some.
     """
     __tracebackhide__ = True
     tasks, descriptors = _tasks(), _descriptors()
@@ -227,7 +227,7 @@ def _tasks() -> int:
 
 
 def _descriptors() -> set[int]:
-    """The open file descriptors of this process, where the system tells."""
+    """The open file descriptors of this process, if the system lists them."""
     try:
         names = os.listdir("/dev/fd")
     except OSError:
@@ -236,7 +236,7 @@ def _descriptors() -> set[int]:
 
 
 def _is_open(descriptor: int) -> bool:
-    """Whether it is open still: the one that listed the directory is not."""
+    """Whether it is still open; the descriptor that listed the directory is not."""
     try:
         os.fstat(descriptor)
     except OSError:

@@ -1,4 +1,4 @@
-"""Speaking to a server in JSON-RPC, message by message."""
+"""Exchanging JSON-RPC messages with a server, without a client."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ __all__ = ["RawPeer", "open_raw_peer", "stateless"]
 
 _IDENTITY: Final = Implementation("raw peer", "1")
 
-#: Messages that may lie unread while an answer is waited for.
+#: How many messages may stay unread while `request` waits for its answer.
 _UNREAD: Final = 10_000
 
 #: Seconds that the server's requests in flight get at shutdown.
@@ -53,8 +53,8 @@ def stateless(
     """Params with the `_meta` that every request of the stateless era carries.
 
     Args:
-        params: The request's own params; what its `_meta` says already is kept.
-        revision: The revision that the request is written in, which may be an unknown one.
+        params: The request's own params; existing members of `_meta` are kept.
+        revision: The revision of the request, which may be an unknown one.
         capabilities: What the client can do; nothing by default.
         log_level: How severe a log message must be for the server to send it; by default it
             sends none.
@@ -71,14 +71,14 @@ def stateless(
 
 
 def _wire_of(method: str, params: Any, terms: Terms) -> dict[str, Any]:
-    """The params of a request as a client writes them."""
+    """The params of a request in the form that a client sends."""
     _, data = Connection(Role.CLIENT, _IDENTITY, Limits()).call(method, params, terms=terms)
     wire: dict[str, Any] = json.loads(data)["params"]
     return wire
 
 
 class RawPeer:
-    """One end of a connection, in decoded JSON. For one task at a time.
+    """One end of a connection, with messages as decoded JSON. For one task at a time.
 
     Attributes:
         channel: The connection.
@@ -95,8 +95,8 @@ class RawPeer:
         """Send messages, each as one line.
 
         Args:
-            messages: JSON-RPC messages as mappings, lists of them for batches, or bytes that
-                are sent as they are.
+            messages: JSON-RPC messages as mappings, lists of them for batches, or bytes that are
+                sent unchanged.
 
         Raises:
             trio.BrokenResourceError, trio.ClosedResourceError: The other side is gone, or
@@ -107,11 +107,11 @@ class RawPeer:
             await self.channel.outbox.send(data)
 
     async def receive(self) -> Any:
-        """The next message that no `request` has taken; a list for a batch.
+        """The next message that was not the answer to a `request`; a list for a batch.
 
         Raises:
             trio.EndOfChannel: The other side is gone.
-            ValueError: What came is no JSON, or too large.
+            ValueError: The message is not JSON, or too large.
         """
         if self._unread:
             await trio.lowlevel.checkpoint()
@@ -127,7 +127,7 @@ class RawPeer:
     ) -> dict[str, Any]:
         """Send a request and wait for the message that answers it.
 
-        Whatever else arrives meanwhile is kept for `receive`.
+        Other messages that arrive meanwhile are kept for `receive`.
 
         Args:
             method: The method.
@@ -139,7 +139,7 @@ class RawPeer:
 
         Raises:
             trio.EndOfChannel: The other side is gone.
-            RuntimeError: Too much else arrived.
+            RuntimeError: Too many other messages arrived.
         """
         identity = next(self._ids) if id is None else id
         message: dict[str, Any] = {"jsonrpc": "2.0", "id": identity, "method": method}
@@ -169,7 +169,7 @@ class RawPeer:
         """Open a session of the handshake era.
 
         Args:
-            revision: The revision asked for.
+            revision: The requested revision.
             capabilities: What the client can do; nothing by default.
 
         Returns:
@@ -178,7 +178,7 @@ class RawPeer:
         Specification: 2025-11-25, Lifecycle.
         """
         spoken = find_revision(revision)
-        # Whatever is asked for, it is asked in the words of this era.
+        # The request itself is always written in a revision of this era.
         written = spoken if spoken in HANDSHAKE_REVISIONS else LATEST_HANDSHAKE
         params = InitializeRequestParams(revision, capabilities or ClientCapabilities(), _IDENTITY)
         answer = await self.request(
@@ -189,7 +189,7 @@ class RawPeer:
         return answer
 
     async def close(self) -> None:
-        """Send nothing more, as a peer that goes. What the server still sends can be received."""
+        """Send nothing more, like a peer that disconnects. Messages can still be received."""
         await self.channel.flush()
 
     async def _next(self) -> Any:
@@ -213,11 +213,11 @@ async def open_raw_peer(server: Served, *, limits: Limits | None = None) -> Asyn
     """Connect to a server in this process without a client.
 
     Args:
-        server: A `Server`, or something that stands for one.
-        limits: Of this end; `message_bytes` bounds what it receives.
+        server: A `Server`, or a `StandIn` for one.
+        limits: The limits of this end; `message_bytes` bounds what it receives.
 
     Raises:
-        NotServing: The server serves already, outside of an `application()`.
+        NotServing: The server already serves, outside an `application()`.
     """
     async with (
         server.joined(signals=False) as serving,

@@ -1,4 +1,4 @@
-"""Writing down what passes."""
+"""Recording the messages of a connection."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["open_recorded", "recorded"]
 
 @attrs.frozen
 class _Writer:
-    """Notes one direction."""
+    """Records one direction."""
 
     transcript: Transcript
     arrow: Arrow
@@ -46,13 +46,13 @@ async def open_recorded(
     side: Literal["client", "server"] = "client",
     outbox_bytes: int = 4 * 1024 * 1024,
 ) -> AsyncIterator[MessageChannel]:
-    """A channel to the same peer that notes every message.
+    """A channel to the same peer that records every message.
 
     Args:
-        channel: The channel, used from now on through the recorded one only.
-        transcript: Where it is noted.
-        side: Whose end of the connection the channel is.
-        outbox_bytes: Bytes that may wait in front of the channel's own outbox.
+        channel: The channel; from now on it is used only through the recorded one.
+        transcript: The transcript for the messages.
+        side: The side of the connection that uses the channel.
+        outbox_bytes: Bytes that may wait before the channel's own outbox.
     """
     ours, theirs = _Writer(transcript, "->"), _Writer(transcript, "<-")
     if side == "server":
@@ -64,14 +64,15 @@ async def open_recorded(
 
 
 def recorded(server: Served, transcript: Transcript) -> StandIn:
-    """Note what clients in this process say to a server, and what it says to them.
+    """Record the messages between clients in this process and a server.
 
     Args:
-        server: A `Server`, or something that stands for one.
-        transcript: Where it is noted; connections at the same time are noted as they come.
+        server: A `Server`, or a `StandIn` for one.
+        transcript: The transcript for the messages; those of concurrent connections are mixed in
+            the order in which they pass.
 
     Returns:
-        What takes the server's place in `open_client`, `open_memory_client`, `client_for`,
+        A stand-in for the server in `open_client`, `open_memory_client`, `client_for`,
         `open_raw_peer` and the fixtures.
     """
     outbox_bytes = server.limits.outbox_bytes

@@ -1,7 +1,7 @@
-"""A channel in front of a channel, through which every message passes singly.
+"""A channel before another channel, which passes on every message separately.
 
-What is recorded and what is broken on purpose both stand here: the protocol's own code on either
-side sees an ordinary `MessageChannel`.
+Recording and faults both use it: the protocol's own code on each side sees an ordinary
+`MessageChannel`.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ __all__ = ["BrokenOnPurpose", "Gate", "open_relay"]
 
 
 class BrokenOnPurpose(trio.BrokenResourceError):
-    """The connection breaks because the test wants it to."""
+    """The test has broken the connection on purpose."""
 
 
 class Gate(Protocol):
-    """What stands in one direction of a relay."""
+    """Handles the messages of one direction of a relay."""
 
     async def before(self) -> None:
-        """Called before each message is waited for.
+        """Called before waiting for each message.
 
         Raises:
-            BrokenOnPurpose: The connection is to break here, in both directions.
+            BrokenOnPurpose: The connection must break now, in both directions.
         """
 
     async def passed(self, message: Incoming) -> Sequence[Incoming]:
-        """What is passed on in place of this message. Raises as `before`."""
+        """The messages to pass on in place of this message. Raises as `before`."""
 
 
 @asynccontextmanager
@@ -45,10 +45,10 @@ async def open_relay(
     """A channel to the same peer, with a gate in each direction.
 
     Args:
-        channel: The channel that is used from now on through the relay only.
-        sending: Stands in the way of what the holder of the relay sends.
-        receiving: Stands in the way of what it receives.
-        outbox_bytes: Bytes that may wait in front of the gate, besides those behind it.
+        channel: The channel; from now on it is used only through the relay.
+        sending: The gate for what the holder of the relay sends.
+        receiving: The gate for what the holder receives.
+        outbox_bytes: Bytes that may wait before the gate, in addition to those after it.
     """
     feed, incoming = trio.open_memory_channel[list[Incoming]](0)
     near = MessageChannel(incoming, Outbox(outbox_bytes), channel.peer, channel.drains)
@@ -64,11 +64,11 @@ async def open_relay(
 
 
 class _Relay:
-    """Two tasks that carry messages, and what they know of each other.
+    """Two tasks that carry messages, and their shared state.
 
     Args:
         far: The channel to the peer.
-        near: The one that the relay's holder uses.
+        near: The channel that the relay's holder uses.
     """
 
     def __init__(self, far: MessageChannel, near: MessageChannel) -> None:
@@ -96,9 +96,9 @@ class _Relay:
         except BrokenOnPurpose as error:
             self._break(error)
         except trio.BrokenResourceError:
-            pass  # The holder listens no more.
+            pass  # The holder does not receive any more.
         finally:
-            # Whoever still sends to us finds out.
+            # A sender that still sends gets an error.
             far.incoming.close()
 
     async def carry_out(self, gate: Gate) -> None:
@@ -114,7 +114,7 @@ class _Relay:
             near.outbox.abandon()
             if self._out.cancel_called:
                 near.written.set()
-        # What has passed the gate still arrives.
+        # Messages after the gate still arrive.
         await far.flush()
         near.written.set()
 

@@ -1,4 +1,4 @@
-"""Standing for a server, so that its in-memory connections pass through something."""
+"""A stand-in for a server, which wraps each of its in-memory connections."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Serving(Protocol):
 
 
 class Served(Protocol):
-    """What is needed of a server: a `Server` has it, and so has a `StandIn`."""
+    """The interface that is needed of a server: a `Server` has it, and a `StandIn` too."""
 
     @property
     def limits(self) -> Limits: ...
@@ -35,11 +35,11 @@ class Served(Protocol):
 
 
 class StandIn:
-    """Takes a server's place wherever a client in the same process is opened.
+    """Replaces a server wherever a client in the same process is opened.
 
     Args:
         server: The server.
-        through: Opens what stands in front of the server's end of a connection.
+        through: Wraps the server's end of a connection.
     """
 
     def __init__(
@@ -56,12 +56,12 @@ class StandIn:
         return self._server.limits
 
     def application(self, *, signals: bool = True) -> AbstractAsyncContextManager[Any]:
-        """The server's, which all its stand-ins share."""
+        """The server's application, which all its stand-ins share."""
         return self._server.application(signals=signals)
 
     @asynccontextmanager
     async def joined(self, *, signals: bool = True) -> AsyncIterator[Serving]:
-        """The server's, with every connection passing through."""
+        """The server's application, with every connection wrapped."""
         async with self._server.joined(signals=signals) as serving:
             yield _Through(serving, self._through)
 

@@ -1,7 +1,7 @@
-"""What was said on a wire, as text that people can read and compare.
+"""The messages of a connection, as text that people can read and compare.
 
-One message stands on one line, after `-> ` if the client said it and `<- ` if the server did.
-Lines that begin with `#` are remarks.
+Each message is one line, after `-> ` if the client sent it and `<- ` if the server sent it. Lines
+that begin with `#` are remarks.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 __all__ = ["Arrow", "Entry", "Remark", "Transcript", "assert_transcript"]
 
-#: Who spoke: the client (`->`) or the server (`<-`).
+#: The sender: the client (`->`) or the server (`<-`).
 Arrow: TypeAlias = Literal["->", "<-"]
 
 _ARROWS: Final[dict[str, Arrow]] = {"->": "->", "<-": "<-"}
 
-#: Members whose values differ from run to run.
+#: Members whose values differ between runs.
 _VOLATILE: Final = ("requestState", "elicitationId")
 
 #: How many lines a transcript may have, unless told otherwise.
@@ -40,8 +40,8 @@ class Entry:
     """One message.
 
     Attributes:
-        arrow: Who spoke.
-        message: The decoded JSON (a list for a batch); None if it was no JSON.
+        arrow: The sender.
+        message: The decoded JSON (a list for a batch); None if it was not JSON.
         unreadable: What it was instead, for people.
     """
 
@@ -66,11 +66,11 @@ class Remark:
 
 
 class Transcript:
-    """What was said, in the order in which it passed.
+    """The messages of connections, in the order in which they passed.
 
-    Ids, tokens and keys stay as they are: they are part of what is tested. The values of members
-    that differ from run to run are replaced by numbered marks, the same value by the same mark,
-    so that one still sees that a retry brings back the state it was given.
+    Ids, tokens and keys are unchanged: they are part of the test. The values of members that differ
+    between runs are replaced by numbered marks, equal values by the same mark, so that one still
+    sees that a retry returns the state it was given.
 
     Args:
         volatile: The names of those members; only texts are replaced.
@@ -84,10 +84,10 @@ class Transcript:
         self._marks: dict[tuple[str, str], str] = {}
 
     def note(self, arrow: Arrow, message: Incoming) -> None:
-        """Add what passed on the wire.
+        """Add a message.
 
         Args:
-            arrow: Who spoke.
+            arrow: The sender.
             message: One message as bytes, without its newline.
 
         Raises:
@@ -140,13 +140,13 @@ class Transcript:
         return sum(1 for _ in self)
 
     def __eq__(self, other: object) -> bool:
-        """Whether the same was said in the same order; the order of members does not count."""
+        """Whether the messages and their order are equal; the order of members does not count."""
         return isinstance(other, Transcript) and _compared(self) == _compared(other)
 
     __hash__ = None  # type: ignore[assignment]
 
     def said(self, arrow: Arrow) -> list[Any]:
-        """The messages of one side; batches are taken apart."""
+        """The messages of one side; batches are split."""
         found: list[Any] = []
         for entry in self:
             if entry.arrow == arrow:
@@ -156,7 +156,7 @@ class Transcript:
     # -- as text --------------------------------------------------------------------------
 
     def dump(self) -> str:
-        """As text; `load` reads it back."""
+        """The transcript as text; `load` reads it back."""
         return "".join(f"{line}\n" for line in self._lines)
 
     @classmethod
@@ -164,7 +164,7 @@ class Transcript:
         """Read what `dump` wrote.
 
         Raises:
-            ValueError: A line is none of a transcript.
+            ValueError: A line is not one of a transcript.
         """
         transcript = cls()
         for number, line in enumerate(text.split("\n"), 1):
@@ -173,7 +173,7 @@ class Transcript:
             try:
                 transcript._add(_parse(line))
             except ValueError as error:
-                raise ValueError(f"line {number} is none of a transcript: {error}") from None
+                raise ValueError(f"line {number} is not a line of a transcript: {error}") from None
         return transcript
 
 
@@ -194,7 +194,7 @@ def _dump(value: Any, *, sort_keys: bool = False) -> str:
 
 
 def _compared(transcript: Transcript) -> list[str]:
-    """One text per line, the same for the same meaning: unlike ==, it tells true from 1."""
+    """One text per line, equal for equal messages; unlike `==`, it distinguishes true from 1."""
     return [
         f"{line.arrow} {_dump(line.message, sort_keys=True)}"
         if isinstance(line, Entry) and line.unreadable is None
@@ -210,12 +210,12 @@ def assert_transcript(
 
     Args:
         path: The file; UTF-8 text as `Transcript.dump` writes it.
-        transcript: What was said this time.
-        update: Write the file instead of comparing, if what it says differs.
+        transcript: The transcript of this run.
+        update: Whether to write the file if it differs, instead of an error.
 
     Raises:
         AssertionError: They differ, or there is no such file. The message shows where.
-        ValueError: The file is no transcript.
+        ValueError: The file is not a transcript.
     """
     __tracebackhide__ = True
     file = Path(path)
@@ -237,7 +237,7 @@ _HOW_TO_UPDATE: Final = "if what was said is right, update it with --trimcp-upda
 
 
 def _difference(golden: Transcript, transcript: Transcript) -> str:
-    """Where they differ, member by member, with the messages around."""
+    """The differences, member by member, with the messages around them."""
     lines = difflib.unified_diff(
         _spread(golden), _spread(transcript), "golden", "this time", lineterm="", n=4
     )
@@ -245,7 +245,7 @@ def _difference(golden: Transcript, transcript: Transcript) -> str:
 
 
 def _spread(transcript: Transcript) -> list[str]:
-    """One member a line: a message that differs in one of them shows only that one."""
+    """One member per line, so that only the members that differ are shown."""
     lines: list[str] = []
     for line in transcript._lines:
         if isinstance(line, Entry) and isinstance(line.message, dict):
@@ -258,6 +258,6 @@ def _spread(transcript: Transcript) -> list[str]:
 
 
 def _headline(message: Mapping[str, Any]) -> str:
-    """Which message it is: its method, and its id."""
+    """The method and the id of a message."""
     kind = message.get("method") or ("error" if "error" in message else "result")
     return f"{kind} {message['id']!r}" if "id" in message else str(kind)

@@ -1,7 +1,7 @@
 """Fixtures for pytest: `mcp_client`, `raw_peer` and `golden`.
 
 The first two are asynchronous fixtures for pytest-trio, in its Trio mode or on tests marked with
-`@pytest.mark.trio`. Without pytest-trio they are simply not usable; nothing else changes.
+`@pytest.mark.trio`. Without pytest-trio they cannot be used; everything else works.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ def raw_peer(_trimcp_keeper: Keeper) -> OpenRawPeer:
 def golden(request: pytest.FixtureRequest) -> GoldenCheck:
     """Compare a transcript with a file: `golden(transcript, "golden/listing.txt")`.
 
-    A relative path starts at the test file's directory. By default the file is called after the
-    test and stands in `golden/` there. `--trimcp-update-golden` writes it.
+    A relative path starts at the test file's directory. By default the file has the name of the
+    test and is in `golden/` there. `--trimcp-update-golden` writes it.
     """
     from ._transcript import assert_transcript
 

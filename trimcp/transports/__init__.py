@@ -1,4 +1,4 @@
-"""Transports: each connection is a pair of bounded memory channels."""
+"""Transports: each connection to a peer is a pair of bounded memory channels."""
 
 from ._authorized import open_authorized_link
 from ._authorizing import Authorizer, Authorizing, Refusal

@@ -57,7 +57,7 @@ class AuthorizedLink(HTTPLink):
                 if answer.status not in _DEMANDS:
                     yield answer
                     return
-                refusals.append(Refusal(answer.status, answer.challenges, sent))
+                refusals.append(Refusal(self.url, answer.status, answer.challenges, sent))
                 with self.while_waiting():
                     sent = await self.authorizer.authorization(refusals, may_wait=may_wait)
                 if sent is None:

@@ -18,11 +18,13 @@ class Refusal:
     """An answer with which a server demands authorization, or more of it.
 
     Attributes:
+        url: The endpoint that was asked, as HTTP names it.
         status: The HTTP status, 401 or 403.
         challenges: The values of `WWW-Authenticate`.
         sent: The header `Authorization` of the request; None if it had none.
     """
 
+    url: str
     status: int
     challenges: tuple[str, ...]
     sent: str | None = attrs.field(repr=False)

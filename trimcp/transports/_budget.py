@@ -1,4 +1,4 @@
-"""The bytes that peers make one side hold, counted for all of them together."""
+"""The bytes that are held in memory for peers, counted for all peers together."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ __all__ = ["Budget"]
 
 
 class Budget:
-    """Counts what is held for peers: parts of messages, requests in flight, unread answers.
+    """Counts the bytes held for peers: parts of messages, requests in flight, unread answers.
 
-    Whoever takes bytes gives them back, whatever happens in between.
+    The code that takes bytes always gives them back, even after an error.
 
     Args:
-        limit: Bytes that may be taken in all.
+        limit: The maximum number of bytes that may be taken.
 
     Attributes:
-        used: Bytes that are taken now. More than the limit only by what was held without asking.
+        used: Bytes that are taken now. `hold` can raise it above the limit.
     """
 
     __slots__ = ("_limit", "used")
@@ -31,7 +31,7 @@ class Budget:
 
     @classmethod
     def of(cls, limits: Limits) -> Budget:
-        """A budget of `buffered_bytes`, in which the largest message has room in any case."""
+        """A budget of `buffered_bytes`, but at least of `message_bytes`."""
         return cls(max(limits.buffered_bytes, limits.message_bytes))
 
     @property
@@ -40,14 +40,14 @@ class Budget:
         return self._limit - self.used
 
     def take(self, size: int) -> bool:
-        """Take so many bytes; False, and none are taken, if there is no room for them."""
+        """Take bytes. Returns False, and takes none, if there is no room for all of them."""
         if self.used + size > self._limit:
             return False
         self.used += size
         return True
 
     def hold(self, size: int) -> None:
-        """Count bytes that another bound limits; never refused."""
+        """Count bytes that another limit bounds; never refuses."""
         self.used += size
 
     def give(self, size: int) -> None:

@@ -1,7 +1,7 @@
-"""What every transport is: a pair of bounded memory channels to one peer.
+"""A message channel, the common interface of transports: two bounded memory channels.
 
-The transport's own tasks stand on the other ends of the pair: one reader that feeds `incoming`,
-and the **one** writer that empties the outbox. Nobody else touches the wire.
+The transport's own tasks use the other ends: one reader that feeds `incoming`, and **one** writer
+that empties the outbox. No other task reads from or writes to the connection.
 """
 
 from __future__ import annotations
@@ -21,22 +21,22 @@ if TYPE_CHECKING:
 
 __all__ = ["Incoming", "MessageChannel", "Outbox", "Oversized", "write_out"]
 
-#: Messages that may wait for the writer, whatever their size.
+#: How many messages may wait for the writer, of any size.
 _OUTBOX_MESSAGES = 65_536
 
-#: Stands in the outbox where the writer may not write on in the same go.
+#: A mark in the outbox: the messages before and after it must not be sent in one write.
 _PARTING: Final = b""
 
 
 @attrs.frozen
 class Oversized:
-    """Stands for a message that was longer than the limit; its bytes were skipped.
+    """Replaces a message that was longer than the limit; its bytes were skipped.
 
     Attributes:
         size: How many bytes were skipped.
-        head: The first of them, which may say which request it was.
-        tail: The last of them, where some write the id of an answer.
-        has_no_room: Whether it was short enough, but other messages left no room for it.
+        head: The first of them, which may contain the id of the request.
+        tail: The last of them, where some peers write the id of an answer.
+        has_no_room: Whether it was short enough, but the budget had no room for it.
     """
 
     size: int
@@ -52,9 +52,15 @@ class Outbox:
     """Messages waiting for the writer, bounded in bytes.
 
     Args:
-        limit: Bytes that may wait, those being written included. A single message is always
-            accepted when nothing waits.
+        limit: How many bytes may wait, including those being written. A message is always accepted
+            when none waits.
         budget: Counts them together with those of other peers.
+
+    Attributes:
+        waiting_bytes: Bytes that wait, those being written included.
+        accepted: How many messages have been queued so far.
+        delivered: How many of them are on the wire.
+        at_abandon: Called when what still waits is dropped.
     """
 
     def __init__(self, limit: int, budget: Budget | None = None) -> None:
@@ -66,6 +72,9 @@ class Outbox:
         self._broken = False
         self._closed = False
         self.waiting_bytes = 0
+        self.accepted = 0
+        self.delivered = 0
+        self.at_abandon: Callable[[], None] | None = None
 
     def send_nowait(self, data: bytes) -> None:
         """Queue one message.
@@ -76,12 +85,12 @@ class Outbox:
             trio.ClosedResourceError: The outbox was closed on this side.
         """
         if self._turn.locked():
-            # Somebody has waited longer; small messages must not pass a large one for ever.
+            # Another sender has waited longer; small messages must not pass a large one forever.
             raise trio.WouldBlock
         self._put(data)
 
     def _put(self, data: bytes) -> None:
-        """Queue one message if there is room, whoever waits. Raises as `send_nowait`."""
+        """Queue one message if there is room, even if others wait. Raises as `send_nowait`."""
         if self._broken:
             raise trio.BrokenResourceError
         if self._closed:
@@ -92,10 +101,11 @@ class Outbox:
         elif self.waiting_bytes + size > self._limit or not self._budget.take(size):
             raise trio.WouldBlock
         self.waiting_bytes += size
+        self.accepted += 1
         self._send.send_nowait(data)
 
     async def send(self, data: bytes) -> None:
-        """Queue one message, waiting for room, in the order of arrival.
+        """Queue one message, in the order of the calls. Waits for room.
 
         Always a checkpoint. Raises as `send_nowait`, without WouldBlock.
         """
@@ -116,27 +126,29 @@ class Outbox:
                 return
 
     def part(self) -> None:
-        """Write what is sent from now on separately from what already waits."""
+        """Write messages that are sent from now on separately from those that already wait."""
         if self.waiting_bytes and not (self._closed or self._broken):
             with suppress(trio.WouldBlock):
                 self._send.send_nowait(_PARTING)
 
     def close(self) -> None:
-        """Accept nothing more; what waits is still written."""
+        """Accept no more messages; those that wait are still written."""
         self._closed = True
         self._send.close()
         self._room.unpark_all()
 
     def abandon(self) -> None:
-        """Drop what waits and refuse everything, since the connection is broken."""
+        """Drop the waiting messages and refuse further ones, since the connection is broken."""
         self._broken = True
         self._receive.close()
         self._budget.give(self.waiting_bytes)
         self.waiting_bytes = 0
         self._room.unpark_all()
+        if self.at_abandon is not None:
+            self.at_abandon()
 
     async def take(self) -> list[bytes]:
-        """For the writer: everything that waits up to the next parting, at least one message.
+        """For the writer: all waiting messages up to the next `part`, at least one.
 
         Raises:
             trio.EndOfChannel: The outbox was closed and is empty.
@@ -147,7 +159,7 @@ class Outbox:
         return batch
 
     def _take_on(self, batch: list[bytes], data: bytes) -> None:
-        """Fill an empty batch, beginning with what may be a parting from what was written."""
+        """Fill an empty batch up to the next mark of `part`; the first item may be such a mark."""
         try:
             while data or not batch:
                 if data:
@@ -157,10 +169,11 @@ class Outbox:
             return
 
     def release(self, batch: list[bytes]) -> None:
-        """For the writer: these messages are on the wire."""
+        """For the writer: these messages have been written."""
         if self._broken:
             return
         size = sum(map(len, batch))
+        self.delivered += len(batch)
         self.waiting_bytes -= size
         self._budget.give(size)
         self._room.unpark_all()
@@ -171,17 +184,17 @@ class MessageChannel:
     """Messages from and to one peer.
 
     Attributes:
-        incoming: Receives what arrived, several messages at a time. Ends when the peer is gone
+        incoming: Receives the messages of the peer, several at a time. Ends when the peer is gone
             or sends no more.
-        outbox: Takes what is to be sent.
+        outbox: Takes the messages to send.
         peer: A name for logs.
-        drains: Whether the end of input is only the end of the peer's questions (stdio), and
-            the answers are still wanted. Elsewhere it means that the peer is gone.
-        failure: Why `incoming` ended, unless it ended in good order.
-        written: Set once the writer has nothing more to do.
-        pace: Lets consumers hold producers back, where the peer is in this process.
-        turn: Seconds that a peer in another process gets to read what is not to be read together
-            with what follows; the loop sleeps for so long at most once, and only for that.
+        drains: Whether the peer still wants answers after the end of its input (stdio). Otherwise
+            the end of input means that the peer is gone.
+        failure: The error that ended `incoming`, if one did.
+        written: Set when the writer has ended.
+        pace: Lets consumers hold producers back, if the peer is in this process.
+        turn: Seconds that `part` waits, so that a peer in another process reads the earlier
+            messages before the next one.
     """
 
     incoming: trio.MemoryReceiveChannel[list[Incoming]]
@@ -196,25 +209,25 @@ class MessageChannel:
     _at_stray: Callable[[bytes], None] | None = attrs.field(default=None, init=False)
 
     def note_stray(self, stray: bytes) -> None:
-        """For the reader: what has come of a message that can be none; empty if nothing has."""
+        """For the reader: the beginning of input that cannot become a message; empty if none."""
         self._stray = stray
         if stray and self._at_stray is not None:
             self._at_stray(stray)
 
     def hear_stray(self, listener: Callable[[bytes], None]) -> None:
-        """Call a function with the beginning of a message that has not ended and can be none.
+        """Call a function with the beginning of input that has not ended and cannot be a message.
 
         Args:
-            listener: Called whenever more has come, and at once if something has come already.
+            listener: Called when more has arrived, and at once if something has arrived already.
         """
         self._at_stray = listener
         self.note_stray(self._stray)
 
     async def part(self) -> None:
-        """Write what is sent next, so that it is probably read, apart from what already waits.
+        """Separate the next message from those before, so that the peer probably reads it alone.
 
-        A checkpoint only on a channel that has a turn. Not cancelled, since what is to be sent
-        next is known already.
+        A checkpoint only if the channel has a `turn`. It cannot be cancelled, since the next
+        message is already decided.
         """
         if self.turn:
             with trio.CancelScope(shield=True, relative_deadline=self.turn):
@@ -222,7 +235,7 @@ class MessageChannel:
         self.outbox.part()
 
     async def flush(self) -> None:
-        """Accept nothing more; wait until all is written or the connection is broken."""
+        """Accept no more messages; wait until all are written or the connection is broken."""
         self.outbox.close()
         await self.written.wait()
 
@@ -232,13 +245,13 @@ async def write_out(
     deliver: Callable[[list[bytes]], Awaitable[None]],
     farewell: float = 0.0,
 ) -> None:
-    """The one writer: take whatever waits, deliver it in one go, until the outbox is closed.
+    """The one writer: deliver all waiting messages in one write, until the outbox is closed.
 
     Args:
-        channel: Whose outbox it is.
-        deliver: Puts messages on the wire.
-        farewell: Seconds for what is sent in reaction to the writer's own cancellation, as a
-            client's cancellations of its calls are; whoever gives some closes the outbox.
+        channel: The channel of the outbox.
+        deliver: Writes messages to the connection.
+        farewell: Seconds to write what is sent after the writer was cancelled, such as a client's
+            cancellations of its calls; if given, the caller closes the outbox.
     """
     writer = _Writer(channel, deliver)
     try:
@@ -256,7 +269,7 @@ class _Writer:
     """Empties an outbox.
 
     Attributes:
-        is_busy: Whether a message may be on the wire in part, so that none can follow it.
+        is_busy: Whether a message may be partly written, so that no other can follow it.
     """
 
     channel: MessageChannel
@@ -264,7 +277,7 @@ class _Writer:
     is_busy: bool = False
 
     async def run(self) -> None:
-        """Write until the outbox is closed and empty, or the wire is broken."""
+        """Write until the outbox is closed and empty, or the connection is broken."""
         outbox = self.channel.outbox
         try:
             while True:
@@ -276,5 +289,5 @@ class _Writer:
         except trio.EndOfChannel:
             pass
         except (trio.BrokenResourceError, trio.ClosedResourceError, OSError) as error:
-            # A send that failed half-way leaves the stream in an unknown state.
+            # After a failed send the state of the stream is unknown.
             self.channel.failure = self.channel.failure or error

@@ -1,7 +1,7 @@
 """Requests to one HTTP endpoint, and their answers, message by message.
 
-What a message is about, and which headers it needs, is decided above. An answer is read no
-faster than it is taken, and never further than `Limits.message_bytes` into one message.
+The callers decide what a message contains and which headers it needs. An answer is read only as
+fast as it is used, and not beyond `Limits.message_bytes` of one message.
 
 Specification: Streamable HTTP (2025-03-26 and later); HTTP with SSE (2024-11-05).
 """
@@ -37,36 +37,36 @@ if TYPE_CHECKING:
 
 __all__ = ["HTTPAnswer", "HTTPClient", "HTTPLink", "Unreachable", "check_url", "open_http_link"]
 
-#: What makes connections.
+#: The HTTP client that makes the connections.
 HTTPClient: TypeAlias = "httpx2.AsyncClient"
 
 #: Connections kept for the next request.
 _IDLE_CONNECTIONS: Final = 20
 
-#: Seconds for which they are kept: fewer than the five after which common servers close them, or a
-#: request could just be on its way when they do.
+#: Seconds for which they are kept: fewer than the five after which common servers close them, since
+#: a request could be sent just then.
 _IDLE_SECONDS: Final = 3.0
 
-#: Redirects of one request that are followed.
+#: How many redirects of one request are followed.
 _MOST_REDIRECTS: Final = 5
 
-#: Those that keep the method and the body.
+#: The redirects that keep the method and the body.
 _REDIRECTS: Final = frozenset({307, 308})
 
-#: Seconds for closing the connection of an answer that was left.
+#: Seconds for closing the connection of an answer that was not read to its end.
 _CLOSING_SECONDS: Final = 1.0
 
-#: The longest URL that a server may send its client to.
+#: The longest URL to which a server may redirect.
 _LONGEST_URL: Final = 8192
 
-#: Errors of one chain that are looked at.
+#: How many errors of a chain are examined.
 _MOST_CAUSES: Final = 20
 
-#: The name of a header (RFC 9110, section 5.1), and a value that every server reads alike.
+#: The name of a header (RFC 9110, section 5.1), and a value that every server reads the same way.
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE: Final = re.compile(r"[\t\x20-\x7e]*")
 
-#: Headers that tell where a message ends, which nobody else can know.
+#: Headers that define where a message ends; only the HTTP client can set them.
 _FRAMING: Final = frozenset({"content-length", "transfer-encoding"})
 
 #: TCP keepalive of a stream of events: seconds of silence, seconds between probes, probes.
@@ -78,7 +78,7 @@ class Unreachable(ConnectionLost):
 
 
 def check_url(url: str) -> str:
-    """Raises ValueError for what is no URL of an HTTP server."""
+    """Check the URL of an HTTP server. Raises ValueError."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.port == 0:
         raise ValueError(f"not the URL of an HTTP server: {url!r}")
@@ -86,10 +86,10 @@ def check_url(url: str) -> str:
 
 
 def check_headers(headers: Mapping[str, str]) -> dict[str, str]:
-    """Headers for every request, as a user gave them.
+    """Check a user's headers for every request.
 
     Raises:
-        ValueError: One cannot be sent, or belongs to each message.
+        ValueError: One cannot be sent, or has to differ for each message.
     """
     for name, value in headers.items():
         if not _HEADER_NAME.fullmatch(name):
@@ -113,8 +113,8 @@ class HTTPLink:
     Args:
         client: Makes the connections.
         url: The endpoint.
-        headers: Sent with every request. They replace our own, except for those by which the
-            protocol works.
+        headers: Sent with every request. They replace ours, except those that the protocol
+            requires.
         limits: `message_bytes` is used.
 
     Attributes:
@@ -145,10 +145,10 @@ class HTTPLink:
 
         Args:
             url: The endpoint.
-            base: What it is relative to, if it is.
+            base: The base of a relative URL.
 
         Raises:
-            ProtocolViolation: It is of another origin, which must not learn what we send.
+            ProtocolViolation: It has another origin, to which our messages must not be sent.
         """
         self.url = _followed(base, url)
 
@@ -201,7 +201,7 @@ class HTTPLink:
                 url,
                 content=data,
                 headers=self._merged(method, headers),
-                timeout=None,  # deadlines are those of the caller
+                timeout=None,  # the caller sets deadlines
             )
             response = await self._client.send(request, stream=True, follow_redirects=False)
         pieces = response.aiter_bytes()
@@ -216,8 +216,8 @@ class HTTPLink:
                 await response.aclose()
 
     def _merged(self, method: str, demanded: dict[str, str]) -> list[tuple[bytes, bytes]]:
-        """All headers of a request, each once, whatever the case of its name."""
-        # What is compressed may be much longer than it looks.
+        """All headers of a request, each once, regardless of the case of its name."""
+        # A compressed answer could be much longer than its bytes.
         ours = {"accept-encoding": "identity"}
         if method == "GET":
             ours["cache-control"] = "no-store"
@@ -227,7 +227,7 @@ class HTTPLink:
         return [(name.encode(), value.encode()) for name, value in merged.values()]
 
     def note_life(self) -> None:
-        """Note that the server has given a sign of life."""
+        """Note that the server has sent something."""
         self.heard = trio.current_time()
 
 
@@ -237,9 +237,9 @@ class HTTPAnswer:
     Attributes:
         status: Its status.
         headers: Its headers, by their names in lower case.
-        media_type: The type of its body; empty if it says none.
-        events: Reads its events.
-        url: Where it came from, which differs from what was asked after a redirect.
+        media_type: The type of its body; empty if it has none.
+        events: Decodes its events.
+        url: The URL that sent it, which differs from the requested one after a redirect.
     """
 
     def __init__(
@@ -300,7 +300,7 @@ class HTTPAnswer:
 
     async def _next(self) -> bytes:
         if self.headers.get("content-encoding", "identity").strip().lower() != "identity":
-            raise ProtocolViolation("the server compressed its answer, which is not understood")
+            raise ProtocolViolation("the server compressed its answer, which is not supported")
         with _translated():
             piece = await anext(self._pieces, b"")
         self._on_life()
@@ -308,9 +308,9 @@ class HTTPAnswer:
 
 
 def _followed(url: str, reference: str) -> str:
-    """The URL of a redirect. Raises ProtocolViolation if it is of another origin."""
+    """The URL of a redirect. Raises ProtocolViolation if it has another origin."""
     if len(reference) > _LONGEST_URL:
-        # Those that the standard library has parsed it remembers, however long they are.
+        # The standard library caches URLs that it has parsed, of any length.
         raise ProtocolViolation(f"the server named a URL of more than {_LONGEST_URL} characters")
     try:
         target = urljoin(url, reference)
@@ -324,8 +324,8 @@ def _followed(url: str, reference: str) -> str:
 async def _leave(pieces: AsyncGenerator[bytes, None]) -> None:
     """Close the reader of a body, by cancelling it.
 
-    The HTTP client leaves generators of its own unfinished when a body is not read to its end,
-    for the garbage collector to find and complain about.
+    If a body is not read to its end, the HTTP client leaves its own generators unfinished, and the
+    garbage collector warns about them.
     """
     import httpx2
 
@@ -336,7 +336,7 @@ async def _leave(pieces: AsyncGenerator[bytes, None]) -> None:
 
 
 def _keep_alive(stream: Any) -> None:
-    """Let the kernel notice when the other host is gone: a stream of events may be silent."""
+    """Turn on TCP keepalive, to notice that the other host is gone while a stream is silent."""
     with suppress(OSError, AssertionError, AttributeError):
         connection = stream.get_extra_info("socket")
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
@@ -391,7 +391,7 @@ async def open_http_link(
         link: Makes the link; takes the arguments of `HTTPLink`.
 
     Raises:
-        ValueError: That is no URL, or a header cannot be sent.
+        ValueError: The URL is invalid, or a header cannot be sent.
     """
     import httpx2
 
@@ -405,8 +405,8 @@ async def open_http_link(
         yield link(client, url, fixed, limits)
         return
     pool = httpx2.Limits(
-        # Requests are bounded above: a pool cannot tell the answer to a question, for which
-        # a call waits, from one more call.
+        # The callers bound the requests. A limit of the pool could block the answer to a server's
+        # question while a call waits for it.
         max_connections=None,
         max_keepalive_connections=_IDLE_CONNECTIONS,
         keepalive_expiry=_IDLE_SECONDS,

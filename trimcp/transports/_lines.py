@@ -27,18 +27,19 @@ __all__ = ["LineSplitter", "open_stream_channel"]
 
 _CHUNK = 64 * 1024
 
-#: How a message begins: with an object, or an array of objects; or as much of that as there is.
+#: The beginning of a message, which is an object or an array of objects, or a part of this
+#: beginning.
 _MAY_BE_MESSAGE: Final = re.compile(
     rb"(?:\xef(?:\xbb(?:\xbf|$)|$))?\s*(?:$|\[\s*(?:$|(?=\{)))?(?:\{\s*(?:$|[\"}])|$)"
 )
 
 
 class LineSplitter:
-    """Cuts a byte stream into lines.
+    """Splits a byte stream into lines.
 
     Args:
-        limit: The longest line kept, in bytes. A longer one is skipped to its end.
-        budget: Counts what is kept of lines that have not ended.
+        limit: The maximum length of a line, in bytes. A longer one is skipped to its end.
+        budget: Counts the bytes of a line that has not ended.
     """
 
     def __init__(self, limit: int, budget: Budget | None = None) -> None:
@@ -56,7 +57,7 @@ class LineSplitter:
         return lines
 
     def end(self) -> list[Incoming]:
-        """The stream ended: what stands after the last newline is a line too."""
+        """The stream has ended: bytes after the last newline are a line too."""
         lines: list[Incoming] = []
         self._finish(b"", lines)
         return lines
@@ -67,7 +68,7 @@ class LineSplitter:
 
     @property
     def stray(self) -> bytes:
-        """The beginning of the line that has not ended, if it can become no message."""
+        """The beginning of the line that has not ended, if it cannot become a message."""
         if not self._partial.size:
             return b""
         head = self._partial.head
@@ -99,8 +100,8 @@ async def open_stream_channel(
         limits: `message_bytes` and `outbox_bytes` are used.
         peer: A name for logs.
         drains: See `MessageChannel`.
-        farewell: Seconds for what is sent in reaction to the caller's cancellation.
-        budget: Counts what it holds together with other connections; by default alone.
+        farewell: Seconds to write what is sent after the caller was cancelled.
+        budget: Counts the bytes that it holds; by default a new one for this channel.
     """
     budget = budget or Budget.of(limits)
     feed, incoming = trio.open_memory_channel[list[Incoming]](1)
@@ -108,8 +109,7 @@ async def open_stream_channel(
     splitter = LineSplitter(limits.message_bytes, budget)
 
     async def deliver(batch: list[bytes]) -> None:
-        batch.append(b"")
-        await stream.send_all(b"\n".join(batch))
+        await stream.send_all(b"\n".join([*batch, b""]))
 
     with unwrapping():
         async with trio.open_nursery() as nursery:
@@ -119,8 +119,8 @@ async def open_stream_channel(
                 yield channel
             finally:
                 channel.outbox.close()
-                # Closing first: in a cancelled scope it would raise Cancelled in place of the
-                # exception that may be on its way.
+                # Closed first: in a cancelled scope, closing would raise Cancelled and replace an
+                # exception that is being raised.
                 await trio.aclose_forcefully(stream)
                 nursery.cancel_scope.cancel(reason="the connection was closed")
 

@@ -13,11 +13,11 @@ _MOST_BYTES: Final = 4 * 1024 * 1024
 
 
 async def linger(stream: trio.abc.Stream) -> None:
-    """Say that nothing more is sent, and discard what the peer still sends, at most 4 MiB.
+    """End the sending side, and discard what the peer still sends, at most 4 MiB.
 
-    A connection that is closed before all was read is reset, and its peer may lose the answer that
-    says why. Returns at once where a stream cannot end in one direction, as with TLS. There is no
-    bound of time: that is the caller's.
+    A connection that is closed before all input was read is reset, and its peer may lose the answer
+    that gives the reason. Returns at once if the stream cannot close one direction alone, as with
+    TLS. The caller bounds the time.
     """
     if not isinstance(stream, trio.abc.HalfCloseableStream):
         return

@@ -29,10 +29,9 @@ async def open_memory_channels(
     """Two connected message channels.
 
     Args:
-        limits: Of the first end; `message_bytes` bounds what it receives.
-        other: Of the second end; the same by default.
-        budget: Counts what the second end holds together with other connections; by default
-            alone.
+        limits: The limits of the first end; `message_bytes` bounds what it receives.
+        other: The limits of the second end; by default the same.
+        budget: Counts the bytes that the second end holds; by default a new one.
     """
     other = other or limits
     to_first, first_incoming = trio.open_memory_channel[list[Incoming]](1)

@@ -17,17 +17,17 @@ class _Window:
 
 
 class Pace:
-    """What two ends of a connection know of each other's streams.
+    """Flow control between the two ends of a connection in one process.
 
-    The consumer says how much it has room for, the producer waits while there is none. Each
-    stream has room of its own, so one that is slow delays no other.
+    The consumer announces how many items it has room for, and the producer waits while there is no
+    room. Each stream has its own room, so a slow one delays no other.
     """
 
     def __init__(self) -> None:
         self._windows: dict[int | str, _Window] = {}
 
     def open(self, stream: int | str, room: int) -> None:
-        """The consumer of a stream has room for so many items."""
+        """Announce that the consumer of a stream has room for so many items."""
         self._windows[stream] = _Window(room)
 
     def grant(self, stream: int | str) -> None:

@@ -1,4 +1,4 @@
-"""Notice that the process which launched us is gone."""
+"""Noticing that the parent process is gone."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ import trio
 
 __all__ = ["wait_parent_gone"]
 
-#: Where the kernel cannot tell us, this often is often enough, in seconds.
+#: Seconds between two checks, where the kernel cannot notify us.
 _POLL = 2.0
 
 
 async def wait_parent_gone(parent: int | None = None) -> None:
     """Return once the parent process has ended.
 
-    Where standard input stays open in somebody else's hands, this is the only sign. The kernel's
-    own way of killing us at that moment is not used: it fires when the parent *thread* ends.
+    If another process keeps standard input open, this is the only sign. The kernel's parent death
+    signal is not used, since it is sent when the parent *thread* ends.
 
     Args:
-        parent: Its process id, if that was told; one that ended before this is called is noticed
-            only then.
+        parent: Its process id, if known. A parent that ended before this call is noticed only with
+            this id.
     """
     parent = os.getppid() if parent is None else parent
     if sys.platform == "linux":
@@ -38,7 +38,7 @@ async def wait_parent_gone(parent: int | None = None) -> None:
             os.close(descriptor)
         return
     if sys.platform == "win32":
-        # The number of a dead parent stays; only the end of input tells.
+        # The parent's process id does not change when it ends; only the end of input shows it.
         await trio.sleep_forever()
     await _poll(parent)
 

@@ -1,4 +1,4 @@
-"""A message of which more is still to come."""
+"""A message that has not been received completely."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ if TYPE_CHECKING:
 
 __all__ = ["HEAD_BYTES", "PartialMessage"]
 
-#: Bytes kept of either end of a message that is skipped: they may tell which request it was.
+#: Bytes kept of each end of a skipped message: they may contain the id of the request.
 HEAD_BYTES: Final = 256
 
 
 class PartialMessage:
-    """Puts the pieces of one message after another together, in one growing piece of memory.
+    """Joins the pieces of a message, one message after another, in one growing buffer.
 
     A message that becomes longer than the limit, or for which the budget has no room, is skipped
     to its end.
 
     Args:
-        limit: The longest message kept, in bytes.
-        budget: Counts what is kept.
+        limit: The maximum length of a message, in bytes.
+        budget: Counts the bytes that are kept.
 
     Attributes:
-        size: Bytes of the message that have come so far, skipped ones included.
+        size: Bytes of the message that have been received so far, including skipped bytes.
     """
 
     def __init__(self, limit: int, budget: Budget) -> None:
@@ -68,7 +68,7 @@ class PartialMessage:
 
     @property
     def head(self) -> bytes:
-        """The first bytes of what has come so far, at most `HEAD_BYTES`."""
+        """The first bytes of the message, at most `HEAD_BYTES`."""
         return bytes(self._kept[:HEAD_BYTES])
 
     def _release(self) -> None:
@@ -77,7 +77,7 @@ class PartialMessage:
         self._taken = 0
 
     def close(self) -> None:
-        """Forget the message that is not complete, since nothing more comes."""
+        """Drop the incomplete message, since the rest will not arrive."""
         self._release()
         self.size = 0
         self._tail = b""

@@ -1,9 +1,9 @@
 """A child process whose standard streams carry the messages.
 
-Leaving is the specification's sequence: close its input, wait, SIGTERM, wait, SIGKILL; the
-signals go to the whole process group, so that the child's own children end too. Whoever is
-cancelled leaves in the same way, since the child's clean-up is not the caller's to give up. Until
-the child has ended its output is read, or it could neither end nor say why.
+The child is ended in the specification's sequence: close its input, wait, SIGTERM, wait, SIGKILL.
+The signals go to the whole process group, so that the child's own children end too. It is the same
+if the caller is cancelled, so that the child can still clean up. Its output is read until it has
+ended, since it could block on writing otherwise.
 
 Specification: 2026-07-28, stdio, Shutdown.
 """
@@ -38,16 +38,16 @@ __all__ = ["ChildProcess", "open_process_channel"]
 
 logger = logging.getLogger("trimcp.process")
 
-#: Seconds between the end of a child's output and its own; longer, and it only closed its output.
+#: Seconds to wait for a child's end after the end of its output; then it only closed its output.
 _EXIT: Final = 0.5
 
-#: Seconds without output after which nothing is left of what a dead child wrote.
+#: Seconds without output after which all output of a dead child counts as read.
 _LEFTOVER: Final = 0.1
 
-#: Seconds from SIGTERM to SIGKILL, at least.
+#: The least number of seconds from SIGTERM to SIGKILL.
 _LEAST: Final = 1.0
 
-#: Seconds beyond the grace within which a child is gone whose client was cancelled.
+#: Seconds after the grace within which a child must have ended if its client was cancelled.
 _AFTER_GRACE: Final = 2.0
 
 #: Seconds for the last messages of a client that was cancelled, such as its cancellations.
@@ -62,9 +62,9 @@ class ChildProcess:
 
     Attributes:
         process: Trio's handle on it.
-        command: What was started, for messages.
-        grace: Seconds it gets after each step of leaving.
-        stderr_tail: The last lines it wrote to standard error.
+        command: Its command, for messages.
+        grace: Seconds it gets after each step of its shutdown.
+        stderr_tail: The last lines that it wrote to standard error.
     """
 
     process: trio.Process
@@ -83,7 +83,7 @@ class ChildProcess:
         self._signal_group(_SIGKILL)
 
     async def ask_to_end(self, began: float, patience: float) -> None:
-        """Wait until it has ended, or is not going to.
+        """Wait until it has ended, or has ignored SIGTERM for some time.
 
         Args:
             began: When its input was closed; the grace is counted from then.
@@ -92,7 +92,7 @@ class ChildProcess:
         with trio.CancelScope(deadline=began + self.grace):
             await self.process.wait()
         if self._told_at is None:
-            # What the child started may have outlived it, so the group is told in any case.
+            # Processes that the child started may still run, so the group always gets the signal.
             self._told_at = trio.current_time()
             self._signal_group(signal.SIGTERM)
         with trio.CancelScope(deadline=self._told_at + patience):
@@ -110,19 +110,18 @@ class ChildProcess:
             if self.process.returncode is None:
                 self.process.send_signal(number)
             return
-        # The group lives on, under the same number, as long as one of its members does.
+        # The process group exists, under the same number, as long as one of its members.
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, number)
 
 
 @attrs.define(eq=False)
 class _Output(trio.abc.ReceiveStream):
-    """A child's standard output, which ends when its exit status is known, or is not to come.
+    """A child's standard output, which ends only when its exit status is known, or will not be.
 
-    A process that dies closes its output first and can be waited for a moment later, so without
-    the wait the errors of the calls in flight could not say how it ended. Where its own children
-    hold on to the output, the stream ends all the same once the process is gone and what it
-    wrote has been read.
+    The output of a process that dies is closed first, and its exit status is known a moment later.
+    Without the wait, the errors of calls in flight could not contain it. If its own children keep
+    the output open, the stream still ends when the process is gone and its output has been read.
     """
 
     process: trio.Process
@@ -143,7 +142,7 @@ class _Output(trio.abc.ReceiveStream):
         return b""
 
     async def watch(self) -> None:
-        """Notice the end of the process, whoever else holds its output."""
+        """Notice the end of the process, even if another process keeps its output open."""
         await self.process.wait()
         self._is_over = True
         self._receiving.cancel(reason="the child process ended")
@@ -153,7 +152,7 @@ class _Output(trio.abc.ReceiveStream):
         await trio.lowlevel.checkpoint()
 
     async def drain(self) -> None:
-        """Read to the end and discard it."""
+        """Read the output to its end and discard it."""
         with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
             while await self.stream.receive_some(_CHUNK):
                 pass
@@ -161,7 +160,7 @@ class _Output(trio.abc.ReceiveStream):
 
 @attrs.define(eq=False)
 class _Words:
-    """What a child writes to standard error, line by line."""
+    """A child's standard error, line by line."""
 
     child: ChildProcess
     stream: trio.abc.ReceiveStream
@@ -170,7 +169,7 @@ class _Words:
     ended: trio.Event = attrs.field(factory=trio.Event)
 
     async def listen(self) -> None:
-        """Read to the end whatever happens, or the child would block on writing."""
+        """Read to the end in all cases, since the child would block on writing otherwise."""
         with contextlib.suppress(trio.BrokenResourceError, trio.ClosedResourceError):
             while not self.ended.is_set() and (data := await self.stream.receive_some()):
                 self._pass_on(self.splitter.feed(bytes(data)))
@@ -204,17 +203,17 @@ async def open_process_channel(
     grace: float = 2.0,
     on_stderr: Callable[[str], None] | None = None,
 ) -> AsyncIterator[tuple[MessageChannel, ChildProcess]]:
-    """Start a child and talk to it over its standard streams.
+    """Start a child process, and open a message channel over its standard streams.
 
     Args:
         command: The program and its arguments; no shell is involved.
         limits: Bounds of the channel, and `stderr_bytes`.
         env: Added to this process's environment.
-        cwd: Where the child starts; here by default.
-        grace: Seconds the child gets to end by itself once its input is closed, and again, at
-            least one, after SIGTERM; only one where the caller was cancelled.
-        on_stderr: Called with each line the child writes to standard error; by default they go
-            to the log `trimcp.process` at level INFO.
+        cwd: The child's working directory; by default that of this process.
+        grace: Seconds the child gets to end by itself after its input was closed, and again after
+            SIGTERM (at least one, and only one if the caller was cancelled).
+        on_stderr: Called with each line that the child writes to standard error; by default the
+            lines go to the log `trimcp.process` at level INFO.
 
     Raises:
         OSError: The program cannot be started.
@@ -252,7 +251,7 @@ async def open_process_channel(
 
 
 async def _see_off(child: ChildProcess, output: _Output, words: _Words) -> None:
-    """Make a child end. If the caller is cancelled, it gets less time, but still some."""
+    """Make a child end. It gets less time if the caller is cancelled."""
     began = trio.current_time()
     try:
         await _attend(child, output, words, began, max(child.grace, _LEAST))
@@ -267,13 +266,13 @@ async def _see_off(child: ChildProcess, output: _Output, words: _Words) -> None:
 async def _attend(
     child: ChildProcess, output: _Output, words: _Words, began: float, patience: float
 ) -> None:
-    """Ask a child to end, and read meanwhile what it says."""
+    """Ask a child to end, and read its output meanwhile."""
     with unwrapping():
         async with trio.open_nursery() as nursery:
             nursery.start_soon(words.listen)
             nursery.start_soon(output.drain)
             await child.ask_to_end(began, patience)
-            # Its last words are usually there already.
+            # Its last lines on standard error have usually arrived already.
             with trio.move_on_after(_LEFTOVER):
                 await words.ended.wait()
             nursery.cancel_scope.cancel(reason="the child process ended")

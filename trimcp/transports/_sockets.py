@@ -1,4 +1,4 @@
-"""TCP and Unix sockets: connecting, and listening with addresses to show.
+"""TCP and Unix sockets: connecting and listening.
 
 Specification: 2026-07-28, Custom Transports (byte streams reuse the stdio framing).
 """
@@ -36,12 +36,12 @@ _handed_on: ContextVar[Sequence[int] | None] = ContextVar("handed on", default=N
 
 @contextmanager
 def listening_on(descriptors: Sequence[int]) -> Iterator[None]:
-    """Make servers that start in this task while the block runs use sockets that are already bound.
+    """Make servers that start in this task during the block use sockets that are already bound.
 
-    The process that handed them on keeps them, and the files of Unix sockets.
+    The parent process keeps these sockets, and the files of Unix sockets.
 
     Args:
-        descriptors: What is listened on, whatever address is asked for, and closed at the end.
+        descriptors: The sockets to listen on, whatever address is given; closed at the end.
     """
     token = _handed_on.set(descriptors)
     try:
@@ -58,7 +58,7 @@ def _listeners_handed_on(descriptors: Sequence[int]) -> list[trio.SocketListener
 
 
 async def open_tcp_listeners(host: str, port: int) -> list[trio.SocketListener]:
-    """Listen on a host and port; port 0 lets the system choose one, the same for all families.
+    """Listen on a host and port; for port 0 the system chooses one, the same for all families.
 
     Raises:
         OSError: The address cannot be bound.
@@ -70,7 +70,7 @@ async def open_tcp_listeners(host: str, port: int) -> list[trio.SocketListener]:
 
 
 def addresses_of(listeners: Sequence[trio.SocketListener]) -> list[tuple[str, int]]:
-    """The `(host, port)` pairs that are really listened on."""
+    """The actual `(host, port)` pairs of the listeners."""
     return [listener.socket.getsockname()[:2] for listener in listeners]
 
 
@@ -85,12 +85,12 @@ def encrypted(
 
 @contextmanager
 def unix_listener(path: str | os.PathLike[str]) -> Iterator[trio.SocketListener]:
-    """Listen on a Unix socket that only this user may connect to; remove it at the end.
+    """Listen on a Unix socket to which only this user may connect; remove it at the end.
 
     A socket file left behind by a dead process is replaced; one that is in use is not.
 
     Raises:
-        OSError: The path is in use, is no socket, or cannot be bound.
+        OSError: The path is in use, is not a socket, or cannot be bound.
     """
     if sys.platform == "win32":
         raise OSError(errno.ENOTSUP, "there are no Unix sockets on this platform")
@@ -103,7 +103,7 @@ def unix_listener(path: str | os.PathLike[str]) -> Iterator[trio.SocketListener]
     _remove_stale(path)
     plain = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        # Owner only from the first moment on: between bind and chmod others could connect.
+        # Restricted to the owner from the start: between bind and chmod others could connect.
         mask = os.umask(0o177)
         try:
             plain.bind(path)
@@ -126,7 +126,7 @@ def _remove_stale(path: str) -> None:
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(mode):
-        raise OSError(errno.EEXIST, "is in the way and no socket", path)
+        raise OSError(errno.EEXIST, "exists and is not a socket", path)
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         try:
             probe.connect(path)
@@ -137,7 +137,7 @@ def _remove_stale(path: str) -> None:
 
 
 def _remove_own(path: str, inode: int) -> None:
-    """Remove the socket file unless somebody has put another one there meanwhile."""
+    """Remove the socket file, unless another file has replaced it."""
     try:
         if os.stat(path).st_ino == inode:
             os.unlink(path)

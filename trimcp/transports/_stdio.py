@@ -1,14 +1,15 @@
-"""The process's own standard streams, for a server that its client has launched.
+"""The process's own standard streams, for a server that its client has started.
 
-The descriptors are shared with whoever launched us, so their flags are left alone: making them
-non-blocking would change the launcher's terminal or pipe too, for good if we are killed.
-Instead each write says for itself that it must not block, where the system can do that: Linux,
-for pipes and sockets. Elsewhere we wait until the descriptor is ready, and then write no more than
-it surely takes. A terminal that is ready may take a single byte and block for the rest, so it is
-opened a second time, without blocking: that is a way of our own, with flags of its own.
+The descriptors are shared with the parent process, so their flags are not changed: making them
+non-blocking would change the parent's terminal or pipe too, permanently if we are killed. Instead
+each single write has a flag that it must not block, where the system supports that: on Linux, for
+pipes and sockets. Elsewhere we wait until the descriptor is ready, and then write no more than it
+certainly accepts. A terminal that is ready may accept a single byte and block for the rest, so it
+is opened a second time in non-blocking mode, with its own flags.
 
-While serving, descriptor 0 is the null device and descriptor 1 points at standard error. So a
-`print`, a library that writes to descriptor 1, and every child process stay off the wire.
+While serving, descriptor 0 is the null device and descriptor 1 is standard error. So the output of
+`print`, of libraries that write to descriptor 1, and of child processes never gets between the
+messages.
 
 Specification: 2026-07-28, stdio.
 """
@@ -37,16 +38,16 @@ if TYPE_CHECKING:
 
 __all__ = ["check_standard_streams", "open_stdio_channel"]
 
-#: A pipe that is ready to write takes this much without blocking.
+#: A pipe that is ready for writing accepts this many bytes without blocking.
 _PIPE_BUF: Final = getattr(select, "PIPE_BUF", 512)
 
-#: Makes a single write take what there is room for, whatever the descriptor's flags say.
+#: Makes a single write non-blocking, regardless of the descriptor's flags.
 _NOWAIT: Final[int | None] = getattr(os, "RWF_NOWAIT", None)
 
-#: Seconds after which a descriptor that was ready and took nothing is tried again.
+#: Seconds until a descriptor that was ready but accepted nothing is tried again.
 _AGAIN_SECONDS: Final = 0.01
 
-#: What a kernel says that does not know it, or not for this kind of file.
+#: The errors of a kernel that does not support the flag, or not for this kind of file.
 _UNSUPPORTED: Final = frozenset({errno.EOPNOTSUPP, errno.ENOTSUP, errno.EINVAL, errno.ENOSYS})
 
 #: Seconds for a client to read a progress report before the answer to its call follows. Clients of
@@ -55,7 +56,7 @@ _TURN: Final = 0.002
 
 
 class DescriptorStream(trio.abc.Stream):
-    """A stream over two blocking descriptors that it owns, with no flag of theirs changed.
+    """A stream over two blocking descriptors that it owns, whose flags it does not change.
 
     POSIX only. Regular files and the null device, which cannot be waited for and never block,
     are read and written at once.
@@ -74,19 +75,19 @@ class DescriptorStream(trio.abc.Stream):
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         async with self._sending:
             rest = memoryview(data)
-            # The first write comes without a wait; the lock was a checkpoint.
+            # The first write needs no wait; the lock was a checkpoint.
             if self._can_skip_waiting:
                 rest = rest[self._write_at_once(rest) :]
             while rest:
                 await self._ready(trio.lowlevel.wait_writable, self._write_fd)
                 done = self._write_some(rest)
                 if not done:
-                    # Terminals say that they are ready where there is no room for a line end.
+                    # Terminals may be ready although they have no room for a line end.
                     await trio.sleep(_AGAIN_SECONDS)
                 rest = rest[done:]
 
     def _write_some(self, data: memoryview) -> int:
-        """Write what a descriptor that is ready surely takes; return how much that was."""
+        """Write as much as a ready descriptor certainly accepts; return how much was written."""
         if self._can_skip_waiting:
             return self._write_at_once(data)
         try:
@@ -97,7 +98,7 @@ class DescriptorStream(trio.abc.Stream):
             raise trio.BrokenResourceError from error
 
     def _write_at_once(self, data: memoryview) -> int:
-        """Write what can be written without blocking, perhaps nothing; return how much."""
+        """Write as much as possible without blocking, perhaps nothing; return how much."""
         if self._write_fd < 0:
             raise trio.ClosedResourceError
         try:
@@ -131,14 +132,14 @@ class DescriptorStream(trio.abc.Stream):
         try:
             await wait(descriptor)  # type: ignore[operator]
         except PermissionError:
-            # epoll refuses what is always ready.
+            # epoll refuses descriptors that are always ready.
             await trio.lowlevel.checkpoint()
 
 
 def _reopened(terminal: int) -> int:
-    """A descriptor of the same terminal that does not block; the given one is closed.
+    """A non-blocking descriptor of the same terminal; closes the given descriptor.
 
-    The given one if there is no name to open it by: then a write may block.
+    Returns the given descriptor if the terminal cannot be opened by name: then a write may block.
     """
     try:
         opened = os.open(os.ttyname(terminal), os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK)
@@ -151,8 +152,8 @@ def _reopened(terminal: int) -> int:
 class ThreadedStream(trio.abc.Stream):
     """A stream over two descriptors that can only block: each transfer uses a thread.
 
-    For platforms without readiness for pipes. A read that is abandoned keeps its thread until
-    a byte or the end of input arrives; it cannot keep the process alive.
+    For platforms that cannot wait for pipes to be ready. An abandoned read keeps its thread until a
+    byte or the end of input arrives; it does not keep the process alive.
     """
 
     def __init__(self, read_fd: int, write_fd: int) -> None:
@@ -182,8 +183,8 @@ class ThreadedStream(trio.abc.Stream):
         await trio.lowlevel.checkpoint()
 
     async def aclose(self) -> None:
-        # The descriptors stay open: an abandoned thread may still be using them, and a number
-        # that is closed under it could by then belong to somebody else.
+        # The descriptors stay open: an abandoned thread may still use them, and a closed number
+        # could be reused for another file.
         self._closed = True
         await trio.lowlevel.checkpoint()
 
@@ -203,11 +204,12 @@ class ThreadedStream(trio.abc.Stream):
 def check_standard_streams() -> None:
     """Check that standard input and output are open.
 
-    Python says so, not the descriptors: what is opened later takes the free numbers.
+    Python's streams are checked, not the descriptors, since files that are opened later get the
+    free numbers.
 
     Raises:
-        SystemExit: One is closed. A program that is started so has nobody to serve, and ends with
-            one sentence and status 1.
+        SystemExit: One is closed. Such a program has no client, and ends with one sentence and
+            status 1.
     """
     for stream, name in ((sys.__stdin__, "input"), (sys.__stdout__, "output")):
         if stream is None or stream.closed:
@@ -219,17 +221,17 @@ def check_standard_streams() -> None:
 
 @contextmanager
 def borrowed_descriptors() -> Iterator[tuple[int, int]]:
-    """Take descriptors 0 and 1 for the protocol and put harmless ones in their place."""
+    """Use descriptors 0 and 1 for the protocol, and replace them with harmless ones meanwhile."""
     wire_in, wire_out = os.dup(0), os.dup(1)
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
     _point_at_errors(1)
     restore_in, restore_out = os.dup(wire_in), os.dup(wire_out)
-    # What was printed before this moment and is still buffered must not reach the wire either.
+    # Output that was printed before and is still buffered must not get between the messages either.
     _flush(sys.stdout)
     given = {name: getattr(sys, name) for name in _PRINTED}
-    # One stream for both of its names, or what is printed under them would be mixed up.
+    # One stream for both names, since two would mix up the order of the output.
     forgiving = {id(stream): _forgiving(stream, _PRINTED[name]) for name, stream in given.items()}
     for name, stream in given.items():
         setattr(sys, name, forgiving[id(stream)])
@@ -238,7 +240,7 @@ def borrowed_descriptors() -> Iterator[tuple[int, int]]:
     finally:
         left = [*given.values(), *(getattr(sys, name) for name in _PRINTED)]
         if not all([_flush(stream) for stream in left]):
-            # Nobody reads it, but it must not reach the wire either.
+            # It cannot be written, but must not get between the messages either.
             _point_at_null(1)
             for stream in left:
                 _flush(stream)
@@ -251,9 +253,9 @@ def borrowed_descriptors() -> Iterator[tuple[int, int]]:
 
 
 def _point_at_errors(descriptor: int) -> None:
-    """Make a descriptor standard error, or the null device where that is closed."""
+    """Make a descriptor standard error, or the null device if standard error is closed."""
     if sys.__stderr__ is None:
-        # It was closed when we were started: descriptor 2 may be anything by now, even the wire.
+        # It was closed at the start: descriptor 2 may be any file now, even the protocol's.
         _point_at_null(descriptor)
     else:
         os.dup2(2, descriptor)
@@ -266,7 +268,7 @@ def _point_at_null(descriptor: int) -> None:
 
 
 class _Stray(io.RawIOBase):
-    """Takes what is printed while serving; if nobody reads it, it is lost without an error."""
+    """Writes what is printed while serving; if it cannot be written, it is dropped silently."""
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
@@ -314,7 +316,7 @@ def _flush(stream: object) -> bool:
     try:
         stream.flush()  # type: ignore[attr-defined]
     except (AttributeError, ValueError):
-        # No standard output at all, or closed: nothing can be lost.
+        # There is no such stream, or it is closed: nothing can be lost.
         return True
     except OSError:
         return False
@@ -329,8 +331,8 @@ async def open_stdio_channel(
 
     Args:
         limits: See `open_stream_channel`.
-        threads: Whether to use worker threads instead of readiness; by default only on
-            Windows, which has no readiness for pipes.
+        threads: Whether to use worker threads instead of waiting for readiness; by default only on
+            Windows, which cannot wait for pipes.
         budget: See `open_stream_channel`.
     """
     if threads is None:

@@ -15,9 +15,10 @@ import trio
 
 from tests.guarantees.harness import Resources
 from tests.guarantees.programs.doors import say
-from trimcp import Server, open_client
+from trimcp import Limits, Server, open_client
 
-server: Server[None] = Server("many")
+# Whoever asks what is held answers no ping while others come and go, on a slow machine for long.
+server: Server[None] = Server("many", limits=Limits(heartbeat_seconds=600))
 
 
 @server.tool

@@ -18,7 +18,7 @@ HEADER_KEY: Final = "x-mcp-header"
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _TYPES: Final = ("string", "integer", "boolean")
 
-#: Where subschemas stand, by the shape of the keyword's value. Everything else is data.
+#: Keywords that hold subschemas, by the form of the keyword's value. All others hold data.
 _SCHEMAS: Final = frozenset(
     {
         "additionalItems",
@@ -52,7 +52,7 @@ class HeaderParam:
     """A parameter that is mirrored.
 
     Attributes:
-        header: The header's full name, as the tool's author wrote its end.
+        header: The header's full name; the tool's author chose the part after `Mcp-Param-`.
         path: The keys that lead to the value in the arguments.
     """
 
@@ -71,9 +71,9 @@ def header_params(schema: Any) -> tuple[HeaderParam, ...]:
     """The mirrored parameters of an input schema, in its order.
 
     Raises:
-        InvalidAnnotation: A mark is malformed, stands on something that is no string, integer
-            or boolean, is not reached from the root by `properties` alone, or names a header
-            that another one names too.
+        InvalidAnnotation: An `x-mcp-header` is malformed, marks something other than a string,
+            integer or boolean, is not reached from the root by `properties` alone, or names the
+            same header as another.
     """
     found: dict[str, HeaderParam] = {}
     for path, position in _positions(schema, ()):
@@ -97,9 +97,9 @@ def header_params(schema: Any) -> tuple[HeaderParam, ...]:
 
 
 def _positions(schema: Any, path: Path | None) -> Iterator[tuple[Path | None, Mapping[str, Any]]]:
-    """Every place where a schema stands, and the properties that lead there.
+    """Every schema inside a schema, and the properties that lead to it.
 
-    The path is None where anything but `properties` was passed on the way.
+    The path is None if any other keyword than `properties` leads there.
     """
     if not isinstance(schema, Mapping):
         return

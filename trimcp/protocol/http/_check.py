@@ -1,8 +1,7 @@
-"""The server's ladder: what is checked before a handler sees a request; the first rung that
-fails decides the error.
+"""The server's checks before a handler sees a request; the first that fails decides the error.
 
-Between the rungs of `check_request` and those of `check_arguments` a server asks whether the
-caller may do this at all. What a client must be able to do is known to the handler alone.
+Between `check_request` and `check_arguments` a server checks whether the caller is allowed to make
+this request. Only the handler knows which capabilities a client must have.
 
 Specification: 2026-07-28, Streamable HTTP, Server Validation; Overview, `_meta`; Versioning.
 """
@@ -54,18 +53,18 @@ _STATUSES: Final = {
 }
 
 
-#: What only the server itself can say of its endpoint, never a handler.
+#: Codes about the endpoint, which only the server itself can use, never a handler.
 _OF_THE_ENDPOINT: Final = frozenset({PARSE_ERROR, METHOD_NOT_FOUND, SHUTTING_DOWN})
 
 
 def status_of(code: int, *, by_handler: bool = False) -> int:
     """The HTTP status of an error answer, as long as no stream has begun (stateless era).
 
-    An error that HTTP has no word for is an answer like any other: 200.
+    An error without an HTTP status of its own is an answer like any other: 200.
 
     Args:
         code: The error code.
-        by_handler: Whether a user's handler chose it, perhaps from what another server said.
+        by_handler: Whether a user's handler chose it, perhaps from another server's error.
     """
     if by_handler and code in _OF_THE_ENDPOINT:
         return 200
@@ -73,10 +72,10 @@ def status_of(code: int, *, by_handler: bool = False) -> int:
 
 
 def is_stateless(headers: Headers, request: Request) -> bool:
-    """Whether a request is one of the stateless era, or means to be.
+    """Whether a request is of the stateless era, even if it is malformed.
 
-    It is if it brings terms of its own in `_meta`, or says so in its version header; a version
-    that is not known can only be one of that era.
+    It is if it carries its own terms in `_meta`, or names such a revision in its version header; a
+    version that is not known can only be of this era.
     """
     version = headers.get(PROTOCOL_VERSION)
     if version is not None:
@@ -90,7 +89,7 @@ def is_stateless(headers: Headers, request: Request) -> bool:
 
 
 def check_version(headers: Headers) -> None:
-    """The version header must name a revision, if it is there. Raises Rejected (-32022)."""
+    """Check that the version header, if present, names a revision. Raises Rejected (-32022)."""
     version = headers.get(PROTOCOL_VERSION)
     if version is not None and find_revision(version) is None:
         raise unsupported(version)
@@ -99,21 +98,20 @@ def check_version(headers: Headers) -> None:
 def check_request(
     headers: Headers, request: Request, methods: Container[str] | None = None
 ) -> Terms:
-    """Everything about a request that can be said without looking at a tool.
+    """Check everything about a request that does not depend on a tool.
 
     Args:
         headers: As `fold_headers` gives them.
         request: The body.
-        methods: The methods that the server implements; None where its handlers tell.
+        methods: The methods that the server implements; None where its handlers decide.
 
     Returns:
         The terms that the request carries.
 
     Raises:
-        Rejected: In this order: the header names no revision, and the body none that it could
-            contradict (-32022); `_meta` is missing or malformed (-32602), a header contradicts
-            the body (-32020), the revision is not spoken (-32022), the method is unknown
-            (-32601).
+        Rejected: In this order: the header names an unknown revision and the body names none
+            (-32022); `_meta` is missing or malformed (-32602), a header contradicts the body
+            (-32020), the revision is not supported (-32022), the method is unknown (-32601).
     """
     meta = _read_meta(headers, request)
     _check_presence(meta)
@@ -161,7 +159,7 @@ def _check_headers(headers: Headers, request: Request, meta: Meta) -> None:
 def check_arguments(
     headers: Headers, arguments: Mapping[str, Any], params: Iterable[HeaderParam]
 ) -> None:
-    """The headers that repeat arguments of a call.
+    """Check the headers that repeat arguments of a call.
 
     Args:
         headers: As `fold_headers` gives them.
@@ -169,7 +167,7 @@ def check_arguments(
         params: The tool's mirrored parameters.
 
     Raises:
-        Rejected: One is missing, malformed, or says something else (-32020).
+        Rejected: One is missing, malformed, or has another value (-32020).
     """
     for param in params:
         name = param.header.lower()
@@ -189,5 +187,5 @@ def _compare(headers: Headers, name: str, expected: Any, *, encoded: bool = Fals
     except InvalidValue as error:
         raise Rejected(HEADER_MISMATCH, f"Header mismatch: {name}: {error}") from None
     if not equals(text, expected):
-        # What stood there is not repeated: it may be long, and it may be secret.
+        # The value is not repeated: it may be long, and it may be secret.
         raise Rejected(HEADER_MISMATCH, f"Header mismatch: {name} does not match the body")

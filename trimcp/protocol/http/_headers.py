@@ -1,10 +1,12 @@
-"""The headers that repeat what stands in the body, so that nobody on the way must parse it.
+"""The headers that repeat parts of the body, so that intermediaries need not parse it.
 
 Specification: 2026-07-28, Streamable HTTP, Request Metadata.
 """
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
@@ -27,6 +29,7 @@ __all__ = [
     "accepts",
     "argument_headers",
     "fold_headers",
+    "has_websocket_key",
     "media_type",
     "mirror_headers",
     "source_of_name",
@@ -45,8 +48,11 @@ JSON: Final = "application/json"
 EVENT_STREAM: Final = "text/event-stream"
 ACCEPT_BOTH: Final = f"{JSON}, {EVENT_STREAM}"
 
-#: A weight that says "not at all".
+#: A weight of zero, which means that the type is not accepted.
 _NO_WEIGHT: Final = re.compile(r"q=0(\.0{0,3})?")
+
+_WEBSOCKET_KEY: Final = b"sec-websocket-key"
+_WEBSOCKET_KEY_BYTES: Final = 16
 
 #: The member of `params` that `Mcp-Name` repeats.
 _NAMED_BY: Final[Mapping[str, Literal["name", "uri"]]] = {
@@ -57,10 +63,10 @@ _NAMED_BY: Final[Mapping[str, Literal["name", "uri"]]] = {
 
 
 def fold_headers(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
-    """Headers as they came: names in lower case, no white space around the values.
+    """The headers of a request, with lower-case names and no white space around the values.
 
-    A header that comes twice is joined with a comma, as HTTP says, so what must be equal to
-    something in the body is not.
+    The values of a repeated header are joined with a comma, as HTTP defines it, so a repeated
+    header does not equal a value of the body.
     """
     folded: dict[str, str] = {}
     repeated: dict[str, list[str]] = {}
@@ -82,13 +88,13 @@ def media_type(value: str) -> str:
 
 
 def accepts(accept: str, wanted: str) -> bool:
-    """Whether a client takes a media type.
+    """Whether a client accepts a media type.
 
     Args:
         accept: Its `Accept` header.
         wanted: The media type.
 
-    The most specific range that fits decides, and one with `q=0` refuses.
+    The most specific range that matches decides, and a range with `q=0` refuses.
 
     Specification: RFC 9110, 12.5.1.
     """
@@ -117,7 +123,7 @@ def mirror_headers(revision: str, method: str, params: Mapping[str, Any] | None)
         params: Its params in wire form.
 
     Raises:
-        InvalidValue: What `Mcp-Name` would repeat is no Unicode.
+        InvalidValue: The name or URI for `Mcp-Name` is not Unicode.
     """
     headers = {PROTOCOL_VERSION: revision, METHOD: method}
     source = source_of_name(method)
@@ -135,7 +141,7 @@ def argument_headers(params: Iterable[HeaderParam], arguments: Mapping[str, Any]
         arguments: The call's arguments.
 
     Raises:
-        InvalidValue: An argument cannot be mirrored faithfully; the message names it.
+        InvalidValue: An argument cannot be mirrored exactly; the message names it.
     """
     headers: dict[str, str] = {}
     for param in params:
@@ -147,3 +153,17 @@ def argument_headers(params: Iterable[HeaderParam], arguments: Mapping[str, Any]
             where = ".".join(param.path)
             raise InvalidValue(f"argument {where!r} cannot be mirrored: {error}") from None
     return headers
+
+
+def has_websocket_key(pairs: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether the headers of a WebSocket handshake hold exactly one key, 16 bytes in base64.
+
+    Specification: RFC 6455, 4.2.1.
+    """
+    keys = [value for name, value in pairs if name.lower() == _WEBSOCKET_KEY]
+    if len(keys) != 1:
+        return False
+    try:
+        return len(base64.b64decode(keys[0], validate=True)) == _WEBSOCKET_KEY_BYTES
+    except binascii.Error:
+        return False

@@ -15,13 +15,13 @@ __all__ = ["SSEDecoder", "ServerSentEvent", "encode_comment", "encode_event"]
 _LINE_END: Final = re.compile(rb"\r\n|\r|\n")
 _BOM: Final = b"\xef\xbb\xbf"
 
-#: Bytes kept of an event that is longer than the limit.
+#: How many bytes are kept of an event that is longer than the limit.
 _HEAD: Final = 256
 
-#: The longest field name that means something, with its colon and space, and a BOM before it.
+#: The longest known field name, with its colon and space, and a BOM before it.
 _FIELD_START: Final = 16
 
-#: The longest `retry`, in milliseconds: about 30 years. A longer one counts as this.
+#: The longest `retry`, in milliseconds: about 30 years. A longer one is reduced to it.
 _LONGEST_RETRY: Final = 10**12
 
 
@@ -29,9 +29,9 @@ class ServerSentEvent(msgspec.Struct, gc=False, frozen=True):
     """An event that arrived.
 
     Attributes:
-        data: Its data; only the beginning if it was too long.
+        data: Its data; only the beginning if it is too long.
         event: Its type, `message` by default.
-        id: The stream's last event id, once this event has been taken.
+        id: The stream's last event id, after this event.
         size: The number of bytes of data that arrived.
     """
 
@@ -42,7 +42,7 @@ class ServerSentEvent(msgspec.Struct, gc=False, frozen=True):
 
     @property
     def is_oversized(self) -> bool:
-        """Whether data beyond the limit was thrown away."""
+        """Whether data beyond the limit was discarded."""
         return self.size > len(self.data)
 
 
@@ -56,10 +56,10 @@ def encode_event(
     """One event.
 
     Args:
-        data: Its data. With `b""` nothing is dispatched by the reader, but it takes the id.
-        event: Its type; a reader takes `message` for none.
-        id: From where a reader may resume.
-        retry: Milliseconds that a reader should wait before it does.
+        data: Its data. With `b""` the reader dispatches no event, but it takes the id.
+        event: Its type; a reader uses `message` if it is absent.
+        id: The event id from which a reader can resume.
+        retry: Milliseconds that a reader should wait before it reconnects.
 
     Raises:
         ValueError: An id or type holds a character that would end it.
@@ -79,19 +79,19 @@ def encode_event(
 
 
 def encode_comment(text: str = "") -> bytes:
-    """A line that every reader skips: a sign of life. Line ends in `text` are dropped."""
+    """A comment, which every reader skips: it keeps a connection alive. Drops line ends."""
     return b":" + "".join(text.splitlines()).encode() + b"\n\n"
 
 
 class SSEDecoder:
-    """Cuts a byte stream into events, wherever its pieces end.
+    """Splits a byte stream into events, regardless of where the received pieces end.
 
     Args:
-        limit: The most data of one event that is kept, in bytes. What is longer is counted and
-            thrown away, and nothing else is ever held back.
+        limit: The maximum data of one event that is kept, in bytes. Data beyond it is counted and
+            discarded.
 
     Attributes:
-        last_id: The id of the last complete event that had one, also if it had no data.
+        last_id: The id of the last complete event that had an id, even if it had no data.
         retry: Milliseconds to wait before reconnecting, if the stream has said so.
     """
 
@@ -124,7 +124,7 @@ class SSEDecoder:
         return events
 
     def _add(self, piece: bytes) -> None:
-        """Keep a piece of a line, unless it is longer than any line that matters."""
+        """Keep a piece of a line, up to the longest line that can be valid."""
         room = self._limit + _FIELD_START - self._line_size
         self._line_size += len(piece)
         if piece and room > 0:
@@ -156,7 +156,7 @@ class SSEDecoder:
         elif name == b"id" and b"\0" not in value:
             self._id = value.decode(errors="replace")
         elif name == b"retry" and value.isdigit():
-            # Python refuses to read numbers of thousands of digits.
+            # Python refuses to parse numbers of thousands of digits.
             digits = value.lstrip(b"0")[: len(str(_LONGEST_RETRY))]
             self.retry = min(int(digits or b"0"), _LONGEST_RETRY)
 

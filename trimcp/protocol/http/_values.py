@@ -30,7 +30,7 @@ class InvalidValue(ValueError):
 
 
 def encode_value(text: str) -> str:
-    """Write a text as a header's value: as it is where that is safe, else in Base64.
+    """Write a text as a header's value: unchanged where that is safe, else in Base64.
 
     Raises:
         InvalidValue: It holds a surrogate, which UTF-8 cannot express.
@@ -50,8 +50,8 @@ def decode_value(value: str) -> str:
         value: A header's value without white space around it.
 
     Raises:
-        InvalidValue: A character that no header may hold, or Base64 that is not exactly what an
-            encoder writes: padding missing, foreign characters, or no UTF-8 inside.
+        InvalidValue: It has a character that no header may hold, or Base64 that is not exactly what
+            an encoder writes: padding is missing, other characters are in it, or it is not UTF-8.
     """
     if not _VISIBLE.fullmatch(value):
         raise InvalidValue("a character that no header may hold")
@@ -69,10 +69,10 @@ def decode_value(value: str) -> str:
 
 
 def text_of(value: Any) -> str | None:
-    """How a JSON value is written before it is encoded; None for what is not mirrored.
+    """The text of a JSON value, before it is encoded; None for a value that is not mirrored.
 
-    Null, arrays and objects are not: the first by rule, the others because only parameters of
-    a primitive type are marked.
+    Null, arrays and objects are not mirrored: null by the specification, the others because only
+    parameters of a primitive type are marked.
 
     Raises:
         InvalidValue: An integer that not every peer could read exactly.
@@ -89,7 +89,7 @@ def text_of(value: Any) -> str | None:
 
 
 def equals(text: str, value: Any) -> bool:
-    """Whether a decoded header says what stands in the body; numbers are compared as numbers."""
+    """Whether a decoded header equals a value of the body; numbers are compared as numbers."""
     if isinstance(value, str | bool):
         return text == text_of(value)
     if isinstance(value, int | float) and abs(value) <= _SAFE_INTEGER:

@@ -2,7 +2,7 @@
 
 Not part of `trimcp.transports` itself, so that only programs that use it load trio-websocket.
 
-Specification: 2026-07-28, Custom Transports. What a peer may rely on: docs/transports.md.
+Specification: 2026-07-28, Custom Transports. The contract for peers is in docs/transports.md.
 """
 
 from ._accepting import Refusal, Upgrade, accept_websocket

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import attrs
 
 from trimcp.errors import HandshakeFailed
+from trimcp.protocol.http import has_websocket_key
 
 from ._connection import GOING_AWAY, SUBPROTOCOL, MessageWebSocket
 
@@ -35,7 +36,7 @@ class Upgrade:
         headers: The headers, their names in lower case.
         host: Its `Host` header.
         origins: Its `Origin` headers; a browser sends one, other programs none.
-        subprotocols: Those it offers.
+        subprotocols: The subprotocols that it offers.
     """
 
     path: str
@@ -61,6 +62,9 @@ class Refusal:
     headers: Mapping[str, str] = attrs.field(factory=dict)
 
 
+_KEYLESS: Final = Refusal(400, "one Sec-WebSocket-Key of 16 bytes in base64 is needed")
+
+
 @asynccontextmanager
 async def accept_websocket(
     stream: trio.abc.Stream,
@@ -75,12 +79,12 @@ async def accept_websocket(
     Args:
         stream: A connection on which nothing has been read yet.
         limits: See `MessageWebSocket`; the handshake gets `header_seconds`.
-        judge: Says whether and why the client is refused.
+        judge: Returns why the client is refused, or None.
         peer: A name for logs.
         budget: See `open_stream_channel`.
 
     Raises:
-        HandshakeFailed: There was none, or it was refused.
+        HandshakeFailed: There was no handshake, or it was refused.
     """
     connection = MessageWebSocket(
         stream, limits, patience=limits.header_seconds, peer=peer, budget=budget
@@ -88,7 +92,8 @@ async def accept_websocket(
 
     async def shake_hands() -> None:
         request = await connection._get_request()
-        refusal = await judge(_upgrade(request))
+        is_keyed = has_websocket_key(request.headers)
+        refusal = await judge(_upgrade(request)) if is_keyed else _KEYLESS
         if refusal is not None:
             await request.reject(
                 refusal.status,

@@ -17,10 +17,10 @@ _PORTS: Final = {"ws": 80, "wss": 443}
 
 @attrs.frozen
 class WebSocketAddress:
-    """Where a WebSocket server is.
+    """The address of a WebSocket server.
 
     Attributes:
-        url: The whole, for messages.
+        url: The whole URL, for messages.
         host: Its name or address.
         port: Its port.
         resource: The path, with the query.
@@ -35,7 +35,7 @@ class WebSocketAddress:
 
     @classmethod
     def parse(cls, url: str) -> WebSocketAddress:
-        """Understand a URL. Raises ValueError."""
+        """Parse a URL. Raises ValueError."""
         parts = urlsplit(url)
         if parts.scheme not in _PORTS or not parts.hostname:
             raise ValueError(f"not ws://HOST[:PORT]/PATH or wss://…: {url!r}")
@@ -54,14 +54,14 @@ class WebSocketAddress:
 
     @property
     def host_header(self) -> str:
-        """What the `Host` header says."""
+        """The value of the `Host` header."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         is_usual = self.port == _PORTS["wss" if self.is_secure else "ws"]
         return host if is_usual else f"{host}:{self.port}"
 
 
 def header_list(headers: Mapping[str, str] | None) -> list[tuple[bytes, bytes]]:
-    """Headers as they are sent. Raises ValueError for what cannot be one."""
+    """Headers as they are sent. Raises ValueError for an invalid header."""
     found = []
     for name, value in (headers or {}).items():
         if not name.isascii() or not name.replace("-", "").replace("_", "").isalnum():

@@ -60,7 +60,7 @@ async def connect_authorized(
                 )
                 break
             except HandshakeFailed as error:
-                refusal, sent = await _better(authorizer, refusals, error, sent)
+                refusal, sent = await _better(authorizer, address.http_url, refusals, error, sent)
                 if sent is None:
                     raise
                 refusals.append(refusal)
@@ -68,11 +68,15 @@ async def connect_authorized(
 
 
 async def _better(
-    authorizer: Authorizer, refusals: list[Refusal], error: HandshakeFailed, sent: str | None
+    authorizer: Authorizer,
+    url: str,
+    refusals: list[Refusal],
+    error: HandshakeFailed,
+    sent: str | None,
 ) -> tuple[Refusal, str | None]:
     """A refusal, and the header to try next, if there is one."""
     said = error.headers.get("www-authenticate")
-    refusal = Refusal(error.status or 0, () if said is None else (said,), sent)
+    refusal = Refusal(url, error.status or 0, () if said is None else (said,), sent)
     if refusal.status not in _DEMANDS:
         return refusal, None
     return refusal, await authorizer.authorization([*refusals, refusal], may_wait=True)

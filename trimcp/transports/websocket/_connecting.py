@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["connect_websocket"]
 
-#: Seconds for closing a stream, which takes none.
+#: Seconds for closing a stream, which normally takes no time.
 _CLOSE_SECONDS: Final = 1.0
 
 
@@ -38,15 +38,15 @@ async def connect_websocket(
     """Open the client's end of a WebSocket.
 
     Args:
-        address: Where the server is.
+        address: The server's address.
         limits: See `MessageWebSocket`.
         headers: Sent with the handshake.
-        ssl_context: For `wss`; Python's default by default.
-        timeout: Seconds until the connection has to be there, and again for its handshake.
+        ssl_context: For `wss`; by default Python's default context.
+        timeout: Seconds for the connection, and again for the handshake.
 
     Raises:
-        OSError: There is nobody.
-        HandshakeFailed: The server did not do its part.
+        OSError: The server cannot be reached.
+        HandshakeFailed: The handshake failed.
     """
     try:
         with trio.fail_after(timeout):

@@ -1,18 +1,17 @@
-"""trio-websocket's connection, mended where one peer could hang it or fill the memory.
+"""trio-websocket's connection, changed where a peer could block it or fill the memory.
 
 What is different here, and why:
 
-* Whatever a peer sends, nothing but `Cancelled` leaves the reader. An exception of it would end
-  the nursery around it, with trio-websocket's own server all other connections.
-* The end of the reader ends the handshake. trio-websocket waits for ever where a peer sends
-  nonsense, or goes away, in place of a handshake.
-* Messages are put together in bytes, up to a limit in bytes; longer ones are skipped.
-  trio-websocket keeps every fragment apart, however small, and closes when there are too many
-  characters.
-* Frames that make no sense are answered with a close code, and what follows them is discarded.
-* A server reads for a moment what still comes before it closes. Otherwise the connection would be
-  reset, and a client that is refused while it sends would not learn why.
-* Pongs never delay the reader, or two peers that both wait to write would wait for ever.
+* The reader raises nothing but `Cancelled`, whatever a peer sends. Any other exception would end
+  the nursery around it, and in trio-websocket's own server all other connections.
+* The end of the reader ends the handshake. trio-websocket waits forever if a peer sends something
+  invalid, or disconnects, instead of a handshake.
+* Messages are joined as bytes, up to a limit in bytes; longer ones are skipped. trio-websocket
+  keeps every small fragment separately, and closes when there are too many characters.
+* Invalid frames are answered with a close code, and what follows them is discarded.
+* Before a server closes, it reads for a moment what still arrives. Otherwise the connection would
+  be reset, and a client that is refused while it sends would not learn the reason.
+* Pongs never delay the reader. Otherwise two peers that both wait to write would wait forever.
 
 This overrides inner methods, so the version is pinned; `tests/transports/websocket` has a test
 for each of them.
@@ -58,7 +57,7 @@ NORMAL_CLOSURE: Final = 1000
 GOING_AWAY: Final = 1001
 UNSUPPORTED_DATA: Final = 1003
 
-#: Codes that say nothing bad; 1005 is none at all.
+#: Codes of a normal end; 1005 means that there was no code.
 _GOOD_ENDS: Final = (NORMAL_CLOSURE, GOING_AWAY, 1005)
 _NO_GOODBYE: Final = 1006
 
@@ -66,7 +65,7 @@ _BROKEN: Final = (trio.BrokenResourceError, trio.ClosedResourceError)
 
 _CHUNK: Final = 64 * 1024
 
-#: Seconds for the closing handshake; a cancelled one hurries.
+#: Seconds for the closing handshake, and for that of a cancelled task.
 _CLOSE_SECONDS: Final = 1.0
 _HURRY_SECONDS: Final = 0.05
 
@@ -75,16 +74,16 @@ class MessageWebSocket(WebSocketConnection):
     """One WebSocket connection and its message channel.
 
     Args:
-        stream: What carries it; closed at the end.
+        stream: The byte stream below it; closed at the end.
         limits: `message_bytes`, `outbox_bytes` and `heartbeat_seconds`.
         patience: Seconds for the opening handshake.
         peer: A name for logs.
-        budget: Counts what it holds together with other connections; by default alone.
+        budget: Counts the bytes that it holds; by default a new one for this connection.
         request: For a client: `host`, `path` and `client_extra_headers` of its handshake.
 
     Attributes:
         channel: The message channel.
-        rejection: The HTTP status by which the server refused the handshake.
+        rejection: The HTTP status with which the server refused the handshake.
     """
 
     def __init__(
@@ -128,11 +127,11 @@ class MessageWebSocket(WebSocketConnection):
         """Open with the handshake, carry messages, and close with the closing handshake.
 
         Args:
-            shake_hands: Does this side's part; cut off when the peer has gone or is too slow.
+            shake_hands: Does this side's part; cancelled when the peer is gone or is too slow.
             goodbye: The close code for the end.
 
         Raises:
-            HandshakeFailed: The peer did not do its part.
+            HandshakeFailed: The handshake failed.
         """
         with unwrapping():
             async with trio.open_nursery() as self._nursery:
@@ -143,8 +142,8 @@ class MessageWebSocket(WebSocketConnection):
                     self._nursery.start_soon(self._watch)
                     yield self.channel
                 finally:
-                    # Shielded: being cancelled is no reason to leave without a word, and
-                    # Cancelled would take the place of the exception that may be on its way.
+                    # Shielded: a cancelled task sends its close frame too, and Cancelled would
+                    # replace an exception that is being raised.
                     with trio.CancelScope(shield=True, relative_deadline=_patience()):
                         await self._leave(goodbye)
                     self._nursery.cancel_scope.cancel(reason="the connection was closed")
@@ -156,7 +155,7 @@ class MessageWebSocket(WebSocketConnection):
             except HandshakeFailed:
                 raise
             except Exception as error:
-                # What the peer asked for cannot be answered as it would have to be.
+                # The peer's request cannot be answered.
                 self.channel.failure = error
                 raise self._handshake_failed() from error
         if self._shaking_hands.cancelled_caught:
@@ -165,7 +164,7 @@ class MessageWebSocket(WebSocketConnection):
             raise self._handshake_failed()
 
     async def _refuse_plainly(self) -> None:
-        """Answer what was no handshake at all, which trio-websocket leaves without an answer."""
+        """Answer a request that is not a handshake, which trio-websocket does not answer."""
         status = "408 Request Timeout" if self.channel.failure is None else "400 Bad Request"
         head = f"HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
         with trio.move_on_after(_CLOSE_SECONDS), suppress(*_BROKEN):
@@ -196,8 +195,8 @@ class MessageWebSocket(WebSocketConnection):
 
     async def _close_stream(self) -> None:
         if self.is_server:
-            # A client that still sends has to be able to read why it is refused. Who reads in
-            # another task meanwhile leaves nothing unread.
+            # A client that still sends has to be able to read why it is refused. If another task is
+            # reading (BusyResourceError), nothing is left unread.
             with trio.move_on_after(_CLOSE_SECONDS), suppress(trio.BusyResourceError):
                 await linger(self._watched.stream)
         await super()._close_stream()
@@ -217,9 +216,8 @@ class MessageWebSocket(WebSocketConnection):
         except ConnectionRejected as refusal:
             self.rejection = refusal.status_code
         except Exception as error:
-            # Only what the peer has sent, or what trio-websocket wanted to answer to it, can be
-            # the reason.
-            logger.debug("a WebSocket handshake made no sense", exc_info=True)
+            # The only possible reason is what the peer has sent, or trio-websocket's answer to it.
+            logger.debug("a WebSocket handshake is invalid", exc_info=True)
             self.channel.failure = self.channel.failure or _reason_for(error)
             await self._abort_web_socket()
         finally:
@@ -247,14 +245,14 @@ class MessageWebSocket(WebSocketConnection):
             self._arrived.append(self._partial.finish())
 
     async def _pass_on(self) -> None:
-        """Hand over what was in the bytes received last, before more are received."""
+        """Pass on the messages in the last received bytes, before more are received."""
         if self._arrived:
             messages, self._arrived = self._arrived, []
             with suppress(*_BROKEN):
                 await self._feed.send(messages)
 
     async def _refuse(self, code: int, reason: str) -> None:
-        """Close the connection for what the peer has sent; what it still sends is dropped."""
+        """Close the connection because of what the peer has sent; later input is dropped."""
         self._close_reason = CloseReason(code, reason)
         self._end(WebSocketClosed(code, reason))
         await self._send(CloseConnection(code=code, reason=reason))
@@ -262,11 +260,11 @@ class MessageWebSocket(WebSocketConnection):
     async def _handle_close_connection_event(self, event: CloseConnection) -> None:
         await self._pass_on()
         if self._wsproto.state is ConnectionState.OPEN:
-            # The peer has sent no close frame, but one that makes no sense.
+            # The peer has not sent a close frame, but an invalid frame.
             await self._refuse(int(event.code), event.reason or "")
             await self._close_stream()
             return
-        # Said at once: the answer may have to wait for the writer.
+        # Before the answer, which may have to wait for the writer.
         self._end(_failure(event.code, event.reason))
         await super()._handle_close_connection_event(event)
 
@@ -284,9 +282,9 @@ class MessageWebSocket(WebSocketConnection):
         await self._write(*(TextMessage(data=each.decode()) for each in batch))
 
     async def _write(self, *events: TextMessage | Ping | Pong) -> None:
-        """Unlike `_send`, leaves it to the reader to find that the connection has broken.
+        """Write frames. Unlike `_send`, it leaves it to the reader to notice a broken connection.
 
-        What has arrived before is still read then.
+        So what has arrived before is still read.
         """
         frames = [self._wsproto.send(event) for event in events]
         async with self._stream_lock:
@@ -304,7 +302,7 @@ class MessageWebSocket(WebSocketConnection):
             self._nursery.start_soon(self._send_pongs)
 
     async def _send_pongs(self) -> None:
-        """Answer the latest ping; those before it that still wait for their pong need none."""
+        """Answer the latest ping; earlier pings without a pong need no answer."""
         while self._pong_due is not None:
             pong, self._pong_due = self._pong_due, None
             await self._write_control(pong)
@@ -317,7 +315,7 @@ class MessageWebSocket(WebSocketConnection):
     # -- watching -------------------------------------------------------------------------
 
     async def _watch(self) -> None:
-        """Ping a silent peer. One that stays silent for as long again is gone."""
+        """Ping a silent peer. If it stays silent for the same time again, it counts as gone."""
         period = self._period
         while period < math.inf:
             await trio.sleep_until(self._watched.last_sign + period)
@@ -335,13 +333,13 @@ class MessageWebSocket(WebSocketConnection):
 
 
 def _patience() -> float:
-    """Seconds for the closing handshake: few if little time is left."""
+    """Seconds for the closing handshake: less if little time is left."""
     left = trio.current_effective_deadline() - trio.current_time()
     return min(max(left, _HURRY_SECONDS), _CLOSE_SECONDS)
 
 
 def _reason_for(error: Exception) -> BaseException:
-    """What the peer did wrong; the error may be that a client cannot refuse a server."""
+    """The peer's error, if there is one behind this error; else this error."""
     reason: BaseException | None = error
     while reason is not None and not isinstance(reason, RemoteProtocolError):
         reason = reason.__context__

@@ -1,4 +1,4 @@
-"""A stream that knows when its peer last gave a sign of life."""
+"""A stream that records when its peer was last active."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ if TYPE_CHECKING:
 
 __all__ = ["WatchedStream"]
 
-#: Bytes handed over at once. Only between two slices can be seen that the peer takes something.
+#: How many bytes are sent at a time. Only between two slices it is known that the peer reads.
 _SLICE: Final = 64 * 1024
 
 
 @attrs.define(eq=False)
 class WatchedStream(trio.abc.Stream):
-    """Passes everything on to another stream.
+    """Passes all data on to another stream, and records the peer's activity.
 
     Attributes:
         stream: The other stream.
         before_receive: Awaited each time before something is received.
-        last_sign: When the peer last sent something, or took part of something large. That it
-            takes something small means nothing: it may only have gone into a buffer.
+        last_sign: When the peer last sent something, or read a part of something large. A small
+            write proves nothing, since it may only be in a buffer.
     """
 
     stream: trio.abc.Stream
