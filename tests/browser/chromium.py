@@ -44,7 +44,8 @@ class Pages:
     async def see(self, host: str, html: str, profile: Path) -> Any:
         """Open the page under a host's name; what it calls `tell(…)` with."""
         self.html[:] = [html]
-        async with _browsing(f"http://{host}:{self.port}/", profile):
+        rules = f"--host-resolver-rules=MAP {FOREIGN} 127.0.0.1"
+        async with running(f"http://{host}:{self.port}/", profile, rules):
             with trio.fail_after(PATIENCE):
                 return await self._told.receive()
 
@@ -98,8 +99,18 @@ async def pages() -> AsyncIterator[Pages]:
 
 
 @asynccontextmanager
-async def _browsing(url: str, profile: Path) -> AsyncIterator[None]:
-    """A browser at that address, and no trace of it afterwards."""
+async def running(
+    url: str, profile: Path, *more: str, stderr: int | None = None
+) -> AsyncIterator[trio.Process]:
+    """A browser at that address, and no trace of it afterwards.
+
+    Args:
+        url: The address.
+        profile: A directory for it.
+        more: More of its options.
+        stderr: Where its messages go, as for `subprocess.Popen`; by default into a file beside the
+            directory.
+    """
     assert CHROMIUM is not None
     options = [
         "--headless=new",
@@ -110,19 +121,24 @@ async def _browsing(url: str, profile: Path) -> AsyncIterator[None]:
         "--no-first-run",
         "--disable-background-networking",
         "--disable-component-update",
-        f"--host-resolver-rules=MAP {FOREIGN} 127.0.0.1",
         f"--user-data-dir={profile}",
+        *more,
     ]
     with (profile.parent / "chromium.log").open("ab") as log:
         process = await trio.lowlevel.open_process(
-            [CHROMIUM, *options, url], stdout=log, stderr=log, start_new_session=True
+            [CHROMIUM, *options, url],
+            stdout=log,
+            stderr=log if stderr is None else stderr,
+            start_new_session=True,
         )
     try:
-        yield
+        yield process
     finally:
         with trio.CancelScope(shield=True, relative_deadline=10):
             _kill_group(process.pid)
             await process.wait()
+            if process.stderr is not None:
+                await process.stderr.aclose()
 
 
 def _kill_group(leader: int) -> None:

@@ -47,6 +47,7 @@ PROGRAMS = {
     "http_client.py",
     "serving_http.py",
     "limits_and_errors.py",
+    "login.py",
     "notifications_client.py",
     "questions_client.py",
     "reporting.py",

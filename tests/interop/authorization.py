@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import html
+import json
+import os
 import re
 import socket
 import ssl
 import subprocess
+import sys
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urljoin, urlsplit
@@ -22,10 +25,13 @@ from trimcp.auth import IntrospectionVerifier, JWTVerifier
 from .conftest import HERE, NODE
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Iterator, Sequence
     from pathlib import Path
 
     from trimcp import Principal, TokenVerifier
+
+#: That of the client `resource-server`, which asks about tokens.
+SECRET: Final = "the secret of the MCP server"
 
 #: Steps of a login, forms and redirects, after which it is given up.
 _MOST_STEPS: Final = 20
@@ -39,16 +45,24 @@ class AuthorizationServer:
         issuer: Its URL.
         format: What its access tokens are: `jwt` or `opaque`.
         authority: A file with the certificate that its own is signed with.
+        certificate: A file with its own.
     """
 
     issuer: str
     format: str
     authority: Path
+    certificate: Path
 
     @property
     def trusting(self) -> ssl.SSLContext:
         """A context that trusts nobody else."""
         return ssl.create_default_context(cafile=str(self.authority))
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What programs of Python and Node trust it with."""
+        authority = str(self.authority)
+        return {**os.environ, "SSL_CERT_FILE": authority, "NODE_EXTRA_CA_CERTS": authority}
 
     def verifier(self, url: str) -> TokenVerifier:
         """Accepts its tokens for an MCP server."""
@@ -57,7 +71,7 @@ class AuthorizationServer:
         return IntrospectionVerifier(
             f"{self.issuer}/token/introspection",
             client_id="resource-server",
-            client_secret="the secret of the MCP server",
+            client_secret=SECRET,
             issuer=self.issuer,
             audience=url,
             cache_seconds=0,
@@ -85,7 +99,9 @@ def authorization_server(token_format: str, directory: Path) -> Iterator[Authori
             assert process.stdout is not None
             issuer = process.stdout.readline().strip()
             assert issuer, log.read_text()
-            yield AuthorizationServer(issuer, token_format, files["authority"])
+            yield AuthorizationServer(
+                issuer, token_format, files["authority"], files["certificate"]
+            )
         finally:
             process.kill()
 
@@ -97,8 +113,8 @@ class User:
     Attributes:
         server: The authorization server.
         name: Under which name.
-        visits: What each login was asked for, and the answer that it ended with: `code`, or an
-            error.
+        visits: The scopes that each login was asked for, sorted, and the answer that it ended
+            with: `code`, or an error.
     """
 
     server: AuthorizationServer
@@ -107,7 +123,7 @@ class User:
 
     async def visit(self, url: str) -> str:
         """Go where the client sends the user; returns the URL at which that ended."""
-        asked = httpx2.URL(url).params["scope"]
+        asked = " ".join(sorted(httpx2.URL(url).params["scope"].split()))
         ended = await self._browse(url)
         params = httpx2.URL(ended).params
         self.visits.append((asked, params.get("error", "code")))
@@ -173,11 +189,46 @@ class Watching:
         return list(self.came)[-1]
 
 
+async def logged_in(command: Sequence[str], user: User, log: Path) -> Any:
+    """What a client of another SDK tells that a user logs in for.
+
+    Args:
+        command: How it is started.
+        user: Goes where the client wants its user to go.
+        log: A file for its errors.
+    """
+    with log.open("wb") as errors:
+        process = await trio.lowlevel.open_process(
+            list(command),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env=user.server.environment,
+        )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        async with process.stdin, process.stdout:
+            data = b""
+            async for piece in process.stdout:
+                data += piece
+                while b"\n" in data:
+                    line, _, data = data.partition(b"\n")
+                    if not line.startswith(b"visit "):
+                        return json.loads(line)
+                    ended = await user.visit(line.decode().removeprefix("visit "))
+                    await process.stdin.send_all(f"{ended}\n".encode())
+        raise AssertionError(await trio.Path(log).read_text())
+    finally:
+        process.kill()
+        with trio.CancelScope(shield=True, relative_deadline=10):
+            await process.wait()
+
+
 def create_server(verifier: TokenVerifier, **options: Any) -> Server[None]:
     """Our protected server: whoever calls may read, and needs more to write."""
-    server: Server[None] = Server(
-        "protected", version="1.0.0", auth=verifier, required_scopes={"notes:read"}, **options
-    )
+    options = {"required_scopes": {"notes:read"}, **options}
+    server: Server[None] = Server("protected", version="1.0.0", auth=verifier, **options)
 
     @server.tool
     async def who(ctx: Context) -> str:
@@ -192,6 +243,21 @@ def create_server(verifier: TokenVerifier, **options: Any) -> Server[None]:
         return f"{ctx.principal.subject} wrote {text}"
 
     return server
+
+
+@contextmanager
+def their_protected_server(authorization: AuthorizationServer) -> Iterator[str]:
+    """Run the protected server of the Python SDK; yields its endpoint."""
+    program = [sys.executable, str(HERE / "protected_server_sdk.py"), authorization.issuer, SECRET]
+    env = authorization.environment
+    with subprocess.Popen(program, stdout=subprocess.PIPE, text=True, env=env) as process:
+        try:
+            assert process.stdout is not None
+            url = process.stdout.readline().strip()
+            assert url, "the server did not start"
+            yield url
+        finally:
+            process.kill()
 
 
 def free_port() -> int:

@@ -5,7 +5,8 @@
  *
  * Serves over TLS on a free port of 127.0.0.1 until it gets SIGTERM, and says its issuer on standard
  * output. Its pages let everybody in, under any name. Access tokens are signed (`jwt`), or known to
- * the introspection endpoint only (`opaque`), which answers the client `resource-server`.
+ * the introspection endpoint only (`opaque`), which answers the client `resource-server`. Others
+ * register, or are the client `known-client`.
  */
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -41,6 +42,13 @@ const configuration = {
             redirect_uris: [],
             response_types: [],
             grant_types: []
+        },
+        {
+            client_id: 'known-client',
+            application_type: 'native',
+            redirect_uris: ['http://127.0.0.1/callback'],
+            grant_types: ['authorization_code', 'refresh_token'],
+            token_endpoint_auth_method: 'none'
         }
     ],
     clientDefaults: { id_token_signed_response_alg: 'ES256' },

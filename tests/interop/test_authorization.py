@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sys
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
 
-from trimcp import Client, RequestError, open_client, open_http_client
+from trimcp import Client, HTTPStatusError, RequestError, open_client, open_http_client
 from trimcp.auth import FileTokenStorage, OAuth
 
 from .authorization import (
@@ -15,8 +16,11 @@ from .authorization import (
     Protected,
     User,
     authorization_server,
+    logged_in,
     protected_server,
+    their_protected_server,
 )
+from .conftest import HERE, NODE
 from .test_our_client import SOON, text_of
 
 if TYPE_CHECKING:
@@ -24,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FIRST = "notes:read offline_access"
-MORE = "notes:read offline_access notes:write"
+MORE = "notes:read notes:write offline_access"
 
 
 @pytest.fixture(scope="module", params=["jwt", "opaque"])
@@ -63,6 +67,8 @@ async def refusal_of(url: str, token: str) -> int | None:
             await ask(client, "who")
     except RequestError as error:
         return error.http_status
+    except HTTPStatusError as error:
+        return error.status
     return None
 
 
@@ -146,3 +152,69 @@ async def test_a_token_for_another_server(
             assert await ask(client, "who") == "alice"
         assert await refusal_of(other.url, other.watching.last) is None
         assert await refusal_of(protected.url, other.watching.last) == 401
+
+
+LOGINS = {
+    "python": [sys.executable, str(HERE / "login_sdk.py")],
+    "typescript": [str(NODE), str(HERE / "login.mjs")],
+}
+
+
+def text_told(outcome: dict[str, Any]) -> str:
+    """The text that a client of another SDK was given."""
+    [block] = outcome["result"]["content"]
+    text: str = block["text"]
+    return text
+
+
+@pytest.mark.parametrize("server", ["jwt"], indirect=True)
+@pytest.mark.parametrize("era", ["handshake", "stateless"])
+@pytest.mark.parametrize("sdk", LOGINS)
+async def test_their_clients(
+    protected: Protected, server: AuthorizationServer, tmp_path: Path, sdk: str, era: str
+) -> None:
+    """A client that the authorization server knows logs in, and gets more when it needs more."""
+    user = User(server)
+    command = [*LOGINS[sdk], era, protected.url, "known-client"]
+    with trio.fail_after(SOON):
+        told = await logged_in(command, user, tmp_path / "log")
+    assert text_told(told["who"]) == "alice"
+    assert text_told(told["write"]) == "alice wrote eggs"
+    assert user.visits == [(FIRST, "code"), (MORE, "code")]
+
+
+@pytest.mark.parametrize("server", ["jwt"], indirect=True)
+@pytest.mark.parametrize("sdk", LOGINS)
+async def test_their_clients_register(
+    server: AuthorizationServer, tmp_path: Path, sdk: str
+) -> None:
+    """They register for the scopes of the first challenge, so that has to name all of them."""
+    user = User(server)
+    scopes = {"notes:read", "notes:write"}
+    async with protected_server(server, required_scopes=scopes) as protected:
+        command = [*LOGINS[sdk], "stateless", protected.url]
+        with trio.fail_after(SOON):
+            told = await logged_in(command, user, tmp_path / "log")
+    assert text_told(told["who"]) == "alice"
+    assert text_told(told["write"]) == "alice wrote eggs"
+    assert user.visits == [(MORE, "code")]
+
+
+@pytest.fixture
+def their_url(server: AuthorizationServer) -> Iterator[str]:
+    """The URL of a protected server made with the Python SDK."""
+    with their_protected_server(server) as url:
+        yield url
+
+
+@pytest.mark.parametrize("server", ["opaque"], indirect=True)
+async def test_their_server(their_url: str, server: AuthorizationServer, tmp_path: Path) -> None:
+    """Its challenge names no scopes, its metadata do; one login serves for both eras."""
+    user = User(server)
+    for revision in ("2025-11-25", "2026-07-28"):
+        auth = login_of(user, tmp_path)
+        async with open_client(their_url, auth=auth, revision=revision) as client:
+            assert client.revision == revision
+            assert await ask(client, "who") == "alice"
+    assert user.visits == [(FIRST, "code")]
+    assert await refusal_of(their_url, "not-one-of-theirs") == 401
