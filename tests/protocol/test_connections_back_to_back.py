@@ -411,6 +411,8 @@ class BackToBack(RuleBasedStateMachine):
             assert handled is not None
             assert not handled.done
             handled.cancelled = True
+            # The answers to the rest of its batch.
+            side.send(event.released)
         elif isinstance(event, SessionEnded):
             assert side is self.server
             for handled in side.handled:
