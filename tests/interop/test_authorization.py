@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -86,8 +87,10 @@ async def test_a_login_and_a_step_up(
         assert user.visits == [(FIRST, "code")]
         assert await ask(client, "write", text="eggs") == "alice wrote eggs"
         assert await ask(client, "who") == "alice"
+        assert len(protected.watching.came) == 2
+        protected.watching.refused.add(protected.watching.last)
+        assert await ask(client, "write", text="milk") == "alice wrote milk"
     assert user.visits == [(FIRST, "code"), (MORE, "invalid_scope"), (MORE, "code")]
-    assert len(protected.watching.came) == 2
 
 
 async def test_a_step_up_that_was_told_of(server: AuthorizationServer, tmp_path: Path) -> None:
@@ -118,6 +121,59 @@ async def test_a_login_is_kept(
             assert await ask(client, "who") == "alice"
             assert len(watching.came) == count
     assert user.visits == []
+
+
+async def test_calls_at_the_same_time(
+    protected: Protected, server: AuthorizationServer, tmp_path: Path
+) -> None:
+    """They share a login, and a refresh: each refresh token is good only once."""
+    user = User(server)
+    answers: list[str] = []
+
+    async def call() -> None:
+        answers.append(await ask(client, "who"))
+
+    async with open_client(protected.url, auth=login_of(user, tmp_path)) as client:
+        for _ in range(3):
+            async with trio.open_nursery() as nursery:
+                for _ in range(8):
+                    nursery.start_soon(call)
+            protected.watching.refused.add(protected.watching.last)
+    assert answers == ["alice"] * 24
+    assert len(protected.watching.came) == 3
+    assert user.visits == [(FIRST, "code")]
+
+
+@pytest.mark.parametrize("door", ["http {}/mcp", "http {}/sse", "ws {}/ws"])
+async def test_every_door(door: str, server: AuthorizationServer, tmp_path: Path) -> None:
+    """Tokens are for the whole server, at whichever of its endpoints."""
+    user = User(server)
+    scopes = {"notes:read", "notes:write"}
+    async with protected_server(server, audience="", required_scopes=scopes) as protected:
+        scheme, path = door.split(" {}")
+        url = protected.url.removesuffix("/mcp").replace("http", scheme) + path
+        async with open_client(url, auth=login_of(user, tmp_path)) as client:
+            assert await ask(client, "who") == "alice"
+            assert await ask(client, "write", text="eggs") == "alice wrote eggs"
+    assert user.visits == [(MORE, "code")]
+
+
+@pytest.mark.parametrize("server", ["jwt"], indirect=True)
+async def test_the_command_line(
+    protected: Protected, server: AuthorizationServer, tmp_path: Path
+) -> None:
+    """A login serves the other commands."""
+    user = User(server)
+
+    async def trimcp(*words: str) -> list[str]:
+        command = [sys.executable, "-m", "trimcp", *words]
+        with trio.fail_after(SOON):
+            return await logged_in(command, user, "open ", TRIMCP_LOGINS=str(tmp_path))
+
+    assert (await trimcp("login", "--no-browser", protected.url))[-1] == "logged in"
+    assert "alice" in "".join(await trimcp("call", protected.url, "who"))
+    assert user.visits == [(FIRST, "code")]
+    assert "logged out" in (await trimcp("logout", protected.url))[-1]
 
 
 async def test_several_users(
@@ -160,43 +216,38 @@ LOGINS = {
 }
 
 
-def text_told(outcome: dict[str, Any]) -> str:
-    """The text that a client of another SDK was given."""
-    [block] = outcome["result"]["content"]
-    text: str = block["text"]
-    return text
+def texts_told(told: list[str]) -> list[str]:
+    """The texts that a client of another SDK was given by `who` and `write`."""
+    facts: dict[str, Any] = json.loads(told[-1])
+    return [facts[tool]["result"]["content"][0]["text"] for tool in ("who", "write")]
 
 
 @pytest.mark.parametrize("server", ["jwt"], indirect=True)
 @pytest.mark.parametrize("era", ["handshake", "stateless"])
 @pytest.mark.parametrize("sdk", LOGINS)
 async def test_their_clients(
-    protected: Protected, server: AuthorizationServer, tmp_path: Path, sdk: str, era: str
+    protected: Protected, server: AuthorizationServer, sdk: str, era: str
 ) -> None:
     """A client that the authorization server knows logs in, and gets more when it needs more."""
     user = User(server)
     command = [*LOGINS[sdk], era, protected.url, "known-client"]
     with trio.fail_after(SOON):
-        told = await logged_in(command, user, tmp_path / "log")
-    assert text_told(told["who"]) == "alice"
-    assert text_told(told["write"]) == "alice wrote eggs"
+        told = await logged_in(command, user)
+    assert texts_told(told) == ["alice", "alice wrote eggs"]
     assert user.visits == [(FIRST, "code"), (MORE, "code")]
 
 
 @pytest.mark.parametrize("server", ["jwt"], indirect=True)
 @pytest.mark.parametrize("sdk", LOGINS)
-async def test_their_clients_register(
-    server: AuthorizationServer, tmp_path: Path, sdk: str
-) -> None:
+async def test_their_clients_register(server: AuthorizationServer, sdk: str) -> None:
     """They register for the scopes of the first challenge, so that has to name all of them."""
     user = User(server)
     scopes = {"notes:read", "notes:write"}
     async with protected_server(server, required_scopes=scopes) as protected:
         command = [*LOGINS[sdk], "stateless", protected.url]
         with trio.fail_after(SOON):
-            told = await logged_in(command, user, tmp_path / "log")
-    assert text_told(told["who"]) == "alice"
-    assert text_told(told["write"]) == "alice wrote eggs"
+            told = await logged_in(command, user)
+    assert texts_told(told) == ["alice", "alice wrote eggs"]
     assert user.visits == [(MORE, "code")]
 
 
