@@ -238,6 +238,12 @@ def create_server(verifier: TokenVerifier, **options: Any) -> Server[None]:
         assert ctx.principal is not None
         return ctx.principal.subject
 
+    @server.tool
+    async def client(ctx: Context) -> str | None:
+        """Which client calls."""
+        assert ctx.principal is not None
+        return ctx.principal.client
+
     @server.tool(scopes={"notes:write"})
     async def write(text: str, ctx: Context) -> str:
         """Write a note."""

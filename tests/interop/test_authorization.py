@@ -49,10 +49,11 @@ async def protected(server: AuthorizationServer) -> AsyncIterator[Protected]:
         yield started
 
 
-def login_of(user: User, directory: Path) -> OAuth:
+def login_of(user: User, directory: Path, **options: Any) -> OAuth:
     """The login of a program that is started for a user and keeps logins in a directory."""
     storage = FileTokenStorage(directory)
-    return OAuth(storage=storage, redirect=user.visit, ssl_context=user.server.trusting)
+    trusting = user.server.trusting
+    return OAuth(storage=storage, redirect=user.visit, ssl_context=trusting, **options)
 
 
 async def ask(client: Client, tool: str, **arguments: str) -> str:
@@ -105,15 +106,38 @@ async def test_a_step_up_that_was_told_of(server: AuthorizationServer, tmp_path:
     assert user.visits == [(FIRST, "code"), (MORE, "code")]
 
 
-async def test_a_login_is_kept(
+async def test_a_client_that_need_not_register(
     protected: Protected, server: AuthorizationServer, tmp_path: Path
 ) -> None:
-    """A program that is started later needs no login, nor does one whose token is refused."""
-    async with open_client(protected.url, auth=login_of(User(server), tmp_path)) as client:
+    """It has a metadata document, or was given an id; neither limits the scopes."""
+    document = "https://notes.example/client.json"
+    for client_id, options in (
+        (document, {"client_metadata_url": document}),
+        ("known-client", {"client_id": "known-client", "issuer": server.issuer}),
+    ):
+        user = User(server)
+        auth = login_of(user, tmp_path / client_id[:5], **options)
+        async with open_client(protected.url, auth=auth) as client:
+            assert await ask(client, "client") == client_id
+            assert await ask(client, "write", text="eggs") == "alice wrote eggs"
+        assert user.visits == [(FIRST, "code"), (MORE, "code")]
+
+
+@pytest.mark.parametrize("revision", ["2025-11-25", "2026-07-28"])
+async def test_a_login_is_kept(
+    protected: Protected, server: AuthorizationServer, tmp_path: Path, revision: str
+) -> None:
+    """A program that is started later needs no login, nor does one whose token is refused.
+
+    A session of the handshake era goes on with the next token.
+    """
+    auth = login_of(User(server), tmp_path)
+    async with open_client(protected.url, auth=auth, revision=revision) as client:
         assert await ask(client, "who") == "alice"
     user = User(server)
     watching = protected.watching
-    async with open_client(protected.url, auth=login_of(user, tmp_path)) as client:
+    auth = login_of(user, tmp_path)
+    async with open_client(protected.url, auth=auth, revision=revision) as client:
         assert await ask(client, "who") == "alice"
         assert len(watching.came) == 1
         for count in (2, 3):
