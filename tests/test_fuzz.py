@@ -269,6 +269,17 @@ def test_session(session: Revision, data: st.DataObject) -> None:
     run(make_server(threads=False), data.draw(chunks(stream)), session)
 
 
+PING = b'{"jsonrpc":"2.0","id":0,"method":"ping"}\n'
+MARK = b"\xef\xbb\xbf"
+
+
+@pytest.mark.parametrize("session", HANDSHAKE_REVISIONS, ids=str)
+@pytest.mark.parametrize("before", [MARK, MARK * 2, MARK + b" ", b" " + MARK, MARK + b"\n"])
+def test_marks_before_a_message(session: Revision, before: bytes) -> None:
+    pieces = [handshake(session), PING, before + PING, before + b"\n", before + b"{\n", PING]
+    run(make_server(threads=False), pieces, session)
+
+
 @examples(40)
 @given(pieces=streams((LATEST,)).flatmap(chunks))
 def test_with_threads(pieces: list[bytes]) -> None:

@@ -362,7 +362,8 @@ def deserved(stream: bytes, session: Revision | None) -> Deserved:
             _expect_oversized(found, line)
             continue
         try:
-            value = read_strictly(line)
+            # A byte order mark in front is ignored.
+            value = read_strictly(line.removeprefix(b"\xef\xbb\xbf"))
         except ValueError:
             found.unreadable += bool(line.strip())
             continue

@@ -12,9 +12,12 @@ import trio
 
 from trimcp import Context, Server, open_unix_client
 
-from ..http.harness import call, served
+from ..http.harness import call, request, served
+from ..http.test_connections import HELLO
 from ..raw_websocket import PING, TEXT, RawWebSocket, raw_websocket, text, upgrade
 from .guarded import Known, parameters, scopes_of, server
+from .test_scopes import NEEDS, SUBSCRIBE
+from .test_scopes import desk as scoped_desk
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -152,6 +155,27 @@ async def test_a_call_that_lacks_scopes_is_told_so_in_an_error(kind: str) -> Non
         error = (await message(raw))["error"]
         assert error["code"] == -31003
         assert error["data"] == {"scope": "files:write mcp"}
+
+
+async def test_whatever_lacks_scopes_is_told_so_in_an_error() -> None:
+    guarded, ran = scoped_desk()
+    async with opened("standalone", guarded) as raw:
+        await raw.send(GOOD[0])
+        await raw.head()
+        for method, params, needed in NEEDS:
+            await raw.send(text(request(method, params)))
+            error = (await message(raw))["error"]
+            assert error["code"] == -31003, method
+            assert set(error["data"]["scope"].split()) == {"mcp", *needed}
+        await raw.send(text(HELLO))
+        await message(raw)
+        await raw.send(text({"jsonrpc": "2.0", "method": "notifications/initialized"}))
+        method, params, needed = SUBSCRIBE
+        await raw.send(text({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}))
+        error = (await message(raw))["error"]
+        assert error["code"] == -31003
+        assert set(error["data"]["scope"].split()) == {"mcp", *needed}
+    assert ran == []
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -58,7 +58,7 @@ class _Need:
 
     scopes: tuple[str, ...] | None
     hint: str | None
-    tried: frozenset[str | None]
+    tried: frozenset[str | None] = attrs.field(repr=False)
     may_refresh: bool
     may_wait: bool
 
@@ -268,6 +268,9 @@ class Login:
             self._tokens = await self._flow.refresh(tokens, found)
             return True
         except GrantRefused as error:
+            if await self._has_changed():
+                # Another program was faster.
+                return True
             logger.info("the login at %s has ended: %s", tokens.issuer, error)
             self._tokens = attrs.evolve(tokens, refresh_token=None)
             await self._flow.keep(self._tokens)

@@ -23,6 +23,11 @@ def _shown(claims: Mapping[str, Any]) -> Mapping[str, Any]:
     return MappingProxyType(claims)
 
 
+def _a_time(_: Any, attribute: attrs.Attribute[float], value: float) -> None:
+    if math.isnan(value):
+        raise ValueError(f"Principal({attribute.name}=…) must be a time, not a NaN")
+
+
 @attrs.frozen
 class Principal:
     """Whoever an access token was issued for.
@@ -43,7 +48,7 @@ class Principal:
     issuer: str | None = None
     scopes: frozenset[str] = attrs.field(default=frozenset(), converter=_frozen)
     claims: Mapping[str, Any] = attrs.field(factory=dict, converter=_shown, eq=False, repr=False)
-    expires: float = math.inf
+    expires: float = attrs.field(default=math.inf, validator=_a_time)
 
     @property
     def identity(self) -> tuple[str | None, str, str | None]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from trimcp.limits import Limits
 
-    from .._authorizing import Authorizer, Authorizing
+    from .._authorizing import Authorizing
     from .._channel import MessageChannel
     from ._address import WebSocketAddress
 
@@ -60,23 +60,16 @@ async def connect_authorized(
                 )
                 break
             except HandshakeFailed as error:
-                refusal, sent = await _better(authorizer, address.http_url, refusals, error, sent)
-                if sent is None:
+                if error.status not in _DEMANDS:
                     raise
-                refusals.append(refusal)
+                refused = error
+            refusals.append(_refusal(refused, address.http_url, sent))
+            sent = await authorizer.authorization(refusals, may_wait=True)
+            if sent is None:
+                raise refused
         yield channel
 
 
-async def _better(
-    authorizer: Authorizer,
-    url: str,
-    refusals: list[Refusal],
-    error: HandshakeFailed,
-    sent: str | None,
-) -> tuple[Refusal, str | None]:
-    """A refusal, and the header to try next, if there is one."""
+def _refusal(error: HandshakeFailed, url: str, sent: str | None) -> Refusal:
     said = error.headers.get("www-authenticate")
-    refusal = Refusal(url, error.status or 0, () if said is None else (said,), sent)
-    if refusal.status not in _DEMANDS:
-        return refusal, None
-    return refusal, await authorizer.authorization([*refusals, refusal], may_wait=True)
+    return Refusal(url, error.status or 0, () if said is None else (said,), sent)
