@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import json
 import os
 import re
 import socket
@@ -12,7 +11,7 @@ import subprocess
 import sys
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 import attrs
 import httpx2
@@ -189,36 +188,39 @@ class Watching:
         return list(self.came)[-1]
 
 
-async def logged_in(command: Sequence[str], user: User, log: Path) -> Any:
-    """What a client of another SDK tells that a user logs in for.
+async def logged_in(
+    command: Sequence[str], user: User, asks: str = "visit ", **environment: str
+) -> list[str]:
+    """What a program prints for which a user logs in: the lines of both of its streams.
 
     Args:
         command: How it is started.
-        user: Goes where the client wants its user to go.
-        log: A file for its errors.
+        user: Goes where the program wants its user to go.
+        asks: How a line begins that says so; the URL follows.
+        environment: More variables of its environment.
     """
-    with log.open("wb") as errors:
-        process = await trio.lowlevel.open_process(
-            list(command),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            env=user.server.environment,
-        )
+    process = await trio.lowlevel.open_process(
+        list(command),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env={**user.server.environment, **environment},
+    )
     assert process.stdin is not None
     assert process.stdout is not None
+    told: list[str] = []
     try:
         async with process.stdin, process.stdout:
             data = b""
             async for piece in process.stdout:
-                data += piece
-                while b"\n" in data:
-                    line, _, data = data.partition(b"\n")
-                    if not line.startswith(b"visit "):
-                        return json.loads(line)
-                    ended = await user.visit(line.decode().removeprefix("visit "))
-                    await process.stdin.send_all(f"{ended}\n".encode())
-        raise AssertionError(await trio.Path(log).read_text())
+                *lines, data = (data + piece).split(b"\n")
+                for line in map(bytes.decode, lines):
+                    if line.startswith(asks):
+                        ended = await user.visit(line.removeprefix(asks))
+                        await process.stdin.send_all(f"{ended}\n".encode())
+                    else:
+                        told.append(line)
+        return told
     finally:
         process.kill()
         with trio.CancelScope(shield=True, relative_deadline=10):
@@ -235,6 +237,12 @@ def create_server(verifier: TokenVerifier, **options: Any) -> Server[None]:
         """Who calls."""
         assert ctx.principal is not None
         return ctx.principal.subject
+
+    @server.tool
+    async def client(ctx: Context) -> str | None:
+        """Which client calls."""
+        assert ctx.principal is not None
+        return ctx.principal.client
 
     @server.tool(scopes={"notes:write"})
     async def write(text: str, ctx: Context) -> str:
@@ -282,15 +290,21 @@ class Protected:
 
 @asynccontextmanager
 async def protected_server(
-    authorization: AuthorizationServer, **options: Any
+    authorization: AuthorizationServer, *, audience: str = "/mcp", **options: Any
 ) -> AsyncIterator[Protected]:
-    """Serve over HTTP while the block runs."""
+    """Serve over HTTP while the block runs.
+
+    Args:
+        authorization: Issues the tokens.
+        audience: The path of the URL that tokens are for.
+        options: Those of `Server`.
+    """
     port = free_port()
-    url = f"http://127.0.0.1:{port}/mcp"
-    watching = Watching(authorization.verifier(url))
+    origin = f"http://127.0.0.1:{port}"
+    watching = Watching(authorization.verifier(origin + audience))
     server = create_server(watching, **options)
     async with trio.open_nursery() as nursery:
         [served] = await nursery.start(server.serve_http, "127.0.0.1", port)
-        assert urlsplit(served).port == port
-        yield Protected(url, watching)
+        assert served == origin
+        yield Protected(f"{origin}/mcp", watching)
         nursery.cancel_scope.cancel()

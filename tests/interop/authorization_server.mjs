@@ -6,7 +6,7 @@
  * Serves over TLS on a free port of 127.0.0.1 until it gets SIGTERM, and says its issuer on standard
  * output. Its pages let everybody in, under any name. Access tokens are signed (`jwt`), or known to
  * the introspection endpoint only (`opaque`), which answers the client `resource-server`. Others
- * register, or are the client `known-client`.
+ * register, or are the client `known-client`, or have a metadata document, of which there is one.
  */
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -34,6 +34,21 @@ function resourceServer(_ctx, resource) {
     };
 }
 
+const NATIVE = {
+    application_type: 'native',
+    redirect_uris: ['http://127.0.0.1/callback'],
+    grant_types: ['authorization_code', 'refresh_token'],
+    token_endpoint_auth_method: 'none'
+};
+const DOCUMENT = { ...NATIVE, client_id: 'https://notes.example/client.json' };
+
+/** What can be fetched. */
+async function fetchDocument(url) {
+    return url === DOCUMENT.client_id
+        ? Response.json(DOCUMENT)
+        : new Response('nothing', { status: 404 });
+}
+
 const configuration = {
     clients: [
         {
@@ -43,17 +58,12 @@ const configuration = {
             response_types: [],
             grant_types: []
         },
-        {
-            client_id: 'known-client',
-            application_type: 'native',
-            redirect_uris: ['http://127.0.0.1/callback'],
-            grant_types: ['authorization_code', 'refresh_token'],
-            token_endpoint_auth_method: 'none'
-        }
+        { ...NATIVE, client_id: 'known-client' }
     ],
     clientDefaults: { id_token_signed_response_alg: 'ES256' },
     cookies: { keys: [randomBytes(32).toString('hex')] },
     features: {
+        clientIdMetadataDocument: { enabled: true, ack: 'draft-02' },
         introspection: {
             enabled: true,
             allowedPolicy: (_ctx, client) => client.clientId === 'resource-server'
@@ -62,6 +72,7 @@ const configuration = {
         resourceIndicators: { enabled: true, getResourceServerInfo: resourceServer },
         revocation: { enabled: true }
     },
+    fetch: fetchDocument,
     findAccount: (_ctx, id) => ({ accountId: id, claims: () => ({ sub: id }) }),
     jwks: { keys: [signingKey()] },
     pkce: { required: () => true },

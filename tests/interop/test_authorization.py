@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -48,10 +49,11 @@ async def protected(server: AuthorizationServer) -> AsyncIterator[Protected]:
         yield started
 
 
-def login_of(user: User, directory: Path) -> OAuth:
+def login_of(user: User, directory: Path, **options: Any) -> OAuth:
     """The login of a program that is started for a user and keeps logins in a directory."""
     storage = FileTokenStorage(directory)
-    return OAuth(storage=storage, redirect=user.visit, ssl_context=user.server.trusting)
+    trusting = user.server.trusting
+    return OAuth(storage=storage, redirect=user.visit, ssl_context=trusting, **options)
 
 
 async def ask(client: Client, tool: str, **arguments: str) -> str:
@@ -86,8 +88,10 @@ async def test_a_login_and_a_step_up(
         assert user.visits == [(FIRST, "code")]
         assert await ask(client, "write", text="eggs") == "alice wrote eggs"
         assert await ask(client, "who") == "alice"
+        assert len(protected.watching.came) == 2
+        protected.watching.refused.add(protected.watching.last)
+        assert await ask(client, "write", text="milk") == "alice wrote milk"
     assert user.visits == [(FIRST, "code"), (MORE, "invalid_scope"), (MORE, "code")]
-    assert len(protected.watching.came) == 2
 
 
 async def test_a_step_up_that_was_told_of(server: AuthorizationServer, tmp_path: Path) -> None:
@@ -102,15 +106,38 @@ async def test_a_step_up_that_was_told_of(server: AuthorizationServer, tmp_path:
     assert user.visits == [(FIRST, "code"), (MORE, "code")]
 
 
-async def test_a_login_is_kept(
+async def test_a_client_that_need_not_register(
     protected: Protected, server: AuthorizationServer, tmp_path: Path
 ) -> None:
-    """A program that is started later needs no login, nor does one whose token is refused."""
-    async with open_client(protected.url, auth=login_of(User(server), tmp_path)) as client:
+    """It has a metadata document, or was given an id; neither limits the scopes."""
+    document = "https://notes.example/client.json"
+    for client_id, options in (
+        (document, {"client_metadata_url": document}),
+        ("known-client", {"client_id": "known-client", "issuer": server.issuer}),
+    ):
+        user = User(server)
+        auth = login_of(user, tmp_path / client_id[:5], **options)
+        async with open_client(protected.url, auth=auth) as client:
+            assert await ask(client, "client") == client_id
+            assert await ask(client, "write", text="eggs") == "alice wrote eggs"
+        assert user.visits == [(FIRST, "code"), (MORE, "code")]
+
+
+@pytest.mark.parametrize("revision", ["2025-11-25", "2026-07-28"])
+async def test_a_login_is_kept(
+    protected: Protected, server: AuthorizationServer, tmp_path: Path, revision: str
+) -> None:
+    """A program that is started later needs no login, nor does one whose token is refused.
+
+    A session of the handshake era goes on with the next token.
+    """
+    auth = login_of(User(server), tmp_path)
+    async with open_client(protected.url, auth=auth, revision=revision) as client:
         assert await ask(client, "who") == "alice"
     user = User(server)
     watching = protected.watching
-    async with open_client(protected.url, auth=login_of(user, tmp_path)) as client:
+    auth = login_of(user, tmp_path)
+    async with open_client(protected.url, auth=auth, revision=revision) as client:
         assert await ask(client, "who") == "alice"
         assert len(watching.came) == 1
         for count in (2, 3):
@@ -118,6 +145,59 @@ async def test_a_login_is_kept(
             assert await ask(client, "who") == "alice"
             assert len(watching.came) == count
     assert user.visits == []
+
+
+async def test_calls_at_the_same_time(
+    protected: Protected, server: AuthorizationServer, tmp_path: Path
+) -> None:
+    """They share a login, and a refresh: each refresh token is good only once."""
+    user = User(server)
+    answers: list[str] = []
+
+    async def call() -> None:
+        answers.append(await ask(client, "who"))
+
+    async with open_client(protected.url, auth=login_of(user, tmp_path)) as client:
+        for _ in range(3):
+            async with trio.open_nursery() as nursery:
+                for _ in range(8):
+                    nursery.start_soon(call)
+            protected.watching.refused.add(protected.watching.last)
+    assert answers == ["alice"] * 24
+    assert len(protected.watching.came) == 3
+    assert user.visits == [(FIRST, "code")]
+
+
+@pytest.mark.parametrize("door", ["http {}/mcp", "http {}/sse", "ws {}/ws"])
+async def test_every_door(door: str, server: AuthorizationServer, tmp_path: Path) -> None:
+    """Tokens are for the whole server, at whichever of its endpoints."""
+    user = User(server)
+    scopes = {"notes:read", "notes:write"}
+    async with protected_server(server, audience="", required_scopes=scopes) as protected:
+        scheme, path = door.split(" {}")
+        url = protected.url.removesuffix("/mcp").replace("http", scheme) + path
+        async with open_client(url, auth=login_of(user, tmp_path)) as client:
+            assert await ask(client, "who") == "alice"
+            assert await ask(client, "write", text="eggs") == "alice wrote eggs"
+    assert user.visits == [(MORE, "code")]
+
+
+@pytest.mark.parametrize("server", ["jwt"], indirect=True)
+async def test_the_command_line(
+    protected: Protected, server: AuthorizationServer, tmp_path: Path
+) -> None:
+    """A login serves the other commands."""
+    user = User(server)
+
+    async def trimcp(*words: str) -> list[str]:
+        command = [sys.executable, "-m", "trimcp", *words]
+        with trio.fail_after(SOON):
+            return await logged_in(command, user, "open ", TRIMCP_LOGINS=str(tmp_path))
+
+    assert (await trimcp("login", "--no-browser", protected.url))[-1] == "logged in"
+    assert "alice" in "".join(await trimcp("call", protected.url, "who"))
+    assert user.visits == [(FIRST, "code")]
+    assert "logged out" in (await trimcp("logout", protected.url))[-1]
 
 
 async def test_several_users(
@@ -160,43 +240,38 @@ LOGINS = {
 }
 
 
-def text_told(outcome: dict[str, Any]) -> str:
-    """The text that a client of another SDK was given."""
-    [block] = outcome["result"]["content"]
-    text: str = block["text"]
-    return text
+def texts_told(told: list[str]) -> list[str]:
+    """The texts that a client of another SDK was given by `who` and `write`."""
+    facts: dict[str, Any] = json.loads(told[-1])
+    return [facts[tool]["result"]["content"][0]["text"] for tool in ("who", "write")]
 
 
 @pytest.mark.parametrize("server", ["jwt"], indirect=True)
 @pytest.mark.parametrize("era", ["handshake", "stateless"])
 @pytest.mark.parametrize("sdk", LOGINS)
 async def test_their_clients(
-    protected: Protected, server: AuthorizationServer, tmp_path: Path, sdk: str, era: str
+    protected: Protected, server: AuthorizationServer, sdk: str, era: str
 ) -> None:
     """A client that the authorization server knows logs in, and gets more when it needs more."""
     user = User(server)
     command = [*LOGINS[sdk], era, protected.url, "known-client"]
     with trio.fail_after(SOON):
-        told = await logged_in(command, user, tmp_path / "log")
-    assert text_told(told["who"]) == "alice"
-    assert text_told(told["write"]) == "alice wrote eggs"
+        told = await logged_in(command, user)
+    assert texts_told(told) == ["alice", "alice wrote eggs"]
     assert user.visits == [(FIRST, "code"), (MORE, "code")]
 
 
 @pytest.mark.parametrize("server", ["jwt"], indirect=True)
 @pytest.mark.parametrize("sdk", LOGINS)
-async def test_their_clients_register(
-    server: AuthorizationServer, tmp_path: Path, sdk: str
-) -> None:
+async def test_their_clients_register(server: AuthorizationServer, sdk: str) -> None:
     """They register for the scopes of the first challenge, so that has to name all of them."""
     user = User(server)
     scopes = {"notes:read", "notes:write"}
     async with protected_server(server, required_scopes=scopes) as protected:
         command = [*LOGINS[sdk], "stateless", protected.url]
         with trio.fail_after(SOON):
-            told = await logged_in(command, user, tmp_path / "log")
-    assert text_told(told["who"]) == "alice"
-    assert text_told(told["write"]) == "alice wrote eggs"
+            told = await logged_in(command, user)
+    assert texts_told(told) == ["alice", "alice wrote eggs"]
     assert user.visits == [(MORE, "code")]
 
 
