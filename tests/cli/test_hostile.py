@@ -249,6 +249,8 @@ def test_columns_stand_below_each_other(cells: list[str]) -> None:
     assert len(places) == 1
 
 
+@example("aaa界界a\u200d\u200d界界", 8)
+@example("aaa\u200d\u200d界界界", 8)
 @given(st.text("ab -界é\u0301\ufe0f👩\u200d🇦", max_size=300), st.integers(8, 40))
 def test_wide_words_are_wrapped_and_clipped(text: str, width: int) -> None:
     assert all(width_of(piece) <= width for piece in wrap(text, width))

@@ -74,8 +74,10 @@ def _parts(word: str, width: int) -> Iterator[str]:
     begin = used = 0
     before = ""
     for place, each in enumerate(word):
-        columns = 0 if before == _JOINER else 1 if each == _AS_EMOJI else max(wcwidth(each), 0)
-        before = each
+        is_joined = before == _JOINER
+        columns = 0 if is_joined else 1 if each == _AS_EMOJI else max(wcwidth(each), 0)
+        # A joiner that is joined itself joins nothing.
+        before = "" if is_joined else each
         if columns and place > begin and used + columns > width:
             yield word[begin:place]
             begin, used = place, 0
