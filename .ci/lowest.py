@@ -1,4 +1,7 @@
-"""Print the lowest versions of the run-time dependencies that pyproject.toml allows, as pins."""
+"""Print the lowest versions of the run-time dependencies that pyproject.toml allows, as pins.
+
+Those of the extras are among them.
+"""
 
 import re
 import sys
@@ -17,5 +20,7 @@ def pin(requirement: str) -> str:
 
 
 if __name__ == "__main__":
-    requirements = tomllib.loads(PROJECT.read_text())["project"]["dependencies"]
+    project = tomllib.loads(PROJECT.read_text())["project"]
+    extras = project["optional-dependencies"].values()
+    requirements = sum(extras, start=project["dependencies"])
     print("\n".join(map(pin, requirements)))
