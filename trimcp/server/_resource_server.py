@@ -93,22 +93,23 @@ class ResourceServer:
         self, request: HttpRequest, scopes: frozenset[str] = frozenset()
     ) -> HttpRequest:
         """Judge who sends a request; see `Authorization.admit`."""
+        needed = self.required | scopes
         try:
             token = token_in(request.scope)
         except MalformedCredentials as flaw:
-            raise self._denied(request, 400, str(flaw), "invalid_request") from None
+            raise self._denied(request, needed, 400, str(flaw), "invalid_request") from None
         if token is None:
-            raise self._denied(request, 401, _missing(request))
+            raise self._denied(request, needed, 401, _missing(request))
         if len(token) > self._limits.token_bytes:
-            raise self._denied(request, 401, "the access token is too long", "invalid_token")
-        principal = await self._judged(request, token)
-        needed = self.required | scopes
+            message = "the access token is too long"
+            raise self._denied(request, needed, 401, message, "invalid_token")
+        principal = await self._judged(request, needed, token)
         if not needed <= principal.scopes:
             raise self.insufficient(request, needed)
         headers, scope = without_token(request.scope)
         return attrs.evolve(request, headers=headers, scope=scope, principal=principal)
 
-    async def _judged(self, request: HttpRequest, token: str) -> Principal:
+    async def _judged(self, request: HttpRequest, needed: frozenset[str], token: str) -> Principal:
         """What the verifier says. Raises Denied."""
         try:
             with trio.move_on_after(self._limits.token_seconds):
@@ -118,15 +119,17 @@ class ResourceServer:
                 return principal
             raise VerifierUnavailable("it took too long")
         except Exception as error:
-            raise self._refusal(request, token, error) from None
+            raise self._refusal(request, needed, token, error) from None
 
-    def _refusal(self, request: HttpRequest, token: str, error: Exception) -> Denied:
+    def _refusal(
+        self, request: HttpRequest, needed: frozenset[str], token: str, error: Exception
+    ) -> Denied:
         """What a client is told whose token the verifier has not accepted."""
         found = list(leaves(error))
         if len(found) == 1 and isinstance(found[0], InvalidToken):
             reason = described(_without(token, found[0].reason))
             logger.info("an access token is refused: %s", reason)
-            return self._denied(request, 401, reason, "invalid_token")
+            return self._denied(request, needed, 401, reason, "invalid_token")
         logger.error("the token verifier has failed: %s", _shown(error, token))
         return Denied(503, _UNAVAILABLE, {"retry-after": "1"})
 
@@ -136,26 +139,26 @@ class ResourceServer:
         """What a caller is told whose token lacks scopes; see `Authorization.insufficient`."""
         scope = " ".join(sorted(needed))
         message = f"the access token lacks scopes: needed are {scope}"
-        return self._denied(request, 403, message, "insufficient_scope", needed)
+        denied = self._denied(request, needed, 403, message, "insufficient_scope")
+        denied.data = {"scope": scope}
+        return denied
 
     def _denied(
         self,
         request: HttpRequest,
+        needed: frozenset[str],
         status: int,
         message: str,
         error: str | None = None,
-        needed: frozenset[str] | None = None,
     ) -> Denied:
         """An answer with a challenge; without an error if no token was sent (RFC 6750, 3.1)."""
-        scopes = self.required if needed is None else needed
         parameters = {
             "resource_metadata": self._metadata_url(request) if self._issuers else None,
             "error": error,
             "error_description": None if error is None else described(message),
-            "scope": " ".join(sorted(scopes - {_OFFLINE})),
+            "scope": " ".join(sorted(needed - {_OFFLINE})),
         }
-        data = None if needed is None else {"scope": parameters["scope"]}
-        return Denied(status, message, {"www-authenticate": challenge(parameters)}, data)
+        return Denied(status, message, {"www-authenticate": challenge(parameters)})
 
     def _metadata_url(self, request: HttpRequest) -> str:
         path = path_in(request.scope)
