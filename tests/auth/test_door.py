@@ -59,9 +59,11 @@ async def test_without_a_token_every_endpoint_answers_with_a_challenge(
         reply = await web.send(method, path)
         assert reply.status == 401
         challenge = reply.headers["www-authenticate"]
+        # The stream and the messages of HTTP+SSE are one resource.
+        resource = path.replace("/messages", "/sse")
         assert parameters(challenge) == {
             "resource_metadata": f"http://127.0.0.1:{web.port}"
-            f"/.well-known/oauth-protected-resource{path}",
+            f"/.well-known/oauth-protected-resource{resource}",
             "scope": "mcp",
         }
         assert "error" in reply.message
@@ -267,8 +269,9 @@ async def test_metadata_of_the_urls_that_clients_use() -> None:
                 "scopes_supported": ["files", "mcp"],
                 "bearer_methods_supported": ["header"],
             }
-        reply = await web.send("GET", "/.well-known/oauth-protected-resource/other")
-        assert reply.status == 404
+        for other in ("/other", "/messages"):
+            reply = await web.send("GET", f"/.well-known/oauth-protected-resource{other}")
+            assert reply.status == 404
         reply = await web.send("POST", "/.well-known/oauth-protected-resource/mcp")
         assert reply.status == 405
 
@@ -296,6 +299,73 @@ async def test_a_resource_with_a_url_of_its_own(
         rest = f"/{path}" if path else ""
         assert told == f"https://{origin}/.well-known/oauth-protected-resource{rest}"
         assert (await document(web, rest.partition("?")[0]))["resource"] == resource
+
+
+SITE = "https://mcp.example.com"
+TOLD = [
+    # The audiences, the option, and what is told at /mcp, /sse and the bare well-known path.
+    ([f"{SITE}/mcp", f"{SITE}/sse"], None, ["/mcp", "/sse", "/mcp"]),
+    ([f"{SITE}/sse", SITE, f"{SITE}/mcp"], None, ["/mcp", "/sse", ""]),
+    ([f"{SITE}/mcp", f"{SITE}/sse"], SITE, ["", "", ""]),
+    ([f"{SITE}/mcp", f"{SITE}/sse"], f"{SITE}/mcp", ["/mcp", "/sse", "/mcp"]),
+    ([f"{SITE}/a/mcp", f"{SITE}/a/sse"], None, ["/a/mcp", "/a/sse", "/a/mcp"]),
+    (
+        [f"{SITE}/m", f"{SITE}/mcp/more", f"{SITE}/mcp?x=y", f"{SITE}/"],
+        None,
+        ["/mcp?x=y", "/", "/"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("audiences", "option", "told"), TOLD)
+async def test_the_resource_that_fits_an_endpoint_is_told(
+    audiences: list[str], option: str | None, told: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    verifier = Known()
+    verifier.audience = audiences
+    async with served(server(verifier, resource_url=option)) as web:
+        for path, rest in zip(("/mcp", "/sse", ""), told, strict=True):
+            assert (await document(web, path))["resource"] == SITE + rest
+            if path:
+                challenge = (await web.send("GET", path)).headers["www-authenticate"]
+                url = f"{SITE}/.well-known/oauth-protected-resource{rest.rstrip('/')}"
+                assert parameters(challenge)["resource_metadata"] == url
+    assert "cannot log in" not in caplog.text
+
+
+async def test_of_several_hosts_the_one_that_was_asked_is_told() -> None:
+    verifier = Known()
+    verifier.audience = ["http://a.example/mcp", "http://b.example/mcp"]
+    async with served(server(verifier), allowed_hosts=["*"]) as web:
+        for host in ("a.example", "B.example"):
+            reply = await web.send("GET", "/mcp", host=host)
+            url = parameters(reply.headers["www-authenticate"])["resource_metadata"]
+            assert url.startswith(f"http://{host.lower()}/")
+
+
+async def test_an_endpoint_outside_of_the_resource_is_logged_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with served(server(resource_url=f"{SITE}/mcp")) as web:
+        for path in ("/mcp", "/sse", "/sse", "/messages", "/mcp"):
+            assert (await web.send("GET", path)).status == 401
+    (record,) = [each for each in caplog.records if "cannot log in" in each.getMessage()]
+    assert "'/sse'" in record.getMessage()
+    assert f"resource_url='{SITE}'" in record.getMessage()
+
+
+@pytest.mark.parametrize(("mount", "quoted"), [("/a b", "/a%20b"), ("/é", "/%C3%A9")])
+async def test_a_path_is_told_as_it_is_written_in_urls(mount: str, quoted: str) -> None:
+    guarded = server()
+    app = guarded.http_app("/mcp")
+    site = Starlette(routes=[Mount(mount, app=app)], lifespan=guarded.asgi_lifespan)
+    async with served(guarded, app=site) as web:
+        origin = f"http://127.0.0.1:{web.port}"
+        reply = await web.send("POST", f"{quoted}/mcp")
+        told = parameters(reply.headers["www-authenticate"])["resource_metadata"]
+        assert told == f"{origin}{quoted}/.well-known/oauth-protected-resource/mcp"
+        reply = await web.send("GET", told.removeprefix(origin))
+        assert reply.message["resource"] == f"{origin}{quoted}/mcp"
 
 
 async def test_an_application_below_a_path_tells_where_its_metadata_can_be_had() -> None:

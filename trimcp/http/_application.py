@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+import attrs
 import trio
 
 from trimcp.errors import NotServing
@@ -183,6 +184,9 @@ class HttpApplication:
         with application.attending(visit, NETWORK_GRACE):
             authorization = self._server.authorization
             if authorization is not None and endpoint.scopes is not None:
+                if isinstance(endpoint, MessagesEndpoint):
+                    # It is one resource with the stream, whose URL is all that a client knows.
+                    http = attrs.evolve(http, resource_path=_SSE)
                 visit.http = await authorization.admit(http, endpoint.scopes)
             _check_method(endpoint, http.method)
             await endpoint.serve(visit)
@@ -227,20 +231,23 @@ class HttpApplication:
     def _described(self, path: str, http: HttpRequest) -> Endpoint | None:
         """What tells of the protected resource at a path; None where there is none.
 
-        At the bare well-known path that is the first endpoint.
+        At the bare well-known path that is the whole origin, if the server was told so, or else the
+        first endpoint.
         """
         authorization = self._server.authorization
         if authorization is None:
             return None
         path = path.removeprefix(root_of(http.scope)).rstrip("/")
-        routes = self._server.custom_routes
-        mine = {*self._endpoints, *routes, self._websocket_path, authorization.resource_path}
-        if path not in mine and path:
+        told = authorization.resource_paths
+        mine = {*self._endpoints, *self._server.custom_routes, self._websocket_path, *told}
+        is_part = isinstance(self._endpoints.get(path), MessagesEndpoint)
+        if path and (is_part or path not in mine):
             return None
         from ._metadata import MetadataEndpoint
 
-        main = next(iter(self._endpoints), "")
-        return MetadataEndpoint(authorization, path or main.rstrip("/"))
+        if not path and path not in told:
+            path = next(iter(self._endpoints), "").rstrip("/")
+        return MetadataEndpoint(authorization, path)
 
     def _share(self, http: HttpRequest, response: Response) -> None:
         """Let a page of another origin, if that is allowed, read the answer."""

@@ -12,7 +12,7 @@ from ._conversations import flaw_of_conversation
 from ._handler import Asker, Handler, Retried
 from ._held import holding
 from ._home import Home, Parked, start_in
-from ._http import CustomRoute, EventStore, HttpRequest, HttpResponse, path_in, root_of
+from ._http import CustomRoute, EventStore, HttpRequest, HttpResponse, path_in, quoted_path, root_of
 from ._hub import Hub, Subscriber
 from ._life import Life
 from ._nonces import MemoryNonceStore, MissingNonceStore, NonceStore
@@ -78,6 +78,7 @@ __all__ = [
     "leaves",
     "method_not_found",
     "path_in",
+    "quoted_path",
     "root_of",
     "start_in",
     "told_of_signals",

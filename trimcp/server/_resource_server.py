@@ -10,12 +10,11 @@ from __future__ import annotations
 import logging
 import traceback
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
 import attrs
 import trio
 
-from trimcp.errors import InvalidToken, RegistrationError, VerifierUnavailable
+from trimcp.errors import InvalidToken, VerifierUnavailable
 from trimcp.runtime import Denied, HttpRequest, Principal, leaves, path_in
 
 from ._bearer import (
@@ -25,9 +24,9 @@ from ._bearer import (
     has_token_in_query,
     metadata_url,
     token_in,
-    url_of,
     without_token,
 )
+from ._resource_urls import ResourceUrls, checked_url, urls_in
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -56,7 +55,7 @@ class ResourceServer:
         limits: `token_bytes` and `token_seconds` are used.
         required: The scopes that every caller needs.
         supported: The scopes that clients should know of; by default the required ones.
-        resource: The resource's own URL; by default the verifier's audience, if that is one.
+        resource: The resource's own URL; by default those among the verifier's audiences.
         issuers: The authorization servers; by default the verifier's issuer.
 
     Raises:
@@ -76,16 +75,18 @@ class ResourceServer:
         self.required = required
         self._verifier = verifier
         self._limits = limits
-        told = getattr(verifier, "audience", None)
-        self._resource = next(iter(_urls(told)), None) if resource is None else _url(resource)
+        chosen = None if resource is None else checked_url(resource)
+        self._resources = ResourceUrls(chosen, urls_in(getattr(verifier, "audience", None)))
         told = getattr(verifier, "issuer", None)
-        self._issuers = _urls(told) if issuers is None else [_url(each) for each in issuers]
+        self._issuers = (
+            urls_in(told) if issuers is None else [checked_url(each) for each in issuers]
+        )
         self._supported = sorted((required if supported is None else supported) - {_OFFLINE})
 
     @property
-    def resource_path(self) -> str | None:
-        """The path of the resource's own URL, if it was told that."""
-        return None if self._resource is None else urlsplit(self._resource).path.rstrip("/")
+    def resource_paths(self) -> frozenset[str]:
+        """The paths of the resource's own URLs, if it was told any."""
+        return self._resources.paths
 
     # -- judging --------------------------------------------------------------------------
 
@@ -161,18 +162,15 @@ class ResourceServer:
         return Denied(status, message, {"www-authenticate": challenge(parameters)})
 
     def _metadata_url(self, request: HttpRequest) -> str:
-        path = path_in(request.scope)
-        return metadata_url(self._url(request, path), request.scope, path)
-
-    def _url(self, request: HttpRequest, path: str) -> str:
-        return self._resource or url_of(request.scope, request.headers, path)
+        path = request.resource_path or path_in(request.scope)
+        return metadata_url(self._resources.url(request, path), request.scope, path)
 
     def metadata(self, request: HttpRequest, path: str) -> dict[str, Any] | None:
         """The metadata of the resource; see `Authorization.metadata`."""
         if not self._issuers:
             return None
         document = {
-            "resource": self._url(request, path),
+            "resource": self._resources.url(request, path),
             "authorization_servers": self._issuers,
             "bearer_methods_supported": ["header"],
         }
@@ -200,26 +198,3 @@ def _without(token: str, text: str) -> str:
     for each in [token, *parts]:
         text = text.replace(each, "[token]")
     return text
-
-
-def _urls(told: Any) -> list[str]:
-    """The http(s) URLs in what a verifier says of itself: nothing, a text, or several."""
-    several = [told] if isinstance(told, str) else told or ()
-    return [each for each in several if isinstance(each, str) and _is_url(each)]
-
-
-def _url(text: Any) -> str:
-    if not isinstance(text, str) or not _is_url(text):
-        raise RegistrationError(f"{text!r} is no URL such as 'https://mcp.example.com/mcp'")
-    return text
-
-
-def _is_url(text: str) -> bool:
-    """Whether it is an http(s) URL that can be told in a header."""
-    if not text.isascii() or not text.isprintable() or any(each in text for each in ' "\\#'):
-        return False
-    try:
-        parts = urlsplit(text)
-    except ValueError:
-        return False
-    return parts.scheme in ("http", "https") and bool(parts.netloc)
