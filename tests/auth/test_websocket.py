@@ -54,6 +54,8 @@ def desk(verifier: TokenVerifier | None = None, **options: Any) -> Server[Any]:
     async def who(ctx: Context) -> str:
         assert ctx.principal is not None
         assert ctx.http_scope is not None
+        assert ctx.http_headers is not None
+        assert ctx.http_headers["host"] == "127.0.0.1"
         return f"{ctx.principal.subject} {ctx.http_headers} {dict(ctx.http_scope)!r}"
 
     @guarded.tool(scopes={"files:write"})
@@ -72,6 +74,9 @@ GOOD = [
     shake(("authorization", "bEARER alice-token"), protocol=None),
     shake(protocol="mcp, bearer.alice-token"),
     shake(protocol="bearer.alice-token, mcp"),
+    # Several lines are one list (RFC 6455, 11.3.4).
+    shake(("Sec-WebSocket-Protocol", "bearer.alice-token")),
+    shake(("sec-websocket-protocol", "mcp"), protocol="bearer.alice-token"),
 ]
 
 
@@ -103,6 +108,11 @@ BAD = [
     (shake(protocol="mcp, bearer.bad-token"), 401, "invalid_token"),
     (shake(("Authorization", "Bearer a"), protocol="mcp, bearer.b"), 400, "invalid_request"),
     (shake(protocol="mcp, bearer.a, bearer.b"), 400, "invalid_request"),
+    (
+        shake(("Sec-WebSocket-Protocol", "bearer.a"), protocol="mcp, bearer.b"),
+        400,
+        "invalid_request",
+    ),
     (shake(("Authorization", "Bearer a"), ("Authorization", "Bearer a")), 400, "invalid_request"),
     (shake(("Authorization", "Bearer a, b")), 400, "invalid_request"),
 ]
