@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
+import hypercorn.trio
 import pytest
 import trio
+from hypercorn.config import Config
 
 from trimcp import Context, Server, open_unix_client
 
-from ..http.harness import call, served
+from ..http.harness import Web, call, served
 from ..raw_websocket import PING, TEXT, RawWebSocket, raw_websocket, text, upgrade
 from .guarded import Known, parameters, scopes_of, server
 
@@ -20,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from trimcp.runtime import TokenVerifier
+
+WELL_KNOWN = "/.well-known/oauth-protected-resource"
 
 KINDS = ["standalone", "hosted"]
 
@@ -130,8 +136,35 @@ async def test_without_a_good_token_there_is_no_websocket(
         challenge = parameters(headers["www-authenticate"])
         assert challenge.get("error") == error
         assert challenge["scope"] == "mcp"
-        assert challenge["resource_metadata"].endswith("/.well-known/oauth-protected-resource/ws")
-        assert challenge["resource_metadata"].startswith("http://127.0.0.1")
+        if kind == "standalone":
+            # It could not be had there.
+            assert "resource_metadata" not in challenge
+        else:
+            assert challenge["resource_metadata"].endswith(f"{WELL_KNOWN}/ws")
+            assert challenge["resource_metadata"].startswith("http://127.0.0.1")
+
+
+async def test_the_application_for_websockets_alone_serves_its_metadata() -> None:
+    config = Config()
+    config.bind = ["127.0.0.1:0"]
+    serve = functools.partial(
+        hypercorn.trio.serve, mode="asgi", shutdown_trigger=trio.sleep_forever
+    )
+    async with trio.open_nursery() as nursery:
+        binds = await nursery.start(serve, desk().websocket_app(), config)
+        web = Web(urlsplit(binds[0]).port or 0)
+        async with raw_websocket(web.port) as raw:
+            await raw.send(shake())
+            _, headers = await raw.head()
+            url = parameters(headers["www-authenticate"])["resource_metadata"]
+        assert url == f"http://127.0.0.1{WELL_KNOWN}/ws"
+        for path in ("", "/ws"):
+            reply = await web.send("GET", WELL_KNOWN + path)
+            assert reply.message["resource"] == f"http://127.0.0.1:{web.port}/ws"
+        assert (await web.send("GET", f"{WELL_KNOWN}/mcp")).status == 404
+        assert (await web.send("GET", WELL_KNOWN, host="evil.example")).status == 403
+        assert (await web.send("GET", "/ws")).status == 426
+        nursery.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -246,7 +246,7 @@ class HttpApplication:
         from ._metadata import MetadataEndpoint
 
         if not path and path not in told:
-            path = next(iter(self._endpoints), "").rstrip("/")
+            path = next(iter([*self._endpoints, self._websocket_path or ""])).rstrip("/")
         return MetadataEndpoint(authorization, path)
 
     def _share(self, http: HttpRequest, response: Response) -> None:
@@ -281,7 +281,7 @@ class HttpApplication:
 
 
 class WebSocketApp(HttpApplication):
-    """An HTTP application without endpoints: it serves a server's WebSockets and nothing else.
+    """An HTTP application without endpoints: it serves a server's WebSockets and their metadata.
 
     It joins the application that the user has opened, or opens its own, from the ASGI server's
     `lifespan.startup` to its `lifespan.shutdown`; without these events every client is refused with
@@ -296,6 +296,7 @@ class WebSocketApp(HttpApplication):
     def __init__(self, server: Served, path: str, callers: Callers | None) -> None:
         super().__init__(server, {}, Settings(sessions=False), websocket_path=path)
         self._websocket_callers = callers
+        self._callers = callers or self._callers
         self._application: Serving | None = None
 
     async def _live(self, receive: Receive, send: Send) -> None:
@@ -315,7 +316,10 @@ class WebSocketApp(HttpApplication):
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _contained(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuse a plain HTTP request: only WebSockets are served."""
+        """Refuse a plain HTTP request: only WebSockets are served, and what is told of them."""
+        if self._server.authorization is not None and path_in(scope).startswith(WELL_KNOWN):
+            await super()._contained(scope, receive, send)
+            return
         status = _UPGRADE_REQUIRED if path_in(scope) == self._websocket_path else 404
         headers = [(b"upgrade", b"websocket"), (b"content-length", b"0")]
         await send({"type": "http.response.start", "status": status, "headers": headers})

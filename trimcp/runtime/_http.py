@@ -61,7 +61,7 @@ class HttpRequest:
         principal: Who sends it, where the server asks that (`Server(auth=…)`); the headers and the
             scope are then without the token.
         resource_path: The path, below the application's root, of the protected resource that it
-            belongs to; None if that is its own path.
+            belongs to; None if that is its own path, empty where no metadata are served.
     """
 
     headers: Mapping[str, str]

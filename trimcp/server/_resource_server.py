@@ -154,14 +154,16 @@ class ResourceServer:
     ) -> Denied:
         """An answer with a challenge; without an error if no token was sent (RFC 6750, 3.1)."""
         parameters = {
-            "resource_metadata": self._metadata_url(request) if self._issuers else None,
+            "resource_metadata": self._metadata_url(request),
             "error": error,
             "error_description": None if error is None else described(message),
             "scope": " ".join(sorted(needed - {_OFFLINE})),
         }
         return Denied(status, message, {"www-authenticate": challenge(parameters)})
 
-    def _metadata_url(self, request: HttpRequest) -> str:
+    def _metadata_url(self, request: HttpRequest) -> str | None:
+        if not self._issuers or request.resource_path == "":
+            return None
         path = request.resource_path or path_in(request.scope)
         return metadata_url(self._resources.url(request, path), request.scope, path)
 

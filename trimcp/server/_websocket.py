@@ -76,4 +76,5 @@ def _as_request(upgrade: Upgrade, *, is_secure: bool) -> HttpRequest:
         "headers": headers,
         "subprotocols": list(upgrade.subprotocols),
     }
-    return HttpRequest(fold_headers(headers), scope)
+    # This door answers handshakes only: metadata must come from another.
+    return HttpRequest(fold_headers(headers), scope, resource_path="")
