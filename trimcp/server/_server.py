@@ -130,8 +130,9 @@ class Server(Generic[LifespanT]):
             a stream of yours is trusted; TCP is refused. None for no authorization.
         required_scopes: The scopes that every caller needs.
         scopes_supported: The scopes that clients are told of; by default the required ones.
-        resource_url: The server's own URL, for its clients and the authorization server; by
-            default the verifier's audience, if that is one, or else the URL of each request.
+        resource_url: The server's own URL, for its clients and the authorization server; the
+            origin, if it has several endpoints. By default each endpoint tells the closest of the
+            verifier's audiences that are URLs, or else the URL of each request.
         authorization_servers: The issuers of tokens; by default the verifier's.
 
     Raises:
@@ -811,7 +812,8 @@ class Server(Generic[LifespanT]):
     ) -> None:
         """Serve newline-delimited messages over TCP until cancelled or shut down.
 
-        There is no authentication: listen on a loopback address.
+        There is no authentication: listen on a loopback address. A server with `auth=` is not
+        served so, since lines carry no token.
 
         Args:
             host: Where to listen.
@@ -865,8 +867,9 @@ class Server(Generic[LifespanT]):
         Each text frame is one message; the subprotocol is `mcp`. Without `Server(auth=…)` there is
         no authentication: listen on a loopback address. With it a handshake brings the token, in
         its `Authorization` header or, from a browser, as the subprotocol `bearer.TOKEN` beside
-        `mcp`; the connection ends when it expires. Web pages are kept out by their `Origin`, and
-        by the name under which their browser has found the server.
+        `mcp`; the connection ends when it expires. Only handshakes are answered here: the metadata
+        of the protected resource must come from another door, such as `serve_http`. Web pages are
+        kept out by their `Origin`, and by the name under which their browser has found the server.
 
         Args:
             host: Where to listen.
@@ -936,7 +939,8 @@ class Server(Generic[LifespanT]):
         It needs a server that runs on Trio, such as `hypercorn -k trio module:app`, and opens
         the server's application in the lifespan events. Where there are none, enter
         `asgi_lifespan` or `application()` around it: until then every request gets 503.
-        `/healthz` and custom routes are part of it.
+        `/healthz` and custom routes are part of it. With `Server(auth=…)` each request needs an
+        access token, and the metadata of the protected resource are part of it too.
 
         Args:
             path: The MCP endpoint.
@@ -944,6 +948,7 @@ class Server(Generic[LifespanT]):
 
         Raises:
             ValueError: The path does not begin with a slash, or an option is out of range.
+            RegistrationError: The server has `auth=`, and a custom route the path of an endpoint.
 
         Specification: Streamable HTTP.
         """
