@@ -409,7 +409,12 @@ async def test_without_an_authorization_server_there_is_no_metadata() -> None:
         {"required_scopes": "mcp"},
         {"required_scopes": {"a b"}},
         {"required_scopes": {'a"'}},
+        {"required_scopes": {"mcp", "offline_access"}},
         {"resource_url": "mcp.example.com"},
+        {"resource_url": "https://u:secret@mcp.example.com/mcp"},
+        {"resource_url": "https://mcp.example.com:99999/mcp"},
+        {"resource_url": "https://mcp.example.com:0/mcp"},
+        {"resource_url": "https://:443/mcp"},
         {"resource_url": "https://mcp.example.com/#x"},
         {"resource_url": 'https://mcp.example.com/"'},
         {"authorization_servers": "https://as.example"},
@@ -419,8 +424,26 @@ async def test_without_an_authorization_server_there_is_no_metadata() -> None:
     ],
 )
 def test_options_that_cannot_be(options: dict[str, Any]) -> None:
-    with pytest.raises(RegistrationError):
+    with pytest.raises(RegistrationError) as caught:
         Server("guarded", **{"auth": Known(), "required_scopes": {"mcp"}, **options})
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("path", ["/mcp", "/mcp/", "/sse", "/messages"])
+def test_a_custom_route_does_not_replace_an_endpoint_that_asks_for_tokens(path: str) -> None:
+    async def answer(http: HttpRequest) -> str:
+        return "open to all"
+
+    before, after, plain = server(), server(), Server("plain")
+    before.custom_route(path)(answer)
+    with pytest.raises(RegistrationError, match="access tokens"):
+        before.asgi_app()
+    after.asgi_app()
+    with pytest.raises(RegistrationError, match="access tokens"):
+        after.custom_route(path)
+    after.custom_route("/mcp/more")(answer)
+    plain.custom_route(path)(answer)
+    plain.asgi_app()
 
 
 def test_scopes_that_nobody_asks_for_are_refused() -> None:

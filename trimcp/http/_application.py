@@ -80,6 +80,9 @@ class HttpApplication:
         settings: What the user chose.
         websocket_path: Where WebSockets are served, if anywhere.
 
+    Raises:
+        RegistrationError: A custom route would replace an endpoint that asks for tokens.
+
     Attributes:
         keeps_sessions: Whether a client's next request must come to the same process.
     """
@@ -94,6 +97,8 @@ class HttpApplication:
     ) -> None:
         self._server = server
         self._endpoints = dict(endpoints)
+        if server.authorization is not None:
+            server.claim(self._endpoints)
         self._websocket_path = websocket_path
         self.keeps_sessions = settings.sessions
         self._callers = settings.callers

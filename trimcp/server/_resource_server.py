@@ -27,6 +27,7 @@ from ._bearer import (
     without_token,
 )
 from ._resource_urls import ResourceUrls, checked_url, urls_in
+from ._scopes import OFFLINE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -37,9 +38,6 @@ if TYPE_CHECKING:
 __all__ = ["ResourceServer"]
 
 logger = logging.getLogger("trimcp.server")
-
-#: The scope of refresh tokens, which is no business of a resource.
-_OFFLINE: Final = "offline_access"
 
 #: How long a part of a token is that could be told from other words.
 _PART: Final = 8
@@ -81,7 +79,7 @@ class ResourceServer:
         self._issuers = (
             urls_in(told) if issuers is None else [checked_url(each) for each in issuers]
         )
-        self._supported = sorted((required if supported is None else supported) - {_OFFLINE})
+        self._supported = sorted((required if supported is None else supported) - {OFFLINE})
 
     @property
     def resource_paths(self) -> frozenset[str]:
@@ -157,7 +155,7 @@ class ResourceServer:
             "resource_metadata": self._metadata_url(request),
             "error": error,
             "error_description": None if error is None else described(message),
-            "scope": " ".join(sorted(needed - {_OFFLINE})),
+            "scope": " ".join(sorted(needed - {OFFLINE})),
         }
         return Denied(status, message, {"www-authenticate": challenge(parameters)})
 

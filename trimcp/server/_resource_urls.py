@@ -98,10 +98,11 @@ def urls_in(told: Any) -> list[str]:
 
 
 def checked_url(text: Any) -> str:
-    """Raises RegistrationError if it is no URL that can be told."""
-    if not isinstance(text, str) or not _is_url(text):
-        raise RegistrationError(f"{text!r} is no URL such as 'https://mcp.example.com/mcp'")
-    return text
+    """Raises RegistrationError if it is no URL that can be told; it may hold a password."""
+    if isinstance(text, str) and _is_url(text):
+        return text
+    shown = "a URL with a user name" if "@" in str(text) else repr(text)
+    raise RegistrationError(f"{shown} is no URL such as 'https://mcp.example.com/mcp'")
 
 
 def _is_url(text: str) -> bool:
@@ -110,6 +111,7 @@ def _is_url(text: str) -> bool:
         return False
     try:
         parts = urlsplit(text)
+        has_place = bool(parts.hostname) and parts.port != 0
     except ValueError:
         return False
-    return parts.scheme in ("http", "https") and bool(parts.netloc)
+    return has_place and parts.scheme in ("http", "https") and "@" not in parts.netloc

@@ -31,7 +31,7 @@ from trimcp.types import (
 from ._application import Application
 from ._completion import CompletionRegister, completion_key
 from ._context import Context, current_context
-from ._custom_routes import add_route
+from ._custom_routes import add_route, check_free
 from ._described import described, option
 from ._doors import serve_stdio, serve_stream, serve_tcp, serve_unix, serve_websocket
 from ._files import Directory, file_reader
@@ -224,6 +224,7 @@ class Server(Generic[LifespanT]):
         self.shutdown_hooks: list[Callable[..., Awaitable[Any]]] = []
         self.background_tasks: list[Callable[..., Awaitable[Any]]] = []
         self.custom_routes: dict[str, CustomRoute] = {}
+        self._claimed: set[str] = set()
 
     @property
     def capabilities(self) -> ServerCapabilities:
@@ -1008,11 +1009,23 @@ class Server(Generic[LifespanT]):
                 is not async.
         """
         check_name(path, "a custom route", '@server.custom_route("/status")')
+        check_free([path], self._claimed)
         needed = None
         if scopes is not None:
             check_asked(self.authorization, f"custom route {path!r}: scopes=")
             needed = checked_scopes(scopes, f"custom route {path!r}: scopes=")
         return decorator(lambda each: add_route(self.custom_routes, path, methods, each, needed))
+
+    def claim(self, paths: Collection[str]) -> None:
+        """Keep the paths of endpoints that ask for tokens; for applications that have them.
+
+        A custom route there would answer in place of the endpoint, and may ask for nothing.
+
+        Raises:
+            RegistrationError: A custom route has one of them.
+        """
+        check_free(self.custom_routes, paths)
+        self._claimed.update(paths)
 
     @asynccontextmanager
     async def asgi_lifespan(self, app: Any = None) -> AsyncIterator[None]:
