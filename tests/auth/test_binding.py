@@ -158,6 +158,32 @@ async def test_a_stream_of_http_sse_is_unknown_to_strangers(stranger: str) -> No
             assert content["text"] == f"alice {token[-1]} mcp"
 
 
+async def test_a_running_call_keeps_the_principal_of_its_token() -> None:
+    guarded = desk()
+    began, go = trio.Event(), trio.Event()
+
+    @guarded.tool
+    async def wait(ctx: Context) -> str:
+        began.set()
+        await go.wait()
+        assert ctx.principal is not None
+        return " ".join(sorted(ctx.principal.scopes))
+
+    async with (
+        served(guarded) as web,
+        web.open("GET", "/sse", accept="text/event-stream", **bearer("alice")) as opened,
+    ):
+        path = (await opened.event()).data
+        await posted(web, path, HELLO, "alice")
+        await opened.message()
+        await posted(web, path, old("tools/call", {"name": "wait"}), "alice+first")
+        await began.wait()
+        await posted(web, path, old("ping", id=2), "alice+second")
+        assert (await opened.message())["id"] == 2
+        go.set()
+        assert (await opened.message())["result"]["content"][0]["text"] == "first mcp"
+
+
 # -- questions --------------------------------------------------------------------------------
 
 

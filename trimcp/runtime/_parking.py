@@ -318,8 +318,8 @@ class Parking:
 
 def _owner_of(round_: Round) -> str | None:
     """Whom a round's state is given to: a digest, so that every state is short."""
-    owner = round_.peer.owner
-    return None if owner is None else digest_of(*owner)
+    principal = round_.principal
+    return None if principal is None else digest_of(*principal.identity)
 
 
 def _recorded(retry: Retried) -> Answers:
