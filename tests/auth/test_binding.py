@@ -14,7 +14,7 @@ from trimcp.runtime import Principal
 
 from ..http.harness import PATIENCE, Web, call, request, served
 from ..http.test_connections import HELLO
-from .guarded import Known, bearer, server
+from .guarded import Known, bearer, parameters, server
 
 #: Who is not alice: another user, and alice with another client.
 STRANGERS = ["mallory", "other/alice"]
@@ -308,8 +308,53 @@ async def test_a_stream_of_http_sse_ends_when_the_last_token_expires() -> None:
         assert trio.current_time() - began > 2 * SOON
 
 
+async def test_what_is_posted_after_the_expiry_is_told_of_it() -> None:
+    guarded = desk(Known({"alice#2": SOON}))
+    draining, go = trio.Event(), trio.Event()
+
+    @guarded.tool
+    async def hold(ctx: Context) -> str:
+        ctx._handler.peer.at_drain.add(draining.set)
+        await go.wait()
+        return "done"
+
+    async with (
+        served(guarded) as web,
+        web.open("GET", "/sse", accept="text/event-stream", **bearer("alice#2")) as opened,
+    ):
+        path = (await opened.event()).data
+        await posted(web, path, HELLO, "alice#2")
+        await opened.message()
+        await posted(web, path, old("tools/call", {"name": "hold"}, id=1), "alice#2")
+        with trio.fail_after(PATIENCE):
+            await draining.wait()
+        # The stream still answers, and a new token comes too late.
+        assert await posted(web, path, old("tools/list", id=2), "alice") == 202
+        error = (await opened.message())["error"]
+        assert error["message"] == "the access token has expired"
+        go.set()
+        assert (await opened.message())["id"] == 1
+
+
 async def test_a_call_that_was_allowed_is_finished() -> None:
-    """Whatever the time; a verifier may also allow for clocks that are not exact."""
+    guarded = expiring()
+
+    @guarded.tool
+    async def outlive(ctx: Context) -> str:
+        assert ctx.principal is not None
+        await trio.sleep(ctx.principal.seconds_left)
+        return "finished"
+
+    async with served(guarded) as web:
+        reply = await web.post(call("outlive"), **bearer("alice"))
+        assert b"finished" in reply.body
+
+
+async def test_an_expired_principal_is_refused() -> None:
+    """A verifier that allows for clocks that are not exact says so in `expires`."""
     async with served(desk(Known({"alice": -5}))) as web:
         reply = await web.post(call("who"), **bearer("alice"))
-        assert b"alice mcp" in reply.body
+        assert reply.status == 401
+        told = parameters(reply.headers["www-authenticate"])
+        assert told["error"] == "invalid_token"
+        assert told["error_description"] == "the access token has expired"

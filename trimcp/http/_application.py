@@ -11,6 +11,7 @@ from trimcp.errors import NotServing
 from trimcp.protocol.http import SESSION_ID, fold_headers
 from trimcp.runtime import NETWORK_GRACE, WELL_KNOWN, Denied, HttpRequest, path_in, root_of
 
+from ._admitting import admitted
 from ._asgi import ENDINGS, tell_without_trio
 from ._legacy import MessagesEndpoint, StreamEndpoint
 from ._routes import CustomEndpoint
@@ -183,7 +184,7 @@ class HttpApplication:
         with application.attending(visit, NETWORK_GRACE):
             authorization = self._server.authorization
             if authorization is not None and endpoint.scopes is not None:
-                visit.http = await authorization.admit(http, endpoint.scopes)
+                visit.http = await admitted(authorization, http, endpoint.scopes)
             _check_method(endpoint, http.method)
             await endpoint.serve(visit)
 

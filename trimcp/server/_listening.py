@@ -22,6 +22,7 @@ from trimcp.types import (
     UnsubscribeRequestParams,
 )
 
+from ._expiring import EXPIRED
 from ._needs import permits, require
 from ._params import params_as
 
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
 __all__ = ["listen", "subscribe", "unsubscribe"]
 
 logger = logging.getLogger("trimcp.server")
-
-_EXPIRED: Final = "the access token has expired"
 
 #: Each resource may be compared with many templates; so many are sought in one go.
 _BETWEEN_CHECKPOINTS: Final = 50
@@ -59,7 +58,7 @@ async def listen(offer: Offer, context: Context[Any]) -> SubscriptionsListenResu
         peer.at_drain.discard(subscriber.close)
         hub.leave(subscriber)
     # The graceful end. On a shared pipe the specification wants a cancellation after it.
-    reason = _EXPIRED if _is_over(context.principal) else "the server is shutting down"
+    reason = EXPIRED if _is_over(context.principal) else "the server is shutting down"
     cancelled = CancelledNotificationParams(exchange.id, reason)
     handler.round.afterword = exchange.notify("notifications/cancelled", cancelled)
     exchange.stamp_with({META_SUBSCRIPTION_ID: exchange.id})
