@@ -193,9 +193,9 @@ class MessageChannel:
         failure: The error that ended `incoming`, if one did.
         written: Set when the writer has ended.
         pace: Lets consumers hold producers back, if the peer is in this process.
-        goodbye: Why this side ends the connection, where the transport can tell the peer.
         turn: Seconds that `part` waits, so that a peer in another process reads the earlier
             messages before the next one.
+        goodbye: Why this side ends the connection, where the transport can tell the peer.
     """
 
     incoming: trio.MemoryReceiveChannel[list[Incoming]]
@@ -205,8 +205,8 @@ class MessageChannel:
     failure: BaseException | None = None
     written: trio.Event = attrs.field(factory=trio.Event)
     pace: Pace | None = None
-    goodbye: str | None = None
     turn: float = 0.0
+    goodbye: str | None = attrs.field(default=None, init=False)
     _stray: bytes = attrs.field(default=b"", init=False)
     _at_stray: Callable[[bytes], None] | None = attrs.field(default=None, init=False)
 
