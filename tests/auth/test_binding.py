@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from contextlib import AsyncExitStack
 from typing import Any
 
 import attrs
 import pytest
 import trio
 
-from trimcp import Context, InputRequired, Server, form_question
+from trimcp import Context, InputRequired, Limits, Server, form_question
 from trimcp.runtime import Principal
 
 from ..http.harness import PATIENCE, Web, call, request, served
@@ -187,8 +188,8 @@ async def test_a_running_call_keeps_the_principal_of_its_token() -> None:
 # -- questions --------------------------------------------------------------------------------
 
 
-def asking() -> Server[Any]:
-    guarded = desk()
+def asking(**options: Any) -> Server[Any]:
+    guarded = desk(**options)
 
     @guarded.tool
     async def parked(ctx: Context) -> str:
@@ -246,6 +247,53 @@ async def test_nobody_answers_for_somebody_else(tool: str, stranger: str) -> Non
         reply = await web.post(retry(tool, result), **bearer("alice+x#2"))
         (content,) = reply.message["result"]["content"]
         assert content["text"] == "savings paid by alice 2"
+
+
+# -- fairness ---------------------------------------------------------------------------------
+
+
+async def test_nobody_ends_the_sessions_of_others() -> None:
+    async with served(desk(limits=Limits(http_sessions=3))) as web:
+        mine = await session(web)
+        theirs = [await session(web, "mallory") for _ in range(5)]
+        listing = old("tools/list")
+        assert (await web.post(listing, mcp_session_id=mine, **bearer("alice"))).status == 200
+        statuses = [
+            (await web.post(listing, mcp_session_id=each, **bearer("mallory"))).status
+            for each in theirs
+        ]
+        assert statuses == [404, 404, 404, 200, 200]
+        # There is room for somebody else: of whoever has the most.
+        await session(web, "bob")
+        assert (await web.post(listing, mcp_session_id=mine, **bearer("alice"))).status == 200
+
+
+async def test_busy_sessions_cost_others_nothing() -> None:
+    async with served(desk(limits=Limits(http_sessions=3))) as web, AsyncExitStack() as streams:
+        mine = await session(web)
+        for _ in range(2):
+            headers = {"mcp_session_id": await session(web, "mallory"), **bearer("mallory")}
+            opening = web.open("GET", accept="text/event-stream", **headers)
+            assert (await streams.enter_async_context(opening)).status == 200
+        assert (await web.post(HELLO, **bearer("mallory"))).status == 503
+        reply = await web.post(old("tools/list"), mcp_session_id=mine, **bearer("alice"))
+        assert reply.status == 200
+
+
+async def test_nobody_ends_the_questions_of_others() -> None:
+    async with served(asking(limits=Limits(parked=3))) as web:
+        reply = await web.post(call("parked", **CAN_ASK), **bearer("alice"))
+        mine = reply.message["result"]
+        theirs = [
+            (await web.post(call("parked", **CAN_ASK), **bearer("mallory"))).message["result"]
+            for _ in range(5)
+        ]
+        reply = await web.post(retry("parked", theirs[0]), **bearer("mallory"))
+        assert "state lost" in reply.message["error"]["message"]
+        reply = await web.post(retry("parked", theirs[4]), **bearer("mallory"))
+        assert "paid by mallory" in str(reply.message["result"])
+        reply = await web.post(retry("parked", mine), **bearer("alice"))
+        assert "paid by alice" in str(reply.message["result"])
 
 
 # -- expiry -----------------------------------------------------------------------------------
