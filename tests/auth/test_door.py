@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import hypothesis
 import pytest
@@ -13,13 +15,23 @@ from hypothesis import strategies as st
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from trimcp import Context, HttpRequest, InvalidToken, Limits, RegistrationError, Server
+from trimcp import (
+    Context,
+    HttpRequest,
+    InvalidToken,
+    Limits,
+    Principal,
+    RegistrationError,
+    Server,
+    VerifierUnavailable,
+)
 from trimcp.runtime import Denied
 from trimcp.server._bearer import MalformedCredentials, token_in, without_token
 from trimcp.server._resource_server import ResourceServer
 
 from ..architecture.test_architecture import loaded
 from ..http.harness import PATIENCE, Opened, Web, call, request, served
+from ..raw_websocket import upgrade
 from .guarded import Known, bearer, parameters, principal, scopes_of, server
 
 if TYPE_CHECKING:
@@ -181,6 +193,52 @@ async def test_a_verifier_that_fails(token: str, caplog: pytest.LogCaptureFixtur
         assert "www-authenticate" not in reply.headers
     assert f" {token}" not in caplog.text
     assert "verifier" in caplog.text
+
+
+class Endless(Known):
+    """A verifier that takes forever, and tells when it is cancelled."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.began, self.ended = trio.Event(), trio.Event()
+
+    async def verify(self, token: str) -> Principal:
+        self.began.set()
+        try:
+            await trio.sleep_forever()
+        finally:
+            self.ended.set()
+        raise AssertionError
+
+
+@pytest.mark.parametrize("door", ["http", "hosted WebSocket", "standalone WebSocket"])
+async def test_a_token_is_judged_while_its_client_waits(door: str) -> None:
+    verifier = Endless()
+    guarded = server(verifier, limits=Limits(token_seconds=100))
+    async with trio.open_nursery() as nursery:
+        if door == "standalone WebSocket":
+            ((_, port),) = await nursery.start(guarded.serve_websocket, "127.0.0.1", 0)
+            web = Web(port)
+        else:
+            web = await nursery.start(host, guarded)
+        async with await web.connect() as stream:
+            opened = Opened(stream)
+            if door == "http":
+                sent = web.headers(content_length="2", **bearer("alice"))
+                await opened.send("POST", "/mcp", sent, b"{}")
+            else:
+                head = upgrade("127.0.0.1", "/ws", ("authorization", "Bearer alice"))
+                await opened.send_raw(head)
+            await verifier.began.wait()
+        with trio.fail_after(PATIENCE):
+            await verifier.ended.wait()
+        nursery.cancel_scope.cancel()
+
+
+async def host(guarded: Server[Any], *, task_status: trio.TaskStatus[Web]) -> None:
+    async with served(guarded) as web:
+        task_status.started(web)
+        await trio.sleep_forever()
 
 
 async def test_what_needs_no_token() -> None:
@@ -505,15 +563,95 @@ async def test_a_challenge_is_always_one_header() -> None:
 
 
 async def test_no_part_of_a_token_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """In no form; but which exceptions there were, and where."""
+    token = 'headhead.body/"body.signature'
+    forms = [token, quote(token, safe=""), json.dumps(token), token[:12], token[9:19]]
+
     class Careless(Known):
         async def verify(self, token: str) -> Any:
-            raise ValueError(f"cannot decode {token.split('.')[1]}")
+            try:
+                raise KeyError(forms[0])
+            except KeyError:
+                raise failure  # noqa: B904
 
-    async with served(server(Careless())) as web:
-        reply = await web.post(call("who"), **bearer("headhead.bodybody.signature"))
+    kinds = (ValueError, VerifierUnavailable, InvalidToken, SystemExit)
+    for form, kind in itertools.product(forms, kinds):
+        caplog.clear()
+        caplog.set_level(logging.INFO)
+        failure = kind(f"cannot decode {form}")
+        async with served(server(Careless())) as web:
+            reply = await web.post(call("who"), **bearer(token))
+        assert reply.status == (401 if kind is InvalidToken else 503)
+        said = caplog.text + reply.body.decode() + str(reply.headers)
+        assert not any(each in said for each in ("headhead", "body", "signature"))
+        if kind is ValueError:
+            assert "ValueError in verify (" in said
+            assert "test_door.py" in said
+
+
+@pytest.mark.parametrize("reason", [5, None, ["x"], ""])
+async def test_any_reason_is_made_text(reason: Any) -> None:
+    class Odd(Known):
+        async def verify(self, token: str) -> Any:
+            raise InvalidToken(reason)
+
+    async with served(server(Odd())) as web:
+        reply = await web.post(call("who"), **bearer("alice"))
+        assert reply.status == 401
+        assert parameters(reply.headers["www-authenticate"])["error_description"]
+
+
+async def test_an_interrupt_passes_a_verifier() -> None:
+    class Interrupted(Known):
+        async def verify(self, token: str) -> Any:
+            raise KeyboardInterrupt
+
+    judge = server(Interrupted()).authorization
+    assert judge is not None
+    scope = {"type": "http", "path": "/mcp", "headers": [(b"authorization", b"Bearer alice")]}
+    with pytest.raises(KeyboardInterrupt):
+        await judge.admit(HttpRequest({}, scope))
+
+
+ODD = [
+    ({"subject": None}, TypeError),
+    ({"subject": 5}, TypeError),
+    ({"subject": ""}, ValueError),
+    ({"client": 5}, TypeError),
+    ({"client": ""}, ValueError),
+    ({"issuer": b"x"}, TypeError),
+    ({"scopes": "mcp files"}, TypeError),
+    ({"scopes": b"mcp"}, TypeError),
+    ({"scopes": None}, TypeError),
+    ({"scopes": [1]}, TypeError),
+    ({"scopes": [["mcp"]]}, TypeError),
+    ({"claims": None}, TypeError),
+    ({"claims": [("a", 1)]}, TypeError),
+    ({"expires": None}, TypeError),
+    ({"expires": "5"}, TypeError),
+    ({"expires": True}, TypeError),
+    ({"expires": float("nan")}, ValueError),
+    ({"expires": 10**400}, ValueError),
+]
+
+
+@pytest.mark.parametrize(("fields", "kind"), ODD)
+async def test_a_principal_that_makes_no_sense(
+    fields: dict[str, Any], kind: type[Exception], caplog: pytest.LogCaptureFixture
+) -> None:
+    (name,) = fields
+    whole = {"subject": "alice", **fields}
+    with pytest.raises(kind, match=f"{name}="):
+        Principal(**whole)
+
+    class Odd(Known):
+        async def verify(self, token: str) -> Any:
+            return Principal(**whole)
+
+    async with served(server(Odd())) as web:
+        reply = await web.post(call("who"), **bearer("alice"))
         assert reply.status == 503
-    assert "cannot decode [token]" in caplog.text
-    assert "bodybody" not in caplog.text + reply.body.decode()
+    assert kind.__name__ in caplog.text
 
 
 def test_a_server_without_authorization_loads_nothing_of_it() -> None:

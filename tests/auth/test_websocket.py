@@ -16,8 +16,17 @@ from hypercorn.config import Config
 
 from trimcp import Context, Server, open_unix_client
 
-from ..http.harness import Web, call, served
-from ..raw_websocket import PING, TEXT, RawWebSocket, raw_websocket, text, upgrade
+from ..http.harness import PATIENCE, Web, call, served
+from ..raw_websocket import (
+    CLOSE,
+    PING,
+    TEXT,
+    RawWebSocket,
+    close_code,
+    raw_websocket,
+    text,
+    upgrade,
+)
 from .guarded import Known, parameters, scopes_of, server
 
 if TYPE_CHECKING:
@@ -202,7 +211,36 @@ async def test_it_ends_when_its_token_expires(kind: str) -> None:
     async with opened(kind, desk(Known({"alice-token": 0.3}))) as raw:
         await raw.send(GOOD[0])
         assert (await raw.head())[0] == 101
-        assert await raw.closed() == 1001
+        opcode = PING
+        while opcode == PING:
+            opcode, payload = await raw.frame()
+        assert opcode == CLOSE
+        assert close_code(payload) == 1001
+        assert payload[2:] == b"the access token has expired"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_requests_after_the_expiry_are_told_of_it(kind: str) -> None:
+    guarded = desk(Known({"alice-token": 0.3}))
+    go = trio.Event()
+
+    @guarded.tool
+    async def hold() -> str:
+        await go.wait()
+        return "done"
+
+    async with opened(kind, guarded) as raw:
+        await raw.send(GOOD[0])
+        assert (await raw.head())[0] == 101
+        await raw.send(text(call("hold", id=1)))
+        error = None
+        with trio.fail_after(PATIENCE):
+            while error is None:
+                await raw.send(text(call("who", id=2)))
+                error = (await message(raw)).get("error")
+        assert error["message"] == "the access token has expired"
+        go.set()
+        assert (await message(raw))["id"] == 1
 
 
 async def test_lines_over_tcp_carry_no_token() -> None:

@@ -12,6 +12,7 @@ from trimcp.errors import NotServing
 from trimcp.protocol.http import SESSION_ID, fold_headers
 from trimcp.runtime import NETWORK_GRACE, WELL_KNOWN, Denied, HttpRequest, path_in, root_of
 
+from ._admitting import admitted
 from ._asgi import ENDINGS, tell_without_trio
 from ._legacy import MessagesEndpoint, StreamEndpoint
 from ._routes import CustomEndpoint
@@ -192,7 +193,7 @@ class HttpApplication:
                 if isinstance(endpoint, MessagesEndpoint):
                     # It is one resource with the stream, whose URL is all that a client knows.
                     http = attrs.evolve(http, resource_path=_SSE)
-                visit.http = await authorization.admit(http, endpoint.scopes)
+                visit.http = await admitted(authorization, http, endpoint.scopes)
             _check_method(endpoint, http.method)
             await endpoint.serve(visit)
 

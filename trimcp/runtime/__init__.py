@@ -2,7 +2,7 @@
 
 from ._authorization import WELL_KNOWN, Authorization, Denied
 from ._awaiting import awaited
-from ._boundary import Failed, ProtocolError, contained, leaves, method_not_found
+from ._boundary import Failed, ProtocolError, captured, contained, leaves, method_not_found
 from ._bus import Bus, LocalBus
 from ._calls import Listener, ProgressCallback
 from ._channels import READS_NOTHING, ChannelPeer, OutboxPeer
@@ -70,6 +70,7 @@ __all__ = [
     "TokenVerifier",
     "ToolThreads",
     "awaited",
+    "captured",
     "contained",
     "drain",
     "flaw_of_conversation",

@@ -7,6 +7,7 @@ Specification: 2026-07-28, Authorization.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import traceback
 from typing import TYPE_CHECKING, Any, Final
@@ -15,7 +16,7 @@ import attrs
 import trio
 
 from trimcp.errors import InvalidToken, VerifierUnavailable
-from trimcp.runtime import Denied, HttpRequest, Principal, leaves, path_in
+from trimcp.runtime import Denied, Failed, HttpRequest, Principal, captured, leaves, path_in
 
 from ._bearer import (
     MalformedCredentials,
@@ -26,6 +27,7 @@ from ._bearer import (
     token_in,
     without_token,
 )
+from ._expiring import EXPIRED
 from ._resource_urls import ResourceUrls, checked_url, urls_in
 from ._scopes import OFFLINE
 
@@ -41,6 +43,12 @@ logger = logging.getLogger("trimcp.server")
 
 #: How long a part of a token is that could be told from other words.
 _PART: Final = 8
+
+#: Characters of a verifier's own sentence that are read.
+_LONGEST: Final = 500
+
+#: Exceptions, and frames of each, that are logged of a failure.
+_MOST_LOGGED: Final = 10
 
 _UNAVAILABLE: Final = "access tokens cannot be checked at the moment: try again later"
 
@@ -110,27 +118,34 @@ class ResourceServer:
 
     async def _judged(self, request: HttpRequest, needed: frozenset[str], token: str) -> Principal:
         """What the verifier says. Raises Denied."""
-        try:
-            with trio.move_on_after(self._limits.token_seconds):
-                principal = await self._verifier.verify(token)
-                if not isinstance(principal, Principal):
-                    raise TypeError(f"a verifier gave a {type(principal).__name__}, no Principal")
-                return principal
-            raise VerifierUnavailable("it took too long")
-        except Exception as error:
-            raise self._refusal(request, needed, token, error) from None
+        scope = trio.CancelScope(relative_deadline=self._limits.token_seconds)
+        outcome, passing = await captured(scope, self._verifier.verify, token)
+        if passing is not None:
+            raise passing
+        if isinstance(outcome, Principal):
+            if outcome.seconds_left > 0:
+                return outcome
+            raise self._invalid(request, needed, EXPIRED)
+        if isinstance(outcome, Failed):
+            raise self._refusal(request, needed, token, outcome.error)
+        what = "took too long" if scope.cancelled_caught else "gave no Principal"
+        raise _unavailable(what)
 
     def _refusal(
-        self, request: HttpRequest, needed: frozenset[str], token: str, error: Exception
+        self, request: HttpRequest, needed: frozenset[str], token: str, error: BaseException
     ) -> Denied:
         """What a client is told whose token the verifier has not accepted."""
         found = list(leaves(error))
         if len(found) == 1 and isinstance(found[0], InvalidToken):
-            reason = described(_without(token, found[0].reason))
-            logger.info("an access token is refused: %s", reason)
-            return self._denied(request, needed, 401, reason, "invalid_token")
-        logger.error("the token verifier has failed: %s", _shown(error, token))
-        return Denied(503, _UNAVAILABLE, {"retry-after": "1"})
+            flaw = _without(token, found[0])
+            return self._invalid(request, needed, flaw or "the access token is not accepted")
+        flaw = _without(token, error) if isinstance(error, VerifierUnavailable) else None
+        return _unavailable(flaw or f"it raised {_traced(error)}")
+
+    def _invalid(self, request: HttpRequest, needed: frozenset[str], flaw: str) -> Denied:
+        reason = described(flaw)
+        logger.info("an access token is refused: %s", reason)
+        return self._denied(request, needed, 401, reason, "invalid_token")
 
     # -- what clients are told ------------------------------------------------------------
 
@@ -183,18 +198,46 @@ def _missing(request: HttpRequest) -> str:
     return "an access token is needed"
 
 
-def _shown(failure: Exception, token: str) -> str:
-    """What has failed and where, for the log; without the token, which may stand in messages."""
-    if isinstance(failure, VerifierUnavailable):
-        text = str(failure)
-    else:
-        text = "".join(traceback.format_exception(failure))
-    return _without(token, text)
+def _unavailable(what: str) -> Denied:
+    logger.error("the token verifier has failed: %s", what)
+    return Denied(503, _UNAVAILABLE, {"retry-after": "1"})
 
 
-def _without(token: str, text: str) -> str:
-    """A text in which neither the token stands nor a part of it, such as one of a JWT."""
-    parts = [part for part in token.split(".") if len(part) >= _PART]
-    for each in [token, *parts]:
-        text = text.replace(each, "[token]")
-    return text
+def _without(token: str, error: Exception) -> str | None:
+    """What a verifier says; None if a part of the token stands in it, or it says nothing."""
+    try:
+        text = str(error)[:_LONGEST]
+    except Exception:
+        return None
+    size = min(len(token), _PART)
+    windows = (text[begin : begin + size] for begin in range(len(text) - size + 1))
+    return None if any(each in token for each in windows) else text
+
+
+def _traced(error: BaseException) -> str:
+    """Which exceptions there were, and where, the latest first; not what they say.
+
+    The token may stand in that in any form, such as quoted or cut.
+    """
+    told: list[str] = []
+    seen: set[int] = set()
+    waiting = [error]
+    while waiting and len(told) < _MOST_LOGGED:
+        each = waiting.pop()
+        if id(each) in seen:
+            continue
+        seen.add(id(each))
+        told.append(type(each).__name__ + _places(each))
+        earlier = each.__cause__ or (None if each.__suppress_context__ else each.__context__)
+        waiting += [] if earlier is None else [earlier]
+        waiting += reversed(each.exceptions) if isinstance(each, BaseExceptionGroup) else ()
+    return ", after ".join(told)
+
+
+def _places(error: BaseException) -> str:
+    """The frames that an exception has passed, the innermost first."""
+    places = [
+        f" in {frame.f_code.co_name} ({frame.f_code.co_filename}:{line})"
+        for frame, line in traceback.walk_tb(error.__traceback__)
+    ]
+    return "".join(itertools.islice(reversed(places), _MOST_LOGGED))

@@ -313,9 +313,10 @@ class Server(Generic[LifespanT]):
                 store too.
             scopes: The scopes that a caller needs beside the server's `required_scopes`; or a
                 function, not async, that takes the `Principal` and the validated arguments and
-                returns them. It may be asked twice for one call, and may raise `Forbidden`. Lists
-                leave out what the caller's scopes do not suffice for; what a function decides is
-                listed always.
+                returns them. It runs in the event loop, so it must not block, and usually twice
+                for one call; it may raise `Forbidden`, and whatever else it raises is the error
+                -32603. Lists leave out what the caller's scopes do not suffice for; what a
+                function decides is listed always, and its completions are not protected by it.
 
         Raises:
             RegistrationError: A parameter or the result has no JSON Schema, a given schema cannot
