@@ -177,7 +177,7 @@ class InvalidToken(MCPError):
 
     def __init__(self, reason: str = "the access token is not accepted") -> None:
         super().__init__(reason)
-        self.reason = reason
+        self.reason = str(reason)
 
 
 class AuthorizationFailed(MCPError):
@@ -192,7 +192,8 @@ class AuthorizationFailed(MCPError):
 class VerifierUnavailable(MCPError):
     """Raised by a `TokenVerifier` that cannot judge tokens now; the answer is 503.
 
-    The reason is for the log, and the client does not read it.
+    The reason is for the log, and the client does not read it. It never repeats the token or a part
+    of it.
     """
 
 

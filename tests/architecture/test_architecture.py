@@ -86,6 +86,7 @@ BOUNDARIES = {
     "runtime._boundary.answer_to": "what they returned, while it is encoded",
     "runtime._threads._Work.__call__": "what a function raised in a thread, for its caller",
     "runtime._boundary._meant": "what they raised, while it is read",
+    "server._needs._needed": "a user's function that names scopes, until the route asks it again",
     "server._accepting._serve_connection": "one connection over a socket",
     "http._guard.GuardedConnection.run": "one connection of an HTTP client",
     "http._guard._run_app": "the ASGI application, for one request",

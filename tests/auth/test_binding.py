@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
+from contextlib import AsyncExitStack
 from typing import Any
 
 import attrs
 import pytest
 import trio
 
-from trimcp import Context, InputRequired, Server, form_question
+from trimcp import Context, InputRequired, Limits, Server, form_question
 from trimcp.runtime import Principal
 
 from ..http.harness import PATIENCE, Web, call, request, served
 from ..http.test_connections import HELLO
-from .guarded import Known, bearer, server
+from .guarded import Known, bearer, parameters, server
 
 #: Who is not alice: another user, and alice with another client.
 STRANGERS = ["mallory", "other/alice"]
@@ -158,11 +159,37 @@ async def test_a_stream_of_http_sse_is_unknown_to_strangers(stranger: str) -> No
             assert content["text"] == f"alice {token[-1]} mcp"
 
 
+async def test_a_running_call_keeps_the_principal_of_its_token() -> None:
+    guarded = desk()
+    began, go = trio.Event(), trio.Event()
+
+    @guarded.tool
+    async def wait(ctx: Context) -> str:
+        began.set()
+        await go.wait()
+        assert ctx.principal is not None
+        return " ".join(sorted(ctx.principal.scopes))
+
+    async with (
+        served(guarded) as web,
+        web.open("GET", "/sse", accept="text/event-stream", **bearer("alice")) as opened,
+    ):
+        path = (await opened.event()).data
+        await posted(web, path, HELLO, "alice")
+        await opened.message()
+        await posted(web, path, old("tools/call", {"name": "wait"}), "alice+first")
+        await began.wait()
+        await posted(web, path, old("ping", id=2), "alice+second")
+        assert (await opened.message())["id"] == 2
+        go.set()
+        assert (await opened.message())["result"]["content"][0]["text"] == "first mcp"
+
+
 # -- questions --------------------------------------------------------------------------------
 
 
-def asking() -> Server[Any]:
-    guarded = desk()
+def asking(**options: Any) -> Server[Any]:
+    guarded = desk(**options)
 
     @guarded.tool
     async def parked(ctx: Context) -> str:
@@ -220,6 +247,53 @@ async def test_nobody_answers_for_somebody_else(tool: str, stranger: str) -> Non
         reply = await web.post(retry(tool, result), **bearer("alice+x#2"))
         (content,) = reply.message["result"]["content"]
         assert content["text"] == "savings paid by alice 2"
+
+
+# -- fairness ---------------------------------------------------------------------------------
+
+
+async def test_nobody_ends_the_sessions_of_others() -> None:
+    async with served(desk(limits=Limits(http_sessions=3))) as web:
+        mine = await session(web)
+        theirs = [await session(web, "mallory") for _ in range(5)]
+        listing = old("tools/list")
+        assert (await web.post(listing, mcp_session_id=mine, **bearer("alice"))).status == 200
+        statuses = [
+            (await web.post(listing, mcp_session_id=each, **bearer("mallory"))).status
+            for each in theirs
+        ]
+        assert statuses == [404, 404, 404, 200, 200]
+        # There is room for somebody else: of whoever has the most.
+        await session(web, "bob")
+        assert (await web.post(listing, mcp_session_id=mine, **bearer("alice"))).status == 200
+
+
+async def test_busy_sessions_cost_others_nothing() -> None:
+    async with served(desk(limits=Limits(http_sessions=3))) as web, AsyncExitStack() as streams:
+        mine = await session(web)
+        for _ in range(2):
+            headers = {"mcp_session_id": await session(web, "mallory"), **bearer("mallory")}
+            opening = web.open("GET", accept="text/event-stream", **headers)
+            assert (await streams.enter_async_context(opening)).status == 200
+        assert (await web.post(HELLO, **bearer("mallory"))).status == 503
+        reply = await web.post(old("tools/list"), mcp_session_id=mine, **bearer("alice"))
+        assert reply.status == 200
+
+
+async def test_nobody_ends_the_questions_of_others() -> None:
+    async with served(asking(limits=Limits(parked=3))) as web:
+        reply = await web.post(call("parked", **CAN_ASK), **bearer("alice"))
+        mine = reply.message["result"]
+        theirs = [
+            (await web.post(call("parked", **CAN_ASK), **bearer("mallory"))).message["result"]
+            for _ in range(5)
+        ]
+        reply = await web.post(retry("parked", theirs[0]), **bearer("mallory"))
+        assert "state lost" in reply.message["error"]["message"]
+        reply = await web.post(retry("parked", theirs[4]), **bearer("mallory"))
+        assert "paid by mallory" in str(reply.message["result"])
+        reply = await web.post(retry("parked", mine), **bearer("alice"))
+        assert "paid by alice" in str(reply.message["result"])
 
 
 # -- expiry -----------------------------------------------------------------------------------
@@ -282,8 +356,53 @@ async def test_a_stream_of_http_sse_ends_when_the_last_token_expires() -> None:
         assert trio.current_time() - began > 2 * SOON
 
 
+async def test_what_is_posted_after_the_expiry_is_told_of_it() -> None:
+    guarded = desk(Known({"alice#2": SOON}))
+    draining, go = trio.Event(), trio.Event()
+
+    @guarded.tool
+    async def hold(ctx: Context) -> str:
+        ctx._handler.peer.at_drain.add(draining.set)
+        await go.wait()
+        return "done"
+
+    async with (
+        served(guarded) as web,
+        web.open("GET", "/sse", accept="text/event-stream", **bearer("alice#2")) as opened,
+    ):
+        path = (await opened.event()).data
+        await posted(web, path, HELLO, "alice#2")
+        await opened.message()
+        await posted(web, path, old("tools/call", {"name": "hold"}, id=1), "alice#2")
+        with trio.fail_after(PATIENCE):
+            await draining.wait()
+        # The stream still answers, and a new token comes too late.
+        assert await posted(web, path, old("tools/list", id=2), "alice") == 202
+        error = (await opened.message())["error"]
+        assert error["message"] == "the access token has expired"
+        go.set()
+        assert (await opened.message())["id"] == 1
+
+
 async def test_a_call_that_was_allowed_is_finished() -> None:
-    """Whatever the time; a verifier may also allow for clocks that are not exact."""
+    guarded = expiring()
+
+    @guarded.tool
+    async def outlive(ctx: Context) -> str:
+        assert ctx.principal is not None
+        await trio.sleep(ctx.principal.seconds_left)
+        return "finished"
+
+    async with served(guarded) as web:
+        reply = await web.post(call("outlive"), **bearer("alice"))
+        assert b"finished" in reply.body
+
+
+async def test_an_expired_principal_is_refused() -> None:
+    """A verifier that allows for clocks that are not exact says so in `expires`."""
     async with served(desk(Known({"alice": -5}))) as web:
         reply = await web.post(call("who"), **bearer("alice"))
-        assert b"alice mcp" in reply.body
+        assert reply.status == 401
+        told = parameters(reply.headers["www-authenticate"])
+        assert told["error"] == "invalid_token"
+        assert told["error_description"] == "the access token has expired"

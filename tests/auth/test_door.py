@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import hypothesis
 import pytest
@@ -13,13 +15,23 @@ from hypothesis import strategies as st
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from trimcp import Context, HttpRequest, InvalidToken, Limits, RegistrationError, Server
+from trimcp import (
+    Context,
+    HttpRequest,
+    InvalidToken,
+    Limits,
+    Principal,
+    RegistrationError,
+    Server,
+    VerifierUnavailable,
+)
 from trimcp.runtime import Denied
 from trimcp.server._bearer import MalformedCredentials, token_in, without_token
 from trimcp.server._resource_server import ResourceServer
 
 from ..architecture.test_architecture import loaded
 from ..http.harness import PATIENCE, Opened, Web, call, request, served
+from ..raw_websocket import upgrade
 from .guarded import Known, bearer, parameters, principal, scopes_of, server
 
 if TYPE_CHECKING:
@@ -59,9 +71,11 @@ async def test_without_a_token_every_endpoint_answers_with_a_challenge(
         reply = await web.send(method, path)
         assert reply.status == 401
         challenge = reply.headers["www-authenticate"]
+        # The stream and the messages of HTTP+SSE are one resource.
+        resource = path.replace("/messages", "/sse")
         assert parameters(challenge) == {
             "resource_metadata": f"http://127.0.0.1:{web.port}"
-            f"/.well-known/oauth-protected-resource{path}",
+            f"/.well-known/oauth-protected-resource{resource}",
             "scope": "mcp",
         }
         assert "error" in reply.message
@@ -181,6 +195,52 @@ async def test_a_verifier_that_fails(token: str, caplog: pytest.LogCaptureFixtur
     assert "verifier" in caplog.text
 
 
+class Endless(Known):
+    """A verifier that takes forever, and tells when it is cancelled."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.began, self.ended = trio.Event(), trio.Event()
+
+    async def verify(self, token: str) -> Principal:
+        self.began.set()
+        try:
+            await trio.sleep_forever()
+        finally:
+            self.ended.set()
+        raise AssertionError
+
+
+@pytest.mark.parametrize("door", ["http", "hosted WebSocket", "standalone WebSocket"])
+async def test_a_token_is_judged_while_its_client_waits(door: str) -> None:
+    verifier = Endless()
+    guarded = server(verifier, limits=Limits(token_seconds=100))
+    async with trio.open_nursery() as nursery:
+        if door == "standalone WebSocket":
+            ((_, port),) = await nursery.start(guarded.serve_websocket, "127.0.0.1", 0)
+            web = Web(port)
+        else:
+            web = await nursery.start(host, guarded)
+        async with await web.connect() as stream:
+            opened = Opened(stream)
+            if door == "http":
+                sent = web.headers(content_length="2", **bearer("alice"))
+                await opened.send("POST", "/mcp", sent, b"{}")
+            else:
+                head = upgrade("127.0.0.1", "/ws", ("authorization", "Bearer alice"))
+                await opened.send_raw(head)
+            await verifier.began.wait()
+        with trio.fail_after(PATIENCE):
+            await verifier.ended.wait()
+        nursery.cancel_scope.cancel()
+
+
+async def host(guarded: Server[Any], *, task_status: trio.TaskStatus[Web]) -> None:
+    async with served(guarded) as web:
+        task_status.started(web)
+        await trio.sleep_forever()
+
+
 async def test_what_needs_no_token() -> None:
     async with served(server()) as web:
         assert (await web.send("GET", "/healthz")).status == 200
@@ -224,7 +284,10 @@ async def test_middleware_and_custom_routes_see_the_principal() -> None:
         reply = await web.send("GET", "/mine", **bearer("alice"))
         assert reply.status == 403
         assert scopes_of(reply.headers["www-authenticate"]) == {"files", "mcp"}
-        assert (await web.send("GET", "/mine")).status == 401
+        for token in ({}, bearer("bad"), bearer("x" * 20_000), {"authorization": "Bearer a b"}):
+            reply = await web.send("GET", "/mine", **token)
+            assert reply.status in (400, 401)
+            assert scopes_of(reply.headers["www-authenticate"]) == {"files", "mcp"}
         assert (await web.send("GET", "/open")).body == b"None"
 
 
@@ -264,8 +327,9 @@ async def test_metadata_of_the_urls_that_clients_use() -> None:
                 "scopes_supported": ["files", "mcp"],
                 "bearer_methods_supported": ["header"],
             }
-        reply = await web.send("GET", "/.well-known/oauth-protected-resource/other")
-        assert reply.status == 404
+        for other in ("/other", "/messages"):
+            reply = await web.send("GET", f"/.well-known/oauth-protected-resource{other}")
+            assert reply.status == 404
         reply = await web.send("POST", "/.well-known/oauth-protected-resource/mcp")
         assert reply.status == 405
 
@@ -293,6 +357,73 @@ async def test_a_resource_with_a_url_of_its_own(
         rest = f"/{path}" if path else ""
         assert told == f"https://{origin}/.well-known/oauth-protected-resource{rest}"
         assert (await document(web, rest.partition("?")[0]))["resource"] == resource
+
+
+SITE = "https://mcp.example.com"
+TOLD = [
+    # The audiences, the option, and what is told at /mcp, /sse and the bare well-known path.
+    ([f"{SITE}/mcp", f"{SITE}/sse"], None, ["/mcp", "/sse", "/mcp"]),
+    ([f"{SITE}/sse", SITE, f"{SITE}/mcp"], None, ["/mcp", "/sse", ""]),
+    ([f"{SITE}/mcp", f"{SITE}/sse"], SITE, ["", "", ""]),
+    ([f"{SITE}/mcp", f"{SITE}/sse"], f"{SITE}/mcp", ["/mcp", "/sse", "/mcp"]),
+    ([f"{SITE}/a/mcp", f"{SITE}/a/sse"], None, ["/a/mcp", "/a/sse", "/a/mcp"]),
+    (
+        [f"{SITE}/m", f"{SITE}/mcp/more", f"{SITE}/mcp?x=y", f"{SITE}/"],
+        None,
+        ["/mcp?x=y", "/", "/"],
+    ),
+]
+
+
+@pytest.mark.parametrize(("audiences", "option", "told"), TOLD)
+async def test_the_resource_that_fits_an_endpoint_is_told(
+    audiences: list[str], option: str | None, told: list[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    verifier = Known()
+    verifier.audience = audiences
+    async with served(server(verifier, resource_url=option)) as web:
+        for path, rest in zip(("/mcp", "/sse", ""), told, strict=True):
+            assert (await document(web, path))["resource"] == SITE + rest
+            if path:
+                challenge = (await web.send("GET", path)).headers["www-authenticate"]
+                url = f"{SITE}/.well-known/oauth-protected-resource{rest.rstrip('/')}"
+                assert parameters(challenge)["resource_metadata"] == url
+    assert "cannot log in" not in caplog.text
+
+
+async def test_of_several_hosts_the_one_that_was_asked_is_told() -> None:
+    verifier = Known()
+    verifier.audience = ["http://a.example/mcp", "http://b.example/mcp"]
+    async with served(server(verifier), allowed_hosts=["*"]) as web:
+        for host in ("a.example", "B.example"):
+            reply = await web.send("GET", "/mcp", host=host)
+            url = parameters(reply.headers["www-authenticate"])["resource_metadata"]
+            assert url.startswith(f"http://{host.lower()}/")
+
+
+async def test_an_endpoint_outside_of_the_resource_is_logged_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async with served(server(resource_url=f"{SITE}/mcp")) as web:
+        for path in ("/mcp", "/sse", "/sse", "/messages", "/mcp"):
+            assert (await web.send("GET", path)).status == 401
+    (record,) = [each for each in caplog.records if "cannot log in" in each.getMessage()]
+    assert "'/sse'" in record.getMessage()
+    assert f"resource_url='{SITE}'" in record.getMessage()
+
+
+@pytest.mark.parametrize(("mount", "quoted"), [("/a b", "/a%20b"), ("/é", "/%C3%A9")])
+async def test_a_path_is_told_as_it_is_written_in_urls(mount: str, quoted: str) -> None:
+    guarded = server()
+    app = guarded.http_app("/mcp")
+    site = Starlette(routes=[Mount(mount, app=app)], lifespan=guarded.asgi_lifespan)
+    async with served(guarded, app=site) as web:
+        origin = f"http://127.0.0.1:{web.port}"
+        reply = await web.send("POST", f"{quoted}/mcp")
+        told = parameters(reply.headers["www-authenticate"])["resource_metadata"]
+        assert told == f"{origin}{quoted}/.well-known/oauth-protected-resource/mcp"
+        reply = await web.send("GET", told.removeprefix(origin))
+        assert reply.message["resource"] == f"{origin}{quoted}/mcp"
 
 
 async def test_an_application_below_a_path_tells_where_its_metadata_can_be_had() -> None:
@@ -336,7 +467,12 @@ async def test_without_an_authorization_server_there_is_no_metadata() -> None:
         {"required_scopes": "mcp"},
         {"required_scopes": {"a b"}},
         {"required_scopes": {'a"'}},
+        {"required_scopes": {"mcp", "offline_access"}},
         {"resource_url": "mcp.example.com"},
+        {"resource_url": "https://u:secret@mcp.example.com/mcp"},
+        {"resource_url": "https://mcp.example.com:99999/mcp"},
+        {"resource_url": "https://mcp.example.com:0/mcp"},
+        {"resource_url": "https://:443/mcp"},
         {"resource_url": "https://mcp.example.com/#x"},
         {"resource_url": 'https://mcp.example.com/"'},
         {"authorization_servers": "https://as.example"},
@@ -346,8 +482,26 @@ async def test_without_an_authorization_server_there_is_no_metadata() -> None:
     ],
 )
 def test_options_that_cannot_be(options: dict[str, Any]) -> None:
-    with pytest.raises(RegistrationError):
+    with pytest.raises(RegistrationError) as caught:
         Server("guarded", **{"auth": Known(), "required_scopes": {"mcp"}, **options})
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("path", ["/mcp", "/mcp/", "/sse", "/messages"])
+def test_a_custom_route_does_not_replace_an_endpoint_that_asks_for_tokens(path: str) -> None:
+    async def answer(http: HttpRequest) -> str:
+        return "open to all"
+
+    before, after, plain = server(), server(), Server("plain")
+    before.custom_route(path)(answer)
+    with pytest.raises(RegistrationError, match="access tokens"):
+        before.asgi_app()
+    after.asgi_app()
+    with pytest.raises(RegistrationError, match="access tokens"):
+        after.custom_route(path)
+    after.custom_route("/mcp/more")(answer)
+    plain.custom_route(path)(answer)
+    plain.asgi_app()
 
 
 def test_scopes_that_nobody_asks_for_are_refused() -> None:
@@ -409,15 +563,95 @@ async def test_a_challenge_is_always_one_header() -> None:
 
 
 async def test_no_part_of_a_token_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """In no form; but which exceptions there were, and where."""
+    token = 'headhead.body/"body.signature'
+    forms = [token, quote(token, safe=""), json.dumps(token), token[:12], token[9:19]]
+
     class Careless(Known):
         async def verify(self, token: str) -> Any:
-            raise ValueError(f"cannot decode {token.split('.')[1]}")
+            try:
+                raise KeyError(forms[0])
+            except KeyError:
+                raise failure  # noqa: B904
 
-    async with served(server(Careless())) as web:
-        reply = await web.post(call("who"), **bearer("headhead.bodybody.signature"))
+    kinds = (ValueError, VerifierUnavailable, InvalidToken, SystemExit)
+    for form, kind in itertools.product(forms, kinds):
+        caplog.clear()
+        caplog.set_level(logging.INFO)
+        failure = kind(f"cannot decode {form}")
+        async with served(server(Careless())) as web:
+            reply = await web.post(call("who"), **bearer(token))
+        assert reply.status == (401 if kind is InvalidToken else 503)
+        said = caplog.text + reply.body.decode() + str(reply.headers)
+        assert not any(each in said for each in ("headhead", "body", "signature"))
+        if kind is ValueError:
+            assert "ValueError in verify (" in said
+            assert "test_door.py" in said
+
+
+@pytest.mark.parametrize("reason", [5, None, ["x"], ""])
+async def test_any_reason_is_made_text(reason: Any) -> None:
+    class Odd(Known):
+        async def verify(self, token: str) -> Any:
+            raise InvalidToken(reason)
+
+    async with served(server(Odd())) as web:
+        reply = await web.post(call("who"), **bearer("alice"))
+        assert reply.status == 401
+        assert parameters(reply.headers["www-authenticate"])["error_description"]
+
+
+async def test_an_interrupt_passes_a_verifier() -> None:
+    class Interrupted(Known):
+        async def verify(self, token: str) -> Any:
+            raise KeyboardInterrupt
+
+    judge = server(Interrupted()).authorization
+    assert judge is not None
+    scope = {"type": "http", "path": "/mcp", "headers": [(b"authorization", b"Bearer alice")]}
+    with pytest.raises(KeyboardInterrupt):
+        await judge.admit(HttpRequest({}, scope))
+
+
+ODD = [
+    ({"subject": None}, TypeError),
+    ({"subject": 5}, TypeError),
+    ({"subject": ""}, ValueError),
+    ({"client": 5}, TypeError),
+    ({"client": ""}, ValueError),
+    ({"issuer": b"x"}, TypeError),
+    ({"scopes": "mcp files"}, TypeError),
+    ({"scopes": b"mcp"}, TypeError),
+    ({"scopes": None}, TypeError),
+    ({"scopes": [1]}, TypeError),
+    ({"scopes": [["mcp"]]}, TypeError),
+    ({"claims": None}, TypeError),
+    ({"claims": [("a", 1)]}, TypeError),
+    ({"expires": None}, TypeError),
+    ({"expires": "5"}, TypeError),
+    ({"expires": True}, TypeError),
+    ({"expires": float("nan")}, ValueError),
+    ({"expires": 10**400}, ValueError),
+]
+
+
+@pytest.mark.parametrize(("fields", "kind"), ODD)
+async def test_a_principal_that_makes_no_sense(
+    fields: dict[str, Any], kind: type[Exception], caplog: pytest.LogCaptureFixture
+) -> None:
+    (name,) = fields
+    whole = {"subject": "alice", **fields}
+    with pytest.raises(kind, match=f"{name}="):
+        Principal(**whole)
+
+    class Odd(Known):
+        async def verify(self, token: str) -> Any:
+            return Principal(**whole)
+
+    async with served(server(Odd())) as web:
+        reply = await web.post(call("who"), **bearer("alice"))
         assert reply.status == 503
-    assert "cannot decode [token]" in caplog.text
-    assert "bodybody" not in caplog.text + reply.body.decode()
+    assert kind.__name__ in caplog.text
 
 
 def test_a_server_without_authorization_loads_nothing_of_it() -> None:

@@ -116,6 +116,21 @@ async def test_who_says_nothing_is_left(autojump_clock: MockClock) -> None:
         assert await catcher.code() == "c"
 
 
+async def test_idle_connections_do_not_keep_the_answer_out() -> None:
+    async with catching() as (catcher, request):
+        port = urlsplit(catcher.redirect_uri).port
+        idle = [await trio.open_tcp_stream("127.0.0.1", port or 0) for _ in range(25)]
+        with trio.fail_after(5):
+            # The oldest have made room for the newest.
+            assert await idle[0].receive_some() == b""
+            assert (await ask(back(request))).startswith("HTTP/1.1 200 ")
+            assert await catcher.code() == "c"
+            await idle[-1].send_all(b"GET / HTTP/1.1\r\n\r\n")
+            assert (await idle[-1].receive_some()).startswith(b"HTTP/1.1 404 ")
+        for stream in idle:
+            await stream.aclose()
+
+
 # -- with a client ------------------------------------------------------------------------------
 
 

@@ -26,6 +26,7 @@ from trimcp.server._needs import check_scopes
 
 from ..http.harness import Web, call, request, served
 from ..http.test_connections import HELLO
+from ..raw_websocket import PING, raw_websocket, text, upgrade
 from .guarded import bearer, names, parameters, scopes_of, server
 
 if TYPE_CHECKING:
@@ -216,8 +217,43 @@ async def test_a_function_may_refuse_and_may_fail() -> None:
         assert "www-authenticate" not in reply.headers
         assert reply.message["error"]["message"] == "nobody reads this"
         reply = await web.post(call("broken"), **bearer("alice"))
-        assert reply.status == 500
-        assert ran == []
+        assert reply.message["error"]["code"] == -32603
+    assert ran == []
+
+
+@pytest.mark.parametrize("failure", [ValueError, SystemExit, RecursionError, KeyError])
+async def test_a_function_that_fails_is_told_alike_at_every_door(
+    failure: type[BaseException], caplog: pytest.LogCaptureFixture
+) -> None:
+    guarded = server()
+
+    def fail(_: Principal, arguments: Any) -> set[str]:
+        raise failure("with its reason")
+
+    @guarded.tool(scopes=fail)
+    async def broken() -> str:
+        raise AssertionError
+
+    @guarded.prompt(scopes=fail)
+    async def failing() -> str:
+        raise AssertionError
+
+    told = []
+    async with served(guarded) as web:
+        for message in (call("broken", id=7), request("prompts/get", {"name": "failing"}, id=7)):
+            told.append((await web.post(message, **bearer("alice"))).message)
+        async with raw_websocket(web.port) as raw:
+            await raw.send(upgrade("127.0.0.1", "/ws", ("authorization", "Bearer alice")))
+            assert (await raw.head())[0] == 101
+            await raw.send(text(call("broken", id=7)))
+            opcode = PING
+            while opcode == PING:
+                opcode, payload = await raw.frame()
+            told.append(json.loads(payload))
+    for each in told:
+        assert each["id"] == 7
+        assert each["error"] == {"code": -32603, "message": "Internal error"}
+    assert "with its reason" in caplog.text
 
 
 async def test_arguments_that_do_not_fit_are_refused_as_ever() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import sys
 import types
 from typing import TYPE_CHECKING
@@ -79,6 +80,25 @@ async def test_a_write_that_fails_leaves_the_old_entry(
         await storage.save("a", "new")
     assert await storage.load("a") == "old"
     assert len(files(tmp_path)) == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="directories can be synced")
+async def test_the_new_name_is_written_to_the_disk_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[bool] = []
+    fsync = os.fsync
+
+    def note(descriptor: int) -> None:
+        synced.append(stat.S_ISDIR(os.fstat(descriptor).st_mode))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    storage = FileTokenStorage(tmp_path)
+    await storage.save("key", "entry")
+    assert synced == [False, True]
+    await storage.save("key", None)
+    assert synced == [False, True, True]
 
 
 async def test_two_processes_write_whole_entries(tmp_path: Path) -> None:

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
+import hypercorn.trio
 import pytest
 import trio
+from hypercorn.config import Config
 
 from trimcp import Context, Server, open_unix_client
 
-from ..http.harness import call, request, served
-from ..http.test_connections import HELLO
-from ..raw_websocket import PING, TEXT, RawWebSocket, raw_websocket, text, upgrade
+from ..http.harness import PATIENCE, Web, call, served
+from ..raw_websocket import (
+    CLOSE,
+    PING,
+    TEXT,
+    RawWebSocket,
+    close_code,
+    raw_websocket,
+    text,
+    upgrade,
+)
 from .guarded import Known, parameters, scopes_of, server
 from .test_scopes import NEEDS, SUBSCRIBE
 from .test_scopes import desk as scoped_desk
@@ -23,6 +35,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from trimcp.runtime import TokenVerifier
+
+WELL_KNOWN = "/.well-known/oauth-protected-resource"
 
 KINDS = ["standalone", "hosted"]
 
@@ -57,6 +71,8 @@ def desk(verifier: TokenVerifier | None = None, **options: Any) -> Server[Any]:
     async def who(ctx: Context) -> str:
         assert ctx.principal is not None
         assert ctx.http_scope is not None
+        assert ctx.http_headers is not None
+        assert ctx.http_headers["host"] == "127.0.0.1"
         return f"{ctx.principal.subject} {ctx.http_headers} {dict(ctx.http_scope)!r}"
 
     @guarded.tool(scopes={"files:write"})
@@ -75,6 +91,9 @@ GOOD = [
     shake(("authorization", "bEARER alice-token"), protocol=None),
     shake(protocol="mcp, bearer.alice-token"),
     shake(protocol="bearer.alice-token, mcp"),
+    # Several lines are one list (RFC 6455, 11.3.4).
+    shake(("Sec-WebSocket-Protocol", "bearer.alice-token")),
+    shake(("sec-websocket-protocol", "mcp"), protocol="bearer.alice-token"),
 ]
 
 
@@ -106,6 +125,11 @@ BAD = [
     (shake(protocol="mcp, bearer.bad-token"), 401, "invalid_token"),
     (shake(("Authorization", "Bearer a"), protocol="mcp, bearer.b"), 400, "invalid_request"),
     (shake(protocol="mcp, bearer.a, bearer.b"), 400, "invalid_request"),
+    (
+        shake(("Sec-WebSocket-Protocol", "bearer.a"), protocol="mcp, bearer.b"),
+        400,
+        "invalid_request",
+    ),
     (shake(("Authorization", "Bearer a"), ("Authorization", "Bearer a")), 400, "invalid_request"),
     (shake(("Authorization", "Bearer a, b")), 400, "invalid_request"),
 ]
@@ -123,8 +147,35 @@ async def test_without_a_good_token_there_is_no_websocket(
         challenge = parameters(headers["www-authenticate"])
         assert challenge.get("error") == error
         assert challenge["scope"] == "mcp"
-        assert challenge["resource_metadata"].endswith("/.well-known/oauth-protected-resource/ws")
-        assert challenge["resource_metadata"].startswith("http://127.0.0.1")
+        if kind == "standalone":
+            # It could not be had there.
+            assert "resource_metadata" not in challenge
+        else:
+            assert challenge["resource_metadata"].endswith(f"{WELL_KNOWN}/ws")
+            assert challenge["resource_metadata"].startswith("http://127.0.0.1")
+
+
+async def test_the_application_for_websockets_alone_serves_its_metadata() -> None:
+    config = Config()
+    config.bind = ["127.0.0.1:0"]
+    serve = functools.partial(
+        hypercorn.trio.serve, mode="asgi", shutdown_trigger=trio.sleep_forever
+    )
+    async with trio.open_nursery() as nursery:
+        binds = await nursery.start(serve, desk().websocket_app(), config)
+        web = Web(urlsplit(binds[0]).port or 0)
+        async with raw_websocket(web.port) as raw:
+            await raw.send(shake())
+            _, headers = await raw.head()
+            url = parameters(headers["www-authenticate"])["resource_metadata"]
+        assert url == f"http://127.0.0.1{WELL_KNOWN}/ws"
+        for path in ("", "/ws"):
+            reply = await web.send("GET", WELL_KNOWN + path)
+            assert reply.message["resource"] == f"http://127.0.0.1:{web.port}/ws"
+        assert (await web.send("GET", f"{WELL_KNOWN}/mcp")).status == 404
+        assert (await web.send("GET", WELL_KNOWN, host="evil.example")).status == 403
+        assert (await web.send("GET", "/ws")).status == 426
+        nursery.cancel_scope.cancel()
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -183,7 +234,36 @@ async def test_it_ends_when_its_token_expires(kind: str) -> None:
     async with opened(kind, desk(Known({"alice-token": 0.3}))) as raw:
         await raw.send(GOOD[0])
         assert (await raw.head())[0] == 101
-        assert await raw.closed() == 1001
+        opcode = PING
+        while opcode == PING:
+            opcode, payload = await raw.frame()
+        assert opcode == CLOSE
+        assert close_code(payload) == 1001
+        assert payload[2:] == b"the access token has expired"
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_requests_after_the_expiry_are_told_of_it(kind: str) -> None:
+    guarded = desk(Known({"alice-token": 0.3}))
+    go = trio.Event()
+
+    @guarded.tool
+    async def hold() -> str:
+        await go.wait()
+        return "done"
+
+    async with opened(kind, guarded) as raw:
+        await raw.send(GOOD[0])
+        assert (await raw.head())[0] == 101
+        await raw.send(text(call("hold", id=1)))
+        error = None
+        with trio.fail_after(PATIENCE):
+            while error is None:
+                await raw.send(text(call("who", id=2)))
+                error = (await message(raw)).get("error")
+        assert error["message"] == "the access token has expired"
+        go.set()
+        assert (await message(raw))["id"] == 1
 
 
 async def test_lines_over_tcp_carry_no_token() -> None:

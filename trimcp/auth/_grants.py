@@ -186,7 +186,7 @@ def _stale(expires_in: float | str | None, now: float) -> float | None:
     """When a token is to be replaced; a life that makes no sense is as good as none."""
     try:
         seconds = float(expires_in if expires_in is not None else math.inf)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     if not math.isfinite(seconds) or seconds < 0:
         return None

@@ -61,7 +61,7 @@ class Catcher:
         self._awaited: Authorization | None = None
         self._caught = trio.Event()
         self._outcome: str | CodeRefused = ""
-        self._places = trio.CapacityLimiter(_MOST_CONNECTIONS)
+        self._connections: dict[trio.CancelScope, None] = {}
 
     def expect(self, authorization: Authorization) -> None:
         """Take the answer to this request; those to others are refused, and do not count."""
@@ -79,19 +79,27 @@ class Catcher:
         return self._outcome
 
     async def serve(self, stream: trio.SocketStream) -> None:
-        """Answer one connection of a browser."""
-        with trio.move_on_after(_SECONDS):
-            async with stream:
-                try:
-                    self._places.acquire_nowait()
-                except trio.WouldBlock:
-                    return
-                try:
+        """Answer one connection of a browser.
+
+        Browsers open connections that they may not use, and so may anybody else on this machine:
+        where there are too many the oldest is dropped, so that the answer always gets in.
+        """
+        with trio.move_on_after(_SECONDS) as life:
+            self._make_room()
+            self._connections[life] = None
+            try:
+                async with stream:
                     await self._answer(stream, await _head(stream))
-                except trio.BrokenResourceError:
-                    return
-                finally:
-                    self._places.release()
+            except trio.BrokenResourceError:
+                return
+            finally:
+                self._connections.pop(life, None)
+
+    def _make_room(self) -> None:
+        while len(self._connections) >= _MOST_CONNECTIONS:
+            oldest = next(iter(self._connections))
+            del self._connections[oldest]
+            oldest.cancel(reason="there are newer connections")
 
     async def _answer(self, stream: trio.SocketStream, head: bytes) -> None:
         request = _REQUEST.match(head)

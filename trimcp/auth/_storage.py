@@ -94,6 +94,8 @@ class FileTokenStorage:
         path = self._path(key)
         if entry is None:
             path.unlink(missing_ok=True)
+            if self._directory.is_dir():
+                _sync_directory(self._directory)
             return
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         # The file is made with 0600, whatever the umask is.
@@ -108,6 +110,18 @@ class FileTokenStorage:
             with contextlib.suppress(OSError):
                 os.unlink(name)
             raise
+        _sync_directory(self._directory)
+
+
+def _sync_directory(directory: Path) -> None:
+    """Make the names in a directory outlast a crash; where that cannot be asked for, nothing."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 class KeyringTokenStorage:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+import attrs
 import trio
 
 from trimcp.errors import NotServing
 from trimcp.protocol.http import SESSION_ID, fold_headers
 from trimcp.runtime import NETWORK_GRACE, WELL_KNOWN, Denied, HttpRequest, path_in, root_of
 
+from ._admitting import admitted
 from ._asgi import ENDINGS, tell_without_trio
 from ._legacy import MessagesEndpoint, StreamEndpoint
 from ._routes import CustomEndpoint
@@ -79,6 +81,9 @@ class HttpApplication:
         settings: What the user chose.
         websocket_path: Where WebSockets are served, if anywhere.
 
+    Raises:
+        RegistrationError: A custom route would replace an endpoint that asks for tokens.
+
     Attributes:
         keeps_sessions: Whether a client's next request must come to the same process.
     """
@@ -93,6 +98,8 @@ class HttpApplication:
     ) -> None:
         self._server = server
         self._endpoints = dict(endpoints)
+        if server.authorization is not None:
+            server.claim(self._endpoints)
         self._websocket_path = websocket_path
         self.keeps_sessions = settings.sessions
         self._callers = settings.callers
@@ -183,7 +190,10 @@ class HttpApplication:
         with application.attending(visit, NETWORK_GRACE):
             authorization = self._server.authorization
             if authorization is not None and endpoint.scopes is not None:
-                visit.http = await authorization.admit(http, endpoint.scopes)
+                if isinstance(endpoint, MessagesEndpoint):
+                    # It is one resource with the stream, whose URL is all that a client knows.
+                    http = attrs.evolve(http, resource_path=_SSE)
+                visit.http = await admitted(authorization, http, endpoint.scopes)
             _check_method(endpoint, http.method)
             await endpoint.serve(visit)
 
@@ -227,20 +237,23 @@ class HttpApplication:
     def _described(self, path: str, http: HttpRequest) -> Endpoint | None:
         """What tells of the protected resource at a path; None where there is none.
 
-        At the bare well-known path that is the first endpoint.
+        At the bare well-known path that is the whole origin, if the server was told so, or else the
+        first endpoint.
         """
         authorization = self._server.authorization
         if authorization is None:
             return None
         path = path.removeprefix(root_of(http.scope)).rstrip("/")
-        routes = self._server.custom_routes
-        mine = {*self._endpoints, *routes, self._websocket_path, authorization.resource_path}
-        if path not in mine and path:
+        told = authorization.resource_paths
+        mine = {*self._endpoints, *self._server.custom_routes, self._websocket_path, *told}
+        is_part = isinstance(self._endpoints.get(path), MessagesEndpoint)
+        if path and (is_part or path not in mine):
             return None
         from ._metadata import MetadataEndpoint
 
-        main = next(iter(self._endpoints), "")
-        return MetadataEndpoint(authorization, path or main.rstrip("/"))
+        if not path and path not in told:
+            path = next(iter([*self._endpoints, self._websocket_path or ""])).rstrip("/")
+        return MetadataEndpoint(authorization, path)
 
     def _share(self, http: HttpRequest, response: Response) -> None:
         """Let a page of another origin, if that is allowed, read the answer."""
@@ -274,7 +287,7 @@ class HttpApplication:
 
 
 class WebSocketApp(HttpApplication):
-    """An HTTP application without endpoints: it serves a server's WebSockets and nothing else.
+    """An HTTP application without endpoints: it serves a server's WebSockets and their metadata.
 
     It joins the application that the user has opened, or opens its own, from the ASGI server's
     `lifespan.startup` to its `lifespan.shutdown`; without these events every client is refused with
@@ -289,6 +302,7 @@ class WebSocketApp(HttpApplication):
     def __init__(self, server: Served, path: str, callers: Callers | None) -> None:
         super().__init__(server, {}, Settings(sessions=False), websocket_path=path)
         self._websocket_callers = callers
+        self._callers = callers or self._callers
         self._application: Serving | None = None
 
     async def _live(self, receive: Receive, send: Send) -> None:
@@ -308,7 +322,10 @@ class WebSocketApp(HttpApplication):
         await send({"type": "lifespan.shutdown.complete"})
 
     async def _contained(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuse a plain HTTP request: only WebSockets are served."""
+        """Refuse a plain HTTP request: only WebSockets are served, and what is told of them."""
+        if self._server.authorization is not None and path_in(scope).startswith(WELL_KNOWN):
+            await super()._contained(scope, receive, send)
+            return
         status = _UPGRADE_REQUIRED if path_in(scope) == self._websocket_path else 404
         headers = [(b"upgrade", b"websocket"), (b"content-length", b"0")]
         await send({"type": "http.response.start", "status": status, "headers": headers})

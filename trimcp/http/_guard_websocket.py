@@ -31,6 +31,7 @@ __all__ = ["GuardedWebSocket"]
 
 _EXTENSIONS = b"sec-websocket-extensions"
 _KEY = b"sec-websocket-key"
+_PROTOCOL = b"sec-websocket-protocol"
 _VERSION = (b"sec-websocket-version", b"13")
 
 
@@ -47,7 +48,7 @@ class GuardedWebSocket(WSStream):
             # Without a key it is refused; over HTTP/2 there is none.
             unwanted = {_EXTENSIONS} if has_websocket_key(event.headers) else {_EXTENSIONS, _KEY}
             plain = [pair for pair in event.headers if pair[0].lower() not in unwanted]
-            await super().handle(replace(event, headers=plain))
+            await super().handle(replace(event, headers=_with_one_list(plain)))
             if self.closed:
                 # It was refused before the application was called.
                 await self.send(StreamClosed(stream_id=self.stream_id))
@@ -108,3 +109,15 @@ class GuardedWebSocket(WSStream):
     async def _end(self) -> None:
         await self.send(EndData(stream_id=self.stream_id))
         await self.send(StreamClosed(stream_id=self.stream_id))
+
+
+def _with_one_list(headers: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """The headers with all subprotocols in one line, since hypercorn reads only the last.
+
+    Specification: RFC 6455, 11.3.4.
+    """
+    lists = [value for name, value in headers if name.lower() == _PROTOCOL]
+    if len(lists) < 2:
+        return headers
+    others = [pair for pair in headers if pair[0].lower() != _PROTOCOL]
+    return [*others, (_PROTOCOL, b", ".join(lists))]

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import secrets
 from typing import TYPE_CHECKING, Final
-from urllib.parse import quote
 
 import attrs
 import trio
@@ -17,7 +16,7 @@ import trio
 from trimcp._groups import unwrapping
 from trimcp.protocol import Connection, Role, decode
 from trimcp.protocol.http import EVENT_STREAM, encode_event
-from trimcp.runtime import NETWORK_GRACE, ChannelPeer, root_of
+from trimcp.runtime import NETWORK_GRACE, ChannelPeer, quoted_path, root_of
 from trimcp.transports import Incoming, MessageChannel, Outbox, write_out
 
 from ._handshake import requests_in
@@ -33,9 +32,6 @@ if TYPE_CHECKING:
 __all__ = ["MessagesEndpoint", "StreamEndpoint"]
 
 _PARAMETER: Final = "session_id"
-
-#: Characters that stay unchanged in the path of a URL, with the `%` of what is already encoded.
-_KEPT_IN_PATHS: Final = "/:@!$&'()*+,;=~-._%"
 
 
 @attrs.frozen
@@ -165,7 +161,7 @@ class StreamEndpoint:
 
     def _endpoint(self, visit: Visit, id: str) -> bytes:
         """The URL for POSTs, as the client sees it."""
-        root = quote(root_of(visit.http.scope), safe=_KEPT_IN_PATHS)
+        root = quoted_path(root_of(visit.http.scope))
         return f"{root}{self._messages_path}?{_PARAMETER}={id}".encode()
 
 

@@ -14,6 +14,7 @@ Specification: 2025-11-25, Streamable HTTP, Session Management.
 
 from __future__ import annotations
 
+import collections
 import logging
 import math
 import secrets
@@ -244,7 +245,7 @@ class Sessions:
         check_alone(self._application)
         if self._application.is_closing:
             raise Refused(503, "the server is shutting down")
-        predecessor = self._make_room()
+        predecessor = self._make_room(owner)
         session = HttpSession(secrets.token_urlsafe(32), self._application, settings, owner)
         self._by_id[session.id] = session
         self._alive[session] = None
@@ -279,23 +280,41 @@ class Sessions:
         self._by_id.pop(session.id, None)
         session.close()
 
-    def _make_room(self) -> HttpSession | None:
+    def _make_room(self, owner: object) -> HttpSession | None:
         """The session whose place a new one gets when it has ended; None if there is a free one.
 
+        Args:
+            owner: To whom the new one will belong.
+
         Raises:
-            Refused: All are busy (503).
+            Refused: None may be ended for it (503).
         """
         if len(self._alive) < self._limits.http_sessions:
             return None
         leaving = next((each for each in self._alive if each.id not in self._by_id), None)
         if leaving is None:
-            leaving = min(self._by_id.values(), key=lambda session: session.idle_since)
-            if leaving.idle_since == math.inf:
+            leaving = self._idle_for(owner)
+            if leaving is None:
                 raise Refused(503, "too many sessions", headers={"retry-after": "10"})
             logger.warning("more than %d sessions: an idle one ends", self._limits.http_sessions)
             self.end(leaving)
         del self._alive[leaving]
         return leaving
+
+    def _idle_for(self, owner: object) -> HttpSession | None:
+        """The idle session that ends for a new one; None if there is none.
+
+        It is of an owner with the most sessions, and of theirs the one idle for longest. Nobody
+        loses one to an owner who would have more than they.
+        """
+        held = collections.Counter(session.owner for session in self._by_id.values())
+        held[owner] += 1
+        idle = [
+            session
+            for session in self._by_id.values()
+            if session.idle_since < math.inf and held[session.owner] >= held[owner]
+        ]
+        return min(idle, key=lambda each: (-held[each.owner], each.idle_since), default=None)
 
     async def _sweep(self) -> None:
         """End the sessions that have been idle for too long."""

@@ -23,6 +23,8 @@ from trimcp.protocol.http import fold_headers
 from trimcp.runtime import NETWORK_GRACE, Denied, HttpRequest
 from trimcp.transports import Incoming, MessageChannel, Outbox, Oversized, write_out
 
+from ._admitting import admitted
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
@@ -79,9 +81,12 @@ async def websocket_endpoint(
     http = HttpRequest(fold_headers(scope["headers"]), scope)
     if application.authorization is not None:
         try:
-            http = await application.authorization.admit(http)
+            http = await admitted(application.authorization, http)
         except Denied as denied:
             await _refuse(scope, send, denied.status, denied.message, denied.headers)
+            return
+        except ConnectionError:
+            logger.debug("a client went away during its handshake")
             return
     asked = bool(scope.get("subprotocols"))
     await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL if asked else None})
@@ -215,4 +220,4 @@ async def _send_close(channel: MessageChannel, send: Send) -> None:
     is_refused = isinstance(failure, WebSocketClosed) and failure.code == _UNSUPPORTED_DATA
     code = _UNSUPPORTED_DATA if is_refused else _GOING_AWAY
     with suppress(OSError):
-        await send({"type": "websocket.close", "code": code})
+        await send({"type": "websocket.close", "code": code, "reason": channel.goodbye or ""})

@@ -2,7 +2,7 @@
 
 from ._authorization import WELL_KNOWN, Authorization, Denied
 from ._awaiting import awaited
-from ._boundary import Failed, ProtocolError, contained, leaves, method_not_found
+from ._boundary import Failed, ProtocolError, captured, contained, leaves, method_not_found
 from ._bus import Bus, LocalBus
 from ._calls import Listener, ProgressCallback
 from ._channels import READS_NOTHING, ChannelPeer, OutboxPeer
@@ -12,7 +12,7 @@ from ._conversations import flaw_of_conversation
 from ._handler import Asker, Handler, Retried
 from ._held import holding
 from ._home import Home, Parked, start_in
-from ._http import CustomRoute, EventStore, HttpRequest, HttpResponse, path_in, root_of
+from ._http import CustomRoute, EventStore, HttpRequest, HttpResponse, path_in, quoted_path, root_of
 from ._hub import Hub, Subscriber
 from ._life import Life
 from ._nonces import MemoryNonceStore, MissingNonceStore, NonceStore
@@ -70,6 +70,7 @@ __all__ = [
     "TokenVerifier",
     "ToolThreads",
     "awaited",
+    "captured",
     "contained",
     "drain",
     "flaw_of_conversation",
@@ -78,6 +79,7 @@ __all__ = [
     "leaves",
     "method_not_found",
     "path_in",
+    "quoted_path",
     "root_of",
     "start_in",
     "told_of_signals",

@@ -40,13 +40,13 @@ class Authorization(Protocol):
 
     Attributes:
         required: The scopes that every caller needs.
-        resource_path: The path of the resource's own URL, if it was told that.
+        resource_paths: The paths of the resource's own URLs, if it was told any.
     """
 
     @property
     def required(self) -> frozenset[str]: ...
     @property
-    def resource_path(self) -> str | None: ...
+    def resource_paths(self) -> frozenset[str]: ...
 
     async def admit(
         self, request: HttpRequest, scopes: frozenset[str] = frozenset()
@@ -78,7 +78,7 @@ class Authorization(Protocol):
 
         Args:
             request: Who asks.
-            path: The resource's path below the application's root, where it was not told its URL.
+            path: The resource's path below the application's root.
 
         Specification: RFC 9728, section 2.
         """

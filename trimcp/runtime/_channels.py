@@ -204,6 +204,10 @@ class ChannelPeer(OutboxPeer):
                 error.__cause__ = self.failure
                 call.owner.settle(error)
 
+    def drain(self, deadline: float, reason: str | None = None) -> None:
+        super().drain(deadline, reason)
+        self._channel.goodbye = self.life.ending
+
     @property
     def failure(self) -> BaseException | None:
         """The error that ended the channel; None if there was none."""

@@ -165,9 +165,14 @@ class ConnectedPeer(Peer):
         """The handlers of this connection that wait for the client's next round."""
         return self.life.parked
 
-    def drain(self, deadline: float) -> None:
-        """Refuse new requests, let those in flight finish until the deadline, then end."""
-        self.life.drain(deadline)
+    def drain(self, deadline: float, reason: str | None = None) -> None:
+        """Refuse new requests, let those in flight finish until the deadline, then end.
+
+        Args:
+            deadline: On Trio's clock.
+            reason: See `Life.drain`.
+        """
+        self.life.drain(deadline, reason)
 
     def close(self) -> None:
         """End the connection now."""
@@ -231,7 +236,7 @@ class ConnectedPeer(Peer):
     def _on_request(self, event: RequestReceived) -> None:
         exchange = event.exchange
         if self.life.is_draining or self.life.nursery is None:
-            self.send_nowait(exchange.fail(SHUTTING_DOWN, "the server is shutting down"))
+            self.send_nowait(exchange.fail(SHUTTING_DOWN, self.life.ending))
             return
         limit = self.limits.in_flight
         if self.slots.taken >= limit:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import urllib.parse
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import attrs
 
@@ -12,7 +12,18 @@ if TYPE_CHECKING:
 
     from ._principal import Principal
 
-__all__ = ["CustomRoute", "EventStore", "HttpRequest", "HttpResponse", "path_in", "root_of"]
+__all__ = [
+    "CustomRoute",
+    "EventStore",
+    "HttpRequest",
+    "HttpResponse",
+    "path_in",
+    "quoted_path",
+    "root_of",
+]
+
+#: Characters that stay unchanged in the path of a URL, with the `%` of what is already encoded.
+_KEPT_IN_PATHS: Final = "/:@!$&'()*+,;=~-._%"
 
 
 def root_of(scope: Mapping[str, Any]) -> str:
@@ -32,6 +43,11 @@ def path_in(scope: Mapping[str, Any]) -> str:
     return rest if rest.startswith("/") else path
 
 
+def quoted_path(path: str) -> str:
+    """A path as it is written in a URL."""
+    return urllib.parse.quote(path, safe=_KEPT_IN_PATHS)
+
+
 @attrs.frozen(eq=False)
 class HttpRequest:
     """An HTTP request, as a handler of a custom route gets it.
@@ -44,6 +60,8 @@ class HttpRequest:
         is_mirror: Whether its headers repeat what stands in its body.
         principal: Who sends it, where the server asks that (`Server(auth=…)`); the headers and the
             scope are then without the token.
+        resource_path: The path, below the application's root, of the protected resource that it
+            belongs to; None if that is its own path, empty where no metadata are served.
     """
 
     headers: Mapping[str, str]
@@ -51,6 +69,7 @@ class HttpRequest:
     body: bytes = b""
     is_mirror: bool = False
     principal: Principal | None = None
+    resource_path: str | None = None
 
     @property
     def method(self) -> str:

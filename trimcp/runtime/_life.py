@@ -51,6 +51,7 @@ class Life:
         at_drain: Called when new requests are no longer accepted, to end what would otherwise never
             end.
         is_draining: Whether new requests are refused.
+        ending: Why they are, for the peer.
         lost: Why no answer can arrive any more, or is wanted any more; None until then.
         explain_loss: Makes the error for calls whose answer can no longer arrive.
     """
@@ -63,6 +64,7 @@ class Life:
         self.parked: set[Parked] = set()
         self.at_drain: set[Callable[[], None]] = set()
         self.is_draining = False
+        self.ending = "the server is shutting down"
         self.lost: str | None = None
         self.explain_loss: Callable[[str], ConnectionLost] = ConnectionLost
         self._connection = connection
@@ -81,11 +83,18 @@ class Life:
         """Whether everything that still runs is cancelled, because the connection ends."""
         return self.scope.cancel_called
 
-    def drain(self, deadline: float) -> None:
-        """Refuse new requests, let those in flight finish until the deadline, then end."""
+    def drain(self, deadline: float, reason: str | None = None) -> None:
+        """Refuse new requests, let those in flight finish until the deadline, then end.
+
+        Args:
+            deadline: On Trio's clock.
+            reason: Why, for the peer, if the server is not shutting down; the first one counts.
+        """
+        if reason is not None and not self.is_draining:
+            self.ending = reason
         self.is_draining = True
         self.scope.deadline = min(self.scope.deadline, deadline)
-        self.end_waits("the server is shutting down")
+        self.end_waits(self.ending)
         self.settle()
 
     def close(self, reason: str = "the connection was closed") -> None:

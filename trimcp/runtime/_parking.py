@@ -14,6 +14,7 @@ Specification: 2026-07-28, Multi Round-Trip Requests.
 
 from __future__ import annotations
 
+import collections
 import functools
 import math
 import time
@@ -203,9 +204,12 @@ class Parking:
             self._evict()
 
     def _evict(self) -> None:
-        """End the handler that has waited longest, as too many wait."""
-        oldest = next(iter(self._waiting))
-        self._waiting.pop(oldest).cancel("too many handlers wait for answers")
+        """End the handler that has waited longest for a caller for whom most wait."""
+        held = collections.Counter(_identity_of(each) for each in self._waiting.values())
+        most = max(held.values())
+        leaving = next(each for each in self._waiting.values() if held[_identity_of(each)] == most)
+        del self._waiting[leaving.id]
+        leaving.cancel("too many handlers wait for answers")
 
     def keep(
         self, round_: Round, requests: dict[str, InputRequest], kept: Any
@@ -318,8 +322,14 @@ class Parking:
 
 def _owner_of(round_: Round) -> str | None:
     """Whom a round's state is given to: a digest, so that every state is short."""
-    owner = round_.peer.owner
-    return None if owner is None else digest_of(*owner)
+    principal = round_.principal
+    return None if principal is None else digest_of(*principal.identity)
+
+
+def _identity_of(asker: Asker) -> object:
+    """For whom a handler waits; None where nobody is asked for a token."""
+    principal = asker.round.principal
+    return None if principal is None else principal.identity
 
 
 def _recorded(retry: Retried) -> Answers:

@@ -40,7 +40,8 @@ class Peer(ABC):
 
     Attributes:
         http: The HTTP request that opened it, if one did.
-        principal: Who it is, where the server asks that.
+        principal: Who it is, where the server asks that: by the latest token, where there are
+            several. A request keeps its own (`Round.principal`).
         data: What the role keeps for it.
         pace: Lets consumers hold producers back, if the peer is in this process.
     """
@@ -60,11 +61,6 @@ class Peer(ABC):
         self.principal: Principal | None = None
         self.data: Any = None
         self.pace: Pace | None = None
-
-    @property
-    def owner(self) -> tuple[str | None, str, str | None] | None:
-        """To whom belongs what outlives its requests; see `Principal.identity`."""
-        return None if self.principal is None else self.principal.identity
 
     @abstractmethod
     async def send(self, data: bytes | None) -> None:

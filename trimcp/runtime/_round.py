@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from trimcp.protocol import Exchange
 
     from ._peer import Peer
+    from ._principal import Principal
 
 __all__ = ["Lasting", "Responder", "Round"]
 
@@ -55,6 +56,8 @@ class Round:
         exchange: The request.
 
     Attributes:
+        principal: Who sent the request, where the server asks that. On HTTP+SSE each message has a
+            token of its own; what comes later changes nothing for a request that is answered.
         data: What the role kept for the peer when the round began.
         scope: Cancels what runs in the round.
         handler: A handler that may outlive the round, while this is its current round.
@@ -63,11 +66,12 @@ class Round:
         held: The bytes of its request, which the budget counts until the round ends.
     """
 
-    __slots__ = ("afterword", "data", "exchange", "handler", "held", "peer", "scope")
+    __slots__ = ("afterword", "data", "exchange", "handler", "held", "peer", "principal", "scope")
 
     def __init__(self, peer: Peer, exchange: Exchange) -> None:
         self.peer = peer
         self.exchange = exchange
+        self.principal: Principal | None = peer.principal
         self.data: Any = peer.data
         self.scope = trio.CancelScope()
         self.handler: Lasting | None = None

@@ -8,7 +8,7 @@ from ._home import Home
 from ._round import Responder
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager, AbstractContextManager
 
     import trio
@@ -206,6 +206,13 @@ class Served(Protocol):
     def resources(self) -> Readable: ...
     @property
     def running(self) -> Serving | None: ...
+
+    def claim(self, paths: Collection[str]) -> None:
+        """Keep custom routes off the paths of endpoints that ask for tokens.
+
+        Raises:
+            RegistrationError: One has such a path already.
+        """
 
     def application(self, *, signals: bool = True) -> AbstractAsyncContextManager[Any]:
         """Open what all transports of the server share."""

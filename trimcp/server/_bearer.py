@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 from trimcp.protocol.http import fold_headers
-from trimcp.runtime import WELL_KNOWN, root_of
+from trimcp.runtime import WELL_KNOWN, quoted_path, root_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -135,7 +135,7 @@ def url_of(scope: Mapping[str, Any], headers: Mapping[str, str], path: str) -> s
     if not _AUTHORITY.fullmatch(host):
         name, port = scope.get("server") or ("localhost", None)
         host = name if port is None else f"{name}:{port}"
-    return f"{scheme}://{host}{root_of(scope)}{path}".rstrip("/")
+    return f"{scheme}://{host}{quoted_path(root_of(scope) + path)}".rstrip("/")
 
 
 def metadata_url(resource: str, scope: Mapping[str, Any], path: str) -> str:
@@ -153,6 +153,6 @@ def metadata_url(resource: str, scope: Mapping[str, Any], path: str) -> str:
     origin = f"{parts.scheme}://{parts.netloc}"
     root = root_of(scope)
     if root:
-        return f"{origin}{root}{WELL_KNOWN}{path.rstrip('/')}"
+        return f"{origin}{quoted_path(root)}{WELL_KNOWN}{quoted_path(path.rstrip('/'))}"
     query = f"?{parts.query}" if parts.query else ""
     return f"{origin}{WELL_KNOWN}{'' if parts.path == '/' else parts.path}{query}"

@@ -127,7 +127,7 @@ class Context(Asking, Generic[LifespanT, SessionT]):
 
         Specification: 2026-07-28, Authorization, Access Token Usage.
         """
-        return self._handler.peer.principal
+        return self._handler.round.principal
 
     @property
     def http_headers(self) -> Mapping[str, str] | None:

@@ -9,9 +9,9 @@ from trimcp.functions import check_async
 from trimcp.runtime import CustomRoute
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
-__all__ = ["add_route"]
+__all__ = ["add_route", "check_free"]
 
 _HEALTH: Final = "/healthz"
 
@@ -43,3 +43,12 @@ def add_route(
     if "GET" in upper and "HEAD" not in upper:
         upper += ("HEAD",)
     routes[path] = CustomRoute(upper, function, scopes)
+
+
+def check_free(routes: Iterable[str], claimed: Collection[str]) -> None:
+    """Whether custom routes keep off the paths of endpoints. Raises RegistrationError."""
+    for path in routes:
+        if (path.rstrip("/") or "/") in claimed:
+            raise RegistrationError(
+                f"custom route {path!r}: an endpoint that asks for access tokens is there"
+            )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import trio
 
@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
     from trimcp.runtime import ConnectedPeer
 
-__all__ = ["run_until_expiry"]
+__all__ = ["EXPIRED", "run_until_expiry"]
+
+#: What the client is told of it.
+EXPIRED: Final = "the access token has expired"
 
 
 async def run_until_expiry(peer: ConnectedPeer, at_open: Callable[[], None] | None) -> None:
@@ -37,4 +40,4 @@ async def _drain_at_expiry(peer: ConnectedPeer) -> None:
         if left <= 0:
             break
         await trio.sleep(left)
-    peer.drain(trio.current_time() + NETWORK_GRACE)
+    peer.drain(trio.current_time() + NETWORK_GRACE, EXPIRED)

@@ -22,14 +22,15 @@ from trimcp.types import (
     UnsubscribeRequestParams,
 )
 
+from ._expiring import EXPIRED
 from ._needs import permits, require
 from ._params import params_as
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from trimcp.protocol import Change, Exchange
-    from trimcp.runtime import Peer, Principal, Subscriber
+    from trimcp.protocol import Change
+    from trimcp.runtime import Principal, Subscriber
 
     from ._context import Context
     from ._offer import Offer
@@ -38,8 +39,6 @@ if TYPE_CHECKING:
 __all__ = ["listen", "subscribe", "unsubscribe"]
 
 logger = logging.getLogger("trimcp.server")
-
-_EXPIRED: Final = "the access token has expired"
 
 #: Each resource may be compared with many templates; so many are sought in one go.
 _BETWEEN_CHECKPOINTS: Final = 50
@@ -54,12 +53,12 @@ async def listen(offer: Offer, context: Context[Any]) -> SubscriptionsListenResu
     subscriber = hub.join(kinds_of(wanted), uris)
     peer.at_drain.add(subscriber.close)
     try:
-        await _tell(exchange, peer, subscriber)
+        await _tell(context, subscriber)
     finally:
         peer.at_drain.discard(subscriber.close)
         hub.leave(subscriber)
     # The graceful end. On a shared pipe the specification wants a cancellation after it.
-    reason = _EXPIRED if _is_over(peer.principal) else "the server is shutting down"
+    reason = EXPIRED if _is_over(context.principal) else "the server is shutting down"
     cancelled = CancelledNotificationParams(exchange.id, reason)
     handler.round.afterword = exchange.notify("notifications/cancelled", cancelled)
     exchange.stamp_with({META_SUBSCRIPTION_ID: exchange.id})
@@ -84,12 +83,13 @@ async def _known(offer: Offer, context: Context[Any], asked: Sequence[str]) -> l
     return known
 
 
-async def _tell(exchange: Exchange, peer: Peer, subscriber: Subscriber) -> None:
+async def _tell(context: Context[Any], subscriber: Subscriber) -> None:
+    exchange, peer = context._handler.exchange, context._handler.peer
     meta = {META_SUBSCRIPTION_ID: exchange.id}
     granted = filter_of(subscriber.kinds, sorted(subscriber.uris))
     acknowledged = SubscriptionsAcknowledgedNotificationParams(granted)
     await peer.send(exchange.notify("notifications/subscriptions/acknowledged", acknowledged, meta))
-    while (change := await _next(subscriber, peer.principal)) is not None:
+    while (change := await _next(subscriber, context.principal)) is not None:
         try:
             data = exchange.notify(method_of(change), params_of(change), meta)
         except LimitExceeded as error:

@@ -8,10 +8,11 @@ Specification: 2026-07-28, Authorization, Runtime Insufficient Scope Errors.
 
 from __future__ import annotations
 
+import logging
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from trimcp.errors import FORBIDDEN, Forbidden
-from trimcp.protocol import InvalidShape, read_call, read_name, read_object
+from trimcp.errors import FORBIDDEN, INTERNAL_ERROR, Forbidden, RequestError
+from trimcp.protocol import read_call, read_name, read_object
 from trimcp.runtime import Denied, ProtocolError
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from ._scopes import ScopeRule
 
 __all__ = ["Scoped", "check_scopes", "fixed_needs", "may_use", "permits", "require"]
+
+logger = logging.getLogger("trimcp.server")
 
 _NOTHING: Final[frozenset[str]] = frozenset()
 
@@ -58,7 +61,7 @@ def check_scopes(offer: Offer, http: HttpRequest, requests: Iterable[Request]) -
 
     Raises:
         Denied: It lacks scopes; all that are needed are named at once. Or a function of the user's
-            that was asked for them has refused.
+            that was asked for them has refused. If one fails, that is told by the route.
     """
     principal, authorization = http.principal, offer.authorization
     if principal is None or authorization is None:
@@ -78,7 +81,11 @@ def _needed(offer: Offer, principal: Principal, request: Request) -> frozenset[s
         return _NOTHING
     try:
         return rule(offer, principal, request.params)
-    except InvalidShape:
+    except (Forbidden, KeyboardInterrupt):
+        raise
+    except BaseException:
+        # Malformed, or a function of the user's has failed: the route finds the same, and answers
+        # with the request's id.
         return _NOTHING
 
 
@@ -140,12 +147,20 @@ def require(
         needed: Says what it needs.
 
     Raises:
-        ProtocolError: It may not (-31003).
+        ProtocolError: It may not (-31003), or a function of the user's that was asked for the
+            scopes has failed (-32603).
+        RequestError: Such a function has raised it.
     """
     principal, authorization = context.principal, offer.authorization
     if principal is None or authorization is None:
         return
-    scopes = authorization.required | needed(principal)
+    try:
+        scopes = authorization.required | needed(principal)
+    except (RequestError, KeyboardInterrupt):
+        raise
+    except BaseException:
+        logger.exception("%s: a scopes= function has failed", context.method)
+        raise ProtocolError(INTERNAL_ERROR, "Internal error") from None
     if not scopes <= principal.scopes:
         told = " ".join(sorted(scopes))
         flaw = f"the access token lacks scopes: needed are {told}"

@@ -9,7 +9,7 @@ from trimcp.functions import check_opened
 from trimcp.limits import Limits
 from trimcp.protocol import check_extensions
 
-from ._scopes import checked_scopes
+from ._scopes import OFFLINE, checked_scopes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -130,8 +130,18 @@ def authorization_of(
     return ResourceServer(
         checked_instance(auth, "auth=", ("verify",)),
         limits,
-        required=checked_scopes(required_scopes, "required_scopes="),
+        required=_required(required_scopes),
         supported=supported,
         resource=resource_url,
         issuers=authorization_servers,
     )
+
+
+def _required(scopes: Any) -> frozenset[str]:
+    required = checked_scopes(scopes, "required_scopes=")
+    if OFFLINE in required:
+        raise RegistrationError(
+            f"required_scopes=: {OFFLINE!r} asks for a refresh token, which is no business of a "
+            "resource: no client would be told of it"
+        )
+    return required

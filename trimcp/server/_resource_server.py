@@ -7,16 +7,16 @@ Specification: 2026-07-28, Authorization.
 
 from __future__ import annotations
 
+import itertools
 import logging
 import traceback
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import urlsplit
 
 import attrs
 import trio
 
-from trimcp.errors import InvalidToken, RegistrationError, VerifierUnavailable
-from trimcp.runtime import Denied, HttpRequest, Principal, leaves, path_in
+from trimcp.errors import InvalidToken, VerifierUnavailable
+from trimcp.runtime import Denied, Failed, HttpRequest, Principal, captured, leaves, path_in
 
 from ._bearer import (
     MalformedCredentials,
@@ -25,9 +25,11 @@ from ._bearer import (
     has_token_in_query,
     metadata_url,
     token_in,
-    url_of,
     without_token,
 )
+from ._expiring import EXPIRED
+from ._resource_urls import ResourceUrls, checked_url, urls_in
+from ._scopes import OFFLINE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,11 +41,14 @@ __all__ = ["ResourceServer"]
 
 logger = logging.getLogger("trimcp.server")
 
-#: The scope of refresh tokens, which is no business of a resource.
-_OFFLINE: Final = "offline_access"
-
 #: How long a part of a token is that could be told from other words.
 _PART: Final = 8
+
+#: Characters of a verifier's own sentence that are read.
+_LONGEST: Final = 500
+
+#: Exceptions, and frames of each, that are logged of a failure.
+_MOST_LOGGED: Final = 10
 
 _UNAVAILABLE: Final = "access tokens cannot be checked at the moment: try again later"
 
@@ -56,7 +61,7 @@ class ResourceServer:
         limits: `token_bytes` and `token_seconds` are used.
         required: The scopes that every caller needs.
         supported: The scopes that clients should know of; by default the required ones.
-        resource: The resource's own URL; by default the verifier's audience, if that is one.
+        resource: The resource's own URL; by default those among the verifier's audiences.
         issuers: The authorization servers; by default the verifier's issuer.
 
     Raises:
@@ -76,16 +81,18 @@ class ResourceServer:
         self.required = required
         self._verifier = verifier
         self._limits = limits
-        told = getattr(verifier, "audience", None)
-        self._resource = next(iter(_urls(told)), None) if resource is None else _url(resource)
+        chosen = None if resource is None else checked_url(resource)
+        self._resources = ResourceUrls(chosen, urls_in(getattr(verifier, "audience", None)))
         told = getattr(verifier, "issuer", None)
-        self._issuers = _urls(told) if issuers is None else [_url(each) for each in issuers]
-        self._supported = sorted((required if supported is None else supported) - {_OFFLINE})
+        self._issuers = (
+            urls_in(told) if issuers is None else [checked_url(each) for each in issuers]
+        )
+        self._supported = sorted((required if supported is None else supported) - {OFFLINE})
 
     @property
-    def resource_path(self) -> str | None:
-        """The path of the resource's own URL, if it was told that."""
-        return None if self._resource is None else urlsplit(self._resource).path.rstrip("/")
+    def resource_paths(self) -> frozenset[str]:
+        """The paths of the resource's own URLs, if it was told any."""
+        return self._resources.paths
 
     # -- judging --------------------------------------------------------------------------
 
@@ -93,42 +100,52 @@ class ResourceServer:
         self, request: HttpRequest, scopes: frozenset[str] = frozenset()
     ) -> HttpRequest:
         """Judge who sends a request; see `Authorization.admit`."""
+        needed = self.required | scopes
         try:
             token = token_in(request.scope)
         except MalformedCredentials as flaw:
-            raise self._denied(request, 400, str(flaw), "invalid_request") from None
+            raise self._denied(request, needed, 400, str(flaw), "invalid_request") from None
         if token is None:
-            raise self._denied(request, 401, _missing(request))
+            raise self._denied(request, needed, 401, _missing(request))
         if len(token) > self._limits.token_bytes:
-            raise self._denied(request, 401, "the access token is too long", "invalid_token")
-        principal = await self._judged(request, token)
-        needed = self.required | scopes
+            message = "the access token is too long"
+            raise self._denied(request, needed, 401, message, "invalid_token")
+        principal = await self._judged(request, needed, token)
         if not needed <= principal.scopes:
             raise self.insufficient(request, needed)
         headers, scope = without_token(request.scope)
         return attrs.evolve(request, headers=headers, scope=scope, principal=principal)
 
-    async def _judged(self, request: HttpRequest, token: str) -> Principal:
+    async def _judged(self, request: HttpRequest, needed: frozenset[str], token: str) -> Principal:
         """What the verifier says. Raises Denied."""
-        try:
-            with trio.move_on_after(self._limits.token_seconds):
-                principal = await self._verifier.verify(token)
-                if not isinstance(principal, Principal):
-                    raise TypeError(f"a verifier gave a {type(principal).__name__}, no Principal")
-                return principal
-            raise VerifierUnavailable("it took too long")
-        except Exception as error:
-            raise self._refusal(request, token, error) from None
+        scope = trio.CancelScope(relative_deadline=self._limits.token_seconds)
+        outcome, passing = await captured(scope, self._verifier.verify, token)
+        if passing is not None:
+            raise passing
+        if isinstance(outcome, Principal):
+            if outcome.seconds_left > 0:
+                return outcome
+            raise self._invalid(request, needed, EXPIRED)
+        if isinstance(outcome, Failed):
+            raise self._refusal(request, needed, token, outcome.error)
+        what = "took too long" if scope.cancelled_caught else "gave no Principal"
+        raise _unavailable(what)
 
-    def _refusal(self, request: HttpRequest, token: str, error: Exception) -> Denied:
+    def _refusal(
+        self, request: HttpRequest, needed: frozenset[str], token: str, error: BaseException
+    ) -> Denied:
         """What a client is told whose token the verifier has not accepted."""
         found = list(leaves(error))
         if len(found) == 1 and isinstance(found[0], InvalidToken):
-            reason = described(_without(token, found[0].reason))
-            logger.info("an access token is refused: %s", reason)
-            return self._denied(request, 401, reason, "invalid_token")
-        logger.error("the token verifier has failed: %s", _shown(error, token))
-        return Denied(503, _UNAVAILABLE, {"retry-after": "1"})
+            flaw = _without(token, found[0])
+            return self._invalid(request, needed, flaw or "the access token is not accepted")
+        flaw = _without(token, error) if isinstance(error, VerifierUnavailable) else None
+        return _unavailable(flaw or f"it raised {_traced(error)}")
+
+    def _invalid(self, request: HttpRequest, needed: frozenset[str], flaw: str) -> Denied:
+        reason = described(flaw)
+        logger.info("an access token is refused: %s", reason)
+        return self._denied(request, needed, 401, reason, "invalid_token")
 
     # -- what clients are told ------------------------------------------------------------
 
@@ -136,40 +153,39 @@ class ResourceServer:
         """What a caller is told whose token lacks scopes; see `Authorization.insufficient`."""
         scope = " ".join(sorted(needed))
         message = f"the access token lacks scopes: needed are {scope}"
-        return self._denied(request, 403, message, "insufficient_scope", needed)
+        denied = self._denied(request, needed, 403, message, "insufficient_scope")
+        denied.data = {"scope": scope}
+        return denied
 
     def _denied(
         self,
         request: HttpRequest,
+        needed: frozenset[str],
         status: int,
         message: str,
         error: str | None = None,
-        needed: frozenset[str] | None = None,
     ) -> Denied:
         """An answer with a challenge; without an error if no token was sent (RFC 6750, 3.1)."""
-        scopes = self.required if needed is None else needed
         parameters = {
-            "resource_metadata": self._metadata_url(request) if self._issuers else None,
+            "resource_metadata": self._metadata_url(request),
             "error": error,
             "error_description": None if error is None else described(message),
-            "scope": " ".join(sorted(scopes - {_OFFLINE})),
+            "scope": " ".join(sorted(needed - {OFFLINE})),
         }
-        data = None if needed is None else {"scope": parameters["scope"]}
-        return Denied(status, message, {"www-authenticate": challenge(parameters)}, data)
+        return Denied(status, message, {"www-authenticate": challenge(parameters)})
 
-    def _metadata_url(self, request: HttpRequest) -> str:
-        path = path_in(request.scope)
-        return metadata_url(self._url(request, path), request.scope, path)
-
-    def _url(self, request: HttpRequest, path: str) -> str:
-        return self._resource or url_of(request.scope, request.headers, path)
+    def _metadata_url(self, request: HttpRequest) -> str | None:
+        if not self._issuers or request.resource_path == "":
+            return None
+        path = request.resource_path or path_in(request.scope)
+        return metadata_url(self._resources.url(request, path), request.scope, path)
 
     def metadata(self, request: HttpRequest, path: str) -> dict[str, Any] | None:
         """The metadata of the resource; see `Authorization.metadata`."""
         if not self._issuers:
             return None
         document = {
-            "resource": self._url(request, path),
+            "resource": self._resources.url(request, path),
             "authorization_servers": self._issuers,
             "bearer_methods_supported": ["header"],
         }
@@ -182,41 +198,46 @@ def _missing(request: HttpRequest) -> str:
     return "an access token is needed"
 
 
-def _shown(failure: Exception, token: str) -> str:
-    """What has failed and where, for the log; without the token, which may stand in messages."""
-    if isinstance(failure, VerifierUnavailable):
-        text = str(failure)
-    else:
-        text = "".join(traceback.format_exception(failure))
-    return _without(token, text)
+def _unavailable(what: str) -> Denied:
+    logger.error("the token verifier has failed: %s", what)
+    return Denied(503, _UNAVAILABLE, {"retry-after": "1"})
 
 
-def _without(token: str, text: str) -> str:
-    """A text in which neither the token stands nor a part of it, such as one of a JWT."""
-    parts = [part for part in token.split(".") if len(part) >= _PART]
-    for each in [token, *parts]:
-        text = text.replace(each, "[token]")
-    return text
-
-
-def _urls(told: Any) -> list[str]:
-    """The http(s) URLs in what a verifier says of itself: nothing, a text, or several."""
-    several = [told] if isinstance(told, str) else told or ()
-    return [each for each in several if isinstance(each, str) and _is_url(each)]
-
-
-def _url(text: Any) -> str:
-    if not isinstance(text, str) or not _is_url(text):
-        raise RegistrationError(f"{text!r} is no URL such as 'https://mcp.example.com/mcp'")
-    return text
-
-
-def _is_url(text: str) -> bool:
-    """Whether it is an http(s) URL that can be told in a header."""
-    if not text.isascii() or not text.isprintable() or any(each in text for each in ' "\\#'):
-        return False
+def _without(token: str, error: Exception) -> str | None:
+    """What a verifier says; None if a part of the token stands in it, or it says nothing."""
     try:
-        parts = urlsplit(text)
-    except ValueError:
-        return False
-    return parts.scheme in ("http", "https") and bool(parts.netloc)
+        text = str(error)[:_LONGEST]
+    except Exception:
+        return None
+    size = min(len(token), _PART)
+    windows = (text[begin : begin + size] for begin in range(len(text) - size + 1))
+    return None if any(each in token for each in windows) else text
+
+
+def _traced(error: BaseException) -> str:
+    """Which exceptions there were, and where, the latest first; not what they say.
+
+    The token may stand in that in any form, such as quoted or cut.
+    """
+    told: list[str] = []
+    seen: set[int] = set()
+    waiting = [error]
+    while waiting and len(told) < _MOST_LOGGED:
+        each = waiting.pop()
+        if id(each) in seen:
+            continue
+        seen.add(id(each))
+        told.append(type(each).__name__ + _places(each))
+        earlier = each.__cause__ or (None if each.__suppress_context__ else each.__context__)
+        waiting += [] if earlier is None else [earlier]
+        waiting += reversed(each.exceptions) if isinstance(each, BaseExceptionGroup) else ()
+    return ", after ".join(told)
+
+
+def _places(error: BaseException) -> str:
+    """The frames that an exception has passed, the innermost first."""
+    places = [
+        f" in {frame.f_code.co_name} ({frame.f_code.co_filename}:{line})"
+        for frame, line in traceback.walk_tb(error.__traceback__)
+    ]
+    return "".join(itertools.islice(reversed(places), _MOST_LOGGED))

@@ -16,13 +16,24 @@ if TYPE_CHECKING:
 
     from trimcp.runtime import Authorization, Principal
 
-__all__ = ["ScopeRule", "Scopes", "check_asked", "checked_scopes", "needed_under", "scope_rule"]
+__all__ = [
+    "OFFLINE",
+    "ScopeRule",
+    "Scopes",
+    "check_asked",
+    "checked_scopes",
+    "needed_under",
+    "scope_rule",
+]
 
 #: What a user writes: scopes, or a function that says which ones a call needs.
 Scopes: TypeAlias = "Collection[str] | Callable[[Principal, Mapping[str, Any]], Collection[str]]"
 
 #: What is kept of it.
 ScopeRule: TypeAlias = "frozenset[str] | Callable[[Principal, Mapping[str, Any]], Any] | None"
+
+#: The scope of refresh tokens, which is no business of a resource.
+OFFLINE: Final = "offline_access"
 
 #: RFC 6749, section 3.3.
 _SCOPE: Final = re.compile(r"[\x21\x23-\x5b\x5d-\x7e]+")

@@ -31,7 +31,7 @@ from trimcp.types import (
 from ._application import Application
 from ._completion import CompletionRegister, completion_key
 from ._context import Context, current_context
-from ._custom_routes import add_route
+from ._custom_routes import add_route, check_free
 from ._described import described, option
 from ._doors import serve_stdio, serve_stream, serve_tcp, serve_unix, serve_websocket
 from ._files import Directory, file_reader
@@ -130,8 +130,9 @@ class Server(Generic[LifespanT]):
             a stream of yours is trusted; TCP is refused. None for no authorization.
         required_scopes: The scopes that every caller needs.
         scopes_supported: The scopes that clients are told of; by default the required ones.
-        resource_url: The server's own URL, for its clients and the authorization server; by
-            default the verifier's audience, if that is one, or else the URL of each request.
+        resource_url: The server's own URL, for its clients and the authorization server; the
+            origin, if it has several endpoints. By default each endpoint tells the closest of the
+            verifier's audiences that are URLs, or else the URL of each request.
         authorization_servers: The issuers of tokens; by default the verifier's.
 
     Raises:
@@ -223,6 +224,7 @@ class Server(Generic[LifespanT]):
         self.shutdown_hooks: list[Callable[..., Awaitable[Any]]] = []
         self.background_tasks: list[Callable[..., Awaitable[Any]]] = []
         self.custom_routes: dict[str, CustomRoute] = {}
+        self._claimed: set[str] = set()
 
     @property
     def capabilities(self) -> ServerCapabilities:
@@ -311,9 +313,10 @@ class Server(Generic[LifespanT]):
                 store too.
             scopes: The scopes that a caller needs beside the server's `required_scopes`; or a
                 function, not async, that takes the `Principal` and the validated arguments and
-                returns them. It may be asked twice for one call, and may raise `Forbidden`. Lists
-                leave out what the caller's scopes do not suffice for; what a function decides is
-                listed always.
+                returns them. It runs in the event loop, so it must not block, and usually twice
+                for one call; it may raise `Forbidden`, and whatever else it raises is the error
+                -32603. Lists leave out what the caller's scopes do not suffice for; what a
+                function decides is listed always, and its completions are not protected by it.
 
         Raises:
             RegistrationError: A parameter or the result has no JSON Schema, a given schema cannot
@@ -811,7 +814,8 @@ class Server(Generic[LifespanT]):
     ) -> None:
         """Serve newline-delimited messages over TCP until cancelled or shut down.
 
-        There is no authentication: listen on a loopback address.
+        There is no authentication: listen on a loopback address. A server with `auth=` is not
+        served so, since lines carry no token.
 
         Args:
             host: Where to listen.
@@ -865,8 +869,9 @@ class Server(Generic[LifespanT]):
         Each text frame is one message; the subprotocol is `mcp`. Without `Server(auth=…)` there is
         no authentication: listen on a loopback address. With it a handshake brings the token, in
         its `Authorization` header or, from a browser, as the subprotocol `bearer.TOKEN` beside
-        `mcp`; the connection ends when it expires. Web pages are kept out by their `Origin`, and
-        by the name under which their browser has found the server.
+        `mcp`; the connection ends when it expires. Only handshakes are answered here: the metadata
+        of the protected resource must come from another door, such as `serve_http`. Web pages are
+        kept out by their `Origin`, and by the name under which their browser has found the server.
 
         Args:
             host: Where to listen.
@@ -936,7 +941,8 @@ class Server(Generic[LifespanT]):
         It needs a server that runs on Trio, such as `hypercorn -k trio module:app`, and opens
         the server's application in the lifespan events. Where there are none, enter
         `asgi_lifespan` or `application()` around it: until then every request gets 503.
-        `/healthz` and custom routes are part of it.
+        `/healthz` and custom routes are part of it. With `Server(auth=…)` each request needs an
+        access token, and the metadata of the protected resource are part of it too.
 
         Args:
             path: The MCP endpoint.
@@ -944,6 +950,7 @@ class Server(Generic[LifespanT]):
 
         Raises:
             ValueError: The path does not begin with a slash, or an option is out of range.
+            RegistrationError: The server has `auth=`, and a custom route the path of an endpoint.
 
         Specification: Streamable HTTP.
         """
@@ -1003,11 +1010,23 @@ class Server(Generic[LifespanT]):
                 is not async.
         """
         check_name(path, "a custom route", '@server.custom_route("/status")')
+        check_free([path], self._claimed)
         needed = None
         if scopes is not None:
             check_asked(self.authorization, f"custom route {path!r}: scopes=")
             needed = checked_scopes(scopes, f"custom route {path!r}: scopes=")
         return decorator(lambda each: add_route(self.custom_routes, path, methods, each, needed))
+
+    def claim(self, paths: Collection[str]) -> None:
+        """Keep the paths of endpoints that ask for tokens; for applications that have them.
+
+        A custom route there would answer in place of the endpoint, and may ask for nothing.
+
+        Raises:
+            RegistrationError: A custom route has one of them.
+        """
+        check_free(self.custom_routes, paths)
+        self._claimed.update(paths)
 
     @asynccontextmanager
     async def asgi_lifespan(self, app: Any = None) -> AsyncIterator[None]:

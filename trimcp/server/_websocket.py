@@ -66,13 +66,15 @@ def websocket_opener(
 
 def _as_request(upgrade: Upgrade, *, is_secure: bool) -> HttpRequest:
     """A handshake, as an ASGI server would tell of it."""
+    host = (b"host", upgrade.host.encode("latin-1", "replace"))
+    headers = [host, *upgrade.headers]
     scope: dict[str, Any] = {
         "type": "websocket",
         "scheme": "wss" if is_secure else "ws",
         "path": upgrade.path,
         "query_string": upgrade.query.encode("latin-1", "replace"),
-        "headers": list(upgrade.headers),
+        "headers": headers,
         "subprotocols": list(upgrade.subprotocols),
     }
-    headers = fold_headers(upgrade.headers)
-    return HttpRequest({**headers, "host": upgrade.host}, scope)
+    # This door answers handshakes only: metadata must come from another.
+    return HttpRequest(fold_headers(headers), scope, resource_path="")

@@ -7,6 +7,7 @@ All of them work with Trio's autojump clock. pytest is not needed; with it, the 
 from trimcp.client import open_memory_client
 from trimcp.transports import open_memory_channels
 
+from ._calling import called_by
 from ._checks import CHECKS, check_message_channel
 from ._faults import (
     Break,
@@ -47,6 +48,7 @@ __all__ = [
     "StandIn",
     "Transcript",
     "assert_transcript",
+    "called_by",
     "check_message_channel",
     "end_of",
     "faulty",

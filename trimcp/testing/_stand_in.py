@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from trimcp.limits import Limits
+    from trimcp.runtime import HttpRequest
     from trimcp.transports import MessageChannel
 
 __all__ = ["Served", "StandIn"]
@@ -20,7 +21,9 @@ class Serving(Protocol):
     @property
     def is_closing(self) -> bool: ...
 
-    async def serve(self, channel: MessageChannel, *, grace: float) -> None: ...
+    async def serve(
+        self, channel: MessageChannel, *, grace: float, http: HttpRequest | None = None
+    ) -> None: ...
 
 
 class Served(Protocol):
@@ -40,15 +43,19 @@ class StandIn:
     Args:
         server: The server.
         through: Wraps the server's end of a connection.
+        http: The HTTP request that is said to have opened it, if one is.
     """
 
     def __init__(
         self,
         server: Served,
         through: Callable[[MessageChannel], AbstractAsyncContextManager[MessageChannel]],
+        *,
+        http: HttpRequest | None = None,
     ) -> None:
         self._server = server
         self._through = through
+        self._http = http
 
     @property
     def limits(self) -> Limits:
@@ -63,7 +70,7 @@ class StandIn:
     async def joined(self, *, signals: bool = True) -> AsyncIterator[Serving]:
         """The server's application, with every connection wrapped."""
         async with self._server.joined(signals=signals) as serving:
-            yield _Through(serving, self._through)
+            yield _Through(serving, self._through, self._http)
 
 
 class _Through:
@@ -71,14 +78,18 @@ class _Through:
         self,
         serving: Serving,
         through: Callable[[MessageChannel], AbstractAsyncContextManager[MessageChannel]],
+        http: HttpRequest | None,
     ) -> None:
         self._serving = serving
         self._through = through
+        self._http = http
 
     @property
     def is_closing(self) -> bool:
         return self._serving.is_closing
 
-    async def serve(self, channel: MessageChannel, *, grace: float) -> None:
+    async def serve(
+        self, channel: MessageChannel, *, grace: float, http: HttpRequest | None = None
+    ) -> None:
         async with self._through(channel) as near:
-            await self._serving.serve(near, grace=grace)
+            await self._serving.serve(near, grace=grace, http=http or self._http)

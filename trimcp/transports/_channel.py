@@ -195,6 +195,7 @@ class MessageChannel:
         pace: Lets consumers hold producers back, if the peer is in this process.
         turn: Seconds that `part` waits, so that a peer in another process reads the earlier
             messages before the next one.
+        goodbye: Why this side ends the connection, where the transport can tell the peer.
     """
 
     incoming: trio.MemoryReceiveChannel[list[Incoming]]
@@ -205,6 +206,7 @@ class MessageChannel:
     written: trio.Event = attrs.field(factory=trio.Event)
     pace: Pace | None = None
     turn: float = 0.0
+    goodbye: str | None = attrs.field(default=None, init=False)
     _stray: bytes = attrs.field(default=b"", init=False)
     _at_stray: Callable[[bytes], None] | None = attrs.field(default=None, init=False)
 

@@ -188,7 +188,7 @@ class MessageWebSocket(WebSocketConnection):
         """Do the closing handshake; close the stream in any case."""
         self.channel.incoming.close()
         try:
-            await self.aclose(goodbye)
+            await self.aclose(goodbye, self.channel.goodbye)
             await self._close_handshake.wait()
         finally:
             await trio.aclose_forcefully(self._watched)
