@@ -16,7 +16,8 @@ from hypercorn.config import Config
 
 from trimcp import Context, Server, open_unix_client
 
-from ..http.harness import PATIENCE, Web, call, served
+from ..http.harness import PATIENCE, Web, call, request, served
+from ..http.test_connections import HELLO
 from ..raw_websocket import (
     CLOSE,
     PING,
