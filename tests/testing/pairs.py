@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from trimcp.limits import Limits
+    from trimcp.transports.websocket import Upgrade
 
     Ends: TypeAlias = tuple[
         AbstractAsyncContextManager[MessageChannel], AbstractAsyncContextManager[MessageChannel]
@@ -105,12 +106,16 @@ async def websocket(limits: Limits) -> AsyncIterator[Ends]:
         yield client, accepted(listener, limits)
 
 
+async def admit_all(_: Upgrade) -> None:
+    """Refuse nobody."""
+
+
 @asynccontextmanager
 async def accepted(listener: trio.SocketListener, limits: Limits) -> AsyncIterator[MessageChannel]:
     """The server's end of the next connection."""
     limits = attrs.evolve(limits, header_seconds=math.inf)
     stream = await listener.accept()
-    async with accept_websocket(stream, limits, lambda upgrade: None, peer="client") as channel:
+    async with accept_websocket(stream, limits, admit_all, peer="client") as channel:
         yield channel
 
 

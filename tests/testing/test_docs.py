@@ -18,7 +18,7 @@ BLOCKS = re.findall(r"^```python\n# (\w+\.py)\n(.*?)^```$", PAGE, re.DOTALL | re
 
 
 def test_every_other_program_is_an_excerpt() -> None:
-    assert len(BLOCKS) == 6
+    assert len(BLOCKS) == 7
     tests = [path.read_text("utf-8") for path in EXAMPLES.glob("test_*.py")]
     named = [f"# {name}\n{code}" for name, code in BLOCKS]
     others = [block for block in blocks(PAGE, "python") if block not in named]

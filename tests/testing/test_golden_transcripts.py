@@ -32,6 +32,7 @@ from trimcp.testing import (
 from trimcp.transports.websocket import accept_websocket
 
 from .golden_server import make_server
+from .pairs import admit_all
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
@@ -98,7 +99,7 @@ async def over_websocket(server: StandIn) -> AsyncIterator[str]:
     async with server.joined(signals=False) as application, trio.open_nursery() as nursery:
 
         async def serve(stream: trio.SocketStream) -> None:
-            async with accept_websocket(stream, limits, lambda _: None, peer="golden") as channel:
+            async with accept_websocket(stream, limits, admit_all, peer="golden") as channel:
                 await application.serve(channel, grace=5.0)
 
         nursery.start_soon(trio.serve_listeners, serve, [listener])
