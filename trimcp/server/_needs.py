@@ -11,6 +11,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+import trio
+
 from trimcp.errors import FORBIDDEN, INTERNAL_ERROR, Forbidden, RequestError
 from trimcp.protocol import read_call, read_name, read_object
 from trimcp.runtime import Denied, ProtocolError
@@ -81,7 +83,7 @@ def _needed(offer: Offer, principal: Principal, request: Request) -> frozenset[s
         return _NOTHING
     try:
         return rule(offer, principal, request.params)
-    except (Forbidden, KeyboardInterrupt):
+    except (Forbidden, KeyboardInterrupt, trio.Cancelled):
         raise
     except BaseException:
         # Malformed, or a function of the user's has failed: the route finds the same, and answers
@@ -156,7 +158,7 @@ def require(
         return
     try:
         scopes = authorization.required | needed(principal)
-    except (RequestError, KeyboardInterrupt):
+    except (RequestError, KeyboardInterrupt, trio.Cancelled):
         raise
     except BaseException:
         logger.exception("%s: a scopes= function has failed", context.method)
