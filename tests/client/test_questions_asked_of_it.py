@@ -140,7 +140,7 @@ async def test_formats_are_checked_before_an_answer_leaves(
         assert said["result"] == {"action": "accept", "content": {"a": good}}
         if bad is not None:
             answers[0] = bad
-            with pytest.raises(ValueError, match=f"is no {name}"):
+            with pytest.raises(ValueError, match=f"is not a valid {name}"):
                 await asked(to, STATELESS, "elicitation/create", params)
 
 
