@@ -116,14 +116,47 @@ async def test_a_refresh_token_that_is_refused_means_another_login() -> None:
         assert len(world.of("/register")) == 1
 
 
-async def test_a_token_that_cannot_be_refreshed_now_is_still_used() -> None:
-    async with open_world(life=0) as world, open_client(world.url, auth=world.oauth()) as client:
-        world.answer_with["/token"] = Answer(503)
+#: Answers to a refresh that do not say that the refresh token is no good any more.
+UNSURE = [
+    Answer(503),
+    Answer(400, {"error": "temporarily_unavailable"}),
+    Answer(400, {"error": "server_error"}),
+    Answer(403, {"error": "forbidden"}),
+    Answer(200, "no object"),
+]
+
+
+@pytest.mark.parametrize("answer", UNSURE)
+async def test_a_token_that_cannot_be_refreshed_now_is_still_used(answer: Answer) -> None:
+    storage = MemoryTokenStorage()
+    async with (
+        open_world(life=0) as world,
+        open_client(world.url, auth=world.oauth(storage)) as client,
+    ):
+        world.answer_with["/token"] = answer
         await client.call_tool("x")
         await client.call_tool("x")
         # It is not tried again with each request.
         assert len(world.of("/token")) == 2
         assert len(world.logins) == 1
+        kept = json.loads(await storage.load(f"tokens {world.url}") or "")
+        assert kept["refresh_token"] in world.refresh
+
+
+async def test_an_empty_refresh_token_is_none() -> None:
+    storage = MemoryTokenStorage()
+    async with (
+        open_world(life=0) as world,
+        open_client(world.url, auth=world.oauth(storage)) as client,
+    ):
+        (before,) = world.refresh
+        given = {"access_token": "next", "token_type": "Bearer", "refresh_token": ""}
+        world.good["next"] = set()
+        world.answer_with["/token"] = Answer(200, given)
+        await client.call_tool("x")
+        assert len(world.logins) == 1
+        kept = json.loads(await storage.load(f"tokens {world.url}") or "")
+        assert (kept["access_token"], kept["refresh_token"]) == ("next", before)
 
 
 async def test_a_refresh_that_brings_no_new_refresh_token_keeps_the_old() -> None:

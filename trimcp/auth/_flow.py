@@ -152,7 +152,7 @@ class Flow:
         server = found.server if found is not None else await self.finder.known(tokens.issuer)
         client = self._identity.at(server) or await self._registered_at(server)
         if client is None or client.client_id != tokens.client_id:
-            raise GrantRefused("the tokens were given to another client")
+            raise GrantRefused("the tokens were given to another client", "invalid_client")
         fields = {
             "grant_type": "refresh_token",
             "refresh_token": tokens.refresh_token,

@@ -41,16 +41,23 @@ _MARGIN_SECONDS: Final = 30.0
 _MARGIN_SHARE: Final = 0.1
 
 
+#: Errors that say that a grant, or the client that it was given to, is not good any more.
+_FINAL: Final = frozenset({"invalid_grant", "invalid_client", "unauthorized_client"})
+
+
 class GrantRefused(Exception):
     """The token endpoint gave no tokens.
 
     Attributes:
         error: Its own word, such as `invalid_grant`; empty if it said none.
+        is_final: Whether the same grant is refused for good (RFC 6749, section 5.2); else the
+            authorization server may be in trouble, or something in front of it.
     """
 
     def __init__(self, reason: str, error: str = "") -> None:
         super().__init__(reason)
         self.error = error
+        self.is_final = error in _FINAL
 
 
 @attrs.frozen
@@ -168,15 +175,17 @@ def read_tokens(
         raise GrantRefused("the answer of the token endpoint cannot be read") from None
     if answer.token_type.lower() != "bearer":
         raise GrantRefused(f"the token is of the type {answer.token_type[:50]!a}, not Bearer")
+    if not answer.access_token:
+        raise GrantRefused("the token is empty")
     for token in (answer.access_token, answer.refresh_token):
-        if token is not None and not _TOKEN.fullmatch(token):
+        if token and not _TOKEN.fullmatch(token):
             raise GrantRefused("the token holds what cannot be sent")
     return Tokens(
         client.issuer,
         client.client_id,
         resource,
         answer.access_token,
-        answer.refresh_token,
+        answer.refresh_token or None,
         requested,
         _stale(answer.expires_in, now),
     )

@@ -271,13 +271,19 @@ class Login:
             if await self._has_changed():
                 # Another program was faster.
                 return True
-            logger.info("the login at %s has ended: %s", tokens.issuer, error)
-            self._tokens = attrs.evolve(tokens, refresh_token=None)
-            await self._flow.keep(self._tokens)
+            if error.is_final:
+                logger.info("the login at %s has ended: %s", tokens.issuer, error)
+                self._tokens = attrs.evolve(tokens, refresh_token=None)
+                await self._flow.keep(self._tokens)
+            else:
+                self._put_off(error)
         except AuthorizationFailed as error:
-            logger.warning("the access token cannot be refreshed now: %s", error)
-            self._next_refresh = trio.current_time() + _RETRY_SECONDS
+            self._put_off(error)
         return False
+
+    def _put_off(self, error: Exception) -> None:
+        logger.warning("the access token cannot be refreshed now: %s", error)
+        self._next_refresh = trio.current_time() + _RETRY_SECONDS
 
     def _tell(self) -> None:
         for callback in self._callbacks:
