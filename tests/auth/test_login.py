@@ -565,6 +565,9 @@ async def test_two_clients_log_in_once() -> None:
         {"redirect_uri": "https://me.example/callback"},
         {"redirect_uri": "http://127.0.0.1/callback#x"},
         {"redirect": print, "browser": print},
+        {"redirect": "http://127.0.0.1/"},
+        {"browser": "firefox"},
+        {"storage": "/tmp/x"},
     ],
 )
 def test_options_that_are_refused(options: dict[str, Any]) -> None:
@@ -573,7 +576,7 @@ def test_options_that_are_refused(options: dict[str, Any]) -> None:
 
 
 async def test_where_there_is_nothing_to_log_in_to() -> None:
-    for target in (Server("x"), ["true"], "tcp://127.0.0.1:1"):
+    for target in (Server("x"), ["true"], "tcp://127.0.0.1:1", "http://u:p@127.0.0.1:1/mcp"):
         with pytest.raises(OptionError, match="auth="):
             async with open_client(target, auth=OAuth()):  # type: ignore[arg-type]
                 pass

@@ -91,10 +91,10 @@ async def test_a_login_and_a_step_up(server: AuthorizationServer, tmp_path: Path
         with trio.fail_after(PATIENCE):
             async with open_client(protected.url, auth=auth) as client:
                 assert text_of(await client.call_tool("who")) == "alice"
-                assert "You are logged in." in person.last
+                assert "The answer has arrived." in person.last
                 result = await client.call_tool("write", {"text": "eggs"})
                 assert text_of(result) == "alice wrote eggs"
-                assert "You are logged in." in person.last
+                assert "The answer has arrived." in person.last
     assert person.logins == 1
     first, second = person.consents
     assert "notes:read" in first

@@ -136,7 +136,11 @@ class Catcher:
             # What the answer says of it is not shown: it may be anybody's word.
             text = "The login has failed. You may close this window."
             return "400 Bad Request", text, error
-        return "200 OK", "You are logged in. You may close this window.", code
+        return (
+            "200 OK",
+            "The answer has arrived. You may close this window and go back to the program.",
+            code,
+        )
 
 
 async def _head(stream: trio.SocketStream) -> bytes:

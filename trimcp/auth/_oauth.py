@@ -99,6 +99,13 @@ class OAuth:
             raise OptionError("redirect= takes the place of a browser: give only one of them")
         if not 0 < login_timeout < math.inf:
             raise OptionError(f"login_timeout= is a number of seconds, not {login_timeout!r}")
+        for name, hook in (("redirect", redirect), ("browser", browser)):
+            if hook is not None and not callable(hook):
+                raise OptionError(f"{name}= is a function of a URL, not {hook!r:.100}")
+        if storage is not None and not (hasattr(storage, "load") and hasattr(storage, "save")):
+            raise OptionError(
+                f"storage= is a TokenStorage, as FileTokenStorage(directory), not {storage!r:.100}"
+            )
         _check_document(client_metadata_url)
         _check_redirect_uri(redirect_uri, is_caught=redirect is None)
         self._identity = Identity(
@@ -123,7 +130,12 @@ class OAuth:
 
         Args:
             url: The server's endpoint, http or https.
+
+        Raises:
+            OptionError: The URL has a user name, which would be sent in place of a token.
         """
+        if "@" in urlsplit(url).netloc:
+            raise OptionError("auth= and a user name in the URL are two ways to say who calls")
         turn = self._turns.setdefault(url, trio.Lock())
         flow = await self._flow(url)
         with unwrapping():
