@@ -50,6 +50,8 @@ async def test_a_login_serves_the_other_commands(logins: Path) -> None:
     async with open_world() as world:
         done = await trimcp("call", world.url, "x")
         assert done.returncode == 1
+        assert is_one_line(done.stderr)
+        assert f"trimcp login {world.url}" in done.stderr
         done = await trimcp("login", world.url)
         assert (done.returncode, done.stdout) == (0, "logged in\n")
         assert f"opening {world.origin}/authorize?" in done.stderr

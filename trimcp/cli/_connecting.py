@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from trimcp.client import client_for
-from trimcp.errors import MCPError, ProcessDied
+from trimcp.errors import HTTPStatusError, MCPError, ProcessDied, RequestError
 
 from ._errors import CommandError, UsageError, explain, reason
 from ._interrupts import Interrupts
@@ -25,6 +25,9 @@ __all__ = ["connected"]
 
 #: Seconds after which a silent server is assumed to be of the handshake era.
 _PROBE_SECONDS = 10.0
+
+#: The status of a request that lacks a good access token.
+_UNAUTHORIZED = 401
 
 
 @asynccontextmanager
@@ -54,6 +57,8 @@ async def connected(
                 await stack.enter_async_context(client.opened())
             except ProcessDied as error:
                 raise _with_hint(error, options.target) from error
+            except (RequestError, HTTPStatusError) as error:
+                raise _with_login(error, options.target) from error
             except OSError as error:
                 # A deadline's error is an OSError too.
                 if isinstance(error, MCPError):
@@ -83,6 +88,16 @@ def _with_hint(error: ProcessDied, target: str | list[str]) -> Exception:
     return CommandError(
         f"{explain(error)} (a file that does not serve itself when run is served by "
         f"`trimcp run`: write {target}:OBJECT)"
+    )
+
+
+def _with_login(error: RequestError | HTTPStatusError, target: str | list[str]) -> Exception:
+    """Add advice to the error of a server that wants to know who calls."""
+    status = error.status if isinstance(error, HTTPStatusError) else error.http_status
+    if status != _UNAUTHORIZED:
+        return error
+    return CommandError(
+        f"{explain(error)}; log in with `trimcp login {_name(target)}`, or give --token-env"
     )
 
 
