@@ -110,14 +110,15 @@ class Flow:
         server = found.server
         known = self._identity.at(server)
         stored = None if known else await self._registered_at(server)
+        # Where nobody can log in this raises, so that no client is registered for nothing.
         async with self._visitor.expecting(stored.redirect_uri if stored else "") as visit:
-            if known is None and (stored is None or stored.redirect_uri != visit.redirect_uri):
-                stored = await self._register(found, visit.redirect_uri, scopes)
-            client = known or stored
-            assert client is not None
-            request = Authorization(
-                server, client.client_id, visit.redirect_uri, found.resource.resource, scopes
-            )
+            uri = visit.redirect_uri
+            client = known or (stored if stored and stored.redirect_uri == uri else None)
+            if client is None or (client is stored and not is_first):
+                client = await self._register(found, uri, scopes)
+                if stored is None:
+                    await self._keep_client(client)
+            request = Authorization(server, client.client_id, uri, found.resource.resource, scopes)
             try:
                 code = await visit.code_for(request)
             except CodeRefused as error:
@@ -126,7 +127,6 @@ class Flow:
                 logger.debug("the client is registered for other scopes: registering it again")
                 code = ""
         if not code:
-            await self._forget(client)
             return await self._log_in(found, scopes, is_first=False)
         fields = {
             "grant_type": "authorization_code",
@@ -135,7 +135,9 @@ class Flow:
             "code_verifier": request.verifier,
             "resource": request.resource,
         }
-        return await self._exchange(server, client, fields, request.resource, scopes or ())
+        return await self._exchange(
+            server, client, fields, request.resource, scopes or (), is_login=True
+        )
 
     async def refresh(self, tokens: Tokens, found: Found | None = None) -> Tokens:
         """Get the next access token, and store it.
@@ -159,7 +161,7 @@ class Flow:
             "resource": tokens.resource,
         }
         return await self._exchange(
-            server, client, fields, tokens.resource, tokens.requested, tokens.refresh_token
+            server, client, fields, tokens.resource, tokens.requested, is_login=False
         )
 
     async def _exchange(
@@ -169,7 +171,8 @@ class Flow:
         fields: dict[str, str],
         resource: str,
         requested: tuple[str, ...],
-        refresh_token: str | None = None,
+        *,
+        is_login: bool,
     ) -> Tokens:
         """Ask for tokens and store them: once the request is sent, nothing breaks that off.
 
@@ -191,8 +194,11 @@ class Flow:
                 raise refusal
             tokens = read_tokens(answer.body, client, resource, requested, now)
             if tokens.refresh_token is None:
-                tokens = attrs.evolve(tokens, refresh_token=refresh_token)
+                tokens = attrs.evolve(tokens, refresh_token=fields.get("refresh_token"))
             await self.keep(tokens)
+            if is_login and client.redirect_uri:
+                # Only now: the tokens until here may be refreshed only as the client until here.
+                await self._keep_client(client)
             return tokens
         raise AuthorizationFailed("the client was closed before the token endpoint answered")
 
@@ -256,15 +262,20 @@ class Flow:
             except FetchFailed as error:
                 raise AuthorizationFailed(f"the client cannot register: {error}") from error
             if answer.status in (200, 201):
-                client = read_registration(answer.body, server.issuer, request, names)
-                await self._storage.save(f"client {server.issuer}", _encoded(client))
-                return client
+                return read_registration(answer.body, server.issuer, request, names)
             # Some refuse to register for scopes that they do not know.
             refusal = _refusal(answer, "the registration")
         raise AuthorizationFailed(str(refusal))
 
+    async def _keep_client(self, client: Registered) -> None:
+        await self._storage.save(f"client {client.issuer}", _encoded(client))
+
     async def _forget(self, client: Registered) -> None:
-        await self._storage.save(f"client {client.issuer}", None)
+        """Forget what the client has registered as, unless that is something else by now."""
+        entry = f"client {client.issuer}"
+        stored = _decoded(await self._storage.load(entry), Registered)
+        if stored is not None and stored.client_id == client.client_id:
+            await self._storage.save(entry, None)
 
     # -- what is kept -----------------------------------------------------------------------
 
