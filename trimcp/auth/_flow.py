@@ -43,6 +43,8 @@ _EXCHANGE_SECONDS: Final = 30.0
 #: The answer of an authorization server that does not know a scope, or not for this client.
 _INVALID_SCOPE: Final = "invalid_scope"
 
+_LOGGED_OUT: Final = "the user has logged out"
+
 #: The answers of one that does not know the client (any more).
 _UNKNOWN_CLIENT: Final = frozenset({"invalid_client", "unauthorized_client"})
 
@@ -147,10 +149,12 @@ class Flow:
             found: The authorization server, if it has just been looked for.
 
         Raises:
-            GrantRefused: The refresh token is no good any more.
+            GrantRefused: The refresh token is no good any more, or the user has logged out.
             AuthorizationFailed: Nothing is known about that.
         """
         assert tokens.refresh_token is not None
+        if await self.kept() is None:
+            raise GrantRefused(_LOGGED_OUT)
         server = found.server if found is not None else await self.finder.known(tokens.issuer)
         client = self._identity.at(server) or await self._registered_at(server)
         if client is None or client.client_id != tokens.client_id:
@@ -195,10 +199,11 @@ class Flow:
             tokens = read_tokens(answer.body, client, resource, requested, now)
             if tokens.refresh_token is None:
                 tokens = attrs.evolve(tokens, refresh_token=fields.get("refresh_token"))
-            await self.keep(tokens)
-            if is_login and client.redirect_uri:
-                # Only now: the tokens until here may be refreshed only as the client until here.
-                await self._keep_client(client)
+            if is_login:
+                await self._keep_login(client, tokens)
+            elif not await self.replace(tokens):
+                await self._give_back(server, client, tokens)
+                raise GrantRefused(_LOGGED_OUT)
             return tokens
         raise AuthorizationFailed("the client was closed before the token endpoint answered")
 
@@ -218,8 +223,18 @@ class Flow:
             return False
         server = await self.finder.known(tokens.issuer)
         client = self._identity.at(server) or await self._registered_at(server)
-        if server.revocation_endpoint is None or client is None:
-            return True
+        if client is not None:
+            await self._revoke(server, client, tokens)
+        return True
+
+    async def _revoke(self, server: ServerMetadata, client: Registered, tokens: Tokens) -> None:
+        """Have tokens revoked where that is offered.
+
+        Raises:
+            AuthorizationFailed: Whether they were is not known.
+        """
+        if server.revocation_endpoint is None:
+            return
         # With a refresh token go the access tokens that it has brought.
         token = tokens.refresh_token or tokens.access_token
         form, headers = token_form(client, {"token": token})
@@ -231,7 +246,13 @@ class Flow:
         if answer.status != 200:
             refusal = read_error(answer.status, answer.body, "the revocation")
             raise AuthorizationFailed(f"the tokens may not be revoked: {refusal}")
-        return True
+
+    async def _give_back(self, server: ServerMetadata, client: Registered, tokens: Tokens) -> None:
+        """Have tokens revoked that came after the user had logged out."""
+        try:
+            await self._revoke(server, client, tokens)
+        except AuthorizationFailed as error:
+            logger.warning("after a logout: %s", error)
 
     # -- registration -----------------------------------------------------------------------
 
@@ -290,6 +311,23 @@ class Flow:
     async def keep(self, tokens: Tokens | None) -> None:
         """Store tokens in place of others, or forget them."""
         await self._storage.save(self._entry, None if tokens is None else _encoded(tokens))
+
+    async def replace(self, tokens: Tokens) -> bool:
+        """Store tokens in place of others, unless there are none: the user has logged out then.
+
+        Returns:
+            Whether they are stored.
+        """
+        if await self.kept() is None:
+            return False
+        await self.keep(tokens)
+        return True
+
+    async def _keep_login(self, client: Registered, tokens: Tokens) -> None:
+        await self.keep(tokens)
+        if client.redirect_uri:
+            # Only now: the tokens until here may be refreshed only as the client until here.
+            await self._keep_client(client)
 
 
 def _refusal(answer: Fetched, who: str) -> GrantRefused | AuthorizationFailed:

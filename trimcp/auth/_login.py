@@ -273,7 +273,7 @@ class Login:
                 return True
             logger.info("the login at %s has ended: %s", tokens.issuer, error)
             self._tokens = attrs.evolve(tokens, refresh_token=None)
-            await self._flow.keep(self._tokens)
+            await self._flow.replace(self._tokens)
         except AuthorizationFailed as error:
             logger.warning("the access token cannot be refreshed now: %s", error)
             self._next_refresh = trio.current_time() + _RETRY_SECONDS

@@ -131,7 +131,7 @@ class OAuth:
         Args:
             url: The server's endpoint, http or https.
         """
-        turn = self._turns.setdefault(url, trio.Lock())
+        turn = self._turn(url)
         flow = await self._flow(url)
         with unwrapping():
             async with trio.open_nursery() as nursery:
@@ -145,8 +145,10 @@ class OAuth:
     async def log_out(self, url: str) -> bool:
         """Forget the tokens for a server, and ask its authorization server to do so too.
 
-        Credentials of the client itself are kept. Clients that are open go on with the tokens
-        that they have.
+        Waits for a login or a refresh of this object's clients for the server that is under
+        way. Credentials of the client itself are kept. Clients that are open go on with the
+        access token that they have, and do not refresh it; what a refresh in another program
+        brings afterwards is not stored there, but revoked.
 
         Args:
             url: The server's endpoint.
@@ -158,11 +160,17 @@ class OAuth:
             AuthorizationFailed: They are forgotten here, but it is not known whether the
                 authorization server has done so.
         """
-        return await (await self._flow(_as_http(url))).log_out()
+        url = _as_http(url)
+        async with self._turn(url):
+            return await (await self._flow(url)).log_out()
 
     async def is_logged_in(self, url: str) -> bool:
         """Whether there are tokens for a server, good ones or not."""
         return await (await self._flow(_as_http(url))).kept() is not None
+
+    def _turn(self, url: str) -> trio.Lock:
+        """Held while tokens for a server are got or forgotten."""
+        return self._turns.setdefault(url, trio.Lock())
 
     async def _flow(self, url: str) -> Flow:
         reach = await _reach_of(url)
