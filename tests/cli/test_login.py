@@ -73,6 +73,7 @@ async def test_other_commands_do_not_log_in(logins: Path) -> None:
         assert is_one_line(done.stderr)
         assert "trimcp login" in done.stderr
         assert len(world.logins) == 1
+        assert len(world.of("/register")) == 1
 
 
 async def test_more_scopes(logins: Path) -> None:

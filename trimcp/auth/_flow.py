@@ -43,6 +43,8 @@ _EXCHANGE_SECONDS: Final = 30.0
 #: The answer of an authorization server that does not know a scope, or not for this client.
 _INVALID_SCOPE: Final = "invalid_scope"
 
+_LOGGED_OUT: Final = "the user has logged out"
+
 #: The answers of one that does not know the client (any more).
 _UNKNOWN_CLIENT: Final = frozenset({"invalid_client", "unauthorized_client"})
 
@@ -110,14 +112,15 @@ class Flow:
         server = found.server
         known = self._identity.at(server)
         stored = None if known else await self._registered_at(server)
+        # Where nobody can log in this raises, so that no client is registered for nothing.
         async with self._visitor.expecting(stored.redirect_uri if stored else "") as visit:
-            if known is None and (stored is None or stored.redirect_uri != visit.redirect_uri):
-                stored = await self._register(found, visit.redirect_uri, scopes)
-            client = known or stored
-            assert client is not None
-            request = Authorization(
-                server, client.client_id, visit.redirect_uri, found.resource.resource, scopes
-            )
+            uri = visit.redirect_uri
+            client = known or (stored if stored and stored.redirect_uri == uri else None)
+            if client is None or (client is stored and not is_first):
+                client = await self._register(found, uri, scopes)
+                if stored is None:
+                    await self._keep_client(client)
+            request = Authorization(server, client.client_id, uri, found.resource.resource, scopes)
             try:
                 code = await visit.code_for(request)
             except CodeRefused as error:
@@ -126,7 +129,6 @@ class Flow:
                 logger.debug("the client is registered for other scopes: registering it again")
                 code = ""
         if not code:
-            await self._forget(client)
             return await self._log_in(found, scopes, is_first=False)
         fields = {
             "grant_type": "authorization_code",
@@ -135,7 +137,9 @@ class Flow:
             "code_verifier": request.verifier,
             "resource": request.resource,
         }
-        return await self._exchange(server, client, fields, request.resource, scopes or ())
+        return await self._exchange(
+            server, client, fields, request.resource, scopes or (), is_login=True
+        )
 
     async def refresh(self, tokens: Tokens, found: Found | None = None) -> Tokens:
         """Get the next access token, and store it.
@@ -145,10 +149,12 @@ class Flow:
             found: The authorization server, if it has just been looked for.
 
         Raises:
-            GrantRefused: The refresh token is no good any more.
+            GrantRefused: The refresh token is no good any more, or the user has logged out.
             AuthorizationFailed: Nothing is known about that.
         """
         assert tokens.refresh_token is not None
+        if await self.kept() is None:
+            raise GrantRefused(_LOGGED_OUT, "invalid_grant")
         server = found.server if found is not None else await self.finder.known(tokens.issuer)
         client = self._identity.at(server) or await self._registered_at(server)
         if client is None or client.client_id != tokens.client_id:
@@ -159,7 +165,7 @@ class Flow:
             "resource": tokens.resource,
         }
         return await self._exchange(
-            server, client, fields, tokens.resource, tokens.requested, tokens.refresh_token
+            server, client, fields, tokens.resource, tokens.requested, is_login=False
         )
 
     async def _exchange(
@@ -169,7 +175,8 @@ class Flow:
         fields: dict[str, str],
         resource: str,
         requested: tuple[str, ...],
-        refresh_token: str | None = None,
+        *,
+        is_login: bool,
     ) -> Tokens:
         """Ask for tokens and store them: once the request is sent, nothing breaks that off.
 
@@ -191,8 +198,12 @@ class Flow:
                 raise refusal
             tokens = read_tokens(answer.body, client, resource, requested, now)
             if tokens.refresh_token is None:
-                tokens = attrs.evolve(tokens, refresh_token=refresh_token)
-            await self.keep(tokens)
+                tokens = attrs.evolve(tokens, refresh_token=fields.get("refresh_token"))
+            if is_login:
+                await self._keep_login(client, tokens)
+            elif not await self.replace(tokens):
+                await self._give_back(server, client, tokens)
+                raise GrantRefused(_LOGGED_OUT, "invalid_grant")
             return tokens
         raise AuthorizationFailed("the client was closed before the token endpoint answered")
 
@@ -212,8 +223,18 @@ class Flow:
             return False
         server = await self.finder.known(tokens.issuer)
         client = self._identity.at(server) or await self._registered_at(server)
-        if server.revocation_endpoint is None or client is None:
-            return True
+        if client is not None:
+            await self._revoke(server, client, tokens)
+        return True
+
+    async def _revoke(self, server: ServerMetadata, client: Registered, tokens: Tokens) -> None:
+        """Have tokens revoked where that is offered.
+
+        Raises:
+            AuthorizationFailed: Whether they were is not known.
+        """
+        if server.revocation_endpoint is None:
+            return
         # With a refresh token go the access tokens that it has brought.
         token = tokens.refresh_token or tokens.access_token
         form, headers = token_form(client, {"token": token})
@@ -225,7 +246,13 @@ class Flow:
         if answer.status != 200:
             refusal = read_error(answer.status, answer.body, "the revocation")
             raise AuthorizationFailed(f"the tokens may not be revoked: {refusal}")
-        return True
+
+    async def _give_back(self, server: ServerMetadata, client: Registered, tokens: Tokens) -> None:
+        """Have tokens revoked that came after the user had logged out."""
+        try:
+            await self._revoke(server, client, tokens)
+        except AuthorizationFailed as error:
+            logger.warning("after a logout: %s", error)
 
     # -- registration -----------------------------------------------------------------------
 
@@ -256,15 +283,20 @@ class Flow:
             except FetchFailed as error:
                 raise AuthorizationFailed(f"the client cannot register: {error}") from error
             if answer.status in (200, 201):
-                client = read_registration(answer.body, server.issuer, request, names)
-                await self._storage.save(f"client {server.issuer}", _encoded(client))
-                return client
+                return read_registration(answer.body, server.issuer, request, names)
             # Some refuse to register for scopes that they do not know.
             refusal = _refusal(answer, "the registration")
         raise AuthorizationFailed(str(refusal))
 
+    async def _keep_client(self, client: Registered) -> None:
+        await self._storage.save(f"client {client.issuer}", _encoded(client))
+
     async def _forget(self, client: Registered) -> None:
-        await self._storage.save(f"client {client.issuer}", None)
+        """Forget what the client has registered as, unless that is something else by now."""
+        entry = f"client {client.issuer}"
+        stored = _decoded(await self._storage.load(entry), Registered)
+        if stored is not None and stored.client_id == client.client_id:
+            await self._storage.save(entry, None)
 
     # -- what is kept -----------------------------------------------------------------------
 
@@ -279,6 +311,23 @@ class Flow:
     async def keep(self, tokens: Tokens | None) -> None:
         """Store tokens in place of others, or forget them."""
         await self._storage.save(self._entry, None if tokens is None else _encoded(tokens))
+
+    async def replace(self, tokens: Tokens) -> bool:
+        """Store tokens in place of others, unless there are none: the user has logged out then.
+
+        Returns:
+            Whether they are stored.
+        """
+        if await self.kept() is None:
+            return False
+        await self.keep(tokens)
+        return True
+
+    async def _keep_login(self, client: Registered, tokens: Tokens) -> None:
+        await self.keep(tokens)
+        if client.redirect_uri:
+            # Only now: the tokens until here may be refreshed only as the client until here.
+            await self._keep_client(client)
 
 
 def _refusal(answer: Fetched, who: str) -> GrantRefused | AuthorizationFailed:

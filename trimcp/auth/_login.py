@@ -274,7 +274,7 @@ class Login:
             if error.is_final:
                 logger.info("the login at %s has ended: %s", tokens.issuer, error)
                 self._tokens = attrs.evolve(tokens, refresh_token=None)
-                await self._flow.keep(self._tokens)
+                await self._flow.replace(self._tokens)
             else:
                 self._put_off(error)
         except AuthorizationFailed as error:

@@ -22,7 +22,7 @@ from ._flow import Flow
 from ._login import Login
 from ._registration import Identity
 from ._storage import MemoryTokenStorage
-from ._visiting import ByBrowser, ByHook, open_browser
+from ._visiting import ByBrowser, ByHook, Nobody, open_browser
 
 if TYPE_CHECKING:
     import ssl
@@ -66,6 +66,8 @@ class OAuth:
         browser: Opens a URL in the user's browser; by default as Python's `webbrowser` does. May
             be async.
         login_timeout: Seconds that the user may take.
+        no_login: Where there is no user to log in: the text of the error that says so. Tokens
+            that are stored are used and refreshed, and no client is registered.
         ssl_context: For the requests to the server's metadata and to the authorization server;
             by default one that trusts the usual authorities.
 
@@ -89,6 +91,7 @@ class OAuth:
         redirect_uri: str | None = None,
         browser: Callable[[str], object] | None = None,
         login_timeout: float = _LOGIN_SECONDS,
+        no_login: str | None = None,
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
         if client_id is not None and issuer is None:
@@ -97,6 +100,8 @@ class OAuth:
             raise OptionError("client_secret= needs client_id=")
         if redirect is not None and browser is not None:
             raise OptionError("redirect= takes the place of a browser: give only one of them")
+        if no_login is not None and (redirect is not None or browser is not None):
+            raise OptionError("no_login= means that nobody logs in: give no redirect= or browser=")
         if not 0 < login_timeout < math.inf:
             raise OptionError(f"login_timeout= is a number of seconds, not {login_timeout!r}")
         for name, hook in (("redirect", redirect), ("browser", browser)):
@@ -113,11 +118,13 @@ class OAuth:
         )
         self._storage: TokenStorage = MemoryTokenStorage() if storage is None else storage
         self._scopes = _checked_scopes(scopes)
-        self._visitor: Visitor = (
-            ByHook(redirect, login_timeout, redirect_uri)
-            if redirect is not None
-            else ByBrowser(browser or open_browser, login_timeout, redirect_uri)
-        )
+        self._visitor: Visitor
+        if no_login is not None:
+            self._visitor = Nobody(no_login)
+        elif redirect is not None:
+            self._visitor = ByHook(redirect, login_timeout, redirect_uri)
+        else:
+            self._visitor = ByBrowser(browser or open_browser, login_timeout, redirect_uri)
         self._ssl_context = ssl_context
         self._turns: weakref.WeakValueDictionary[str, trio.Lock] = weakref.WeakValueDictionary()
 
@@ -136,7 +143,7 @@ class OAuth:
         """
         if "@" in urlsplit(url).netloc:
             raise OptionError("auth= and a user name in the URL are two ways to say who calls")
-        turn = self._turns.setdefault(url, trio.Lock())
+        turn = self._turn(url)
         flow = await self._flow(url)
         with unwrapping():
             async with trio.open_nursery() as nursery:
@@ -150,8 +157,10 @@ class OAuth:
     async def log_out(self, url: str) -> bool:
         """Forget the tokens for a server, and ask its authorization server to do so too.
 
-        Credentials of the client itself are kept. Clients that are open go on with the tokens
-        that they have.
+        Waits for a login or a refresh of this object's clients for the server that is under
+        way. Credentials of the client itself are kept. Clients that are open go on with the
+        access token that they have, and do not refresh it; what a refresh in another program
+        brings afterwards is not stored there, but revoked.
 
         Args:
             url: The server's endpoint.
@@ -163,11 +172,17 @@ class OAuth:
             AuthorizationFailed: They are forgotten here, but it is not known whether the
                 authorization server has done so.
         """
-        return await (await self._flow(_as_http(url))).log_out()
+        url = _as_http(url)
+        async with self._turn(url):
+            return await (await self._flow(url)).log_out()
 
     async def is_logged_in(self, url: str) -> bool:
         """Whether there are tokens for a server, good ones or not."""
         return await (await self._flow(_as_http(url))).kept() is not None
+
+    def _turn(self, url: str) -> trio.Lock:
+        """Held while tokens for a server are got or forgotten."""
+        return self._turns.setdefault(url, trio.Lock())
 
     async def _flow(self, url: str) -> Flow:
         reach = await _reach_of(url)

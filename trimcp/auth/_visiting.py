@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import webbrowser
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, Protocol, TypeAlias
 
 import trio
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ._codes import Authorization
     from ._loopback import Catcher
 
-__all__ = ["ByBrowser", "ByHook", "Redirect", "Visit", "Visitor", "open_browser"]
+__all__ = ["ByBrowser", "ByHook", "Nobody", "Redirect", "Visit", "Visitor", "open_browser"]
 
 #: Gets the URL of an authorization server, and gives back the URL to which that sent the user.
 Redirect: TypeAlias = "Callable[[str], object]"
@@ -52,15 +52,44 @@ class Visitor(Protocol):
         Args:
             registered: The redirect URI that the client is registered with, if there is one; it
                 is used again if it can be.
+
+        Raises:
+            AuthorizationFailed: Nobody can log in.
         """
+
+
+_NO_BROWSER: Final = "no browser can be opened for the login: give redirect= to log in without one"
 
 
 async def open_browser(url: str) -> None:
     """Open the user's browser. Raises AuthorizationFailed if there is none."""
     if not await trio.to_thread.run_sync(webbrowser.open, url, abandon_on_cancel=True):
-        raise AuthorizationFailed(
-            "no browser can be opened for the login: give redirect= to log in without one"
-        )
+        raise AuthorizationFailed(_NO_BROWSER)
+
+
+async def _check_browser() -> None:
+    """Raises AuthorizationFailed if `open_browser` would find no browser."""
+    try:
+        await trio.to_thread.run_sync(webbrowser.get, abandon_on_cancel=True)
+    except webbrowser.Error:
+        raise AuthorizationFailed(_NO_BROWSER) from None
+
+
+class Nobody:
+    """There is no user who could log in.
+
+    Args:
+        reason: The text of the error.
+    """
+
+    def __init__(self, reason: str) -> None:
+        self._reason = reason
+
+    @asynccontextmanager
+    async def expecting(self, registered: str) -> AsyncIterator[Visit]:
+        """See `Visitor`."""
+        raise AuthorizationFailed(self._reason)
+        yield
 
 
 class ByBrowser:
@@ -82,6 +111,8 @@ class ByBrowser:
     @asynccontextmanager
     async def expecting(self, registered: str) -> AsyncIterator[Visit]:
         """See `Visitor`."""
+        if self._browser is open_browser:
+            await _check_browser()
         async with self._catcher(registered) as catcher:
             yield _Browsing(catcher, self._browser, self._seconds)
 

@@ -24,6 +24,9 @@ _DIRECTORY: Final = "TRIMCP_LOGINS"
 
 _NAME: Final = "trimcp"
 
+#: No other command than `login` opens a browser.
+_NO_LOGIN: Final = "the server wants its users to log in: see `trimcp login --help`"
+
 
 def directory() -> Path:
     """Where logins are kept, a directory of the user's own."""
@@ -48,7 +51,7 @@ def identity_options(options: Connecting) -> ClientOptions:
         return {"headers": headers}
     # Only who has logged in somewhere needs what loads slowly.
     if _is_url(options.target) and directory().is_dir():
-        return {"auth": kept_login(redirect=_refuse)}
+        return {"auth": kept_login(no_login=_NO_LOGIN)}
     return {}
 
 
@@ -69,10 +72,3 @@ def kept_login(**options: Any) -> OAuth:
     from trimcp.auth import FileTokenStorage, OAuth
 
     return OAuth(storage=FileTokenStorage(directory()), client_name=_NAME, **options)
-
-
-def _refuse(url: str) -> str:
-    """No other command than `login` opens a browser."""
-    from trimcp.errors import AuthorizationFailed
-
-    raise AuthorizationFailed("the server wants its users to log in: see `trimcp login --help`")
