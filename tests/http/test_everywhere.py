@@ -1,6 +1,7 @@
 """The example that serves every kind of client: all of them at once, on one application.
 
-Seed program 3, as `hypercorn -k trio` serves it, alone and mounted in Starlette.
+It is `docs/examples/websocket_and_sse.py`, as `hypercorn -k trio` serves it, alone and mounted in
+Starlette.
 """
 
 from __future__ import annotations
