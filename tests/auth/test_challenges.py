@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from trimcp.auth._challenges import (
     Challenge,
-    bearer_challenge,
+    Demand,
+    demand_of,
     parse_challenges,
     parse_scopes,
 )
@@ -61,11 +62,28 @@ def test_challenges(lines: list[str], expected: list[tuple[str, dict[str, str]]]
     assert parse_challenges(lines) == [Challenge(*each) for each in expected]
 
 
-def test_only_a_bearer_challenge_is_one() -> None:
-    assert bearer_challenge(["Basic realm=bearer", 'Digest realm="Bearer scope=a"']) is None
-    found = bearer_challenge(["Basic realm=x", 'Bearer scope="a b a"'])
-    assert found is not None
+def test_only_challenges_for_tokens_demand_one() -> None:
+    assert demand_of(["Basic realm=bearer", 'Digest realm="Bearer scope=a"']) == Demand()
+    found = demand_of(["Basic realm=x", 'Bearer scope="a b a"'])
+    assert found.schemes == {"bearer"}
     assert found.scopes == ("a", "b")
+
+
+@pytest.mark.parametrize(
+    ("sent", "error"), [(None, "a"), ("Bearer x", "a"), ("DPoP x", "b"), ("dpop x", "b")]
+)
+def test_challenges_for_both_kinds_of_tokens(sent: str | None, error: str) -> None:
+    found = demand_of(["Bearer error=a, scope=c", 'DPoP error=b, algs="ES256 PS256"'], sent)
+    assert found.schemes == {"bearer", "dpop"}
+    assert found.params["error"] == error
+    assert found.scopes == ("c",)
+    assert found.algorithms == ("ES256", "PS256")
+
+
+def test_of_each_kind_the_first_challenge_counts() -> None:
+    found = demand_of(["Bearer scope=a, DPoP", "Bearer scope=b, error=c"])
+    assert found == Demand(frozenset({"bearer", "dpop"}), {"scope": "a"})
+    assert found.algorithms is None
 
 
 @pytest.mark.parametrize(
@@ -86,8 +104,8 @@ def test_scopes(text: str, scopes: tuple[str, ...]) -> None:
 
 
 def test_no_scope_is_not_the_same_as_none_said() -> None:
-    assert Challenge("bearer").scopes is None
-    assert Challenge("bearer", {"scope": ""}).scopes is None
+    assert Demand().scopes is None
+    assert Demand(params={"scope": ""}).scopes is None
 
 
 TOKENS = st.text("abcXYZ019!#$%&'*+.^_`|~-", min_size=1, max_size=8)

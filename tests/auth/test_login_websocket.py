@@ -74,9 +74,10 @@ async def test_a_refusal_that_stands() -> None:
         assert caught.value.headers["www-authenticate"] == "Bearer"
 
 
-async def test_two_sources_of_one_header() -> None:
-    with pytest.raises(OptionError, match="Authorization"):
+@pytest.mark.parametrize("name", ["Authorization", "DPoP"])
+async def test_two_sources_of_one_header(name: str) -> None:
+    with pytest.raises(OptionError, match=name):
         async with open_websocket_client(
-            "ws://127.0.0.1:1/", headers={"authorization": "Bearer x"}, auth=OAuth()
+            "ws://127.0.0.1:1/", headers={name.lower(): "Bearer x"}, auth=OAuth()
         ):
             pass

@@ -10,7 +10,7 @@ import hashlib
 import json
 import secrets
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import attrs
@@ -233,11 +233,11 @@ class World:
         refusal = self._unauthorized(request)
         if refusal is not None:
             return refusal
-        token = request.headers["authorization"].removeprefix("Bearer ")
+        scheme, _, token = request.headers["authorization"].partition(" ")
         method = request.rpc["method"]
         if method == "tools/call" and not self.scopes <= self.good[token]:
             scope = " ".join(sorted(self.scopes))
-            said = f'Bearer error="insufficient_scope", scope="{scope}"'
+            said = f'{scheme} error="insufficient_scope", scope="{scope}"'
             return Answer(403, headers={"www-authenticate": said})
         return Answer(
             200, {"jsonrpc": "2.0", "id": request.rpc["id"], "result": self._result(method)}
@@ -272,11 +272,21 @@ class World:
         return OAuth(storage=storage, **{"redirect": self.visit, **options})
 
 
+WorldT = TypeVar("WorldT", bound=World)
+
+
 @asynccontextmanager
 async def open_world(**changes: Any) -> AsyncIterator[World]:
     """Both servers, on the loopback."""
+    async with open_world_of(World, **changes) as world:
+        yield world
+
+
+@asynccontextmanager
+async def open_world_of(kind: type[WorldT], **changes: Any) -> AsyncIterator[WorldT]:
+    """Both servers, of another kind."""
     listeners = await trio.open_tcp_listeners(0, host="127.0.0.1")
-    world = World(f"http://127.0.0.1:{listeners[0].socket.getsockname()[1]}", **changes)
+    world = kind(f"http://127.0.0.1:{listeners[0].socket.getsockname()[1]}", **changes)
 
     async def serve(stream: trio.SocketStream) -> None:
         async with stream:

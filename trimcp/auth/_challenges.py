@@ -1,6 +1,7 @@
 """What a server that refuses a request wants to see: the `WWW-Authenticate` header, read.
 
-Specification: RFC 9110, section 11.6.1; RFC 6750, section 3; RFC 9728, section 5.1.
+Specification: RFC 9110, section 11.6.1; RFC 6750, section 3; RFC 9449, section 7.1; RFC 9728,
+section 5.1.
 """
 
 from __future__ import annotations
@@ -13,10 +14,13 @@ import attrs
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["Challenge", "bearer_challenge", "parse_challenges", "parse_scopes"]
+__all__ = ["Challenge", "Demand", "demand_of", "parse_challenges", "parse_scopes"]
 
 #: Characters of all lines that are looked at.
 _MOST_CHARACTERS: Final = 16 * 1024
+
+#: The schemes of access tokens.
+_TOKEN_SCHEMES: Final = frozenset({"bearer", "dpop"})
 
 #: Scopes that one text may name.
 _MOST_SCOPES: Final = 200
@@ -46,9 +50,29 @@ class Challenge:
     scheme: str
     params: Mapping[str, str] = attrs.field(factory=dict)
 
+
+@attrs.frozen
+class Demand:
+    """What all challenges of an answer say about access tokens.
+
+    Attributes:
+        schemes: Those with which a token would be taken: `bearer`, `dpop`; none if there is no
+            challenge for a token.
+        params: What the challenges say, by the names in lower case.
+    """
+
+    schemes: frozenset[str] = frozenset()
+    params: Mapping[str, str] = attrs.field(factory=dict)
+
+    @property
+    def algorithms(self) -> tuple[str, ...] | None:
+        """The algorithms of proofs that are taken; None if the challenges do not say."""
+        said = self.params.get("algs")
+        return None if said is None else tuple(said.split())
+
     @property
     def scopes(self) -> tuple[str, ...] | None:
-        """The scopes that are needed; None if the challenge does not say."""
+        """The scopes that are needed; None if the challenges do not say."""
         said = self.params.get("scope")
         return None if said is None else parse_scopes(said) or None
 
@@ -113,6 +137,21 @@ def _end(pattern: re.Pattern[str], line: str, place: int) -> int:
     return place if match is None else match.end()
 
 
-def bearer_challenge(lines: Iterable[str]) -> Challenge | None:
-    """The first challenge for a bearer token, or None."""
-    return next((each for each in parse_challenges(lines) if each.scheme == "bearer"), None)
+def demand_of(lines: Iterable[str], sent: str | None = None) -> Demand:
+    """What the challenges of an answer demand.
+
+    The first of each scheme counts, and where they differ, the one for the scheme that was used.
+
+    Args:
+        lines: The values of `WWW-Authenticate`.
+        sent: The header `Authorization` of the request.
+    """
+    used = (sent or "").partition(" ")[0].lower()
+    first: dict[str, Challenge] = {}
+    for each in parse_challenges(lines):
+        if each.scheme in _TOKEN_SCHEMES:
+            first.setdefault(each.scheme, each)
+    params: dict[str, str] = {}
+    for each in sorted(reversed(first.values()), key=lambda each: each.scheme == used):
+        params |= each.params
+    return Demand(frozenset(first), params)

@@ -15,6 +15,7 @@ from trimcp.errors import OptionError
 
 from ._addresses import Reach
 from ._challenges import parse_scopes
+from ._dpop import check_dpop
 from ._fetch import Fetcher
 from ._finding import Finder
 from ._flow import Flow
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Iterable
 
+    from ._dpop import DPoPUse
     from ._flow import Grant
     from ._storage import TokenStorage
 
@@ -42,6 +44,9 @@ class ClientAuth:
         scopes: Asked for besides those that a server names.
         ssl_context: For all requests of this object; by default one that trusts the usual
             authorities.
+        dpop: Whether tokens are bound to a key (RFC 9449), so that they are no good to whoever
+            steals them: `auto`, where the MCP server takes such tokens and its authorization
+            server gives them; `required`, always, and others are refused; `never`.
 
     Raises:
         OptionError: An option has a value that it must not have.
@@ -54,6 +59,7 @@ class ClientAuth:
         issuer: str | None,
         scopes: Iterable[str],
         ssl_context: ssl.SSLContext | None,
+        dpop: DPoPUse = "auto",
     ) -> None:
         if storage is not None and not (hasattr(storage, "load") and hasattr(storage, "save")):
             raise OptionError(
@@ -63,6 +69,8 @@ class ClientAuth:
         self._issuer = issuer
         self._scopes = _checked_scopes(scopes)
         self._ssl_context = ssl_context
+        check_dpop(dpop)
+        self._dpop = dpop
         self._turns: weakref.WeakValueDictionary[str, trio.Lock] = weakref.WeakValueDictionary()
 
     def _grant(self, finder: Finder) -> Grant:
@@ -130,7 +138,7 @@ class ClientAuth:
             Fetcher(ssl_context=self._ssl_context, guard=reach.allows),
             Fetcher(ssl_context=self._ssl_context),
         )
-        return Flow(finder, self._storage, self._grant(finder), self._scopes)
+        return Flow(finder, self._storage, self._grant(finder), self._scopes, self._dpop)
 
 
 def _as_http(url: str) -> str:

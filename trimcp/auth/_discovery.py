@@ -51,6 +51,8 @@ class _ResourceDocument(msgspec.Struct):
     resource: str
     authorization_servers: list[str] | None = None
     scopes_supported: list[str] | None = None
+    dpop_signing_alg_values_supported: list[str] | None = None
+    dpop_bound_access_tokens_required: bool | None = None
 
 
 class _ServerDocument(msgspec.Struct):
@@ -64,6 +66,7 @@ class _ServerDocument(msgspec.Struct):
     token_endpoint_auth_methods_supported: list[str] | None = None
     client_id_metadata_document_supported: bool | None = None
     authorization_response_iss_parameter_supported: bool | None = None
+    dpop_signing_alg_values_supported: list[str] | None = None
 
 
 @attrs.frozen
@@ -74,11 +77,15 @@ class ResourceMetadata:
         resource: Its identifier, exactly as it wrote it.
         issuers: Its authorization servers, in its order.
         scopes: Those that are needed for its basic functions; None if it does not say.
+        dpop_algorithms: Those of proofs that it takes; None if it does not say.
+        requires_dpop: Whether it takes only tokens that are bound to a key.
     """
 
     resource: str
     issuers: tuple[str, ...]
     scopes: tuple[str, ...] | None = None
+    dpop_algorithms: tuple[str, ...] | None = None
+    requires_dpop: bool = False
 
 
 @attrs.frozen
@@ -95,6 +102,7 @@ class ServerMetadata:
         auth_methods: How clients may authenticate at the token endpoint; None if it does not say.
         takes_documents: Whether a client's id may be the URL of its metadata.
         names_itself: Whether it says in each authorization response who it is (RFC 9207).
+        dpop_algorithms: Those of proofs that it takes; None if it does not say.
     """
 
     issuer: str
@@ -106,6 +114,7 @@ class ServerMetadata:
     auth_methods: tuple[str, ...] | None = None
     takes_documents: bool = False
     names_itself: bool = False
+    dpop_algorithms: tuple[str, ...] | None = None
 
 
 # -- where documents are ------------------------------------------------------------------------
@@ -186,7 +195,11 @@ def read_resource_metadata(body: bytes, url: str) -> ResourceMetadata:
         raise MetadataRefused("the server's metadata name no authorization server")
     scopes = document.scopes_supported
     return ResourceMetadata(
-        document.resource, issuers, None if scopes is None else parse_scopes(" ".join(scopes))
+        document.resource,
+        issuers,
+        None if scopes is None else parse_scopes(" ".join(scopes)),
+        _texts(document.dpop_signing_alg_values_supported),
+        bool(document.dpop_bound_access_tokens_required),
     )
 
 
@@ -207,7 +220,6 @@ def read_server_metadata(body: bytes, issuer: str) -> ServerMetadata:
             f"the authorization server {issuer[:_SHOWN]!r} does not say that it supports PKCE "
             "with S256"
         )
-    methods = document.token_endpoint_auth_methods_supported
     return ServerMetadata(
         issuer,
         document.authorization_endpoint,
@@ -215,10 +227,15 @@ def read_server_metadata(body: bytes, issuer: str) -> ServerMetadata:
         document.registration_endpoint,
         document.revocation_endpoint,
         tuple(document.scopes_supported or ()),
-        None if methods is None else tuple(methods),
+        _texts(document.token_endpoint_auth_methods_supported),
         bool(document.client_id_metadata_document_supported),
         bool(document.authorization_response_iss_parameter_supported),
+        dpop_algorithms=_texts(document.dpop_signing_alg_values_supported),
     )
+
+
+def _texts(values: list[str] | None) -> tuple[str, ...] | None:
+    return None if values is None else tuple(values)
 
 
 def default_endpoints(origin: str) -> ServerMetadata:

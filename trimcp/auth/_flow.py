@@ -15,6 +15,7 @@ import trio
 from trimcp.errors import AuthorizationFailed
 
 from ._codes import CodeRefused
+from ._dpop import Proving, binding_for, fits, new_key, stored_key
 from ._entries import decoded, encoded
 from ._grants import GrantRefused, Tokens, read_tokens
 from ._scopes import scopes_to_request
@@ -23,7 +24,9 @@ from ._token_endpoint import TokenEndpoint
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ._challenges import Demand
     from ._discovery import ServerMetadata
+    from ._dpop import DPoPUse
     from ._finding import Finder, Found
     from ._grants import Registered
     from ._storage import TokenStorage
@@ -113,15 +116,22 @@ class Flow:
         storage: Keeps what must not be lost.
         grant: How the first tokens are got.
         wanted: Scopes that are asked for besides those that the server names.
+        dpop: Whether tokens are bound to a key.
 
     Attributes:
         finder: The same as the argument.
     """
 
     def __init__(
-        self, finder: Finder, storage: TokenStorage, grant: Grant, wanted: Sequence[str]
+        self,
+        finder: Finder,
+        storage: TokenStorage,
+        grant: Grant,
+        wanted: Sequence[str],
+        dpop: DPoPUse = "auto",
     ) -> None:
         self.finder = finder
+        self._dpop = dpop
         self._storage = storage
         self._grant = grant
         self._wanted = tuple(wanted)
@@ -133,41 +143,41 @@ class Flow:
         """See `Grant`."""
         return self._grant.asks_user
 
-    async def log_in(
-        self, found: Found, challenged: Sequence[str] | None, requested: Sequence[str]
-    ) -> Tokens:
+    async def log_in(self, found: Found, demand: Demand, requested: Sequence[str]) -> Tokens:
         """Get first tokens, and store them.
 
         Args:
             found: The authorization server.
-            challenged: The scopes that the server's challenge names.
+            demand: What the server has answered.
             requested: Those that were asked for before.
 
         Raises:
             AuthorizationFailed: There are no tokens.
         """
+        proving = await new_key(binding_for(self._dpop, demand, found))
+
+        async def first_tokens(
+            server: ServerMetadata,
+            client: Registered,
+            fields: dict[str, str],
+            resource: str,
+            requested: tuple[str, ...],
+        ) -> Tokens:
+            return await self._exchange(
+                server, client, fields, resource, requested, proving, is_login=True
+            )
+
         scopes = scopes_to_request(
-            challenged,
+            demand.scopes,
             found.resource.scopes,
             requested=requested,
             wanted=self._wanted,
             server=found.server.scopes,
         )
         try:
-            return await self._grant.tokens(found, scopes, self._first_tokens)
+            return await self._grant.tokens(found, scopes, first_tokens)
         except (CodeRefused, GrantRefused) as error:
             raise AuthorizationFailed(str(error)) from None
-
-    async def _first_tokens(
-        self,
-        server: ServerMetadata,
-        client: Registered,
-        fields: dict[str, str],
-        resource: str,
-        requested: tuple[str, ...],
-    ) -> Tokens:
-        """See `FirstTokens`."""
-        return await self._exchange(server, client, fields, resource, requested, is_login=True)
 
     async def refresh(self, tokens: Tokens, found: Found | None = None) -> Tokens:
         """Get the next access token, and store it.
@@ -193,7 +203,13 @@ class Flow:
             "resource": tokens.resource,
         }
         return await self._exchange(
-            server, client, fields, tokens.resource, tokens.requested, is_login=False
+            server,
+            client,
+            fields,
+            tokens.resource,
+            tokens.requested,
+            stored_key(tokens),
+            is_login=False,
         )
 
     async def _exchange(
@@ -203,6 +219,7 @@ class Flow:
         fields: dict[str, str],
         resource: str,
         requested: tuple[str, ...],
+        proving: Proving,
         *,
         is_login: bool,
     ) -> Tokens:
@@ -211,15 +228,24 @@ class Flow:
         The authorization server may have replaced the refresh token as soon as it has read the
         request, and only the answer tells the next one.
         """
+        key = proving.key
         with trio.CancelScope(shield=True, relative_deadline=_EXCHANGE_SECONDS) as self._guard:
             now = time.time()
             try:
-                body = await self._endpoint.ask(server, client, fields)
+                body = await self._endpoint.ask(server, client, fields, key)
             except GrantRefused as refusal:
                 if refusal.error in _UNKNOWN_CLIENT:
                     await self._grant.forget(client)
                 raise
-            tokens = read_tokens(body, client, resource, requested, now)
+            tokens = read_tokens(
+                body,
+                client,
+                resource,
+                requested,
+                now,
+                None if key is None else key.entry,
+                is_demanded=proving.is_demanded,
+            )
             if tokens.refresh_token is None:
                 tokens = attrs.evolve(tokens, refresh_token=fields.get("refresh_token"))
             if is_login:
@@ -258,6 +284,14 @@ class Flow:
         except AuthorizationFailed as error:
             logger.warning("after a logout: %s", error)
 
+    def may_refresh(self, tokens: Tokens, demand: Demand, found: Found) -> bool:
+        """Whether a refresh would bring tokens of the kind that is demanded.
+
+        Raises:
+            AuthorizationFailed: There are no such tokens at all.
+        """
+        return fits(tokens, binding_for(self._dpop, demand, found))
+
     # -- what is kept -----------------------------------------------------------------------
 
     @property
@@ -267,6 +301,20 @@ class Flow:
     async def kept(self) -> Tokens | None:
         """The tokens that are stored for the server."""
         return decoded(await self._storage.load(self._entry), Tokens)
+
+    async def usable(self) -> Tokens | None:
+        """The tokens that are stored, if they are bound to a key as the user wants it."""
+        tokens = await self.kept()
+        if tokens is None:
+            return None
+        if self._dpop != "auto" and (tokens.key is not None) != (self._dpop == "required"):
+            return None
+        try:
+            stored_key(tokens)
+        except ValueError as error:
+            logger.warning("stored tokens cannot be used: %s", error)
+            return None
+        return tokens
 
     async def keep(self, tokens: Tokens | None) -> None:
         """Store tokens in place of others, or forget them."""

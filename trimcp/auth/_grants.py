@@ -1,6 +1,6 @@
 """Requests to a token endpoint, and what it answers.
 
-Specification: RFC 6749, sections 2.3.1, 4.1.3, 5, 6; RFC 8707, section 2.2.
+Specification: RFC 6749, sections 2.3.1, 4.1.3, 5, 6; RFC 8707, section 2.2; RFC 9449, section 5.
 """
 
 from __future__ import annotations
@@ -96,6 +96,7 @@ class Tokens:
         requested: The scopes that were asked for.
         stale: When the access token is to be replaced, in seconds since the Unix epoch; None if
             that is not known.
+        key: The private key that they are bound to, as it is stored; None if they are not.
     """
 
     issuer: str
@@ -105,11 +106,12 @@ class Tokens:
     refresh_token: str | None = attrs.field(default=None, repr=False)
     requested: tuple[str, ...] = ()
     stale: float | None = None
+    key: str | None = attrs.field(default=None, repr=False)
 
     @property
     def header(self) -> str:
         """The value of the header `Authorization`."""
-        return f"Bearer {self.access_token}"
+        return f"{'Bearer' if self.key is None else 'DPoP'} {self.access_token}"
 
 
 def method_for(offered: tuple[str, ...] | None, *, has_secret: bool) -> str | None:
@@ -154,7 +156,14 @@ class _Error(msgspec.Struct):
 
 
 def read_tokens(
-    body: bytes, client: Registered, resource: str, requested: tuple[str, ...], now: float
+    body: bytes,
+    client: Registered,
+    resource: str,
+    requested: tuple[str, ...],
+    now: float,
+    key: str | None = None,
+    *,
+    is_demanded: bool = False,
 ) -> Tokens:
     """The tokens of a successful answer.
 
@@ -164,16 +173,24 @@ def read_tokens(
         resource: What it asked for a token for.
         requested: The scopes that were asked for.
         now: When it was asked, in seconds since the Unix epoch.
+        key: The private key that was proved, as it is stored; None if none was.
+        is_demanded: Whether tokens that are not bound to the key are refused.
 
     Raises:
-        GrantRefused: The answer is malformed, or brings a token of a kind that is not known.
+        GrantRefused: The answer is malformed, or brings a token of a kind that is not known or
+            was not asked for.
     """
     try:
         answer = msgspec.json.decode(body, type=_Answer)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         # What cannot be read is not quoted: it may hold a token.
         raise GrantRefused("the answer of the token endpoint cannot be read") from None
-    if answer.token_type.lower() != "bearer":
+    kind = answer.token_type.lower()
+    if kind == "bearer" and is_demanded:
+        raise GrantRefused("the token is not bound to a key (DPoP), although that is demanded")
+    if kind == "dpop" and key is None:
+        raise GrantRefused("the token is bound to a key (DPoP), and none was proved")
+    if kind not in ("bearer", "dpop"):
         raise GrantRefused(f"the token is of the type {answer.token_type[:50]!a}, not Bearer")
     if not answer.access_token:
         raise GrantRefused("the token is empty")
@@ -188,6 +205,7 @@ def read_tokens(
         answer.refresh_token or None,
         requested,
         _stale(answer.expires_in, now),
+        key if kind == "dpop" else None,
     )
 
 

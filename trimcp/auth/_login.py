@@ -18,13 +18,14 @@ import trio
 
 from trimcp.errors import AuthorizationFailed
 
-from ._challenges import Challenge, bearer_challenge
+from ._challenges import Demand, demand_of
+from ._dpop import Nonces, credentials_of
 from ._grants import GrantRefused
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-    from trimcp.transports import Refusal
+    from trimcp.transports import Credentials, Refusal
 
     from ._finding import Found
     from ._flow import Flow
@@ -49,18 +50,23 @@ class _Need:
     """What a refused request needs.
 
     Attributes:
-        scopes: Those that the server names; None if it names none.
+        demand: What the server's challenges say.
         hint: Where the server says that its metadata are.
         tried: The headers that were refused.
         may_refresh: Whether a refreshed token may do: not where one has been refused already.
         may_wait: Whether the user may be asked to log in.
     """
 
-    scopes: tuple[str, ...] | None
+    demand: Demand
     hint: str | None
     tried: frozenset[str | None] = attrs.field(repr=False)
     may_refresh: bool
     may_wait: bool
+
+    @property
+    def scopes(self) -> tuple[str, ...] | None:
+        """Those that the server names; None if it names none."""
+        return self.demand.scopes
 
     def is_met_by(self, tokens: Tokens | None) -> bool:
         """Whether a request with these tokens may be taken."""
@@ -108,6 +114,8 @@ class Login:
         self._nursery = nursery
         self._turn = turn
         self._tokens: Tokens | None = None
+        self._nonces = Nonces()  # of the MCP server
+        self._made: tuple[Tokens, Credentials] | None = None
         self._is_loaded = False
         self._flight: _Flight | None = None
         self._next_refresh = 0.0
@@ -125,10 +133,19 @@ class Login:
 
     # -- for requests -----------------------------------------------------------------------
 
-    async def authorization(self, refusals: Sequence[Refusal], *, may_wait: bool) -> str | None:
+    def take_nonce(self, url: str, nonce: str) -> None:
+        """See `trimcp.transports.Authorizer`."""
+        self._nonces.take(url, nonce)
+
+    async def authorization(
+        self, refusals: Sequence[Refusal], *, may_wait: bool
+    ) -> Credentials | None:
         """See `trimcp.transports.Authorizer`."""
         if not refusals:
             return await self._usual()
+        if _wants_nonce(refusals[-1]):
+            return self._again(refusals)
+        refusals = [each for each in refusals if not _wants_nonce(each)]
         need = self._need_of(refusals, may_wait)
         if need is None:
             return None
@@ -142,13 +159,33 @@ class Login:
                 raise _failed(flight.failure)
             if is_own:
                 break
-        return self._tokens.header if self._tokens and need.is_met_by(self._tokens) else None
+        return self._credentials() if need.is_met_by(self._tokens) else None
 
-    async def _usual(self) -> str | None:
-        """The header of a request that has not been refused."""
+    def _credentials(self) -> Credentials | None:
+        """What requests carry with the tokens at hand."""
+        tokens = self._tokens
+        if tokens is None:
+            return None
+        if self._made is None or self._made[0] is not tokens:
+            self._made = tokens, credentials_of(tokens, self._nonces)
+        return self._made[1]
+
+    def _again(self, refusals: Sequence[Refusal]) -> Credentials | None:
+        """The same once more, after a proof that lacked the newest nonce; that is no failure.
+
+        Raises:
+            AuthorizationFailed: The newest nonce was in the proof.
+        """
+        sent = refusals[-1].sent
+        if sum(each.sent == sent and _wants_nonce(each) for each in refusals) > 1:
+            raise AuthorizationFailed("the server refuses each proof and wants another nonce")
+        return self._credentials()
+
+    async def _usual(self) -> Credentials | None:
+        """What a request carries that has not been refused."""
         if not self._is_loaded:
             try:
-                tokens = await self._flow.kept()
+                tokens = await self._flow.usable()
             except Exception as error:
                 raise _failed(error) from error
             if not self._is_loaded:
@@ -158,7 +195,7 @@ class Login:
             flight = self._flight or self._start(None, self._renew)
             if flight.need is None:
                 await flight.done.wait()
-        return None if self._tokens is None else self._tokens.header
+        return self._credentials()
 
     def _is_stale(self) -> bool:
         tokens = self._tokens
@@ -173,21 +210,20 @@ class Login:
     def _need_of(self, refusals: Sequence[Refusal], may_wait: bool) -> _Need | None:
         """What the last refusal demands; None if nothing that we could get would help."""
         last = refusals[-1]
-        challenge = bearer_challenge(last.challenges)
+        demand = demand_of(last.challenges, last.sent)
         if len(refusals) > _MOST_REFUSALS:
             return None
         if last.status == 401:
             if len(refusals) > 1 and last.sent is not None and last.sent == self._from_user:
                 # The user has just logged in, and that did not help.
                 return None
-            challenge = challenge or Challenge("bearer")
-        elif challenge is None or challenge.params.get("error") != "insufficient_scope":
+        elif demand.params.get("error") != "insufficient_scope":
             return None
         if last.url == self._flow.finder.url:
             # Of an endpoint to which the server has turned its client, the metadata may be others.
-            self._hint = challenge.params.get("resource_metadata")
+            self._hint = demand.params.get("resource_metadata")
         need = _Need(
-            challenge.scopes,
+            demand,
             self._hint,
             frozenset(each.sent for each in refusals),
             len({each.sent for each in refusals} - {None}) < 2,
@@ -241,19 +277,24 @@ class Login:
             if tokens is not None and (tokens.issuer, tokens.resource) != found.names:
                 # They are those of another authorization server, or for another resource.
                 tokens = None
-            may_refresh = tokens is not None and need.may_refresh and need.is_asked_by(tokens)
+            may_refresh = (
+                tokens is not None
+                and need.may_refresh
+                and need.is_asked_by(tokens)
+                and self._flow.may_refresh(tokens, need.demand, found)
+            )
             if tokens is not None and may_refresh and await self._refreshed(tokens, found):
                 return
             if not need.may_wait:
                 return
             requested = () if tokens is None else tokens.requested
-            self._tokens = await self._flow.log_in(found, need.scopes, requested)
+            self._tokens = await self._flow.log_in(found, need.demand, requested)
             self._from_user = self._tokens.header
             self._tell()
 
     async def _has_changed(self) -> bool:
         """Whether another client has stored other tokens; they are used from now on."""
-        kept = await self._flow.kept()
+        kept = await self._flow.usable()
         if kept is None or kept == self._tokens:
             return False
         self._tokens = kept
@@ -288,6 +329,14 @@ class Login:
     def _tell(self) -> None:
         for callback in self._callbacks:
             callback()
+
+
+def _wants_nonce(refusal: Refusal) -> bool:
+    """Whether only the proof of the request lacked the right nonce (RFC 9449, section 9)."""
+    if refusal.status != 401 or not (refusal.sent or "").startswith("DPoP "):
+        return False
+    demand = demand_of(refusal.challenges, refusal.sent)
+    return demand.params.get("error") == "use_dpop_nonce"
 
 
 def _failed(error: Exception) -> AuthorizationFailed:

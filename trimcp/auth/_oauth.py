@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterable
 
+    from ._dpop import DPoPUse
     from ._finding import Finder
     from ._storage import TokenStorage
     from ._visiting import Redirect, Visitor
@@ -61,6 +62,10 @@ class OAuth(ClientAuth):
             that are stored are used and refreshed, and no client is registered.
         ssl_context: For the requests to the server's metadata and to the authorization server;
             by default one that trusts the usual authorities.
+        dpop: Whether tokens are bound to a key (DPoP, RFC 9449), so that they are no good to
+            whoever steals them. `auto`: where the MCP server takes such tokens and its
+            authorization server gives them. `required`: always, and others are refused. `never`:
+            not at all.
 
     Raises:
         OptionError: An option has a value that it must not have, or lacks another one.
@@ -84,8 +89,11 @@ class OAuth(ClientAuth):
         login_timeout: float = _LOGIN_SECONDS,
         no_login: str | None = None,
         ssl_context: ssl.SSLContext | None = None,
+        dpop: DPoPUse = "auto",
     ) -> None:
-        super().__init__(storage=storage, issuer=issuer, scopes=scopes, ssl_context=ssl_context)
+        super().__init__(
+            storage=storage, issuer=issuer, scopes=scopes, ssl_context=ssl_context, dpop=dpop
+        )
         if client_id is not None and issuer is None:
             raise OptionError("client_id= needs issuer=, the authorization server that gave it")
         if client_secret is not None and client_id is None:

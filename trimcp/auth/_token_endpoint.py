@@ -1,14 +1,15 @@
 """Exchanges with the endpoints of an authorization server that know the client.
 
-Specification: RFC 6749, section 5; RFC 7009.
+Specification: RFC 6749, section 5; RFC 7009; RFC 9449, sections 5 and 8.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from trimcp.errors import AuthorizationFailed
 
+from ._dpop import Nonces
 from ._fetch import FetchFailed
 from ._grants import GrantRefused, read_error, token_form
 
@@ -17,8 +18,12 @@ if TYPE_CHECKING:
     from ._fetch import Fetched
     from ._finding import Finder
     from ._grants import Registered, Tokens
+    from ._proofs import ProofKey
 
 __all__ = ["TokenEndpoint", "refusal_of"]
+
+#: The answer of an authorization server that wants another nonce in the proof.
+_USE_NONCE: Final = "use_dpop_nonce"
 
 
 class TokenEndpoint:
@@ -30,9 +35,14 @@ class TokenEndpoint:
 
     def __init__(self, finder: Finder) -> None:
         self._finder = finder
+        self._nonces = Nonces()
 
     async def ask(
-        self, server: ServerMetadata, client: Registered, fields: dict[str, str]
+        self,
+        server: ServerMetadata,
+        client: Registered,
+        fields: dict[str, str],
+        key: ProofKey | None = None,
     ) -> bytes:
         """Ask for tokens.
 
@@ -40,6 +50,7 @@ class TokenEndpoint:
             server: The authorization server.
             client: Who asks.
             fields: What it asks for.
+            key: The key that the tokens are to be bound to, if they are.
 
         Returns:
             The body of the answer.
@@ -49,7 +60,11 @@ class TokenEndpoint:
             AuthorizationFailed: It gives no answer, or is in trouble.
         """
         try:
-            answer = await self._post(server, client, server.token_endpoint, fields)
+            answer = await self._post(server, client, server.token_endpoint, fields, key)
+            if key is not None and _wants_nonce(answer):
+                # Nothing has happened yet: what is asked with is still good. Once is enough, since
+                # the newest nonce is in the proof now.
+                answer = await self._post(server, client, server.token_endpoint, fields, key)
         except FetchFailed as error:
             raise AuthorizationFailed(f"the token endpoint: {error}") from error
         if answer.status != 200:
@@ -75,10 +90,27 @@ class TokenEndpoint:
             raise AuthorizationFailed(f"the tokens may not be revoked: {refusal}")
 
     async def _post(
-        self, server: ServerMetadata, client: Registered, url: str, fields: dict[str, str]
+        self,
+        server: ServerMetadata,
+        client: Registered,
+        url: str,
+        fields: dict[str, str],
+        key: ProofKey | None = None,
     ) -> Fetched:
         form, headers = token_form(client, fields)
-        return await self._finder.fetcher_for(server.issuer).post_form(url, form, headers=headers)
+        if key is not None:
+            headers = {**headers, "dpop": key.proof("POST", url, nonce=self._nonces.of(url))}
+        fetcher = self._finder.fetcher_for(server.issuer)
+        answer = await fetcher.post_form(url, form, headers=headers)
+        self._nonces.take(url, answer.headers.get("dpop-nonce"))
+        return answer
+
+
+def _wants_nonce(answer: Fetched) -> bool:
+    """Whether the proof lacked the right nonce (RFC 9449, section 8)."""
+    if answer.status not in (400, 401):
+        return False
+    return read_error(answer.status, answer.body, "the token endpoint").error == _USE_NONCE
 
 
 def refusal_of(answer: Fetched, who: str) -> GrantRefused | AuthorizationFailed:

@@ -91,6 +91,9 @@ _CALLBACKS: Final = ("elicitation", "url_elicitation", "sampling", "logging")
 _TEXTS: Final = ("revision", "name", "version")
 _MAPPINGS: Final = ("experimental", "extensions")
 
+#: Headers that `auth=` makes.
+_AUTHORIZING: Final = {"authorization": "Authorization", "dpop": "DPoP"}
+
 
 def check_options(options: Mapping[str, Any]) -> None:
     """Check the options of a function that opens a client.
@@ -130,8 +133,9 @@ def _check_auth(auth: Any, headers: Any) -> None:
     if auth is not None and not callable(getattr(auth, "opened", None)):
         raise OptionError(f"auth= is a trimcp.auth.OAuth, not {auth!r:.100}")
     check_texts("headers=", headers)
-    if auth is not None and any(name.lower() == "authorization" for name in headers or ()):
-        raise OptionError("auth= makes the header Authorization: leave it out of headers=")
+    for name in headers or () if auth is not None else ():
+        if made := _AUTHORIZING.get(name.lower()):
+            raise OptionError(f"auth= makes the header {made}: leave it out of headers=")
 
 
 def _check_type(name: str, options: Mapping[str, Any], cls: type, what: str) -> None:

@@ -1,7 +1,7 @@
 """Transports: each connection to a peer is a pair of bounded memory channels."""
 
 from ._authorized import open_authorized_link
-from ._authorizing import Authorizer, Authorizing, Refusal
+from ._authorizing import Authorizer, Authorizing, Credentials, Refusal
 from ._budget import Budget
 from ._channel import Incoming, MessageChannel, Outbox, Oversized, write_out
 from ._http import (
@@ -37,6 +37,7 @@ __all__ = [
     "Authorizing",
     "Budget",
     "ChildProcess",
+    "Credentials",
     "HTTPAnswer",
     "HTTPClient",
     "HTTPLink",

@@ -38,7 +38,12 @@ class AuthorizedLink(HTTPLink):
         self.authorizer.on_login(callback)
 
     async def authorization(self) -> str | None:
-        return await self.authorizer.authorization((), may_wait=False)
+        credentials = await self.authorizer.authorization((), may_wait=False)
+        return None if credentials is None else credentials.header
+
+    def _met(self, answer: HTTPAnswer) -> None:
+        if (nonce := answer.headers.get("dpop-nonce")) is not None:
+            self.authorizer.take_nonce(answer.url, nonce)
 
     @asynccontextmanager
     async def _ask(
@@ -50,17 +55,17 @@ class AuthorizedLink(HTTPLink):
         may_wait: bool = False,
     ) -> AsyncIterator[HTTPAnswer]:
         refusals: list[Refusal] = []
-        sent = await self.authorizer.authorization((), may_wait=may_wait)
+        credentials = await self.authorizer.authorization((), may_wait=may_wait)
         while True:
-            own = {} if sent is None else {"authorization": sent}
-            async with super()._ask(method, headers | own, data) as answer:
+            async with self._follow(method, headers, data, credentials) as answer:
                 if answer.status not in _DEMANDS:
                     yield answer
                     return
+                sent = None if credentials is None else credentials.header
                 refusals.append(Refusal(self.url, answer.status, answer.challenges, sent))
                 with self.while_waiting():
-                    sent = await self.authorizer.authorization(refusals, may_wait=may_wait)
-                if sent is None:
+                    credentials = await self.authorizer.authorization(refusals, may_wait=may_wait)
+                if credentials is None:
                     yield answer
                     return
 

@@ -26,13 +26,14 @@ from ._partial import PartialMessage
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
-    from contextlib import AbstractContextManager
+    from contextlib import AbstractAsyncContextManager, AbstractContextManager
 
     import httpx2
 
     from trimcp.limits import Limits
     from trimcp.protocol.http import Headers, ServerSentEvent
 
+    from ._authorizing import Credentials
     from ._channel import Incoming
 
 __all__ = ["HTTPAnswer", "HTTPClient", "HTTPLink", "Unreachable", "check_url", "open_http_link"]
@@ -171,19 +172,30 @@ class HTTPLink:
         async with self._ask("DELETE", dict(headers)) as answer:
             return answer.status
 
-    @asynccontextmanager
-    async def _ask(
+    def _ask(
         self,
         method: str,
         headers: dict[str, str],
         data: bytes | None = None,
         *,
         may_wait: bool = False,
-    ) -> AsyncIterator[HTTPAnswer]:
+    ) -> AbstractAsyncContextManager[HTTPAnswer]:
         """Make a request; `may_wait` says whether it may wait for the user to log in."""
+        return self._follow(method, headers, data, None)
+
+    @asynccontextmanager
+    async def _follow(
+        self,
+        method: str,
+        headers: dict[str, str],
+        data: bytes | None,
+        credentials: Credentials | None,
+    ) -> AsyncIterator[HTTPAnswer]:
+        """Make a request wherever it is sent to within the origin."""
         url = self.url
         for _ in range(1 + _MOST_REDIRECTS):
-            async with self._ask_once(method, url, headers, data) as answer:
+            own = headers if credentials is None else headers | credentials.headers(method, url)
+            async with self._ask_once(method, url, own, data) as answer:
                 target = answer.headers.get("location")
                 if answer.status not in _REDIRECTS or target is None:
                     yield answer
@@ -206,6 +218,7 @@ class HTTPLink:
             response = await self._client.send(request, stream=True, follow_redirects=False)
         pieces = response.aiter_bytes()
         answer = HTTPAnswer(response, pieces, self._limits.message_bytes, url, self.note_life)
+        self._met(answer)
         if answer.is_stream:
             _keep_alive(response.extensions.get("network_stream"))
         try:
@@ -225,6 +238,9 @@ class HTTPLink:
         for source in (ours, self._headers, demanded):
             merged |= {name.lower(): (name, value) for name, value in source.items()}
         return [(name.encode(), value.encode()) for name, value in merged.values()]
+
+    def _met(self, answer: HTTPAnswer) -> None:
+        """Note what the head of an answer says; each is seen, also one that redirects."""
 
     def note_life(self) -> None:
         """Note that the server has sent something."""

@@ -14,11 +14,11 @@ from .._authorizing import Refusal
 from ._connecting import connect_websocket
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from trimcp.limits import Limits
 
-    from .._authorizing import Authorizing
+    from .._authorizing import Authorizing, Credentials
     from .._channel import MessageChannel
     from ._address import WebSocketAddress
 
@@ -49,27 +49,40 @@ async def connect_authorized(
     Raises:
         AuthorizationFailed: The server demands a login, and that has failed.
     """
-    async with authorizing.opened(address.http_url) as authorizer, AsyncExitStack() as stack:
+    url = address.http_url
+    async with authorizing.opened(url) as authorizer, AsyncExitStack() as stack:
+
+        def met(answered: Mapping[str, str]) -> None:
+            if (nonce := answered.get("dpop-nonce")) is not None:
+                authorizer.take_nonce(url, nonce)
+
         refusals: list[Refusal] = []
-        sent = await authorizer.authorization((), may_wait=True)
+        credentials = await authorizer.authorization((), may_wait=True)
         while True:
-            own = [] if sent is None else [(b"Authorization", sent.encode())]
+            own = _headers(url, credentials)
             try:
                 channel = await stack.enter_async_context(
-                    connect_websocket(address, limits, headers=[*headers, *own], **options)
+                    connect_websocket(address, limits, headers=[*headers, *own], met=met, **options)
                 )
                 break
             except HandshakeFailed as error:
+                met(error.headers)
                 if error.status not in _DEMANDS:
                     raise
                 refused = error
-            refusals.append(_refusal(refused, address.http_url, sent))
-            sent = await authorizer.authorization(refusals, may_wait=True)
-            if sent is None:
+            refusals.append(_refusal(refused, url, credentials))
+            credentials = await authorizer.authorization(refusals, may_wait=True)
+            if credentials is None:
                 raise refused
         yield channel
 
 
-def _refusal(error: HandshakeFailed, url: str, sent: str | None) -> Refusal:
+def _headers(url: str, credentials: Credentials | None) -> list[tuple[bytes, bytes]]:
+    made = {} if credentials is None else credentials.headers("GET", url)
+    return [(name.encode(), value.encode()) for name, value in made.items()]
+
+
+def _refusal(error: HandshakeFailed, url: str, credentials: Credentials | None) -> Refusal:
     said = error.headers.get("www-authenticate")
+    sent = None if credentials is None else credentials.header
     return Refusal(url, error.status or 0, () if said is None else (said,), sent)

@@ -13,7 +13,7 @@ from trimcp.errors import HandshakeFailed
 from ._connection import NORMAL_CLOSURE, SUBPROTOCOL, MessageWebSocket
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 
     from trimcp.limits import Limits
 
@@ -34,6 +34,7 @@ async def connect_websocket(
     headers: Sequence[tuple[bytes, bytes]] = (),
     ssl_context: ssl.SSLContext | None = None,
     timeout: float,
+    met: Callable[[Mapping[str, str]], None] | None = None,
 ) -> AsyncIterator[MessageChannel]:
     """Open the client's end of a WebSocket.
 
@@ -43,6 +44,7 @@ async def connect_websocket(
         headers: Sent with the handshake.
         ssl_context: For `wss`; by default Python's default context.
         timeout: Seconds for the connection, and again for the handshake.
+        met: Gets the headers with which the server accepted, by their names in lower case.
 
     Raises:
         OSError: The server cannot be reached.
@@ -66,6 +68,9 @@ async def connect_websocket(
         client_extra_headers=list(headers),
     )
     async with connection.opened(connection._open_handshake.wait, NORMAL_CLOSURE) as channel:
+        if met is not None:
+            answered = connection.handshake_headers
+            met({name.decode("latin-1"): value.decode("latin-1") for name, value in answered})
         yield channel
 
 
