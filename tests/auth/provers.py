@@ -74,7 +74,7 @@ def proof(
 
 def proving(token: str, method: str, url: str, key: Key = EC, **changed: Any) -> dict[str, str]:
     """The headers of a request with a bound token."""
-    alg = next(name for name, each in KEYS.items() if each is key)
+    alg = next((name for name, each in KEYS.items() if each is key), "ES256")
     shown = proof(token, method, url, key, alg, **changed)
     return {"authorization": f"DPoP {token}", "dpop": shown}
 
