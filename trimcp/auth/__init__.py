@@ -5,6 +5,7 @@ Needs the extra `trimcp[auth]`. Nothing of it is imported by a program that does
 Specification: Authorization.
 """
 
+from ._dpop_verifier import DPoPVerifier
 from ._introspection import IntrospectionVerifier
 from ._jwt import JWTVerifier
 from ._oauth import OAuth
@@ -12,6 +13,7 @@ from ._static import StaticTokenVerifier
 from ._storage import FileTokenStorage, KeyringTokenStorage, MemoryTokenStorage, TokenStorage
 
 __all__ = [
+    "DPoPVerifier",
     "FileTokenStorage",
     "IntrospectionVerifier",
     "JWTVerifier",
