@@ -99,6 +99,10 @@ class BoundWorld(World):
             answer.document["dpop_signing_alg_values_supported"] = self.algorithms
         return answer
 
+    def thumbprint_of(self, token: str) -> str:
+        """The key that a token is bound to."""
+        return self._bound[token]
+
     # -- proofs -------------------------------------------------------------------------------
 
     def _proof(self, who: str, request: Request, token: str | None = None) -> Proof:
