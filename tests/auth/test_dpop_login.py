@@ -17,7 +17,7 @@ import trio
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from trimcp import AuthorizationFailed, OptionError, open_client
+from trimcp import AuthorizationFailed, HTTPStatusError, OptionError, open_client
 from trimcp.auth import MemoryTokenStorage, OAuth
 
 from .bound import ISSUER, SERVER, BoundWorld, open_bound
@@ -336,6 +336,18 @@ async def test_a_step_up_and_a_refresh() -> None:
         await client.call_tool("x")
         assert len(world.logins) == 2
         assert set(schemes(world)) == {"DPoP"}
+
+
+async def test_a_proof_that_is_not_believed() -> None:
+    """Another token would not help, so none is got, and nobody is asked."""
+    async with open_bound() as world, open_client(world.url, auth=world.oauth()) as client:
+        world.requests.clear()
+        said = 'DPoP error="invalid_dpop_proof", error_description="the clock is wrong"'
+        world.answer_with["/mcp"] = Answer(401, headers={"www-authenticate": said})
+        with pytest.raises(HTTPStatusError) as caught:
+            await client.call_tool("x")
+        assert caught.value.headers["www-authenticate"] == said
+        assert len(world.requests) == 1
 
 
 # -- nonces -------------------------------------------------------------------------------------

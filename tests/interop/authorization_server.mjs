@@ -6,7 +6,8 @@
  * Serves over TLS on a free port of 127.0.0.1 until it gets SIGTERM, and says its issuer on standard
  * output. Its pages let everybody in, under any name. Access tokens are signed (`jwt`), or known to
  * the introspection endpoint only (`opaque`), which answers the client `resource-server`. Others
- * register, or are the client `known-client`, or have a metadata document, of which there is one.
+ * register, or are the client `known-client`, or `nonce-client`, whose proofs (DPoP) need a nonce, or
+ * have a metadata document, of which there is one.
  */
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -58,12 +59,18 @@ const configuration = {
             response_types: [],
             grant_types: []
         },
-        { ...NATIVE, client_id: 'known-client' }
+        { ...NATIVE, client_id: 'known-client' },
+        { ...NATIVE, client_id: 'nonce-client' }
     ],
     clientDefaults: { id_token_signed_response_alg: 'ES256' },
     cookies: { keys: [randomBytes(32).toString('hex')] },
     features: {
         clientIdMetadataDocument: { enabled: true, ack: 'draft-02' },
+        dPoP: {
+            enabled: true,
+            nonceSecret: randomBytes(32),
+            requireNonce: (ctx) => ctx.oidc.client?.clientId === 'nonce-client'
+        },
         introspection: {
             enabled: true,
             allowedPolicy: (_ctx, client) => client.clientId === 'resource-server'

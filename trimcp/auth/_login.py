@@ -35,6 +35,10 @@ __all__ = ["Login"]
 
 logger = logging.getLogger("trimcp.auth")
 
+#: What a server says that believes a token and not its proof, for example since a clock is wrong:
+#: another token would not help.
+_WRONG_PROOF: Final = "invalid_dpop_proof"
+
 #: How often one request is authorized anew before its refusal stands.
 _MOST_REFUSALS: Final = 3
 
@@ -211,7 +215,7 @@ class Login:
         """What the last refusal demands; None if nothing that we could get would help."""
         last = refusals[-1]
         demand = demand_of(last.challenges, last.sent)
-        if len(refusals) > _MOST_REFUSALS:
+        if len(refusals) > _MOST_REFUSALS or demand.params.get("error") == _WRONG_PROOF:
             return None
         if last.status == 401:
             if len(refusals) > 1 and last.sent is not None and last.sent == self._from_user:
