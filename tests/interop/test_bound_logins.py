@@ -2,45 +2,30 @@
 
 from __future__ import annotations
 
+import functools
 import json
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
-import trio
 
 from trimcp import open_client
 from trimcp.auth import DPoPVerifier
 
-from .authorization import (
-    AuthorizationServer,
-    Protected,
-    User,
-    Watching,
-    create_server,
-    free_port,
-)
+from .authorization import AuthorizationServer, Protected, User, protected_server
 from .test_authorization import FIRST, MORE, ask, login_of, server
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
 __all__ = ["server"]
 
 
-@asynccontextmanager
-async def bound_server(
+def bound_server(
     authorization: AuthorizationServer, **options: Any
-) -> AsyncIterator[Protected]:
+) -> AbstractAsyncContextManager[Protected]:
     """Our protected server, for tokens that come with a proof."""
-    url = f"http://127.0.0.1:{free_port()}/mcp"
-    watching = Watching(authorization.verifier(url))
-    protected = create_server(DPoPVerifier(watching, **options))
-    async with trio.open_nursery() as nursery:
-        await nursery.start(protected.serve_http, "127.0.0.1", int(url.split(":")[2][:-4]))
-        yield Protected(url, watching)
-        nursery.cancel_scope.cancel()
+    return protected_server(authorization, around=functools.partial(DPoPVerifier, **options))
 
 
 def client_of(name: str | None, server: AuthorizationServer) -> dict[str, Any]:
