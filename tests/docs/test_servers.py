@@ -49,6 +49,7 @@ PROGRAMS = {
     "serving_http.py",
     "limits_and_errors.py",
     "login.py",
+    "login_dpop.py",
     "notifications_client.py",
     "questions_client.py",
     "reporting.py",

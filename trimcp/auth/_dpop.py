@@ -108,12 +108,14 @@ async def new_key(binding: Binding) -> Proving:
     """A new key for tokens that are bound in this way."""
     if binding.algorithm is None:
         return Proving()
-    generate = _proofs().ProofKey.generate
-    if binding.algorithm in ("PS256", "RS256"):
-        key = await trio.to_thread.run_sync(generate, binding.algorithm)
-    else:
-        key = generate(binding.algorithm)
+    # One of RSA takes long, and so does loading joserfc.
+    key = await trio.to_thread.run_sync(_generated, binding.algorithm)
     return Proving(key, binding.is_demanded)
+
+
+def _generated(algorithm: str) -> ProofKey:
+    key: ProofKey = _proofs().ProofKey.generate(algorithm)
+    return key
 
 
 def stored_key(tokens: Tokens) -> Proving:
