@@ -416,6 +416,38 @@ async def test_a_refresh_may_need_a_nonce_and_its_token_another() -> None:
         assert len(world.logins) == 1
 
 
+async def test_many_requests_that_lack_the_newest_nonce() -> None:
+    """Each is made once more, and nobody logs in."""
+    async with open_bound() as world, open_client(world.url, auth=world.oauth()) as client:
+        together = trio.Event()
+
+        async def gather(request: Request) -> None:
+            if len(world.calls) >= 5:
+                together.set()
+            await together.wait()
+
+        world.before["/mcp"] = gather
+        world.told[SERVER] = ["!n1"]
+        async with trio.open_nursery() as nursery:
+            for _ in range(5):
+                nursery.start_soon(client.call_tool, "x")
+        assert nonces(world, SERVER)[-10:] == [None] * 5 + ["n1"] * 5
+        assert len(world.logins) == len(world.of("/token")) == 1
+
+
+async def test_a_stream_is_the_same_as_long_as_its_token_is() -> None:
+    """Only the token counts, and not the proof, which is another for each request."""
+    async with open_bound() as world:
+        auth = world.oauth()
+        async with open_client(world.url, auth=auth):
+            pass
+        async with auth.opened(world.url) as authorizer:
+            first, second = [await authorizer.authorization((), may_wait=False) for _ in range(2)]
+            assert first is not None
+            assert first == second
+            assert first.headers("GET", world.url) != first.headers("GET", world.url)
+
+
 @pytest.mark.parametrize(
     "nonce", ["", "a b", 'a"b', "a\\b", "a\tb", "é", "x" * 1025, "a, b", "\x7f"]
 )

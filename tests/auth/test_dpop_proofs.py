@@ -6,6 +6,8 @@ Specification: RFC 9449, sections 4.2 and 8.1.
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -109,6 +111,27 @@ def test_a_proof_names_what_the_server_sees(url: str, target: str) -> None:
 def test_the_time_of_a_proof(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time, "time", lambda: 1_000.9)
     assert read(KEY.proof("POST", URL)).claims["iat"] == 1000
+
+
+def test_joserfc_is_loaded_for_keys_alone() -> None:
+    program = (
+        "import sys\n"
+        "sys.modules['joserfc'] = None\n"
+        "import trio\n"
+        "from trimcp.auth import OAuth\n"
+        "from trimcp.auth._dpop import Binding, Nonces, credentials_of, new_key\n"
+        "from trimcp.auth._grants import Tokens\n"
+        "OAuth()\n"
+        "credentials_of(Tokens('i', 'c', 'r', 'a'), Nonces())\n"
+        "trio.run(new_key, Binding())\n"
+        "try:\n"
+        "    trio.run(new_key, Binding('ES256'))\n"
+        "except ModuleNotFoundError as error:\n"
+        "    print(error)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert "DPoP" in done.stdout, done.stderr
+    assert "pip install 'trimcp[auth]'" in done.stdout
 
 
 # -- what requests carry ------------------------------------------------------------------------
