@@ -11,10 +11,10 @@ from trimcp.errors import InvalidToken, VerifierUnavailable
 from trimcp.runtime import Principal, ProofRefused, Proven
 
 from ._claims import bound_key, proving
+from ._key_loading import signing_keys
 from ._proof_checks import PROOF_ALGORITHMS, check_request, read_proof
 from ._proof_nonces import ProofNonces
 from ._replays import Replays, TooManyHolders, Use
-from ._signing import signing_keys
 
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence
