@@ -127,6 +127,15 @@ class DPoPVerifier:
         """Whether tokens that are bound to no key are accepted as well."""
         return self._accepts_bearer
 
+    @property
+    def unshared(self) -> str | None:
+        """What must be given before several processes can serve the same URL; None if nothing."""
+        if self._store is None:
+            return "DPoPVerifier(replays=...) a store that all of them share"
+        if self._nonces is not None and not self._nonces.is_shared:
+            return "DPoPVerifier(nonce_keys=...) the same keys in all of them"
+        return None
+
     async def verify(self, token: str) -> Principal:
         """Judge a token that comes without a proof.
 
