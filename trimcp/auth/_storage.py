@@ -12,6 +12,8 @@ from typing import Any, Final, Protocol
 
 import trio
 
+from ._private import check_directory, check_owner, sync_directory
+
 __all__ = ["FileTokenStorage", "KeyringTokenStorage", "MemoryTokenStorage", "TokenStorage"]
 
 #: The largest entry that is read from a file, in bytes.
@@ -61,9 +63,13 @@ class FileTokenStorage:
     A file is written beside the old one, to the disk, and then takes its place; so there is
     always a whole one. Several processes may share the directory.
 
+    On POSIX the directory and the files must belong to the user that the program runs as, and
+    nobody else may be able to change the directory. One that holds nothing but entries is closed
+    to others (mode 0700) whenever it is found open. What contains it is not looked at.
+
     Args:
-        directory: Where the files are; made, with its parents, when it is needed. Only the user
-            can look into it then.
+        directory: Where the files are, a directory of its own; made, with its parents, when it is
+            needed.
     """
 
     def __init__(self, directory: str | os.PathLike[str]) -> None:
@@ -73,11 +79,22 @@ class FileTokenStorage:
         return f"FileTokenStorage({os.fspath(self._directory)!r})"
 
     async def load(self, key: str) -> str | None:
-        """The entry of this name, or None. Raises OSError."""
+        """The entry of this name, or None.
+
+        Raises:
+            PermissionError: The directory or the file is another user's, or the directory is
+                shared with others.
+            OSError: It cannot be read.
+        """
         return await trio.to_thread.run_sync(self._read, key)
 
     async def save(self, key: str, entry: str | None) -> None:
-        """Keep an entry, or forget it. Raises OSError."""
+        """Keep an entry, or forget it.
+
+        Raises:
+            PermissionError: The directory is another user's, or is shared with others.
+            OSError: It cannot be written.
+        """
         await trio.to_thread.run_sync(self._write, key, entry)
 
     def _path(self, key: str) -> Path:
@@ -85,7 +102,10 @@ class FileTokenStorage:
 
     def _read(self, key: str) -> str | None:
         try:
-            with self._path(key).open("rb") as file:
+            check_directory(self._directory)
+            path = self._path(key)
+            with path.open("rb") as file:
+                check_owner(path, os.fstat(file.fileno()))
                 return file.read(_MOST_BYTES).decode()
         except (FileNotFoundError, UnicodeDecodeError):
             return None
@@ -93,11 +113,13 @@ class FileTokenStorage:
     def _write(self, key: str, entry: str | None) -> None:
         path = self._path(key)
         if entry is None:
-            path.unlink(missing_ok=True)
-            if self._directory.is_dir():
-                _sync_directory(self._directory)
+            with contextlib.suppress(FileNotFoundError):
+                check_directory(self._directory)
+                path.unlink()
+                sync_directory(self._directory)
             return
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        check_directory(self._directory)
         # The file is made with 0600, whatever the umask is.
         descriptor, name = tempfile.mkstemp(dir=self._directory, prefix=".")
         try:
@@ -110,18 +132,7 @@ class FileTokenStorage:
             with contextlib.suppress(OSError):
                 os.unlink(name)
             raise
-        _sync_directory(self._directory)
-
-
-def _sync_directory(directory: Path) -> None:
-    """Make the names in a directory outlast a crash; where that cannot be asked for, nothing."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync_directory(self._directory)
 
 
 class KeyringTokenStorage:
