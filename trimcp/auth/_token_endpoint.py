@@ -1,0 +1,94 @@
+"""Exchanges with the endpoints of an authorization server that know the client.
+
+Specification: RFC 6749, section 5; RFC 7009.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from trimcp.errors import AuthorizationFailed
+
+from ._fetch import FetchFailed
+from ._grants import GrantRefused, read_error, token_form
+
+if TYPE_CHECKING:
+    from ._discovery import ServerMetadata
+    from ._fetch import Fetched
+    from ._finding import Finder
+    from ._grants import Registered, Tokens
+
+__all__ = ["TokenEndpoint", "refusal_of"]
+
+
+class TokenEndpoint:
+    """Where authorization servers give out tokens, and take them back.
+
+    Args:
+        finder: Knows how to reach each authorization server.
+    """
+
+    def __init__(self, finder: Finder) -> None:
+        self._finder = finder
+
+    async def ask(
+        self, server: ServerMetadata, client: Registered, fields: dict[str, str]
+    ) -> bytes:
+        """Ask for tokens.
+
+        Args:
+            server: The authorization server.
+            client: Who asks.
+            fields: What it asks for.
+
+        Returns:
+            The body of the answer.
+
+        Raises:
+            GrantRefused: The authorization server refuses.
+            AuthorizationFailed: It gives no answer, or is in trouble.
+        """
+        try:
+            answer = await self._post(server, client, server.token_endpoint, fields)
+        except FetchFailed as error:
+            raise AuthorizationFailed(f"the token endpoint: {error}") from error
+        if answer.status != 200:
+            raise refusal_of(answer, "the token endpoint")
+        return answer.body
+
+    async def revoke(self, server: ServerMetadata, client: Registered, tokens: Tokens) -> None:
+        """Have tokens revoked where that is offered.
+
+        Raises:
+            AuthorizationFailed: Whether they were is not known.
+        """
+        if server.revocation_endpoint is None:
+            return
+        # With a refresh token go the access tokens that it has brought.
+        token = tokens.refresh_token or tokens.access_token
+        try:
+            answer = await self._post(server, client, server.revocation_endpoint, {"token": token})
+        except FetchFailed as error:
+            raise AuthorizationFailed(f"the tokens may not be revoked: {error}") from error
+        if answer.status != 200:
+            refusal = read_error(answer.status, answer.body, "the revocation")
+            raise AuthorizationFailed(f"the tokens may not be revoked: {refusal}")
+
+    async def _post(
+        self, server: ServerMetadata, client: Registered, url: str, fields: dict[str, str]
+    ) -> Fetched:
+        form, headers = token_form(client, fields)
+        return await self._finder.fetcher_for(server.issuer).post_form(url, form, headers=headers)
+
+
+def refusal_of(answer: Fetched, who: str) -> GrantRefused | AuthorizationFailed:
+    """The error for an answer that is no success; of a failing server nothing is known.
+
+    Args:
+        answer: The answer.
+        who: Who gave it, for people.
+    """
+    refusal = read_error(answer.status, answer.body, who)
+    if answer.status >= 500 or answer.status in (408, 425, 429):
+        return AuthorizationFailed(str(refusal))
+    return refusal
