@@ -568,6 +568,7 @@ async def test_two_clients_log_in_once() -> None:
         {"redirect": "http://127.0.0.1/"},
         {"browser": "firefox"},
         {"storage": "/tmp/x"},
+        {"storage": MemoryTokenStorage},
     ],
 )
 def test_options_that_are_refused(options: dict[str, Any]) -> None:
@@ -580,6 +581,9 @@ async def test_where_there_is_nothing_to_log_in_to() -> None:
         with pytest.raises(OptionError, match="auth="):
             async with open_client(target, auth=OAuth()):  # type: ignore[arg-type]
                 pass
+    with pytest.raises(OptionError, match=r"auth=OAuth\(\)"):
+        async with open_client("http://127.0.0.1:1/", auth=OAuth):  # type: ignore[typeddict-item]
+            pass
     with pytest.raises(OptionError, match="auth="):
         async with open_client("http://127.0.0.1:1/", auth="Bearer x"):  # type: ignore[typeddict-item]
             pass

@@ -80,7 +80,7 @@ async def test_a_directory_of_entries_is_closed_to_others(
         (tmp_path / "tokens").mkdir()
     else:
         await storage.save("a", "secret")
-    (tmp_path / "tokens").chmod(found)
+    os.chmod(tmp_path / "tokens", found)
     if action == "save":
         await storage.save("a", "newer")
     else:
@@ -92,7 +92,7 @@ async def test_a_directory_of_entries_is_closed_to_others(
 
 async def test_a_directory_of_other_things_stays_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "letter.txt").write_text("dear")
-    tmp_path.chmod(0o755)
+    os.chmod(tmp_path, 0o755)
     storage = FileTokenStorage(tmp_path)
     await storage.save("a", "secret")
     assert (await storage.load("a"), mode(tmp_path)) == ("secret", 0o755)
@@ -103,13 +103,13 @@ async def test_a_shared_directory_is_refused(found: int, tmp_path: Path) -> None
     """Others could put their files in the place of ours; such as those of /tmp for root."""
     if found != 0o1777:
         (tmp_path / "letter.txt").write_text("dear")
-    tmp_path.chmod(found)
+    os.chmod(tmp_path, found)
     storage = FileTokenStorage(tmp_path)
     for attempt in (storage.load("a"), storage.save("a", "secret"), storage.save("a", None)):
         with pytest.raises(PermissionError, match="directory of its own"):
             await attempt
     assert mode(tmp_path) == found
-    tmp_path.chmod(0o700)
+    os.chmod(tmp_path, 0o700)
 
 
 async def test_what_belongs_to_another_user_is_refused(

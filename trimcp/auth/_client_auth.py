@@ -55,11 +55,12 @@ class ClientAuth:
         scopes: Iterable[str],
         ssl_context: ssl.SSLContext | None,
     ) -> None:
-        if storage is not None and not (hasattr(storage, "load") and hasattr(storage, "save")):
+        storage = MemoryTokenStorage() if storage is None else storage
+        if isinstance(storage, type) or not (hasattr(storage, "load") and hasattr(storage, "save")):
             raise OptionError(
                 f"storage= is a TokenStorage, as FileTokenStorage(directory), not {storage!r:.100}"
             )
-        self._storage: TokenStorage = MemoryTokenStorage() if storage is None else storage
+        self._storage: TokenStorage = storage
         self._issuer = issuer
         self._scopes = _checked_scopes(scopes)
         self._ssl_context = ssl_context
