@@ -419,8 +419,18 @@ async def test_a_hook_that_fails() -> None:
     def broken(url: str) -> str:
         raise RuntimeError("no window")
 
+    async def slow(url: str) -> str:
+        with trio.fail_after(0):
+            await trio.sleep_forever()
+        raise AssertionError
+
     error = await failure(lambda world: None, redirect=broken)
+    assert str(error) == "redirect= raised RuntimeError: no window"
     assert isinstance(error.__cause__, RuntimeError)
+    error = await failure(lambda world: None, redirect=None, browser=broken)
+    assert str(error) == "browser= raised RuntimeError: no window"
+    error = await failure(lambda world: None, redirect=slow)
+    assert str(error).startswith("redirect= raised TooSlowError")
     error = await failure(lambda world: None, redirect=lambda url: None)
     assert "gives back the URL" in str(error)
 
@@ -650,18 +660,23 @@ async def test_a_storage_that_fails() -> None:
             raise OSError("the disk is full")
 
     async with open_world() as world:
-        with pytest.raises(AuthorizationFailed, match="disk is full"):
+        words = "^Broken.save raised OSError: the disk is full"
+        with pytest.raises(AuthorizationFailed, match=words) as caught:
             async with open_client(world.url, auth=world.oauth(Broken())):
                 pass
+        assert isinstance(caught.value.__cause__, OSError)
 
     class Unreadable(MemoryTokenStorage):
         async def load(self, key: str) -> str | None:
             raise OSError("no permission")
 
     async with open_world() as world:
-        with pytest.raises(AuthorizationFailed, match="no permission"):
+        words = "^Unreadable.load raised OSError: no permission"
+        with pytest.raises(AuthorizationFailed, match=words):
             async with open_client(world.url, auth=world.oauth(Unreadable())):
                 pass
+        with pytest.raises(AuthorizationFailed, match=words):
+            await world.oauth(Unreadable()).is_logged_in(world.url)
 
 
 async def test_where_metadata_are_looked_for() -> None:

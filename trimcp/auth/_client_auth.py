@@ -15,6 +15,7 @@ from trimcp.errors import OptionError
 
 from ._addresses import Reach
 from ._challenges import parse_scopes
+from ._entries import Entries
 from ._fetch import Fetcher
 from ._finding import Finder
 from ._flow import Flow
@@ -60,7 +61,7 @@ class ClientAuth:
             raise OptionError(
                 f"storage= is a TokenStorage, as FileTokenStorage(directory), not {storage!r:.100}"
             )
-        self._storage: TokenStorage = storage
+        self._storage = Entries(storage)
         self._issuer = issuer
         self._scopes = _checked_scopes(scopes)
         self._ssl_context = ssl_context
@@ -108,15 +109,19 @@ class ClientAuth:
             Whether there were any.
 
         Raises:
-            AuthorizationFailed: They are forgotten here, but it is not known whether the
-                authorization server has done so.
+            AuthorizationFailed: The storage has failed; or they are forgotten here, but it is not
+                known whether the authorization server has done so.
         """
         url = _as_http(url)
         async with self._turn(url):
             return await (await self._flow(url)).log_out()
 
     async def is_logged_in(self, url: str) -> bool:
-        """Whether there are tokens for a server, good ones or not."""
+        """Whether there are tokens for a server, good ones or not.
+
+        Raises:
+            AuthorizationFailed: The storage has failed.
+        """
         return await (await self._flow(_as_http(url))).kept() is not None
 
     def _turn(self, url: str) -> trio.Lock:

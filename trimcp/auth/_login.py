@@ -215,7 +215,7 @@ class Login:
         except AuthorizationFailed as error:
             flight.failure = error
         except Exception as error:
-            # A storage, a browser or a hook: the user's own.
+            # Hooks and storages raise AuthorizationFailed: this is something else.
             logger.exception("no access token could be got")
             flight.failure = error
         finally:
@@ -292,6 +292,10 @@ class Login:
 
 def _failed(error: Exception) -> AuthorizationFailed:
     """An error of its own for each request that waited."""
-    failure = AuthorizationFailed(str(error) or type(error).__name__)
-    failure.__cause__ = error.__cause__ if isinstance(error, AuthorizationFailed) else error
+    if not isinstance(error, AuthorizationFailed):
+        failure = AuthorizationFailed(f"no access token: {type(error).__name__}: {error}")
+        failure.__cause__ = error
+        return failure
+    failure = AuthorizationFailed(str(error))
+    failure.__cause__ = error.__cause__
     return failure
