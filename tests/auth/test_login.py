@@ -143,6 +143,46 @@ async def test_a_token_that_cannot_be_refreshed_now_is_still_used(answer: Answer
         assert kept["refresh_token"] in world.refresh
 
 
+@pytest.mark.parametrize("no_login", [None, "log in"])
+@pytest.mark.parametrize("answer", [*UNSURE, None])
+async def test_trouble_of_the_authorization_server_asks_nobody_to_log_in(
+    answer: Answer | None, no_login: str | None
+) -> None:
+    storage = MemoryTokenStorage()
+    async with open_world() as world:
+        async with open_client(world.url, auth=world.oauth(storage)):
+            pass
+        options = {} if no_login is None else {"redirect": None, "no_login": no_login}
+        async with open_client(world.url, auth=world.oauth(storage, **options)) as client:
+            world.revoke()
+            if answer is None:
+                world.more_metadata = {"token_endpoint": "http://127.0.0.1:1/"}
+            else:
+                world.answer_with["/token"] = answer
+            with pytest.raises(AuthorizationFailed, match="cannot be refreshed now") as caught:
+                await client.call_tool("x")
+            assert "log in" not in str(caught.value)
+            world.more_metadata = {}
+            world.answer_with.clear()
+            await client.call_tool("x")
+        assert len(world.logins) == 1
+
+
+@pytest.mark.parametrize("status", [200, 400])
+async def test_a_refusal_for_another_reason_leads_to_the_user(status: int) -> None:
+    """Also one with the status of a success, as some servers send it."""
+    async with open_world() as world, open_client(world.url, auth=world.oauth()) as client:
+        world.revoke()
+        refusal = Answer(status, {"error": "bad_refresh_token"})
+
+        async def refuse(request: Request) -> Answer | None:
+            return refusal if request.form["grant_type"] == "refresh_token" else None
+
+        world.before["/token"] = refuse
+        await client.call_tool("x")
+        assert len(world.logins) == 2
+
+
 async def test_an_empty_refresh_token_is_none() -> None:
     storage = MemoryTokenStorage()
     async with (

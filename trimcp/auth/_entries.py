@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -10,7 +10,7 @@ import msgspec
 from trimcp.errors import AuthorizationFailed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
 
     from ._storage import TokenStorage
 
@@ -42,6 +42,16 @@ class Entries:
         """Keep an entry, or forget it. Raises StorageFailed."""
         with self._naming("save"):
             await self._storage.save(key, entry)
+
+    @asynccontextmanager
+    async def locked(self, key: str) -> AsyncIterator[None]:
+        """See `TokenStorage`; nothing where the storage has no locks. Raises StorageFailed."""
+        lock = getattr(self._storage, "locked", None)
+        async with AsyncExitStack() as stack:
+            if lock is not None:
+                with self._naming("locked"):
+                    await stack.enter_async_context(lock(key))
+            yield
 
     @contextmanager
     def _naming(self, method: str) -> Iterator[None]:

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ._discovery import ServerMetadata
+    from ._entries import Entries
     from ._finding import Finder, Found
     from ._grants import Registered
-    from ._storage import TokenStorage
 
 __all__ = ["FirstTokens", "Flow", "Grant"]
 
@@ -119,7 +119,7 @@ class Flow:
     """
 
     def __init__(
-        self, finder: Finder, storage: TokenStorage, grant: Grant, wanted: Sequence[str]
+        self, finder: Finder, storage: Entries, grant: Grant, wanted: Sequence[str]
     ) -> None:
         self.finder = finder
         self._storage = storage
@@ -167,34 +167,50 @@ class Flow:
         requested: tuple[str, ...],
     ) -> Tokens:
         """See `FirstTokens`."""
-        return await self._exchange(server, client, fields, resource, requested, is_login=True)
+        async with self._storage.locked(self._entry):
+            return await self._exchange(server, client, fields, resource, requested, None)
 
-    async def refresh(self, tokens: Tokens, found: Found | None = None) -> Tokens:
+    async def refresh(self, tokens: Tokens, found: Found | None = None) -> Tokens | None:
         """Get the next access token, and store it.
 
         Args:
             tokens: Those at hand.
             found: The authorization server, if it has just been looked for.
 
+        Returns:
+            None if another program has stored other tokens: then these are not refreshed.
+
         Raises:
             GrantRefused: The refresh token is no good any more, or the user has logged out.
             AuthorizationFailed: Nothing is known about that.
         """
         assert tokens.refresh_token is not None
-        if await self.kept() is None:
-            raise GrantRefused(_LOGGED_OUT, "invalid_grant")
         server = found.server if found is not None else await self.finder.known(tokens.issuer)
-        client = await self._grant.client_at(server)
-        if client is None or client.client_id != tokens.client_id:
+        client = await self._client_of(tokens, server)
+        if client is None:
             raise GrantRefused("the tokens were given to another client", "invalid_client")
         fields = {
             "grant_type": "refresh_token",
             "refresh_token": tokens.refresh_token,
             "resource": tokens.resource,
         }
-        return await self._exchange(
-            server, client, fields, tokens.resource, tokens.requested, is_login=False
-        )
+        asked = (server, client, fields, tokens.resource, tokens.requested, tokens)
+        async with self._storage.locked(self._entry):
+            kept = await self.kept()
+            if kept is None:
+                raise GrantRefused(_LOGGED_OUT, "invalid_grant")
+            return await self._exchange(*asked) if kept == tokens else None
+
+    async def _client_of(self, tokens: Tokens, server: ServerMetadata) -> Registered | None:
+        """The client that the tokens were given to; None if it is not known any more."""
+        client = await self._grant.client_at(server)
+        own = tokens.client
+        if client is not None and client.client_id == tokens.client_id:
+            return client
+        if client is not None and not client.redirect_uri:
+            # The user of this library says what the client is.
+            return None
+        return own if own is not None and own.is_good_at(server.issuer) else None
 
     async def _exchange(
         self,
@@ -203,8 +219,7 @@ class Flow:
         fields: dict[str, str],
         resource: str,
         requested: tuple[str, ...],
-        *,
-        is_login: bool,
+        until_now: Tokens | None,
     ) -> Tokens:
         """Ask for tokens and store them: once the request is sent, nothing breaks that off.
 
@@ -213,23 +228,30 @@ class Flow:
         """
         with trio.CancelScope(shield=True, relative_deadline=_EXCHANGE_SECONDS) as self._guard:
             now = time.time()
-            try:
-                body = await self._endpoint.ask(server, client, fields)
-            except GrantRefused as refusal:
-                if refusal.error in _UNKNOWN_CLIENT:
-                    await self._grant.forget(client)
-                raise
+            body = await self._asked(server, client, fields)
             tokens = read_tokens(body, client, resource, requested, now)
             if tokens.refresh_token is None:
                 tokens = attrs.evolve(tokens, refresh_token=fields.get("refresh_token"))
-            if is_login:
+            if until_now is None:
                 await self.keep(tokens)
                 await self._grant.accepted(client)
-            elif not await self.replace(tokens):
+            elif not await self._replace(until_now, tokens):
                 await self._give_back(server, client, tokens)
                 raise GrantRefused(_LOGGED_OUT, "invalid_grant")
             return tokens
         raise AuthorizationFailed("the client was closed before the token endpoint answered")
+
+    async def _asked(
+        self, server: ServerMetadata, client: Registered, fields: dict[str, str]
+    ) -> bytes:
+        """What the token endpoint answers; a client that it does not know is forgotten."""
+        try:
+            return await self._endpoint.ask(server, client, fields)
+        except GrantRefused as error:
+            refusal = error
+        if refusal.error in _UNKNOWN_CLIENT:
+            await self._grant.forget(client)
+        raise refusal
 
     def hurry(self, seconds: float) -> None:
         """Let an exchange that is under way end soon."""
@@ -241,18 +263,23 @@ class Flow:
         Raises:
             AuthorizationFailed: Whether they were revoked is not known.
         """
-        tokens = await self.kept()
-        await self.keep(None)
+        async with self._storage.locked(self._entry):
+            tokens = await self.kept()
+            await self.keep(None)
         if tokens is None:
             return False
         server = await self.finder.known(tokens.issuer)
-        client = await self._grant.client_at(server)
+        client = await self._client_of(tokens, server)
         if client is not None:
             await self._endpoint.revoke(server, client, tokens)
         return True
 
     async def _give_back(self, server: ServerMetadata, client: Registered, tokens: Tokens) -> None:
         """Have tokens revoked that came after the user had logged out."""
+        kept = await self.kept()
+        if kept is not None and kept.is_of(client):
+            # Some authorization servers would revoke those of the login since then with them.
+            return
         try:
             await self._endpoint.revoke(server, client, tokens)
         except AuthorizationFailed as error:
@@ -272,13 +299,26 @@ class Flow:
         """Store tokens in place of others, or forget them."""
         await self._storage.save(self._entry, None if tokens is None else encoded(tokens))
 
-    async def replace(self, tokens: Tokens) -> bool:
-        """Store tokens in place of others, unless there are none: the user has logged out then.
+    async def retire(self, tokens: Tokens) -> Tokens:
+        """Forget a refresh token that is no good any more.
+
+        Returns:
+            The tokens without it.
+        """
+        rest = attrs.evolve(tokens, refresh_token=None)
+        await self._replace(tokens, rest)
+        return rest
+
+    async def _replace(self, until_now: Tokens, tokens: Tokens) -> bool:
+        """Store tokens in place of others, unless these are not there any more.
+
+        Then the user has logged out, and may have logged in again.
 
         Returns:
             Whether they are stored.
         """
-        if await self.kept() is None:
+        kept = await self.kept()
+        if kept is None or kept.access_token != until_now.access_token:
             return False
         await self.keep(tokens)
         return True

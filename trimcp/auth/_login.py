@@ -19,6 +19,7 @@ import trio
 from trimcp.errors import AuthorizationFailed
 
 from ._challenges import Challenge, bearer_challenge
+from ._entries import StorageFailed
 from ._grants import GrantRefused
 
 if TYPE_CHECKING:
@@ -225,10 +226,14 @@ class Login:
     async def _renew(self) -> None:
         """Replace the access token before it expires."""
         async with self._turn:
-            if await self._has_changed():
-                return
-            if self._tokens is not None:
-                await self._refreshed(self._tokens, None)
+            try:
+                if await self._has_changed() or self._tokens is None:
+                    return
+                if await self._refreshed(self._tokens, None):
+                    return
+            except AuthorizationFailed as error:
+                logger.warning("%s", error)
+            self._next_refresh = trio.current_time() + _RETRY_SECONDS
 
     async def _get(self, need: _Need) -> None:
         """Get tokens that meet a need, by a refresh if that can do, else from the user."""
@@ -242,12 +247,17 @@ class Login:
                 # They are those of another authorization server, or for another resource.
                 tokens = None
             may_refresh = tokens is not None and need.may_refresh and need.is_asked_by(tokens)
-            if tokens is not None and may_refresh and await self._refreshed(tokens, found):
-                return
+            if tokens is not None and may_refresh:
+                is_refreshed = await self._refreshed(tokens, found)
+                if is_refreshed and need.is_met_by(self._tokens):
+                    return
             if not need.may_wait:
                 return
             requested = () if tokens is None else tokens.requested
-            self._tokens = await self._flow.log_in(found, need.scopes, requested)
+            try:
+                self._tokens = await self._flow.log_in(found, need.scopes, requested)
+            except AuthorizationFailed as error:
+                raise _with_scopes(error, need.scopes) from error.__cause__
             self._from_user = self._tokens.header
             self._tell()
 
@@ -261,33 +271,53 @@ class Login:
         return True
 
     async def _refreshed(self, tokens: Tokens, found: Found | None) -> bool:
-        """Try to get the next access token."""
+        """Try to get the next access token; False if only another login can bring one.
+
+        Raises:
+            AuthorizationFailed: It may be had later; the refresh token is kept.
+        """
         if tokens.refresh_token is None:
             return False
         try:
-            self._tokens = await self._flow.refresh(tokens, found)
-            return True
+            refreshed = await self._flow.refresh(tokens, found)
         except GrantRefused as error:
-            if await self._has_changed():
-                # Another program was faster.
-                return True
-            if error.is_final:
-                logger.info("the login at %s has ended: %s", tokens.issuer, error)
-                self._tokens = attrs.evolve(tokens, refresh_token=None)
-                await self._flow.replace(self._tokens)
-            else:
-                self._put_off(error)
+            refusal = error
+        except StorageFailed:
+            raise
         except AuthorizationFailed as error:
-            self._put_off(error)
+            raise _later(error) from error
+        else:
+            if refreshed is None:
+                return await self._has_changed()
+            self._tokens = refreshed
+            return True
+        if await self._has_changed():
+            # Another program was faster.
+            return True
+        if refusal.is_trouble:
+            raise _later(refusal)
+        logger.info("the login at %s has ended: %s", tokens.issuer, refusal)
+        if refusal.is_final:
+            self._tokens = await self._flow.retire(tokens)
         return False
-
-    def _put_off(self, error: Exception) -> None:
-        logger.warning("the access token cannot be refreshed now: %s", error)
-        self._next_refresh = trio.current_time() + _RETRY_SECONDS
 
     def _tell(self) -> None:
         for callback in self._callbacks:
             callback()
+
+
+def _later(error: Exception) -> AuthorizationFailed:
+    """The error for a refresh that an authorization server in trouble does not answer."""
+    return AuthorizationFailed(
+        f"the access token cannot be refreshed now, and the login is kept: {error}"
+    )
+
+
+def _with_scopes(error: AuthorizationFailed, scopes: tuple[str, ...] | None) -> AuthorizationFailed:
+    """The error of a login, with the scopes that the server named."""
+    if not scopes:
+        return error
+    return AuthorizationFailed(f"{error} (scopes that are needed: {' '.join(scopes)})")
 
 
 def _failed(error: Exception) -> AuthorizationFailed:

@@ -8,11 +8,15 @@ import importlib
 import os
 import tempfile
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import trio
 
+from ._locks import locked
 from ._private import check_directory, check_owner, sync_directory
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
 __all__ = ["FileTokenStorage", "KeyringTokenStorage", "MemoryTokenStorage", "TokenStorage"]
 
@@ -28,6 +32,14 @@ class TokenStorage(Protocol):
 
     Used by many tasks at once. What `save` has stored must be there after a crash: a refresh
     token is good once only, and the one that is stored is the only one that is.
+
+    A storage that several processes share should have a third method, `locked(key)`, an async
+    context manager: while its block runs, no other process is in a block for the same key. Tokens
+    are loaded, exchanged for the next ones and stored in such a block, which takes half a minute
+    at most. It must end with its process, and must not wait for ever for one that hangs: after
+    more than that time the block should run without. Without `locked` two processes that refresh
+    in the same moment send the same refresh token, which some authorization servers answer by
+    ending the login.
     """
 
     async def load(self, key: str) -> str | None:
@@ -87,6 +99,19 @@ class FileTokenStorage:
             OSError: It cannot be read.
         """
         return await trio.to_thread.run_sync(self._read, key)
+
+    @contextlib.asynccontextmanager
+    async def locked(self, key: str) -> AsyncIterator[None]:
+        """Keep other processes from changing an entry that is to be replaced.
+
+        Where a process holds the lock for longer than a request for tokens may take, the block
+        runs without, which is logged. Windows has no such lock, and then there is none.
+
+        Raises:
+            OSError: The file of the lock cannot be opened.
+        """
+        async with locked(self._path(key).with_suffix(".lock")):
+            yield
 
     async def save(self, key: str, entry: str | None) -> None:
         """Keep an entry, or forget it.
