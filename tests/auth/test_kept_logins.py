@@ -271,3 +271,90 @@ async def test_a_client_that_registers_anew_leaves_the_logins_at_other_servers(
 async def is_kept_after_all(world: World, storage: TokenStorage) -> None:
     world.revoke()
     await once(world, OAuth(storage=storage, no_login="nobody"))
+
+
+# -- logging in anew ----------------------------------------------------------------------------
+
+
+async def test_a_login_anew_does_not_use_what_is_stored() -> None:
+    storage = MemoryTokenStorage()
+    async with open_world() as world:
+        auth = world.oauth(storage)
+        await once(world, auth)
+        revoking(world)
+        (old,) = world.good
+        world.requests.clear()
+        anew = auth.anew()
+        assert not anew.has_succeeded
+        async with open_client(world.url, auth=anew) as client:
+            assert anew.has_succeeded
+            await client.call_tool("x")
+        assert len(world.logins) == 1
+        assert old not in repr(world.requests)
+        kept = json.loads(await storage.load(f"tokens {world.url}") or "")
+        assert kept["access_token"] != old
+        # The authorization server might revoke the new tokens with them.
+        assert revoked(world) == []
+        await is_kept_after_all(world, storage)
+
+
+@pytest.mark.parametrize("status", [200, 503])
+async def test_tokens_of_another_client_are_revoked_when_they_are_replaced(
+    status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    storage = MemoryTokenStorage()
+    async with open_world() as world:
+        await logged_in(world, storage)
+        revoking(world, status)
+        world.answer_with["/authorize"] = Answer(503)
+        anew = world.oauth(storage, redirect=lambda url: "http://127.0.0.1/?error=no").anew()
+        with pytest.raises(AuthorizationFailed):
+            async with open_client(world.url, auth=anew):
+                pass
+        assert revoked(world) == []
+        assert not anew.has_succeeded
+        await is_kept_after_all(world, storage)
+        (old,) = world.refresh
+        del world.answer_with["/authorize"]
+        anew = world.oauth(storage).anew()
+        async with open_client(world.url, auth=anew) as client:
+            await client.call_tool("x")
+        assert anew.has_succeeded
+        assert revoked(world) == [old]
+        assert ("may not be revoked" in caplog.text) == (status != 200)
+
+
+async def test_what_another_program_refreshes_meanwhile_is_no_new_login() -> None:
+    storage = MemoryTokenStorage()
+    async with open_world() as world:
+        await once(world, world.oauth(storage))
+
+        async def visit(url: str) -> str:
+            await is_kept_after_all(world, storage)
+            return await world.visit(url)
+
+        anew = world.oauth(storage, redirect=visit).anew()
+        async with open_client(world.url, auth=anew) as client:
+            await client.call_tool("x")
+        assert len(world.logins) == 2
+        kept = json.loads(await storage.load(f"tokens {world.url}") or "")
+        assert world.calls[-1].headers["authorization"] == f"Bearer {kept['access_token']}"
+
+
+async def test_where_no_login_is_demanded_there_is_none() -> None:
+    storage = MemoryTokenStorage()
+    async with open_world() as world:
+        auth = world.oauth(storage)
+        await once(world, auth)
+        before = await storage.load(f"tokens {world.url}")
+
+        async def open_to_all(request: Request) -> Answer:
+            result = {"id": request.rpc["id"], "result": world._result(request.rpc["method"])}
+            return Answer(200, {"jsonrpc": "2.0", **result})
+
+        world.before["/mcp"] = open_to_all
+        anew = auth.anew()
+        async with open_client(world.url, auth=anew) as client:
+            await client.call_tool("x")
+        assert not anew.has_succeeded
+        assert await storage.load(f"tokens {world.url}") == before

@@ -24,12 +24,13 @@ from ._storage import MemoryTokenStorage
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable
+    from contextlib import AbstractAsyncContextManager
 
     from ._flow import Grant
     from ._storage import TokenStorage
 
-__all__ = ["ClientAuth"]
+__all__ = ["ClientAuth", "NewLogin"]
 
 
 class ClientAuth:
@@ -71,8 +72,7 @@ class ClientAuth:
         """How first tokens are got for the server that the finder is for."""
         raise NotImplementedError
 
-    @asynccontextmanager
-    async def opened(self, url: str) -> AsyncIterator[Login]:
+    def opened(self, url: str) -> AbstractAsyncContextManager[Login]:
         """Authorize the requests of one client while the block runs; called by the client.
 
         Args:
@@ -81,13 +81,28 @@ class ClientAuth:
         Raises:
             OptionError: The URL has a user name, which would be sent in place of a token.
         """
+        return self._opened(url, is_anew=False)
+
+    def anew(self) -> NewLogin:
+        """Log in once more, for the `auth=` of one client: `open_client(url, auth=auth.anew())`.
+
+        That client does not use the tokens that are stored. They are replaced when its login has
+        succeeded, and stay if it fails or is broken off. Then they are revoked if they were given
+        to another client or by another authorization server. Otherwise they are only forgotten:
+        many authorization servers revoke all tokens that a user has granted to a client, the new
+        ones too.
+        """
+        return NewLogin(self._opened)
+
+    @asynccontextmanager
+    async def _opened(self, url: str, *, is_anew: bool) -> AsyncIterator[Login]:
         if "@" in urlsplit(url).netloc:
             raise OptionError("auth= and a user name in the URL are two ways to say who calls")
         turn = self._turn(url)
         flow = await self._flow(url)
         with unwrapping():
             async with trio.open_nursery() as nursery:
-                login = Login(flow, nursery, turn)
+                login = Login(flow, nursery, turn, is_anew=is_anew)
                 try:
                     yield login
                 finally:
@@ -137,6 +152,35 @@ class ClientAuth:
             Fetcher(ssl_context=self._ssl_context),
         )
         return Flow(finder, self._storage, self._grant(finder), self._scopes)
+
+
+class NewLogin:
+    """The `auth=` of one client that logs in anew; see `OAuth.anew`.
+
+    Attributes:
+        has_succeeded: Whether there has been a login.
+    """
+
+    def __init__(self, opened: Callable[..., AbstractAsyncContextManager[Login]]) -> None:
+        self._opened = opened
+        self.has_succeeded = False
+
+    @asynccontextmanager
+    async def opened(self, url: str) -> AsyncIterator[Login]:
+        """Authorize the requests of the client while the block runs; called by the client.
+
+        Args:
+            url: The server's endpoint, http or https.
+
+        Raises:
+            OptionError: The URL has a user name, which would be sent in place of a token.
+        """
+        async with self._opened(url, is_anew=True) as login:
+            login.on_login(self._succeed)
+            yield login
+
+    def _succeed(self) -> None:
+        self.has_succeeded = True
 
 
 def _as_http(url: str) -> str:

@@ -274,16 +274,27 @@ class Flow:
             await self._endpoint.revoke(server, client, tokens)
         return True
 
+    async def give_back(self, tokens: Tokens) -> None:
+        """Have tokens revoked that a login has replaced."""
+        try:
+            server = await self.finder.known(tokens.issuer)
+            client = await self._client_of(tokens, server)
+        except (AuthorizationFailed, GrantRefused) as error:
+            logger.warning("the tokens until now may not be revoked: %s", error)
+            return
+        if client is not None:
+            await self._give_back(server, client, tokens)
+
     async def _give_back(self, server: ServerMetadata, client: Registered, tokens: Tokens) -> None:
-        """Have tokens revoked that came after the user had logged out."""
+        """Have tokens revoked that are not kept, where that leaves those that are kept."""
         kept = await self.kept()
         if kept is not None and kept.is_of(client):
-            # Some authorization servers would revoke those of the login since then with them.
+            # Many authorization servers revoke all that the user has granted to the client.
             return
         try:
             await self._endpoint.revoke(server, client, tokens)
         except AuthorizationFailed as error:
-            logger.warning("after a logout: %s", error)
+            logger.warning("%s", error)
 
     # -- what is kept -----------------------------------------------------------------------
 

@@ -41,7 +41,7 @@ _MOST_REFUSALS: Final = 3
 #: Seconds before a refresh that failed for an unknown reason is tried again.
 _RETRY_SECONDS: Final = 10.0
 
-#: Seconds for an exchange that is under way when the client is closed.
+#: Seconds for what is under way when the client is closed, and for revoking what was replaced.
 _FAREWELL: Final = 5.0
 
 
@@ -102,14 +102,17 @@ class Login:
         flow: Gets tokens.
         nursery: Where that is done.
         turn: Held while tokens are got; shared by the logins of one user at one server.
+        is_anew: Whether tokens that are stored are left alone until there has been a login.
     """
 
-    def __init__(self, flow: Flow, nursery: trio.Nursery, turn: trio.Lock) -> None:
+    def __init__(
+        self, flow: Flow, nursery: trio.Nursery, turn: trio.Lock, *, is_anew: bool
+    ) -> None:
         self._flow = flow
         self._nursery = nursery
         self._turn = turn
         self._tokens: Tokens | None = None
-        self._is_loaded = False
+        self._is_anew = self._is_loaded = is_anew
         self._flight: _Flight | None = None
         self._next_refresh = 0.0
         self._hint: str | None = None
@@ -254,16 +257,21 @@ class Login:
             if not need.may_wait:
                 return
             requested = () if tokens is None else tokens.requested
+            replaced = await self._flow.kept() if self._is_anew else None
             try:
                 self._tokens = await self._flow.log_in(found, need.scopes, requested)
             except AuthorizationFailed as error:
                 raise _with_scopes(error, need.scopes) from error.__cause__
+            self._is_anew = False
             self._from_user = self._tokens.header
             self._tell()
+            if replaced is not None:
+                with trio.move_on_after(_FAREWELL):
+                    await self._flow.give_back(replaced)
 
     async def _has_changed(self) -> bool:
         """Whether another client has stored other tokens; they are used from now on."""
-        kept = await self._flow.kept()
+        kept = None if self._is_anew else await self._flow.kept()
         if kept is None or kept == self._tokens:
             return False
         self._tokens = kept
