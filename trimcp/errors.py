@@ -183,7 +183,7 @@ class InvalidToken(MCPError):
 class AuthorizationFailed(MCPError):
     """A client could not get an access token for its server; the message says why.
 
-    It repeats no token and no secret.
+    It repeats no token and no secret, unless an exception of the user's own hook or storage does.
 
     Specification: 2026-07-28, Authorization.
     """

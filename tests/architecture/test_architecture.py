@@ -75,7 +75,7 @@ NURSERIES = {
     "http._serving._serve": "the watch on the supervisor",
     "http._serving._supervise": "the supervisor",
     "http._workers.Supervisor.run": "the watch on each worker",
-    "auth._client_auth.ClientAuth.opened": "whatever gets tokens for one client",
+    "auth._client_auth.ClientAuth._opened": "whatever gets tokens for one client",
     "auth._loopback.open_catcher": "the browser's connections during a login",
     "http._workers.Supervisor._end_all": "waiting for the end of each worker",
 }

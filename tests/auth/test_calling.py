@@ -58,5 +58,7 @@ async def test_whom_the_door_would_refuse() -> None:
         called_by(desk(), principal("alice"))
     with pytest.raises(InvalidToken, match="expired"):
         called_by(desk(), principal("alice", "mcp", seconds=time.time() * -1))
+    with pytest.raises(TypeError, match=r"Principal\('alice'\), not None"):
+        called_by(desk(), None)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="auth="):
         called_by(Server("open"), principal("alice", "mcp"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import logging
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -35,7 +36,7 @@ from ..raw_websocket import upgrade
 from .guarded import Known, bearer, parameters, principal, scopes_of, server
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Sequence
 
 PATHS = [
     ("POST", "/mcp"),
@@ -211,10 +212,12 @@ class Endless(Known):
         raise AssertionError
 
 
-@pytest.mark.parametrize("door", ["http", "hosted WebSocket", "standalone WebSocket"])
-async def test_a_token_is_judged_while_its_client_waits(door: str) -> None:
-    verifier = Endless()
-    guarded = server(verifier, limits=Limits(token_seconds=100))
+DOORS = ["http", "hosted WebSocket", "standalone WebSocket"]
+
+
+@asynccontextmanager
+async def judged(door: str, guarded: Server[Any], verifier: Endless) -> AsyncIterator[Opened]:
+    """A request or a handshake that the verifier judges."""
     async with trio.open_nursery() as nursery:
         if door == "standalone WebSocket":
             ((_, port),) = await nursery.start(guarded.serve_websocket, "127.0.0.1", 0)
@@ -230,9 +233,31 @@ async def test_a_token_is_judged_while_its_client_waits(door: str) -> None:
                 head = upgrade("127.0.0.1", "/ws", ("authorization", "Bearer alice"))
                 await opened.send_raw(head)
             await verifier.began.wait()
+            yield opened
         with trio.fail_after(PATIENCE):
             await verifier.ended.wait()
         nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("door", DOORS)
+async def test_a_token_is_judged_while_its_client_waits(door: str) -> None:
+    verifier = Endless()
+    guarded = server(verifier, limits=Limits(token_seconds=100))
+    async with judged(door, guarded, verifier) as opened:
+        await opened.stream.aclose()
+
+
+@pytest.mark.parametrize("door", DOORS)
+async def test_a_shutdown_does_not_wait_for_a_verifier(door: str) -> None:
+    """Nothing of such a request has begun, so it is refused when the shutdown begins."""
+    verifier = Endless()
+    guarded = server(verifier, limits=Limits(token_seconds=100), shutdown_grace=PATIENCE * 3)
+    async with judged(door, guarded, verifier) as opened:
+        guarded.shutdown()
+        await opened.begin()
+        assert opened.status == 503
+        assert "www-authenticate" not in opened.headers
+        assert b"shutting down" in await opened.body()
 
 
 async def host(guarded: Server[Any], *, task_status: trio.TaskStatus[Web]) -> None:

@@ -220,9 +220,23 @@ async def test_a_refresh_does_not_loosen_the_bond() -> None:
                 return Answer(200, tokens) if is_refresh else None
 
             world.before["/token"] = loosen
-            await client.call_tool("x")
+            with pytest.raises(AuthorizationFailed, match="not bound to a key"):
+                await client.call_tool("x")
         assert "Bearer" not in schemes(world)
-        assert len(world.logins) == 2
+        assert len(world.logins) == 1
+
+
+@pytest.mark.parametrize("error", ["invalid_dpop_proof", "use_dpop_nonce"])
+async def test_a_refresh_whose_proof_is_not_believed(error: str) -> None:
+    """A user who logs in could not help."""
+    async with open_bound() as world, open_client(world.url, auth=world.oauth()) as client:
+        world.revoke()
+        world.answer_with["/token"] = Answer(400, {"error": error})
+        with pytest.raises(AuthorizationFailed, match=error):
+            await client.call_tool("x")
+        world.answer_with.clear()
+        await client.call_tool("x")
+        assert len(world.logins) == 1
 
 
 # -- keys ---------------------------------------------------------------------------------------

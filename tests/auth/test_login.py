@@ -143,6 +143,46 @@ async def test_a_token_that_cannot_be_refreshed_now_is_still_used(answer: Answer
         assert kept["refresh_token"] in world.refresh
 
 
+@pytest.mark.parametrize("no_login", [None, "log in"])
+@pytest.mark.parametrize("answer", [*UNSURE, None])
+async def test_trouble_of_the_authorization_server_asks_nobody_to_log_in(
+    answer: Answer | None, no_login: str | None
+) -> None:
+    storage = MemoryTokenStorage()
+    async with open_world() as world:
+        async with open_client(world.url, auth=world.oauth(storage)):
+            pass
+        options = {} if no_login is None else {"redirect": None, "no_login": no_login}
+        async with open_client(world.url, auth=world.oauth(storage, **options)) as client:
+            world.revoke()
+            if answer is None:
+                world.more_metadata = {"token_endpoint": "http://127.0.0.1:1/"}
+            else:
+                world.answer_with["/token"] = answer
+            with pytest.raises(AuthorizationFailed, match="cannot be refreshed now") as caught:
+                await client.call_tool("x")
+            assert "log in" not in str(caught.value)
+            world.more_metadata = {}
+            world.answer_with.clear()
+            await client.call_tool("x")
+        assert len(world.logins) == 1
+
+
+@pytest.mark.parametrize("status", [200, 400])
+async def test_a_refusal_for_another_reason_leads_to_the_user(status: int) -> None:
+    """Also one with the status of a success, as some servers send it."""
+    async with open_world() as world, open_client(world.url, auth=world.oauth()) as client:
+        world.revoke()
+        refusal = Answer(status, {"error": "bad_refresh_token"})
+
+        async def refuse(request: Request) -> Answer | None:
+            return refusal if request.form["grant_type"] == "refresh_token" else None
+
+        world.before["/token"] = refuse
+        await client.call_tool("x")
+        assert len(world.logins) == 2
+
+
 async def test_an_empty_refresh_token_is_none() -> None:
     storage = MemoryTokenStorage()
     async with (
@@ -419,8 +459,18 @@ async def test_a_hook_that_fails() -> None:
     def broken(url: str) -> str:
         raise RuntimeError("no window")
 
+    async def slow(url: str) -> str:
+        with trio.fail_after(0):
+            await trio.sleep_forever()
+        raise AssertionError
+
     error = await failure(lambda world: None, redirect=broken)
+    assert str(error) == "redirect= raised RuntimeError: no window"
     assert isinstance(error.__cause__, RuntimeError)
+    error = await failure(lambda world: None, redirect=None, browser=broken)
+    assert str(error) == "browser= raised RuntimeError: no window"
+    error = await failure(lambda world: None, redirect=slow)
+    assert str(error).startswith("redirect= raised TooSlowError")
     error = await failure(lambda world: None, redirect=lambda url: None)
     assert "gives back the URL" in str(error)
 
@@ -568,6 +618,7 @@ async def test_two_clients_log_in_once() -> None:
         {"redirect": "http://127.0.0.1/"},
         {"browser": "firefox"},
         {"storage": "/tmp/x"},
+        {"storage": MemoryTokenStorage},
     ],
 )
 def test_options_that_are_refused(options: dict[str, Any]) -> None:
@@ -580,6 +631,9 @@ async def test_where_there_is_nothing_to_log_in_to() -> None:
         with pytest.raises(OptionError, match="auth="):
             async with open_client(target, auth=OAuth()):  # type: ignore[arg-type]
                 pass
+    with pytest.raises(OptionError, match=r"auth=OAuth\(\)"):
+        async with open_client("http://127.0.0.1:1/", auth=OAuth):  # type: ignore[typeddict-item]
+            pass
     with pytest.raises(OptionError, match="auth="):
         async with open_client("http://127.0.0.1:1/", auth="Bearer x"):  # type: ignore[typeddict-item]
             pass
@@ -646,18 +700,23 @@ async def test_a_storage_that_fails() -> None:
             raise OSError("the disk is full")
 
     async with open_world() as world:
-        with pytest.raises(AuthorizationFailed, match="disk is full"):
+        words = "^Broken.save raised OSError: the disk is full"
+        with pytest.raises(AuthorizationFailed, match=words) as caught:
             async with open_client(world.url, auth=world.oauth(Broken())):
                 pass
+        assert isinstance(caught.value.__cause__, OSError)
 
     class Unreadable(MemoryTokenStorage):
         async def load(self, key: str) -> str | None:
             raise OSError("no permission")
 
     async with open_world() as world:
-        with pytest.raises(AuthorizationFailed, match="no permission"):
+        words = "^Unreadable.load raised OSError: no permission"
+        with pytest.raises(AuthorizationFailed, match=words):
             async with open_client(world.url, auth=world.oauth(Unreadable())):
                 pass
+        with pytest.raises(AuthorizationFailed, match=words):
+            await world.oauth(Unreadable()).is_logged_in(world.url)
 
 
 async def test_where_metadata_are_looked_for() -> None:

@@ -66,6 +66,68 @@ async def test_only_the_user_can_read_the_files(tmp_path: Path) -> None:
     assert "secret" not in file.name
 
 
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.mark.parametrize("action", ["load", "save", "empty"])
+@pytest.mark.parametrize("found", [0o777, 0o755, 0o770])
+async def test_a_directory_of_entries_is_closed_to_others(
+    action: str, found: int, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    storage = FileTokenStorage(tmp_path / "tokens")
+    if action == "empty":
+        (tmp_path / "tokens").mkdir()
+    else:
+        await storage.save("a", "secret")
+    os.chmod(tmp_path / "tokens", found)
+    if action == "save":
+        await storage.save("a", "newer")
+    else:
+        await storage.load("a")
+    assert mode(tmp_path / "tokens") == 0o700
+    # People should know that others could have changed what is there.
+    assert ("could" in caplog.text) == bool(found & 0o022)
+
+
+async def test_a_directory_of_other_things_stays_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "letter.txt").write_text("dear")
+    os.chmod(tmp_path, 0o755)
+    storage = FileTokenStorage(tmp_path)
+    await storage.save("a", "secret")
+    assert (await storage.load("a"), mode(tmp_path)) == ("secret", 0o755)
+
+
+@pytest.mark.parametrize("found", [0o777, 0o1777, 0o770])
+async def test_a_shared_directory_is_refused(found: int, tmp_path: Path) -> None:
+    """Others could put their files in the place of ours; such as those of /tmp for root."""
+    if found != 0o1777:
+        (tmp_path / "letter.txt").write_text("dear")
+    os.chmod(tmp_path, found)
+    storage = FileTokenStorage(tmp_path)
+    for attempt in (storage.load("a"), storage.save("a", "secret"), storage.save("a", None)):
+        with pytest.raises(PermissionError, match="directory of its own"):
+            await attempt
+    assert mode(tmp_path) == found
+    os.chmod(tmp_path, 0o700)
+
+
+async def test_what_belongs_to_another_user_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    storage = FileTokenStorage(tmp_path)
+    await storage.save("a", "secret")
+    user = os.geteuid()
+    monkeypatch.setattr(os, "geteuid", lambda: user + 1)
+    for attempt in (storage.load("a"), storage.save("a", "secret"), storage.save("a", None)):
+        with pytest.raises(PermissionError, match="another user"):
+            await attempt
+    answers = iter([user, user + 1])
+    monkeypatch.setattr(os, "geteuid", lambda: next(answers))
+    with pytest.raises(PermissionError, match="another user"):
+        await storage.load("a")
+
+
 async def test_a_write_that_fails_leaves_the_old_entry(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -47,6 +48,23 @@ def test_a_token_that_can_never_come(token: str) -> None:
 def test_no_tokens() -> None:
     with pytest.raises(ValueError, match="at least one"):
         StaticTokenVerifier({})
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"a": ALICE, "s3cret": "alice"}, "entry number 2 is str: str"),
+        ({"alice": None}, "entry number 1 is str: NoneType"),
+        ({ALICE: "s3cret"}, "entry number 1 is Principal: str"),
+        (["s3cret"], "not a list"),
+    ],
+)
+def test_what_is_no_mapping_to_principals(given: Any, said: str) -> None:
+    """What to write is said, and what was written is not: it may hold tokens."""
+    with pytest.raises(TypeError, match=said) as caught:
+        StaticTokenVerifier(given)
+    assert "{'a-token': Principal('alice')}" in str(caught.value)
+    assert "s3cret" not in str(caught.value)
 
 
 def test_tokens_are_not_kept() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import sys
 from contextlib import redirect_stderr
 from functools import partial
@@ -15,7 +16,7 @@ import trio
 from tests.auth.world import Answer, open_world
 from trimcp.cli import main
 
-from .harness import is_one_line, run
+from .harness import COMMAND, is_one_line, run
 
 if TYPE_CHECKING:
     import subprocess
@@ -81,6 +82,31 @@ async def test_more_scopes(logins: Path) -> None:
         await trimcp("login", world.url, "--scope", "a", "--scope", "b")
         await trimcp("login", world.url)
         assert [each.get("scope") for each in world.logins] == ["a b", None]
+
+
+@pytest.mark.parametrize("way", ["refused", "interrupted"])
+async def test_a_login_that_is_abandoned_leaves_the_one_until_then(logins: Path, way: str) -> None:
+    async with open_world() as world:
+        await trimcp("login", world.url)
+        process = await trio.lowlevel.open_process(
+            [*COMMAND, "login", "--no-browser", world.url], stdin=-1, stderr=-1
+        )
+        assert process.stderr is not None
+        assert process.stdin is not None
+        text = ""
+        async with process.stdin, process.stderr:
+            while "then paste" not in text:
+                text += (await process.stderr.receive_some()).decode()
+            if way == "refused":
+                await process.stdin.send_all(b"http://127.0.0.1/callback?error=access_denied\n")
+            else:
+                process.send_signal(signal.SIGINT)
+            async for piece in process.stderr:
+                text += piece.decode()
+            assert await process.wait() != 0
+        assert "the login until now is kept\n" in text
+        world.revoke()  # so the token is refreshed
+        assert (await trimcp("call", world.url, "x")).returncode == 0
 
 
 async def test_a_login_without_a_browser(logins: Path) -> None:

@@ -5,6 +5,7 @@ Needs the extra `trimcp[auth]`. Nothing of it is imported by a program that does
 Specification: Authorization.
 """
 
+from ._client_auth import NewLogin
 from ._dpop_verifier import DPoPVerifier
 from ._introspection import IntrospectionVerifier
 from ._jwt import JWTVerifier
@@ -19,6 +20,7 @@ __all__ = [
     "JWTVerifier",
     "KeyringTokenStorage",
     "MemoryTokenStorage",
+    "NewLogin",
     "OAuth",
     "StaticTokenVerifier",
     "TokenStorage",

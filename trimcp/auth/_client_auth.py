@@ -16,6 +16,7 @@ from trimcp.errors import OptionError
 from ._addresses import Reach
 from ._challenges import parse_scopes
 from ._dpop import check_dpop
+from ._entries import Entries
 from ._fetch import Fetcher
 from ._finding import Finder
 from ._flow import Flow
@@ -24,13 +25,14 @@ from ._storage import MemoryTokenStorage
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable
+    from contextlib import AbstractAsyncContextManager
 
     from ._dpop import DPoPUse
     from ._flow import Grant
     from ._storage import TokenStorage
 
-__all__ = ["ClientAuth"]
+__all__ = ["ClientAuth", "NewLogin"]
 
 
 class ClientAuth:
@@ -61,11 +63,12 @@ class ClientAuth:
         ssl_context: ssl.SSLContext | None,
         dpop: DPoPUse = "auto",
     ) -> None:
-        if storage is not None and not (hasattr(storage, "load") and hasattr(storage, "save")):
+        storage = MemoryTokenStorage() if storage is None else storage
+        if isinstance(storage, type) or not (hasattr(storage, "load") and hasattr(storage, "save")):
             raise OptionError(
                 f"storage= is a TokenStorage, as FileTokenStorage(directory), not {storage!r:.100}"
             )
-        self._storage: TokenStorage = MemoryTokenStorage() if storage is None else storage
+        self._storage = Entries(storage)
         self._issuer = issuer
         self._scopes = _checked_scopes(scopes)
         self._ssl_context = ssl_context
@@ -77,8 +80,7 @@ class ClientAuth:
         """How first tokens are got for the server that the finder is for."""
         raise NotImplementedError
 
-    @asynccontextmanager
-    async def opened(self, url: str) -> AsyncIterator[Login]:
+    def opened(self, url: str) -> AbstractAsyncContextManager[Login]:
         """Authorize the requests of one client while the block runs; called by the client.
 
         Args:
@@ -87,13 +89,28 @@ class ClientAuth:
         Raises:
             OptionError: The URL has a user name, which would be sent in place of a token.
         """
+        return self._opened(url, is_anew=False)
+
+    def anew(self) -> NewLogin:
+        """Log in once more, for the `auth=` of one client: `open_client(url, auth=auth.anew())`.
+
+        That client does not use the tokens that are stored. They are replaced when its login has
+        succeeded, and stay if it fails or is broken off. Then they are revoked if they were given
+        to another client or by another authorization server. Otherwise they are only forgotten:
+        many authorization servers revoke all tokens that a user has granted to a client, the new
+        ones too.
+        """
+        return NewLogin(self._opened)
+
+    @asynccontextmanager
+    async def _opened(self, url: str, *, is_anew: bool) -> AsyncIterator[Login]:
         if "@" in urlsplit(url).netloc:
             raise OptionError("auth= and a user name in the URL are two ways to say who calls")
         turn = self._turn(url)
         flow = await self._flow(url)
         with unwrapping():
             async with trio.open_nursery() as nursery:
-                login = Login(flow, nursery, turn)
+                login = Login(flow, nursery, turn, is_anew=is_anew)
                 try:
                     yield login
                 finally:
@@ -115,15 +132,19 @@ class ClientAuth:
             Whether there were any.
 
         Raises:
-            AuthorizationFailed: They are forgotten here, but it is not known whether the
-                authorization server has done so.
+            AuthorizationFailed: The storage has failed; or they are forgotten here, but it is not
+                known whether the authorization server has done so.
         """
         url = _as_http(url)
         async with self._turn(url):
             return await (await self._flow(url)).log_out()
 
     async def is_logged_in(self, url: str) -> bool:
-        """Whether there are tokens for a server, good ones or not."""
+        """Whether there are tokens for a server, good ones or not.
+
+        Raises:
+            AuthorizationFailed: The storage has failed.
+        """
         return await (await self._flow(_as_http(url))).kept() is not None
 
     def _turn(self, url: str) -> trio.Lock:
@@ -139,6 +160,35 @@ class ClientAuth:
             Fetcher(ssl_context=self._ssl_context),
         )
         return Flow(finder, self._storage, self._grant(finder), self._scopes, self._dpop)
+
+
+class NewLogin:
+    """The `auth=` of one client that logs in anew; see `OAuth.anew`.
+
+    Attributes:
+        has_succeeded: Whether there has been a login.
+    """
+
+    def __init__(self, opened: Callable[..., AbstractAsyncContextManager[Login]]) -> None:
+        self._opened = opened
+        self.has_succeeded = False
+
+    @asynccontextmanager
+    async def opened(self, url: str) -> AsyncIterator[Login]:
+        """Authorize the requests of the client while the block runs; called by the client.
+
+        Args:
+            url: The server's endpoint, http or https.
+
+        Raises:
+            OptionError: The URL has a user name, which would be sent in place of a token.
+        """
+        async with self._opened(url, is_anew=True) as login:
+            login.on_login(self._succeed)
+            yield login
+
+    def _succeed(self) -> None:
+        self.has_succeeded = True
 
 
 def _as_http(url: str) -> str:

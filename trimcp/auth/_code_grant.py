@@ -6,8 +6,6 @@ Specification: 2026-07-28, Authorization, Authorization Flow Steps; RFC 6749, se
 from __future__ import annotations
 
 import logging
-import math
-import time
 from typing import TYPE_CHECKING, Final
 
 from trimcp.errors import AuthorizationFailed
@@ -129,10 +127,7 @@ class CodeGrant:
         """What the client has registered as, if that is still good."""
         entry = await self._storage.load(f"client {server.issuer}")
         client = decoded(entry, Registered)
-        if client is None or client.issuer != server.issuer:
-            return None
-        expires = math.inf if client.expires is None else client.expires
-        return client if expires > time.time() else None
+        return client if client is not None and client.is_good_at(server.issuer) else None
 
     async def _register(
         self, found: Found, redirect_uri: str, scopes: Sequence[str] | None

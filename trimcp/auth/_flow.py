@@ -27,9 +27,10 @@ if TYPE_CHECKING:
     from ._challenges import Demand
     from ._discovery import ServerMetadata
     from ._dpop import DPoPUse
+    from ._entries import Entries
     from ._finding import Finder, Found
     from ._grants import Registered
-    from ._storage import TokenStorage
+    from ._proofs import ProofKey
 
 __all__ = ["FirstTokens", "Flow", "Grant"]
 
@@ -125,7 +126,7 @@ class Flow:
     def __init__(
         self,
         finder: Finder,
-        storage: TokenStorage,
+        storage: Entries,
         grant: Grant,
         wanted: Sequence[str],
         dpop: DPoPUse = "auto",
@@ -163,9 +164,9 @@ class Flow:
             resource: str,
             requested: tuple[str, ...],
         ) -> Tokens:
-            return await self._exchange(
-                server, client, fields, resource, requested, proving, is_login=True
-            )
+            asked = (server, client, fields, resource, requested, proving, None)
+            async with self._storage.locked(self._entry):
+                return await self._exchange(*asked)
 
         scopes = scopes_to_request(
             demand.scopes,
@@ -179,38 +180,48 @@ class Flow:
         except (CodeRefused, GrantRefused) as error:
             raise AuthorizationFailed(str(error)) from None
 
-    async def refresh(self, tokens: Tokens, found: Found | None = None) -> Tokens:
+    async def refresh(self, tokens: Tokens, found: Found | None = None) -> Tokens | None:
         """Get the next access token, and store it.
 
         Args:
             tokens: Those at hand.
             found: The authorization server, if it has just been looked for.
 
+        Returns:
+            None if another program has stored other tokens: then these are not refreshed.
+
         Raises:
             GrantRefused: The refresh token is no good any more, or the user has logged out.
             AuthorizationFailed: Nothing is known about that.
         """
         assert tokens.refresh_token is not None
-        if await self.kept() is None:
-            raise GrantRefused(_LOGGED_OUT, "invalid_grant")
         server = found.server if found is not None else await self.finder.known(tokens.issuer)
-        client = await self._grant.client_at(server)
-        if client is None or client.client_id != tokens.client_id:
+        client = await self._client_of(tokens, server)
+        if client is None:
             raise GrantRefused("the tokens were given to another client", "invalid_client")
         fields = {
             "grant_type": "refresh_token",
             "refresh_token": tokens.refresh_token,
             "resource": tokens.resource,
         }
-        return await self._exchange(
-            server,
-            client,
-            fields,
-            tokens.resource,
-            tokens.requested,
-            stored_key(tokens),
-            is_login=False,
-        )
+        proving = stored_key(tokens)
+        asked = (server, client, fields, tokens.resource, tokens.requested, proving, tokens)
+        async with self._storage.locked(self._entry):
+            kept = await self.kept()
+            if kept is None:
+                raise GrantRefused(_LOGGED_OUT, "invalid_grant")
+            return await self._exchange(*asked) if kept == tokens else None
+
+    async def _client_of(self, tokens: Tokens, server: ServerMetadata) -> Registered | None:
+        """The client that the tokens were given to; None if it is not known any more."""
+        client = await self._grant.client_at(server)
+        own = tokens.client
+        if client is not None and client.client_id == tokens.client_id:
+            return client
+        if client is not None and not client.redirect_uri:
+            # The user of this library says what the client is.
+            return None
+        return own if own is not None and own.is_good_at(server.issuer) else None
 
     async def _exchange(
         self,
@@ -220,8 +231,7 @@ class Flow:
         resource: str,
         requested: tuple[str, ...],
         proving: Proving,
-        *,
-        is_login: bool,
+        until_now: Tokens | None,
     ) -> Tokens:
         """Ask for tokens and store them: once the request is sent, nothing breaks that off.
 
@@ -231,12 +241,7 @@ class Flow:
         key = proving.key
         with trio.CancelScope(shield=True, relative_deadline=_EXCHANGE_SECONDS) as self._guard:
             now = time.time()
-            try:
-                body = await self._endpoint.ask(server, client, fields, key)
-            except GrantRefused as refusal:
-                if refusal.error in _UNKNOWN_CLIENT:
-                    await self._grant.forget(client)
-                raise
+            body = await self._asked(server, client, fields, key)
             tokens = read_tokens(
                 body,
                 client,
@@ -248,14 +253,30 @@ class Flow:
             )
             if tokens.refresh_token is None:
                 tokens = attrs.evolve(tokens, refresh_token=fields.get("refresh_token"))
-            if is_login:
+            if until_now is None:
                 await self.keep(tokens)
                 await self._grant.accepted(client)
-            elif not await self.replace(tokens):
+            elif not await self._replace(until_now, tokens):
                 await self._give_back(server, client, tokens)
                 raise GrantRefused(_LOGGED_OUT, "invalid_grant")
             return tokens
         raise AuthorizationFailed("the client was closed before the token endpoint answered")
+
+    async def _asked(
+        self,
+        server: ServerMetadata,
+        client: Registered,
+        fields: dict[str, str],
+        key: ProofKey | None,
+    ) -> bytes:
+        """What the token endpoint answers; a client that it does not know is forgotten."""
+        try:
+            return await self._endpoint.ask(server, client, fields, key)
+        except GrantRefused as error:
+            refusal = error
+        if refusal.error in _UNKNOWN_CLIENT:
+            await self._grant.forget(client)
+        raise refusal
 
     def hurry(self, seconds: float) -> None:
         """Let an exchange that is under way end soon."""
@@ -267,22 +288,38 @@ class Flow:
         Raises:
             AuthorizationFailed: Whether they were revoked is not known.
         """
-        tokens = await self.kept()
-        await self.keep(None)
+        async with self._storage.locked(self._entry):
+            tokens = await self.kept()
+            await self.keep(None)
         if tokens is None:
             return False
         server = await self.finder.known(tokens.issuer)
-        client = await self._grant.client_at(server)
+        client = await self._client_of(tokens, server)
         if client is not None:
             await self._endpoint.revoke(server, client, tokens)
         return True
 
+    async def give_back(self, tokens: Tokens) -> None:
+        """Have tokens revoked that a login has replaced."""
+        try:
+            server = await self.finder.known(tokens.issuer)
+            client = await self._client_of(tokens, server)
+        except (AuthorizationFailed, GrantRefused) as error:
+            logger.warning("the tokens until now may not be revoked: %s", error)
+            return
+        if client is not None:
+            await self._give_back(server, client, tokens)
+
     async def _give_back(self, server: ServerMetadata, client: Registered, tokens: Tokens) -> None:
-        """Have tokens revoked that came after the user had logged out."""
+        """Have tokens revoked that are not kept, where that leaves those that are kept."""
+        kept = await self.kept()
+        if kept is not None and kept.is_of(client):
+            # Many authorization servers revoke all that the user has granted to the client.
+            return
         try:
             await self._endpoint.revoke(server, client, tokens)
         except AuthorizationFailed as error:
-            logger.warning("after a logout: %s", error)
+            logger.warning("%s", error)
 
     def may_refresh(self, tokens: Tokens, demand: Demand, found: Found) -> bool:
         """Whether a refresh would bring tokens of the kind that is demanded.
@@ -320,13 +357,26 @@ class Flow:
         """Store tokens in place of others, or forget them."""
         await self._storage.save(self._entry, None if tokens is None else encoded(tokens))
 
-    async def replace(self, tokens: Tokens) -> bool:
-        """Store tokens in place of others, unless there are none: the user has logged out then.
+    async def retire(self, tokens: Tokens) -> Tokens:
+        """Forget a refresh token that is no good any more.
+
+        Returns:
+            The tokens without it.
+        """
+        rest = attrs.evolve(tokens, refresh_token=None)
+        await self._replace(tokens, rest)
+        return rest
+
+    async def _replace(self, until_now: Tokens, tokens: Tokens) -> bool:
+        """Store tokens in place of others, unless these are not there any more.
+
+        Then the user has logged out, and may have logged in again.
 
         Returns:
             Whether they are stored.
         """
-        if await self.kept() is None:
+        kept = await self.kept()
+        if kept is None or kept.access_token != until_now.access_token:
             return False
         await self.keep(tokens)
         return True

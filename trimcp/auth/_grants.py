@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+import time
 from typing import Final
 
 import attrs
@@ -44,20 +45,32 @@ _MARGIN_SHARE: Final = 0.1
 #: Errors that say that a grant, or the client that it was given to, is not good any more.
 _FINAL: Final = frozenset({"invalid_grant", "invalid_client", "unauthorized_client"})
 
+#: Errors that say that the authorization server is in trouble, or that it does not believe a proof
+#: (DPoP), for example since a clock is wrong.
+_TROUBLE: Final = frozenset(
+    {
+        *("server_error", "slow_down", "temporarily_unavailable"),
+        *("invalid_dpop_proof", "use_dpop_nonce"),
+    }
+)
+
 
 class GrantRefused(Exception):
     """The token endpoint gave no tokens.
 
     Attributes:
         error: Its own word, such as `invalid_grant`; empty if it said none.
-        is_final: Whether the same grant is refused for good (RFC 6749, section 5.2); else the
-            authorization server may be in trouble, or something in front of it.
+        is_final: Whether the same grant is refused for good (RFC 6749, section 5.2).
+        is_trouble: Whether the authorization server may be in trouble, or something in front of
+            it, so that the same request may be answered later. If neither, the request is refused
+            for a reason that is not known here.
     """
 
-    def __init__(self, reason: str, error: str = "") -> None:
+    def __init__(self, reason: str, error: str = "", *, is_trouble: bool = False) -> None:
         super().__init__(reason)
         self.error = error
         self.is_final = error in _FINAL
+        self.is_trouble = not self.is_final and (is_trouble or not error or error in _TROUBLE)
 
 
 @attrs.frozen
@@ -82,6 +95,10 @@ class Registered:
     scopes: tuple[str, ...] = ()
     expires: float | None = None
 
+    def is_good_at(self, issuer: str) -> bool:
+        """Whether an authorization server still takes it, as far as that is known."""
+        return issuer == self.issuer and (self.expires is None or self.expires > time.time())
+
 
 @attrs.frozen
 class Tokens:
@@ -96,6 +113,8 @@ class Tokens:
         requested: The scopes that were asked for.
         stale: When the access token is to be replaced, in seconds since the Unix epoch; None if
             that is not known.
+        client: What the client had registered as, if it had registered itself: another login at
+            the authorization server may register anew.
         key: The private key that they are bound to, as it is stored; None if they are not.
     """
 
@@ -106,7 +125,12 @@ class Tokens:
     refresh_token: str | None = attrs.field(default=None, repr=False)
     requested: tuple[str, ...] = ()
     stale: float | None = None
+    client: Registered | None = None
     key: str | None = attrs.field(default=None, repr=False)
+
+    def is_of(self, client: Registered) -> bool:
+        """Whether they were given to this client."""
+        return (self.issuer, self.client_id) == (client.issuer, client.client_id)
 
     @property
     def header(self) -> str:
@@ -184,7 +208,7 @@ def read_tokens(
         answer = msgspec.json.decode(body, type=_Answer)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         # What cannot be read is not quoted: it may hold a token.
-        raise GrantRefused("the answer of the token endpoint cannot be read") from None
+        raise _unread(body) from None
     kind = answer.token_type.lower()
     if kind == "bearer" and is_demanded:
         raise GrantRefused("the token is not bound to a key (DPoP), although that is demanded")
@@ -205,8 +229,19 @@ def read_tokens(
         answer.refresh_token or None,
         requested,
         _stale(answer.expires_in, now),
+        client if client.redirect_uri else None,
         key if kind == "dpop" else None,
     )
+
+
+def _unread(body: bytes) -> GrantRefused:
+    """The refusal for what cannot be read; some servers send errors with the status 200."""
+    try:
+        answer = msgspec.json.decode(body, type=_Error)
+    except (msgspec.MsgspecError, ValueError, RecursionError):
+        return GrantRefused("the answer of the token endpoint cannot be read")
+    words = said(answer.error, answer.error_description)
+    return GrantRefused(f"the token endpoint refused: {words}", answer.error)
 
 
 def _stale(expires_in: float | str | None, now: float) -> float | None:
@@ -233,4 +268,6 @@ def read_error(status: int, body: bytes, who: str) -> GrantRefused:
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return GrantRefused(f"{who} answered with HTTP status {status}")
     words = said(answer.error, answer.error_description)
-    return GrantRefused(f"{who} refused: {words}", answer.error)
+    # Another status than those of OAuth may come from something in front of it.
+    is_trouble = status not in (400, 401)
+    return GrantRefused(f"{who} refused: {words}", answer.error, is_trouble=is_trouble)

@@ -20,6 +20,7 @@ from trimcp.errors import AuthorizationFailed
 
 from ._challenges import Demand, demand_of
 from ._dpop import Nonces, credentials_of
+from ._entries import StorageFailed
 from ._grants import GrantRefused
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ _MOST_REFUSALS: Final = 3
 #: Seconds before a refresh that failed for an unknown reason is tried again.
 _RETRY_SECONDS: Final = 10.0
 
-#: Seconds for an exchange that is under way when the client is closed.
+#: Seconds for what is under way when the client is closed, and for revoking what was replaced.
 _FAREWELL: Final = 5.0
 
 
@@ -111,16 +112,19 @@ class Login:
         flow: Gets tokens.
         nursery: Where that is done.
         turn: Held while tokens are got; shared by the logins of one user at one server.
+        is_anew: Whether tokens that are stored are left alone until there has been a login.
     """
 
-    def __init__(self, flow: Flow, nursery: trio.Nursery, turn: trio.Lock) -> None:
+    def __init__(
+        self, flow: Flow, nursery: trio.Nursery, turn: trio.Lock, *, is_anew: bool
+    ) -> None:
         self._flow = flow
         self._nursery = nursery
         self._turn = turn
         self._tokens: Tokens | None = None
         self._nonces = Nonces()  # of the MCP server
         self._made: tuple[Tokens, Credentials] | None = None
-        self._is_loaded = False
+        self._is_anew = self._is_loaded = is_anew
         self._flight: _Flight | None = None
         self._next_refresh = 0.0
         self._hint: str | None = None
@@ -255,7 +259,7 @@ class Login:
         except AuthorizationFailed as error:
             flight.failure = error
         except Exception as error:
-            # A storage, a browser or a hook: the user's own.
+            # Hooks and storages raise AuthorizationFailed: this is something else.
             logger.exception("no access token could be got")
             flight.failure = error
         finally:
@@ -265,10 +269,14 @@ class Login:
     async def _renew(self) -> None:
         """Replace the access token before it expires."""
         async with self._turn:
-            if await self._has_changed():
-                return
-            if self._tokens is not None:
-                await self._refreshed(self._tokens, None)
+            try:
+                if await self._has_changed() or self._tokens is None:
+                    return
+                if await self._refreshed(self._tokens, None):
+                    return
+            except AuthorizationFailed as error:
+                logger.warning("%s", error)
+            self._next_refresh = trio.current_time() + _RETRY_SECONDS
 
     async def _get(self, need: _Need) -> None:
         """Get tokens that meet a need, by a refresh if that can do, else from the user."""
@@ -287,18 +295,28 @@ class Login:
                 and need.is_asked_by(tokens)
                 and self._flow.may_refresh(tokens, need.demand, found)
             )
-            if tokens is not None and may_refresh and await self._refreshed(tokens, found):
-                return
+            if tokens is not None and may_refresh:
+                is_refreshed = await self._refreshed(tokens, found)
+                if is_refreshed and need.is_met_by(self._tokens):
+                    return
             if not need.may_wait:
                 return
             requested = () if tokens is None else tokens.requested
-            self._tokens = await self._flow.log_in(found, need.demand, requested)
+            replaced = await self._flow.kept() if self._is_anew else None
+            try:
+                self._tokens = await self._flow.log_in(found, need.demand, requested)
+            except AuthorizationFailed as error:
+                raise _with_scopes(error, need.scopes) from error.__cause__
+            self._is_anew = False
             self._from_user = self._tokens.header
             self._tell()
+            if replaced is not None:
+                with trio.move_on_after(_FAREWELL):
+                    await self._flow.give_back(replaced)
 
     async def _has_changed(self) -> bool:
         """Whether another client has stored other tokens; they are used from now on."""
-        kept = await self._flow.usable()
+        kept = None if self._is_anew else await self._flow.usable()
         if kept is None or kept == self._tokens:
             return False
         self._tokens = kept
@@ -306,29 +324,35 @@ class Login:
         return True
 
     async def _refreshed(self, tokens: Tokens, found: Found | None) -> bool:
-        """Try to get the next access token."""
+        """Try to get the next access token; False if only another login can bring one.
+
+        Raises:
+            AuthorizationFailed: It may be had later; the refresh token is kept.
+        """
         if tokens.refresh_token is None:
             return False
         try:
-            self._tokens = await self._flow.refresh(tokens, found)
-            return True
+            refreshed = await self._flow.refresh(tokens, found)
         except GrantRefused as error:
-            if await self._has_changed():
-                # Another program was faster.
-                return True
-            if error.is_final:
-                logger.info("the login at %s has ended: %s", tokens.issuer, error)
-                self._tokens = attrs.evolve(tokens, refresh_token=None)
-                await self._flow.replace(self._tokens)
-            else:
-                self._put_off(error)
+            refusal = error
+        except StorageFailed:
+            raise
         except AuthorizationFailed as error:
-            self._put_off(error)
+            raise _later(error) from error
+        else:
+            if refreshed is None:
+                return await self._has_changed()
+            self._tokens = refreshed
+            return True
+        if await self._has_changed():
+            # Another program was faster.
+            return True
+        if refusal.is_trouble:
+            raise _later(refusal)
+        logger.info("the login at %s has ended: %s", tokens.issuer, refusal)
+        if refusal.is_final:
+            self._tokens = await self._flow.retire(tokens)
         return False
-
-    def _put_off(self, error: Exception) -> None:
-        logger.warning("the access token cannot be refreshed now: %s", error)
-        self._next_refresh = trio.current_time() + _RETRY_SECONDS
 
     def _tell(self) -> None:
         for callback in self._callbacks:
@@ -343,8 +367,26 @@ def _wants_nonce(refusal: Refusal) -> bool:
     return demand.params.get("error") == "use_dpop_nonce"
 
 
+def _later(error: Exception) -> AuthorizationFailed:
+    """The error for a refresh that an authorization server in trouble does not answer."""
+    return AuthorizationFailed(
+        f"the access token cannot be refreshed now, and the login is kept: {error}"
+    )
+
+
+def _with_scopes(error: AuthorizationFailed, scopes: tuple[str, ...] | None) -> AuthorizationFailed:
+    """The error of a login, with the scopes that the server named."""
+    if not scopes:
+        return error
+    return AuthorizationFailed(f"{error} (scopes that are needed: {' '.join(scopes)})")
+
+
 def _failed(error: Exception) -> AuthorizationFailed:
     """An error of its own for each request that waited."""
-    failure = AuthorizationFailed(str(error) or type(error).__name__)
-    failure.__cause__ = error.__cause__ if isinstance(error, AuthorizationFailed) else error
+    if not isinstance(error, AuthorizationFailed):
+        failure = AuthorizationFailed(f"no access token: {type(error).__name__}: {error}")
+        failure.__cause__ = error
+        return failure
+    failure = AuthorizationFailed(str(error))
+    failure.__cause__ = error.__cause__
     return failure

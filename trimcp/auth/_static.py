@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import re
 import time
-from typing import TYPE_CHECKING, Final
+from collections.abc import Mapping
+from typing import Final
 
 from trimcp.errors import InvalidToken
+from trimcp.runtime import Principal
 
 from ._digest import TokenDigest
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from trimcp.runtime import Principal
 
 __all__ = ["StaticTokenVerifier"]
 
 #: What can stand after `Bearer ` (RFC 6750, section 2.1).
 _TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/-]+=*")
+
+_WANTED: Final = (
+    "StaticTokenVerifier needs tokens and whom they stand for: {'a-token': Principal('alice')}"
+)
 
 
 class StaticTokenVerifier:
@@ -31,13 +32,20 @@ class StaticTokenVerifier:
         principals: Who each token stands for.
 
     Raises:
+        TypeError: `principals` is no mapping to `Principal`.
         ValueError: There is no token, or one could never be sent (RFC 6750, section 2.1).
     """
 
     def __init__(self, principals: Mapping[str, Principal]) -> None:
+        if not isinstance(principals, Mapping):
+            raise TypeError(f"{_WANTED}; not a {type(principals).__name__}")
         if not principals:
             raise ValueError("StaticTokenVerifier needs at least one token")
-        for number, token in enumerate(principals, 1):
+        for number, (token, who) in enumerate(principals.items(), 1):
+            # Neither is shown: where they are mixed up, each may be a token.
+            if not isinstance(token, str) or not isinstance(who, Principal):
+                kinds = f"{type(token).__name__}: {type(who).__name__}"
+                raise TypeError(f"{_WANTED}; entry number {number} is {kinds}")
             if not _TOKEN.fullmatch(token):
                 raise ValueError(f"token number {number} cannot be sent after 'Bearer '")
         self._digest = TokenDigest()

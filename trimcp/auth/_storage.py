@@ -8,9 +8,15 @@ import importlib
 import os
 import tempfile
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import trio
+
+from ._locks import locked
+from ._private import check_directory, check_owner, sync_directory
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
 __all__ = ["FileTokenStorage", "KeyringTokenStorage", "MemoryTokenStorage", "TokenStorage"]
 
@@ -26,6 +32,14 @@ class TokenStorage(Protocol):
 
     Used by many tasks at once. What `save` has stored must be there after a crash: a refresh
     token is good once only, and the one that is stored is the only one that is.
+
+    A storage that several processes share should have a third method, `locked(key)`, an async
+    context manager: while its block runs, no other process is in a block for the same key. Tokens
+    are loaded, exchanged for the next ones and stored in such a block, which takes half a minute
+    at most. It must end with its process, and must not wait for ever for one that hangs: after
+    more than that time the block should run without. Without `locked` two processes that refresh
+    in the same moment send the same refresh token, which some authorization servers answer by
+    ending the login.
     """
 
     async def load(self, key: str) -> str | None:
@@ -61,9 +75,13 @@ class FileTokenStorage:
     A file is written beside the old one, to the disk, and then takes its place; so there is
     always a whole one. Several processes may share the directory.
 
+    On POSIX the directory and the files must belong to the user that the program runs as, and
+    nobody else may be able to change the directory. One that holds nothing but entries is closed
+    to others (mode 0700) whenever it is found open. What contains it is not looked at.
+
     Args:
-        directory: Where the files are; made, with its parents, when it is needed. Only the user
-            can look into it then.
+        directory: Where the files are, a directory of its own; made, with its parents, when it is
+            needed.
     """
 
     def __init__(self, directory: str | os.PathLike[str]) -> None:
@@ -73,11 +91,35 @@ class FileTokenStorage:
         return f"FileTokenStorage({os.fspath(self._directory)!r})"
 
     async def load(self, key: str) -> str | None:
-        """The entry of this name, or None. Raises OSError."""
+        """The entry of this name, or None.
+
+        Raises:
+            PermissionError: The directory or the file is another user's, or the directory is
+                shared with others.
+            OSError: It cannot be read.
+        """
         return await trio.to_thread.run_sync(self._read, key)
 
+    @contextlib.asynccontextmanager
+    async def locked(self, key: str) -> AsyncIterator[None]:
+        """Keep other processes from changing an entry that is to be replaced.
+
+        Where a process holds the lock for longer than a request for tokens may take, the block
+        runs without, which is logged. Windows has no such lock, and then there is none.
+
+        Raises:
+            OSError: The file of the lock cannot be opened.
+        """
+        async with locked(self._path(key).with_suffix(".lock")):
+            yield
+
     async def save(self, key: str, entry: str | None) -> None:
-        """Keep an entry, or forget it. Raises OSError."""
+        """Keep an entry, or forget it.
+
+        Raises:
+            PermissionError: The directory is another user's, or is shared with others.
+            OSError: It cannot be written.
+        """
         await trio.to_thread.run_sync(self._write, key, entry)
 
     def _path(self, key: str) -> Path:
@@ -85,7 +127,10 @@ class FileTokenStorage:
 
     def _read(self, key: str) -> str | None:
         try:
-            with self._path(key).open("rb") as file:
+            check_directory(self._directory)
+            path = self._path(key)
+            with path.open("rb") as file:
+                check_owner(path, os.fstat(file.fileno()))
                 return file.read(_MOST_BYTES).decode()
         except (FileNotFoundError, UnicodeDecodeError):
             return None
@@ -93,11 +138,13 @@ class FileTokenStorage:
     def _write(self, key: str, entry: str | None) -> None:
         path = self._path(key)
         if entry is None:
-            path.unlink(missing_ok=True)
-            if self._directory.is_dir():
-                _sync_directory(self._directory)
+            with contextlib.suppress(FileNotFoundError):
+                check_directory(self._directory)
+                path.unlink()
+                sync_directory(self._directory)
             return
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        check_directory(self._directory)
         # The file is made with 0600, whatever the umask is.
         descriptor, name = tempfile.mkstemp(dir=self._directory, prefix=".")
         try:
@@ -110,18 +157,7 @@ class FileTokenStorage:
             with contextlib.suppress(OSError):
                 os.unlink(name)
             raise
-        _sync_directory(self._directory)
-
-
-def _sync_directory(directory: Path) -> None:
-    """Make the names in a directory outlast a crash; where that cannot be asked for, nothing."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        sync_directory(self._directory)
 
 
 class KeyringTokenStorage:

@@ -75,6 +75,20 @@ async def _check_browser() -> None:
         raise AuthorizationFailed(_NO_BROWSER) from None
 
 
+async def _called(name: str, hook: Callable[[str], object], url: str) -> object:
+    """What a hook of the user's gives for a URL.
+
+    Raises:
+        AuthorizationFailed: It raised this, or another exception, which is the cause then.
+    """
+    try:
+        return await awaited(hook(url))
+    except AuthorizationFailed:
+        raise
+    except Exception as error:
+        raise AuthorizationFailed(f"{name}= raised {type(error).__name__}: {error}") from error
+
+
 class Nobody:
     """There is no user who could log in.
 
@@ -145,7 +159,7 @@ class _Browsing:
         try:
             with trio.fail_after(self._seconds):
                 self._catcher.expect(authorization)
-                await awaited(self._browser(authorization.url))
+                await _called("browser", self._browser, authorization.url)
                 return await self._catcher.code()
         except trio.TooSlowError:
             raise AuthorizationFailed(f"nobody logged in within {self._seconds:g} s") from None
@@ -174,7 +188,7 @@ class ByHook:
         """See `Visit`."""
         try:
             with trio.fail_after(self._seconds):
-                answer = await awaited(self._redirect(authorization.url))
+                answer = await _called("redirect", self._redirect, authorization.url)
         except trio.TooSlowError:
             raise AuthorizationFailed(f"nobody logged in within {self._seconds:g} s") from None
         if not isinstance(answer, str):

@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from trimcp.types import Tool
+
 from ._answers import connected_to_answer
 from ._errors import CommandError
-from ._listing import find, tools
+from ._listing import asking_for, find, not_listed, tools
+from ._logins import is_url
 from ._options import (
     QUESTIONS,
     TARGET,
@@ -25,6 +28,7 @@ from ._options import (
 from ._output import chosen_output, encoded, write, write_json
 from ._results import as_text, failure_text
 from ._schemas import describe, properties
+from ._screen import printable
 from ._terminal import Terminal
 from ._values import read_json, read_value
 
@@ -32,7 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from trimcp.client import Client
-    from trimcp.types import CallToolResult, Tool
+    from trimcp.types import CallToolResult
 
 
 __all__ = ["Calling"]
@@ -110,11 +114,14 @@ def _json_object(text: str) -> dict[str, Any]:
 async def _call(options: Calling) -> CallToolResult:
     terminal = Terminal(has_bar=not options.verbosity)
     async with connected_to_answer(options, terminal) as client:
-        tool = find(await tools(client), options.tool, "tool")
-        arguments = _arguments(tool, options)
-        with terminal.bar() as progress:
-            result = await client.call_tool(tool.name, arguments, progress=progress)
+        offered = await tools(client)
+        listed = find(offered, options.tool, "tool", may_be_hidden=is_url(options.target))
+        arguments = _arguments(listed or Tool(name=options.tool, input_schema={}), options)
+        with asking_for(offered, options.tool, "tool"), terminal.bar() as progress:
+            result = await client.call_tool(options.tool, arguments, progress=progress)
         _show(result, client, options)
+        if result.is_error and listed is None:
+            sys.stderr.write(f"trimcp: {printable(not_listed(offered, options.tool, 'tool'))}\n")
         return result
 
 

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
-from trimcp.errors import METHOD_NOT_FOUND, RequestError
+from trimcp.errors import INVALID_PARAMS, METHOD_NOT_FOUND, RequestError
 
 from ._errors import CommandError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from trimcp.client import Client
     from trimcp.types import Prompt, ResourceTemplate, Tool
 
-__all__ = ["Listed", "find", "listing", "prompts", "tools"]
+__all__ = ["Listed", "asking_for", "find", "listing", "not_listed", "prompts", "tools"]
 
 #: By the wire names of the lists: `tools`, `resources`, `resourceTemplates`, `prompts`.
 Listed: TypeAlias = dict[str, "Sequence[Any]"]
 
 NamedT = TypeVar("NamedT", "Tool", "Prompt")
+
+#: How servers answer a name that they do not know.
+_UNKNOWN: Final = frozenset({INVALID_PARAMS, METHOD_NOT_FOUND})
 
 
 async def listing(client: Client) -> Listed:
@@ -56,10 +60,45 @@ async def _templates(client: Client) -> list[ResourceTemplate]:
         return []
 
 
-def find(offered: Sequence[NamedT], name: str, kind: str) -> NamedT:
-    """The tool or prompt of this name. Raises CommandError."""
-    for each in offered:
-        if each.name == name:
-            return each
+def find(offered: Sequence[NamedT], name: str, kind: str, *, may_be_hidden: bool) -> NamedT | None:
+    """The tool or prompt of this name.
+
+    Args:
+        offered: What the server lists.
+        name: The name.
+        kind: `tool` or `prompt`.
+        may_be_hidden: Whether the server may leave out what needs other scopes than the caller
+            has. Then only its answer to the request itself says whether there is one.
+
+    Returns:
+        None if it is not listed, but may be hidden.
+
+    Raises:
+        CommandError: There is none.
+    """
+    found = next((each for each in offered if each.name == name), None)
+    if found is None and not may_be_hidden:
+        raise CommandError(not_listed(offered, name, kind))
+    return found
+
+
+@contextmanager
+def asking_for(offered: Sequence[NamedT], name: str, kind: str) -> Iterator[None]:
+    """Explain the server's refusal of a tool or prompt that it does not list.
+
+    Raises:
+        CommandError: In place of an error that says that the name is not known.
+    """
+    try:
+        yield
+    except RequestError as error:
+        if error.code not in _UNKNOWN or any(each.name == name for each in offered):
+            raise
+        words = not_listed(offered, name, kind)
+        raise CommandError(f"{words}; it answers: {error}") from error
+
+
+def not_listed(offered: Sequence[NamedT], name: str, kind: str) -> str:
+    """That there is no tool or prompt of this name, and which there are."""
     known = ", ".join(each.name for each in offered) or f"no {kind}s at all"
-    raise CommandError(f"no {kind} {name!r}; the server has {known}")
+    return f"no {kind} {name!r}; the server has {known}"

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import sys
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import attrs
 import trio
-
-from trimcp.errors import AuthorizationFailed
 
 from ._connecting import connected
 from ._errors import CommandError, UsageError
@@ -96,11 +93,15 @@ class LoggingIn(Connecting):
         """
         assert isinstance(self.target, str)
         auth = self._login()
-        with suppress(AuthorizationFailed):
-            await auth.log_out(self.target)
-        async with connected(self, {"auth": auth}):
-            pass
-        if not await auth.is_logged_in(self.target):
+        had_login = await auth.is_logged_in(self.target)
+        anew = auth.anew()
+        try:
+            async with connected(self, {"auth": anew}):
+                pass
+        finally:
+            if had_login and not anew.has_succeeded:
+                _say("the login until now is kept")
+        if not anew.has_succeeded:
             raise CommandError("the server did not want anybody to log in")
         print("logged in")
         return 0

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from ._options import Connecting
 
-__all__ = ["URLS", "directory", "identity_options", "kept_login", "secret_of"]
+__all__ = ["URLS", "directory", "identity_options", "is_url", "kept_login", "secret_of"]
 
 #: How targets begin that are URLs of servers which may want to know who calls.
 URLS: Final = ("http://", "https://", "ws://", "wss://")
@@ -46,11 +46,11 @@ def identity_options(options: Connecting) -> ClientOptions:
     if options.token_env is not None:
         headers["Authorization"] = f"Bearer {secret_of(options.token_env)}"
     if headers:
-        if not _is_url(options.target):
+        if not is_url(options.target):
             raise UsageError("--header and --token-env are for a TARGET that is a URL")
         return {"headers": headers}
     # Only who has logged in somewhere needs what loads slowly.
-    if _is_url(options.target) and directory().is_dir():
+    if is_url(options.target) and directory().is_dir():
         return {"auth": kept_login(no_login=_NO_LOGIN)}
     return {}
 
@@ -63,7 +63,8 @@ def secret_of(variable: str) -> str:
     return value
 
 
-def _is_url(target: str | list[str]) -> bool:
+def is_url(target: str | list[str]) -> bool:
+    """Whether a target is a server that may want to know who calls."""
     return isinstance(target, str) and target.startswith(URLS)
 
 

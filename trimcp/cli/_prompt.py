@@ -8,7 +8,8 @@ import attrs
 
 from ._answers import connected_to_answer
 from ._errors import CommandError
-from ._listing import find, prompts
+from ._listing import asking_for, find, prompts
+from ._logins import is_url
 from ._options import QUESTIONS, TARGET, Answering, Connecting, argument, find_target, usage
 from ._output import chosen_output, encoded, write, write_json
 from ._results import describe, speech
@@ -72,10 +73,12 @@ class Prompting(Answering):
 async def _prompt(options: Prompting) -> None:
     terminal = Terminal(has_bar=not options.verbosity)
     async with connected_to_answer(options, terminal) as client:
-        wanted = find(await prompts(client), options.prompt, "prompt")
-        _check(wanted, options.arguments)
-        with terminal.bar() as progress:
-            result = await client.get_prompt(wanted.name, options.arguments, progress=progress)
+        offered = await prompts(client)
+        listed = find(offered, options.prompt, "prompt", may_be_hidden=is_url(options.target))
+        if listed is not None:
+            _check(listed, options.arguments)
+        with asking_for(offered, options.prompt, "prompt"), terminal.bar() as progress:
+            result = await client.get_prompt(options.prompt, options.arguments, progress=progress)
         if chosen_output(options.output) == "json":
             write_json(encoded(result, client))
         else:

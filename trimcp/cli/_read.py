@@ -7,10 +7,12 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 
+from trimcp.errors import METHOD_NOT_FOUND, RequestError
 from trimcp.types import TextResourceContents
 
 from ._answers import connected_to_answer
 from ._errors import CommandError
+from ._logins import is_url
 from ._options import QUESTIONS, TARGET, Answering, Connecting, find_target, refuse_more, usage
 from ._output import chosen_output, encoded, write, write_bytes, write_json
 from ._results import describe_resource
@@ -31,6 +33,8 @@ _OUTPUTS: Final = """
 --output text prints texts unchanged and a line about everything else, json the whole answer, and
 raw the bytes of the contents, one after another.
 """
+
+_NONE: Final = "the server has no resources at all"
 
 
 @attrs.frozen(kw_only=True)
@@ -72,9 +76,16 @@ class Reading(Answering):
 
 async def _read(options: Reading) -> None:
     async with connected_to_answer(options, Terminal()) as client:
-        if client.capabilities.resources is None:
-            raise CommandError("the server has no resources at all")
-        _show(await client.read_resource(options.uri), client, options)
+        is_declared = client.capabilities.resources is not None
+        if not is_declared and not is_url(options.target):
+            raise CommandError(_NONE)
+        try:
+            result = await client.read_resource(options.uri)
+        except RequestError as error:
+            if is_declared or error.code != METHOD_NOT_FOUND:
+                raise
+            raise CommandError(_NONE) from error
+        _show(result, client, options)
 
 
 def _show(result: ReadResourceResult, client: Client, options: Reading) -> None:

@@ -130,6 +130,8 @@ def check_options(options: Mapping[str, Any]) -> None:
 
 
 def _check_auth(auth: Any, headers: Any) -> None:
+    if isinstance(auth, type) and callable(getattr(auth, "opened", None)):
+        raise OptionError(f"auth= is an object, not the class: write auth={auth.__name__}()")
     if auth is not None and not callable(getattr(auth, "opened", None)):
         raise OptionError(f"auth= is a trimcp.auth.OAuth, not {auth!r:.100}")
     check_texts("headers=", headers)

@@ -4,37 +4,43 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import trio
+from trimcp.errors import NotServing
 
 from ._asgi import GONE
 
 if TYPE_CHECKING:
-    from trimcp.runtime import Authorization, HttpRequest
+    from trimcp.runtime import Authorization, HttpRequest, Serving
 
 __all__ = ["admitted"]
 
 
 async def admitted(
-    authorization: Authorization, http: HttpRequest, scopes: frozenset[str] = frozenset()
+    application: Serving,
+    authorization: Authorization,
+    http: HttpRequest,
+    scopes: frozenset[str] = frozenset(),
 ) -> HttpRequest:
-    """Judge a request or a handshake; when its client goes away, the verifier is cancelled.
+    """Judge a request or a handshake.
 
-    Under an ASGI server that is not ours this is not noticed before the body is read, and
-    `Limits.token_seconds` is the only bound.
+    The verifier is cancelled when the client goes away, and when the server shuts down, since
+    nothing of the request has begun. Under an ASGI server that is not ours it is not noticed that
+    a client goes away before the body is read, and `Limits.token_seconds` is the only bound.
 
     Args:
+        application: What the request is for.
         authorization: Judges it.
         http: The request.
         scopes: See `Authorization.admit`.
 
     Raises:
         Denied: See `Authorization.admit`.
+        NotServing: The application is closing.
         ConnectionResetError: The client went away.
     """
     at_gone = (http.scope.get("extensions") or {}).get(GONE)
-    if at_gone is None:
-        return await authorization.admit(http, scopes)
-    with trio.CancelScope() as judging:
+    with application.accepting() as judging:
+        if at_gone is None:
+            return await authorization.admit(http, scopes)
 
         def leave() -> None:
             judging.cancel(reason="the client went away")
@@ -44,4 +50,6 @@ async def admitted(
             return await authorization.admit(http, scopes)
         finally:
             at_gone.discard(leave)
+    if application.is_closing:
+        raise NotServing("the server is shutting down")
     raise ConnectionResetError("the client went away")

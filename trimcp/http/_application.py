@@ -196,7 +196,7 @@ class HttpApplication:
                 if isinstance(endpoint, MessagesEndpoint):
                     # It is one resource with the stream, whose URL is all that a client knows.
                     http = attrs.evolve(http, resource_path=_SSE)
-                visit.http = await admitted(authorization, http, endpoint.scopes)
+                visit.http = await admitted(application, authorization, http, endpoint.scopes)
                 response.headers.update(visit.http.response_headers)
             _check_method(endpoint, http.method)
             await endpoint.serve(visit)

@@ -81,9 +81,12 @@ async def websocket_endpoint(
     http = HttpRequest(fold_headers(scope["headers"]), scope)
     if application.authorization is not None:
         try:
-            http = await admitted(application.authorization, http)
+            http = await admitted(application, application.authorization, http)
         except Denied as denied:
             await _refuse(scope, send, denied.status, denied.message, denied.headers)
+            return
+        except NotServing as error:
+            await _refuse(scope, send, 503, str(error))
             return
         except ConnectionError:
             logger.debug("a client went away during its handshake")

@@ -108,7 +108,7 @@ class Serving(Home, Responder, Protocol):
         """Start a task that lives as long as the application. Raises NotServing if it is over."""
 
     def accepting(self) -> AbstractContextManager[trio.CancelScope]:
-        """A scope that ends when the server stops accepting connections."""
+        """A scope that ends when the server stops accepting connections and requests."""
 
     def attending(self, guest: Guest, grace: float) -> AbstractContextManager[None]:
         """Serve a client that has no connection: at shutdown it gets its grace, in seconds.

@@ -281,7 +281,7 @@ class Application:
 
     @contextmanager
     def accepting(self) -> Iterator[trio.CancelScope]:
-        """A scope that ends when the server stops accepting connections."""
+        """A scope that ends when the server stops accepting connections and requests."""
         with trio.CancelScope() as scope:
             self._accepting.add(scope)
             if self.is_closing:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 import itertools
 import threading
-from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeAlias, TypeVar
 
 import attrs
 
@@ -20,11 +20,14 @@ if TYPE_CHECKING:
 
     from trimcp.limits import Limits
 
-__all__ = ["Listed", "Named", "Register", "Room", "room_within"]
+__all__ = ["Listed", "Named", "Page", "Register", "Room", "room_within"]
 
 KeyT = TypeVar("KeyT", bound="Hashable")
 ItemT = TypeVar("ItemT")
 ListedT = TypeVar("ListedT", bound="Listed")
+
+#: Items, and the cursor of the next page or None.
+Page: TypeAlias = "tuple[tuple[ListedT, ...], str | None]"
 
 #: Bytes of an answer around its payload, without the server's own description.
 _AROUND_BYTES: Final = 384
@@ -147,6 +150,7 @@ class Register(Generic[ListedT]):
         self._named: Named[str, _Entry[ListedT]] = Named()
         self._serials = itertools.count()
         self._in_order = threading.Lock()
+        self._first: _First[ListedT] | None = None
 
     def __len__(self) -> int:
         return len(self._named)
@@ -178,7 +182,7 @@ class Register(Generic[ListedT]):
         cursor: str | None,
         size: int | None,
         is_shown: Callable[[ListedT], bool] | None = None,
-    ) -> tuple[list[ListedT], str | None]:
+    ) -> Page[ListedT]:
         """One page, which ends early where an answer has no room for more.
 
         Args:
@@ -192,17 +196,30 @@ class Register(Generic[ListedT]):
         Raises:
             RequestError: The cursor is not one of this list.
         """
+        items = self._named.items
+        if cursor is None and is_shown is None:
+            return self._first_page(items, size)
         after = -1 if cursor is None else _read_cursor(self._mark, cursor)
-        rest = [entry for entry in self._named.items.values() if entry.serial > after]
+        rest = [entry for entry in items.values() if entry.serial > after]
         if is_shown is not None:
             rest = [entry for entry in rest if is_shown(entry.item)]
+        return self._page(rest, size)
+
+    def _first_page(self, items: Mapping[str, _Entry[ListedT]], size: int | None) -> Page[ListedT]:
+        """The page that most clients ask for, kept until the register changes."""
+        first = self._first
+        if first is None or first.items is not items or first.size != size:
+            self._first = first = _First(items, size, self._page(list(items.values()), size))
+        return first.page
+
+    def _page(self, rest: list[_Entry[ListedT]], size: int | None) -> Page[ListedT]:
+        """The page at the beginning of these entries; the first of them always fits."""
         shown = rest if size is None else rest[:size]
-        if sum(entry.size for entry in shown) > self._room.size:
-            ends = itertools.accumulate(entry.size for entry in shown)
-            fitting = sum(1 for _ in itertools.takewhile(lambda end: end <= self._room.size, ends))
-            shown = shown[: max(fitting, 1)]
+        ends = itertools.accumulate(entry.size for entry in shown)
+        fitting = sum(1 for _ in itertools.takewhile(lambda end: end <= self._room.size, ends))
+        shown = shown[: max(fitting, 1)]
         following = _cursor(self._mark, shown[-1].serial) if len(shown) < len(rest) else None
-        return [entry.item for entry in shown], following
+        return tuple(entry.item for entry in shown), following
 
 
 @attrs.frozen(eq=False)
@@ -212,6 +229,15 @@ class _Entry(Generic[ListedT]):
     serial: int
     size: int
     item: ListedT
+
+
+@attrs.frozen(eq=False)
+class _First(Generic[ListedT]):
+    """The first page of some items, with the size that it was made for."""
+
+    items: Mapping[str, _Entry[ListedT]]
+    size: int | None
+    page: Page[ListedT]
 
 
 def _cursor(mark: str, serial: int) -> str:

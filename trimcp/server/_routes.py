@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from ._context import Context
     from ._needs import Scoped
     from ._offer import Offer
-    from ._register import Register
+    from ._register import Page, Register
 
 __all__ = ["handle"]
 
@@ -174,9 +174,7 @@ async def _list_prompts(offer: Offer, context: Context[Any]) -> ListPromptsResul
     return ListPromptsResult(listed, following, offer.list_ttl_ms, _scope_of(offer, offer.prompts))
 
 
-def _page(
-    offer: Offer, context: Context[Any], register: Register[ScopedT]
-) -> tuple[list[ScopedT], str | None]:
+def _page(offer: Offer, context: Context[Any], register: Register[ScopedT]) -> Page[ScopedT]:
     """What the caller may use of one page of a list."""
     cursor = params_as(context._handler.exchange, PaginatedRequestParams).cursor
     principal = context.principal

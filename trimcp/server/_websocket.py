@@ -50,12 +50,15 @@ def websocket_opener(
             refusal = refusal_of(upgrade)
             if refusal is not None or application.authorization is None:
                 return refusal
+            request = _as_request(upgrade, is_secure=is_secure)
             try:
-                request = _as_request(upgrade, is_secure=is_secure)
-                admitted = await application.authorization.admit(request)
+                # Nothing has begun, so a shutdown does not wait for the verifier.
+                with application.accepting():
+                    admitted = await application.authorization.admit(request)
+                    return None
             except Denied as denied:
                 return Refusal(denied.status, denied.message, denied.headers)
-            return None
+            return Refusal(503, "the server is shutting down")
 
         opening = accept_websocket(stream, limits, judge, peer="websocket", budget=budget)
         async with opening as channel:

@@ -6,12 +6,12 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Protocol
 
 from trimcp.errors import Forbidden, InvalidToken
-from trimcp.runtime import HttpRequest
+from trimcp.runtime import HttpRequest, Principal
 
 from ._stand_in import Served, StandIn
 
 if TYPE_CHECKING:
-    from trimcp.runtime import Authorization, Principal
+    from trimcp.runtime import Authorization
 
 __all__ = ["called_by"]
 
@@ -36,12 +36,18 @@ def called_by(server: _Guarded, principal: Principal) -> StandIn:
         `open_raw_peer`, `recorded`, `faulty` and the fixtures.
 
     Raises:
+        TypeError: `principal` is not a `Principal`.
         ValueError: The server asks nobody who they are.
         InvalidToken: The principal has expired.
         Forbidden: It lacks the server's `required_scopes`.
     """
     if server.authorization is None:
         raise ValueError("called_by() needs a server with a verifier: Server(auth=...)")
+    if not isinstance(principal, Principal):
+        raise TypeError(
+            f"called_by() needs a trimcp.Principal, as Principal('alice'), not {principal!r:.100}; "
+            "for a caller whom nobody asks use the server itself"
+        )
     if principal.seconds_left <= 0:
         raise InvalidToken("the access token has expired")
     required = server.authorization.required
