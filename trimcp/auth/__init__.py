@@ -7,11 +7,14 @@ Specification: Authorization.
 
 from ._introspection import IntrospectionVerifier
 from ._jwt import JWTVerifier
+from ._machines import ClientCredentials, WorkloadIdentity
 from ._oauth import OAuth
 from ._static import StaticTokenVerifier
 from ._storage import FileTokenStorage, KeyringTokenStorage, MemoryTokenStorage, TokenStorage
+from ._token_sources import token_from_environment, token_from_file
 
 __all__ = [
+    "ClientCredentials",
     "FileTokenStorage",
     "IntrospectionVerifier",
     "JWTVerifier",
@@ -20,4 +23,7 @@ __all__ = [
     "OAuth",
     "StaticTokenVerifier",
     "TokenStorage",
+    "WorkloadIdentity",
+    "token_from_environment",
+    "token_from_file",
 ]

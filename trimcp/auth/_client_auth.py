@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import AsyncIterator, Iterable
 
+    from ._discovery import ServerMetadata
     from ._flow import Grant
     from ._storage import TokenStorage
 
@@ -64,6 +65,10 @@ class ClientAuth:
         self._scopes = _checked_scopes(scopes)
         self._ssl_context = ssl_context
         self._turns: weakref.WeakValueDictionary[str, trio.Lock] = weakref.WeakValueDictionary()
+
+    def _check(self, server: ServerMetadata) -> None:
+        """Raises MetadataRefused for an authorization server that lacks what is needed."""
+        raise NotImplementedError
 
     def _grant(self, finder: Finder) -> Grant:
         """How first tokens are got for the server that the finder is for."""
@@ -129,6 +134,7 @@ class ClientAuth:
             self._issuer,
             Fetcher(ssl_context=self._ssl_context, guard=reach.allows),
             Fetcher(ssl_context=self._ssl_context),
+            self._check,
         )
         return Flow(finder, self._storage, self._grant(finder), self._scopes)
 

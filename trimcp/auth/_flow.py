@@ -15,7 +15,9 @@ import trio
 from trimcp.errors import AuthorizationFailed
 
 from ._codes import CodeRefused
+from ._discovery import ResourceMetadata
 from ._entries import decoded, encoded
+from ._finding import Found
 from ._grants import GrantRefused, Tokens, read_tokens
 from ._scopes import scopes_to_request
 from ._token_endpoint import TokenEndpoint
@@ -23,8 +25,9 @@ from ._token_endpoint import TokenEndpoint
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ._client_key import ClientKey
     from ._discovery import ServerMetadata
-    from ._finding import Finder, Found
+    from ._finding import Finder
     from ._grants import Registered
     from ._storage import TokenStorage
 
@@ -71,11 +74,21 @@ class Grant(Protocol):
     """How a client gets its first tokens at an authorization server.
 
     Attributes:
-        asks_user: Whether a user takes part, who may take long or not be there at all.
+        asks_user: Whether a user takes part, who may take long or not be there at all. Without
+            one the grant is made again where others use a refresh token.
+        key: Signs for the client, if it authenticates with a key.
+        owner: Tells tokens that are stored from those of other clients for the same server;
+            empty for those of the user.
     """
 
     @property
     def asks_user(self) -> bool: ...
+
+    @property
+    def key(self) -> ClientKey | None: ...
+
+    @property
+    def owner(self) -> str: ...
 
     async def tokens(
         self, found: Found, scopes: tuple[str, ...] | None, first_tokens: FirstTokens
@@ -125,7 +138,7 @@ class Flow:
         self._storage = storage
         self._grant = grant
         self._wanted = tuple(wanted)
-        self._endpoint = TokenEndpoint(finder)
+        self._endpoint = TokenEndpoint(finder, grant.key)
         self._guard = trio.CancelScope()
 
     @property
@@ -151,12 +164,25 @@ class Flow:
             found.resource.scopes,
             requested=requested,
             wanted=self._wanted,
-            server=found.server.scopes,
+            # Refresh tokens are of no use to who needs no user.
+            server=found.server.scopes if self.asks_user else (),
         )
         try:
             return await self._grant.tokens(found, scopes, self._first_tokens)
         except (CodeRefused, GrantRefused) as error:
             raise AuthorizationFailed(str(error)) from None
+
+    async def log_in_again(self, tokens: Tokens) -> Tokens:
+        """Get first tokens in place of others that were got without a user, and store them.
+
+        Raises:
+            AuthorizationFailed: There are no tokens, or they are not wanted any more.
+        """
+        if await self.kept() is None:
+            raise AuthorizationFailed(_LOGGED_OUT)
+        server = await self.finder.known(tokens.issuer)
+        found = Found(ResourceMetadata(tokens.resource, (tokens.issuer,)), server)
+        return await self.log_in(found, None, tokens.requested)
 
     async def _first_tokens(
         self,
@@ -220,7 +246,9 @@ class Flow:
                     await self._grant.forget(client)
                 raise
             tokens = read_tokens(body, client, resource, requested, now)
-            if tokens.refresh_token is None:
+            if not self.asks_user:
+                tokens = attrs.evolve(tokens, refresh_token=None)
+            elif tokens.refresh_token is None:
                 tokens = attrs.evolve(tokens, refresh_token=fields.get("refresh_token"))
             if is_login:
                 await self.keep(tokens)
@@ -246,7 +274,10 @@ class Flow:
         if tokens is None:
             return False
         server = await self.finder.known(tokens.issuer)
-        client = await self._grant.client_at(server)
+        try:
+            client = await self._grant.client_at(server)
+        except GrantRefused as error:
+            raise AuthorizationFailed(f"the tokens may not be revoked: {error}") from None
         if client is not None:
             await self._endpoint.revoke(server, client, tokens)
         return True
@@ -262,7 +293,7 @@ class Flow:
 
     @property
     def _entry(self) -> str:
-        return f"tokens {self.finder.url}"
+        return " ".join(filter(None, ("tokens", self.finder.url, self._grant.owner)))
 
     async def kept(self) -> Tokens | None:
         """The tokens that are stored for the server."""
