@@ -17,7 +17,7 @@ import httpx2
 import trio
 
 from trimcp import Client, MCPError, open_client
-from trimcp.auth import ClientCredentials, OAuth, WorkloadIdentity
+from trimcp.auth import ClientCredentials, EnterpriseManaged, OAuth, WorkloadIdentity
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -201,6 +201,15 @@ async def auth_for(name: str, url: str) -> Any:
         return WorkloadIdentity(
             token=lambda: known["valid_jwt"],
             client_id=known["client_id"],
+            issuer=await issuer_at(url),
+        )
+    if name == "auth/enterprise-managed-authorization":
+        return EnterpriseManaged(
+            id_token=lambda: known["idp_id_token"],
+            idp_issuer=known["idp_issuer"],
+            idp_client_id=known["idp_client_id"],
+            client_id=known["client_id"],
+            client_secret=known["client_secret"],
             issuer=await issuer_at(url),
         )
     return login()

@@ -40,10 +40,7 @@ REVISIONS = ("2025-11-25", "2026-07-28")
 EXTENSIONS = ("auth/client-credentials-", "auth/dpop", "auth/enterprise-", "auth/wif-")
 
 #: Scenarios of parts of the protocol that are not here yet: extensions, all of them.
-LATER = (
-    *("auth/dpop", "auth/enterprise-"),
-    "tasks-",
-)
+LATER = ("auth/dpop", "tasks-")
 
 #: Seconds for one scenario, start and end of the suite included.
 PATIENCE = 90

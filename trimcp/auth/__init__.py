@@ -5,6 +5,7 @@ Needs the extra `trimcp[auth]`. Nothing of it is imported by a program that does
 Specification: Authorization.
 """
 
+from ._enterprise import EnterpriseManaged
 from ._introspection import IntrospectionVerifier
 from ._jwt import JWTVerifier
 from ._machines import ClientCredentials, WorkloadIdentity
@@ -15,6 +16,7 @@ from ._token_sources import token_from_environment, token_from_file
 
 __all__ = [
     "ClientCredentials",
+    "EnterpriseManaged",
     "FileTokenStorage",
     "IntrospectionVerifier",
     "JWTVerifier",

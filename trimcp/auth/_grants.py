@@ -179,7 +179,7 @@ def read_tokens(
         answer = msgspec.json.decode(body, type=_Answer)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         # What cannot be read is not quoted: it may hold a token.
-        raise GrantRefused("the answer of the token endpoint cannot be read") from None
+        raise GrantRefused("the authorization server's answer cannot be read") from None
     if answer.token_type.lower() != "bearer":
         raise GrantRefused(f"the token is of the type {answer.token_type[:50]!a}, not Bearer")
     if not answer.access_token:

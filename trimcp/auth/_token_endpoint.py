@@ -33,7 +33,7 @@ class TokenEndpoint:
     """
 
     def __init__(
-        self, finder: Finder, key: ClientKey | None, name: str = "the token endpoint"
+        self, finder: Finder, key: ClientKey | None, name: str = "the authorization server"
     ) -> None:
         self._finder = finder
         self._key = key
