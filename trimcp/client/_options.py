@@ -63,7 +63,8 @@ class ClientOptions(TypedDict, total=False):
         limits: Bounds of everything that grows.
         headers: Sent with every request to a server at a URL, or with the handshake of a
             WebSocket; a token, for example.
-        auth: Logs in where a server at a URL demands it: a `trimcp.auth.OAuth`.
+        auth: Gets access tokens where a server at a URL demands them: a `trimcp.auth.OAuth`, or
+            for a program without a user `ClientCredentials` and its like.
     """
 
     elicitation: ElicitationCallback | None
@@ -128,7 +129,7 @@ def check_options(options: Mapping[str, Any]) -> None:
 
 def _check_auth(auth: Any, headers: Any) -> None:
     if auth is not None and not callable(getattr(auth, "opened", None)):
-        raise OptionError(f"auth= is a trimcp.auth.OAuth, not {auth!r:.100}")
+        raise OptionError(f"auth= is an object such as trimcp.auth.OAuth(), not {auth!r:.100}")
     check_texts("headers=", headers)
     if auth is not None and any(name.lower() == "authorization" for name in headers or ()):
         raise OptionError("auth= makes the header Authorization: leave it out of headers=")
