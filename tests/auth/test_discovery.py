@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from trimcp.auth._discovery import (
     MetadataRefused,
+    check_codes,
+    check_grant,
     covers,
     read_resource_metadata,
     read_server_metadata,
@@ -191,16 +193,42 @@ def test_an_authorization_servers_metadata() -> None:
         {"issuer": None},
         {"token_endpoint": None},
         {"authorization_endpoint": 1},
-        {"code_challenge_methods_supported": None},
-        {"code_challenge_methods_supported": []},
-        {"code_challenge_methods_supported": ["plain"]},
         {"code_challenge_methods_supported": "S256"},
+        {"grant_types_supported": "client_credentials"},
+        {"token_endpoint_auth_signing_alg_values_supported": [5]},
         {"authorization_response_iss_parameter_supported": "yes"},
     ],
 )
 def test_metadata_of_an_authorization_server_that_are_refused(changes: dict[str, Any]) -> None:
     with pytest.raises(MetadataRefused):
         read_server_metadata(server_document(**changes), ISSUER)
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"code_challenge_methods_supported": None}, "PKCE"),
+        ({"code_challenge_methods_supported": []}, "PKCE"),
+        ({"code_challenge_methods_supported": ["plain"]}, "PKCE"),
+        ({"authorization_endpoint": None}, "nobody can log in"),
+        ({"authorization_endpoint": ""}, "nobody can log in"),
+    ],
+)
+def test_servers_that_give_no_codes(changes: dict[str, Any], words: str) -> None:
+    """They may serve clients without a user."""
+    found = read_server_metadata(server_document(**changes), ISSUER)
+    check_grant(found, "client_credentials")
+    with pytest.raises(MetadataRefused, match=words):
+        check_codes(found)
+
+
+def test_servers_that_do_not_know_a_grant() -> None:
+    named = ["authorization_code", "x" * 500]
+    found = read_server_metadata(server_document(grant_types_supported=named), ISSUER)
+    check_grant(found, "authorization_code")
+    with pytest.raises(MetadataRefused, match="authorization_code") as caught:
+        check_grant(found, "client_credentials")
+    assert len(str(caught.value)) < 400
 
 
 @given(

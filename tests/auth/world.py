@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 #: Seconds within which everything happens; some tests have a clock that jumps.
 SOON = 3600.0
 
+#: Grants in which no user takes part.
+WITHOUT_USER = ("client_credentials", "urn:ietf:params:oauth:grant-type:jwt-bearer")
+
 #: The most requests that one test makes, so that one which would go on for ever fails.
 MOST = 200
 
@@ -198,6 +201,8 @@ class World:
             if scopes is None:
                 return Answer(400, {"error": "invalid_grant"})
             return self._tokens(scopes)
+        if form["grant_type"] in WITHOUT_USER:
+            return self._tokens(set(form.get("scope", "").split()))
         asked = self._codes.pop(form["code"])
         digest = hashlib.sha256(form["code_verifier"].encode()).digest()
         assert asked["code_challenge"] == base64.urlsafe_b64encode(digest).decode().rstrip("=")

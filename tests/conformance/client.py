@@ -11,12 +11,13 @@ import json
 import os
 import sys
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import httpx2
 import trio
 
 from trimcp import Client, MCPError, open_client
-from trimcp.auth import OAuth
+from trimcp.auth import ClientCredentials, EnterpriseManaged, OAuth, WorkloadIdentity
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -168,6 +169,52 @@ def login() -> OAuth:
     )
 
 
+# -- clients without a user ---------------------------------------------------------------------
+
+
+async def issuer_at(url: str) -> str:
+    """The authorization server of an MCP server.
+
+    Whoever has been given a secret knows by whom. The suite does not say it, so this believes the
+    server, which the library would not do.
+    """
+    parts = urlsplit(url)
+    async with httpx2.AsyncClient(trust_env=False) as http:
+        where = f"{parts.scheme}://{parts.netloc}/.well-known/oauth-protected-resource{parts.path}"
+        named: str = (await http.get(where)).json()["authorization_servers"][0]
+        return named
+
+
+async def auth_for(name: str, url: str) -> Any:
+    """What a user of the library would write as `auth=`."""
+    known = context()
+    if name == "auth/client-credentials-jwt":
+        key, algorithm = known["private_key_pem"], known["signing_algorithm"]
+        return ClientCredentials(client_id=known["client_id"], private_key=key, algorithm=algorithm)
+    if name == "auth/client-credentials-basic":
+        return ClientCredentials(
+            client_id=known["client_id"],
+            client_secret=known["client_secret"],
+            issuer=await issuer_at(url),
+        )
+    if name == "auth/wif-jwt-bearer":
+        return WorkloadIdentity(
+            token=lambda: known["valid_jwt"],
+            client_id=known["client_id"],
+            issuer=await issuer_at(url),
+        )
+    if name == "auth/enterprise-managed-authorization":
+        return EnterpriseManaged(
+            id_token=lambda: known["idp_id_token"],
+            idp_issuer=known["idp_issuer"],
+            idp_client_id=known["idp_client_id"],
+            client_id=known["client_id"],
+            client_secret=known["client_secret"],
+            issuer=await issuer_at(url),
+        )
+    return login()
+
+
 async def fill_in(form: ElicitRequestFormParams) -> dict[str, Any]:
     """Accept; the client fills in the defaults."""
     properties = form.requested_schema.get("properties", {})
@@ -185,7 +232,7 @@ async def run(name: str, url: str) -> None:
     revision = os.environ.get("MCP_CONFORMANCE_PROTOCOL_VERSION")
     with trio.fail_after(WATCHDOG):
         if name.startswith(AUTH):
-            options["auth"] = login()
+            options["auth"] = await auth_for(name, url)
         async with open_client(url, revision=revision or None, **options) as client:
             await scenario_of(name)(client)
 

@@ -45,6 +45,8 @@ PROGRAMS = {
     "auth_starlette.py",
     "child_process.py",
     "client.py",
+    "client_credentials.py",
+    "enterprise_managed.py",
     "http_client.py",
     "serving_http.py",
     "limits_and_errors.py",
@@ -60,6 +62,7 @@ PROGRAMS = {
     "verifiers.py",
     "websocket_and_sse.py",
     "websockets.py",
+    "workload_identity.py",
 }
 
 #: Tests; see `test_behaviour.py`.

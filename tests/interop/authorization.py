@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import json
 import os
 import re
 import socket
@@ -79,8 +80,16 @@ class AuthorizationServer:
 
 
 @contextmanager
-def authorization_server(token_format: str, directory: Path) -> Iterator[AuthorizationServer]:
-    """Run oidc-provider, with a certificate that is made for it."""
+def authorization_server(
+    token_format: str, directory: Path, machines: Sequence[dict[str, Any]] = ()
+) -> Iterator[AuthorizationServer]:
+    """Run oidc-provider, with a certificate that is made for it.
+
+    Args:
+        token_format: What its access tokens are: `jwt` or `opaque`.
+        directory: For its files.
+        machines: Clients that it knows besides, as it describes them.
+    """
     authority = trustme.CA()
     certificate = authority.issue_cert("127.0.0.1")
     files = {name: directory / f"{name}.pem" for name in ("authority", "certificate", "key")}
@@ -90,9 +99,12 @@ def authorization_server(token_format: str, directory: Path) -> Iterator[Authori
     program = [str(NODE), str(HERE / "authorization_server.mjs"), token_format]
     program += [str(files["certificate"]), str(files["key"])]
     log = directory / "log"
+    env = {**os.environ, "MACHINES": json.dumps(machines)}
     with (
         log.open("w") as errors,
-        subprocess.Popen(program, stdout=subprocess.PIPE, stderr=errors, text=True) as process,
+        subprocess.Popen(
+            program, stdout=subprocess.PIPE, stderr=errors, text=True, env=env
+        ) as process,
     ):
         try:
             assert process.stdout is not None

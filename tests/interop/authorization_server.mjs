@@ -7,7 +7,8 @@
  * output. Its pages let everybody in, under any name. Access tokens are signed (`jwt`), or known to
  * the introspection endpoint only (`opaque`), which answers the client `resource-server`. Others
  * register, or are the client `known-client`, or `nonce-client`, whose proofs (DPoP) need a nonce, or
- * have a metadata document, of which there is one.
+ * have a metadata document, of which there is one. The variable MACHINES has more clients: those
+ * without a user.
  */
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
@@ -60,11 +61,14 @@ const configuration = {
             grant_types: []
         },
         { ...NATIVE, client_id: 'known-client' },
-        { ...NATIVE, client_id: 'nonce-client' }
+        { ...NATIVE, client_id: 'nonce-client' },
+        ...JSON.parse(process.env.MACHINES ?? '[]')
     ],
+    clientAuthMethods: ['none', 'client_secret_basic', 'client_secret_post', 'private_key_jwt'],
     clientDefaults: { id_token_signed_response_alg: 'ES256' },
     cookies: { keys: [randomBytes(32).toString('hex')] },
     features: {
+        clientCredentials: { enabled: true },
         clientIdMetadataDocument: { enabled: true, ack: 'draft-02' },
         dPoP: {
             enabled: true,

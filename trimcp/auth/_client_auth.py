@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable
     from contextlib import AbstractAsyncContextManager
 
+    from ._discovery import ServerMetadata
     from ._dpop import DPoPUse
     from ._flow import Grant
     from ._storage import TokenStorage
@@ -75,6 +76,10 @@ class ClientAuth:
         check_dpop(dpop)
         self._dpop = dpop
         self._turns: weakref.WeakValueDictionary[str, trio.Lock] = weakref.WeakValueDictionary()
+
+    def _check(self, server: ServerMetadata) -> None:
+        """Raises MetadataRefused for an authorization server that lacks what is needed."""
+        raise NotImplementedError
 
     def _grant(self, finder: Finder) -> Grant:
         """How first tokens are got for the server that the finder is for."""
@@ -158,6 +163,7 @@ class ClientAuth:
             self._issuer,
             Fetcher(ssl_context=self._ssl_context, guard=reach.allows),
             Fetcher(ssl_context=self._ssl_context),
+            self._check,
         )
         return Flow(finder, self._storage, self._grant(finder), self._scopes, self._dpop)
 

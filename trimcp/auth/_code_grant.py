@@ -47,6 +47,7 @@ class CodeGrant:
     """
 
     asks_user = True
+    owner = ""
 
     def __init__(
         self, finder: Finder, storage: TokenStorage, identity: Identity, visitor: Visitor
@@ -54,6 +55,7 @@ class CodeGrant:
         self._finder = finder
         self._storage = storage
         self._identity = identity
+        self.key = identity.key
         self._visitor = visitor
 
     async def tokens(

@@ -19,6 +19,8 @@ __all__ = [
     "MetadataRefused",
     "ResourceMetadata",
     "ServerMetadata",
+    "check_codes",
+    "check_grant",
     "covers",
     "default_endpoints",
     "origin_text",
@@ -57,13 +59,15 @@ class _ResourceDocument(msgspec.Struct):
 
 class _ServerDocument(msgspec.Struct):
     issuer: str
-    authorization_endpoint: str
     token_endpoint: str
+    authorization_endpoint: str | None = None
     registration_endpoint: str | None = None
     revocation_endpoint: str | None = None
     scopes_supported: list[str] | None = None
+    grant_types_supported: list[str] | None = None
     code_challenge_methods_supported: list[str] | None = None
     token_endpoint_auth_methods_supported: list[str] | None = None
+    token_endpoint_auth_signing_alg_values_supported: list[str] | None = None
     client_id_metadata_document_supported: bool | None = None
     authorization_response_iss_parameter_supported: bool | None = None
     dpop_signing_alg_values_supported: list[str] | None = None
@@ -94,7 +98,7 @@ class ServerMetadata:
 
     Attributes:
         issuer: Its identifier, exactly as it wrote it.
-        authorization_endpoint: Where the user is sent.
+        authorization_endpoint: Where the user is sent; empty if there is no such place.
         token_endpoint: Where tokens are given out.
         registration_endpoint: Where clients register themselves, if they can.
         revocation_endpoint: Where tokens are revoked, if they can be.
@@ -102,6 +106,9 @@ class ServerMetadata:
         auth_methods: How clients may authenticate at the token endpoint; None if it does not say.
         takes_documents: Whether a client's id may be the URL of its metadata.
         names_itself: Whether it says in each authorization response who it is (RFC 9207).
+        grant_types: The grants that it knows; None if it does not say.
+        challenge_methods: Its methods of PKCE.
+        auth_algorithms: The signatures of clients that it takes; None if it does not say.
         dpop_algorithms: Those of proofs that it takes; None if it does not say.
     """
 
@@ -114,6 +121,9 @@ class ServerMetadata:
     auth_methods: tuple[str, ...] | None = None
     takes_documents: bool = False
     names_itself: bool = False
+    grant_types: tuple[str, ...] | None = None
+    challenge_methods: tuple[str, ...] = ()
+    auth_algorithms: tuple[str, ...] | None = None
     dpop_algorithms: tuple[str, ...] | None = None
 
 
@@ -207,7 +217,7 @@ def read_server_metadata(body: bytes, issuer: str) -> ServerMetadata:
     """The metadata of an authorization server (RFC 8414, section 3.3).
 
     Raises:
-        MetadataRefused: They are malformed, those of another server, or of one without PKCE.
+        MetadataRefused: They are malformed, or those of another server.
     """
     document = _decoded(body, _ServerDocument, "the authorization server's metadata")
     if document.issuer != issuer:
@@ -215,14 +225,9 @@ def read_server_metadata(body: bytes, issuer: str) -> ServerMetadata:
             f"the metadata found for the authorization server {issuer[:_SHOWN]!r} are those of "
             f"{document.issuer[:_SHOWN]!r}"
         )
-    if _S256 not in (document.code_challenge_methods_supported or ()):
-        raise MetadataRefused(
-            f"the authorization server {issuer[:_SHOWN]!r} does not say that it supports PKCE "
-            "with S256"
-        )
     return ServerMetadata(
         issuer,
-        document.authorization_endpoint,
+        document.authorization_endpoint or "",
         document.token_endpoint,
         document.registration_endpoint,
         document.revocation_endpoint,
@@ -230,12 +235,38 @@ def read_server_metadata(body: bytes, issuer: str) -> ServerMetadata:
         _texts(document.token_endpoint_auth_methods_supported),
         bool(document.client_id_metadata_document_supported),
         bool(document.authorization_response_iss_parameter_supported),
-        dpop_algorithms=_texts(document.dpop_signing_alg_values_supported),
+        _texts(document.grant_types_supported),
+        tuple(document.code_challenge_methods_supported or ()),
+        _texts(document.token_endpoint_auth_signing_alg_values_supported),
+        _texts(document.dpop_signing_alg_values_supported),
     )
 
 
 def _texts(values: list[str] | None) -> tuple[str, ...] | None:
     return None if values is None else tuple(values)
+
+
+def check_codes(server: ServerMetadata) -> None:
+    """Raises MetadataRefused for a server at which codes are not given, or not protected."""
+    if not server.authorization_endpoint:
+        raise MetadataRefused(
+            f"the authorization server {server.issuer[:_SHOWN]!r} has no authorization endpoint, "
+            "so nobody can log in there"
+        )
+    if _S256 not in server.challenge_methods:
+        raise MetadataRefused(
+            f"the authorization server {server.issuer[:_SHOWN]!r} does not say that it supports "
+            "PKCE with S256"
+        )
+
+
+def check_grant(server: ServerMetadata, grant_type: str) -> None:
+    """Raises MetadataRefused for a server that says which grants it knows, but not this one."""
+    if server.grant_types is not None and grant_type not in server.grant_types:
+        raise MetadataRefused(
+            f"the authorization server {server.issuer[:_SHOWN]!r} does not know the grant "
+            f"{grant_type}: it names {', '.join(server.grant_types)[:_SHOWN]!a}"
+        )
 
 
 def default_endpoints(origin: str) -> ServerMetadata:

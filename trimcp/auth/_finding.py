@@ -26,6 +26,8 @@ from ._discovery import (
 from ._fetch import FetchFailed
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ._addresses import Reach
     from ._fetch import Fetched, Fetcher
 
@@ -61,15 +63,22 @@ class Finder:
         issuer: The authorization server that the user has configured, if there is one.
         fetcher: Makes exchanges with what the server has named.
         trusted: Makes them with the configured authorization server.
+        check: Raises MetadataRefused for an authorization server that cannot be used.
     """
 
     def __init__(
-        self, reach: Reach, issuer: str | None, fetcher: Fetcher, trusted: Fetcher
+        self,
+        reach: Reach,
+        issuer: str | None,
+        fetcher: Fetcher,
+        trusted: Fetcher,
+        check: Callable[[ServerMetadata], None],
     ) -> None:
         self._reach = reach
         self._configured = issuer
         self._fetcher = fetcher
         self._trusted = trusted
+        self._check = check
         self._servers: dict[str, ServerMetadata] = {}
 
     @property
@@ -162,11 +171,12 @@ class Finder:
     def _checked(self, answer: Fetched, issuer: str) -> ServerMetadata:
         try:
             found = read_server_metadata(answer.body, issuer)
+            self._check(found)
         except MetadataRefused as error:
             raise AuthorizationFailed(str(error)) from None
         endpoints = (found.authorization_endpoint, found.token_endpoint)
         for url in (*endpoints, found.registration_endpoint, found.revocation_endpoint):
-            if url is not None and (flaw := self._flaw(url, issuer)):
+            if url and (flaw := self._flaw(url, issuer)):
                 raise AuthorizationFailed(
                     f"the authorization server {issuer!r} has an endpoint that is not used: "
                     f"{url[:200]!r} {flaw}"
@@ -177,7 +187,9 @@ class Finder:
     def _flaw(self, url: str, issuer: str | None = None) -> str | None:
         """Why a URL must not be used; the user's own authorization server is the user's choice."""
         if (issuer or url) == self._configured:
-            return None if urlsplit(url).scheme in ("http", "https") else "is not one of https"
+            # An issuer of http, which is a user's choice too, may have endpoints of http.
+            schemes = {"https", urlsplit(self._configured or "").scheme} & {"http", "https"}
+            return None if urlsplit(url).scheme in schemes else "is not one of https"
         return self._reach.flaw(url)
 
     async def _get(self, url: str, what: str, fetcher: Fetcher) -> Fetched:

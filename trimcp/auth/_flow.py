@@ -15,8 +15,10 @@ import trio
 from trimcp.errors import AuthorizationFailed
 
 from ._codes import CodeRefused
+from ._discovery import ResourceMetadata
 from ._dpop import Proving, binding_for, fits, new_key, stored_key
 from ._entries import decoded, encoded
+from ._finding import Found
 from ._grants import GrantRefused, Tokens, read_tokens
 from ._scopes import scopes_to_request
 from ._token_endpoint import TokenEndpoint
@@ -25,10 +27,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ._challenges import Demand
+    from ._client_key import ClientKey
     from ._discovery import ServerMetadata
     from ._dpop import DPoPUse
     from ._entries import Entries
-    from ._finding import Finder, Found
+    from ._finding import Finder
     from ._grants import Registered
     from ._proofs import ProofKey
 
@@ -75,11 +78,21 @@ class Grant(Protocol):
     """How a client gets its first tokens at an authorization server.
 
     Attributes:
-        asks_user: Whether a user takes part, who may take long or not be there at all.
+        asks_user: Whether a user takes part, who may take long or not be there at all. Without
+            one the grant is made again where others use a refresh token.
+        key: Signs for the client, if it authenticates with a key.
+        owner: Tells tokens that are stored from those of other clients for the same server;
+            empty for those of the user.
     """
 
     @property
     def asks_user(self) -> bool: ...
+
+    @property
+    def key(self) -> ClientKey | None: ...
+
+    @property
+    def owner(self) -> str: ...
 
     async def tokens(
         self, found: Found, scopes: tuple[str, ...] | None, first_tokens: FirstTokens
@@ -136,7 +149,7 @@ class Flow:
         self._storage = storage
         self._grant = grant
         self._wanted = tuple(wanted)
-        self._endpoint = TokenEndpoint(finder)
+        self._endpoint = TokenEndpoint(finder, grant.key)
         self._guard = trio.CancelScope()
 
     @property
@@ -156,6 +169,16 @@ class Flow:
             AuthorizationFailed: There are no tokens.
         """
         proving = await new_key(binding_for(self._dpop, demand, found))
+        return await self._log_in(found, demand.scopes, requested, proving)
+
+    async def _log_in(
+        self,
+        found: Found,
+        challenged: Sequence[str] | None,
+        requested: Sequence[str],
+        proving: Proving,
+    ) -> Tokens:
+        """As `log_in`, with the scopes of the challenge and what the tokens are bound to."""
 
         async def first_tokens(
             server: ServerMetadata,
@@ -169,16 +192,29 @@ class Flow:
                 return await self._exchange(*asked)
 
         scopes = scopes_to_request(
-            demand.scopes,
+            challenged,
             found.resource.scopes,
             requested=requested,
             wanted=self._wanted,
-            server=found.server.scopes,
+            # Refresh tokens are of no use to who needs no user.
+            server=found.server.scopes if self.asks_user else (),
         )
         try:
             return await self._grant.tokens(found, scopes, first_tokens)
         except (CodeRefused, GrantRefused) as error:
             raise AuthorizationFailed(str(error)) from None
+
+    async def log_in_again(self, tokens: Tokens) -> Tokens:
+        """Get first tokens in place of others that were got without a user, and store them.
+
+        Raises:
+            AuthorizationFailed: There are no tokens, or they are not wanted any more.
+        """
+        if await self.kept() is None:
+            raise AuthorizationFailed(_LOGGED_OUT)
+        server = await self.finder.known(tokens.issuer)
+        found = Found(ResourceMetadata(tokens.resource, (tokens.issuer,)), server)
+        return await self._log_in(found, None, tokens.requested, stored_key(tokens))
 
     async def refresh(self, tokens: Tokens, found: Found | None = None) -> Tokens | None:
         """Get the next access token, and store it.
@@ -251,7 +287,9 @@ class Flow:
                 None if key is None else key.entry,
                 is_demanded=proving.is_demanded,
             )
-            if tokens.refresh_token is None:
+            if not self.asks_user:
+                tokens = attrs.evolve(tokens, refresh_token=None)
+            elif tokens.refresh_token is None:
                 tokens = attrs.evolve(tokens, refresh_token=fields.get("refresh_token"))
             if until_now is None:
                 await self.keep(tokens)
@@ -294,7 +332,10 @@ class Flow:
         if tokens is None:
             return False
         server = await self.finder.known(tokens.issuer)
-        client = await self._client_of(tokens, server)
+        try:
+            client = await self._client_of(tokens, server)
+        except GrantRefused as error:
+            raise AuthorizationFailed(f"the tokens may not be revoked: {error}") from None
         if client is not None:
             await self._endpoint.revoke(server, client, tokens)
         return True
@@ -333,7 +374,7 @@ class Flow:
 
     @property
     def _entry(self) -> str:
-        return f"tokens {self.finder.url}"
+        return " ".join(filter(None, ("tokens", self.finder.url, self._grant.owner)))
 
     async def kept(self) -> Tokens | None:
         """The tokens that are stored for the server."""

@@ -20,6 +20,7 @@ __all__ = [
     "BASIC",
     "NO_SECRET",
     "POST",
+    "PRIVATE_KEY",
     "GrantRefused",
     "Registered",
     "Tokens",
@@ -32,6 +33,7 @@ __all__ = [
 #: Ways to authenticate at the token endpoint (RFC 7591, section 2).
 BASIC: Final = "client_secret_basic"
 POST: Final = "client_secret_post"
+PRIVATE_KEY: Final = "private_key_jwt"
 NO_SECRET: Final = "none"
 
 #: What a token may hold (RFC 6750, section 2.1: b64token; other printable ASCII is met with).
@@ -79,7 +81,7 @@ class Registered:
 
     Attributes:
         issuer: The authorization server.
-        client_id: How it knows the client.
+        client_id: How it knows the client; empty if that stands in what the client has.
         client_secret: The secret, if there is one.
         auth_method: How the client authenticates at the token endpoint.
         redirect_uri: Where answers go; empty if it was not registered by the client itself.
@@ -138,14 +140,17 @@ class Tokens:
         return f"{'Bearer' if self.key is None else 'DPoP'} {self.access_token}"
 
 
-def method_for(offered: tuple[str, ...] | None, *, has_secret: bool) -> str | None:
+def method_for(
+    offered: tuple[str, ...] | None, *, has_secret: bool, has_key: bool = False
+) -> str | None:
     """How a client authenticates at a token endpoint; None if it knows no way.
 
     Args:
         offered: The ways that the authorization server takes; None if it does not say.
         has_secret: Whether the client has a secret.
+        has_key: Whether it has a key.
     """
-    ways = (BASIC, POST) if has_secret else (NO_SECRET,)
+    ways = (PRIVATE_KEY,) if has_key else (BASIC, POST) if has_secret else (NO_SECRET,)
     if offered is None:
         return ways[0]
     return next((each for each in ways if each in offered), None)
@@ -154,6 +159,8 @@ def method_for(offered: tuple[str, ...] | None, *, has_secret: bool) -> str | No
 def token_form(client: Registered, fields: dict[str, str]) -> tuple[dict[str, str], dict[str, str]]:
     """The form and the headers of a request to a token endpoint.
 
+    What a client signs is not among them.
+
     Args:
         client: Who asks.
         fields: What it asks for.
@@ -161,7 +168,7 @@ def token_form(client: Registered, fields: dict[str, str]) -> tuple[dict[str, st
     secret = client.client_secret or ""
     if client.auth_method == BASIC:
         return fields, {"authorization": basic_credentials(client.client_id, secret)}
-    form = {**fields, "client_id": client.client_id}
+    form = {**fields, **({"client_id": client.client_id} if client.client_id else {})}
     if client.auth_method == POST:
         form["client_secret"] = secret
     return form, {}

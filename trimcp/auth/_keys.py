@@ -18,7 +18,14 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey, Key, OctKey, OKPKey, RSAKey, import_key
 from joserfc.jws import JWSRegistry
 
-__all__ = ["PUBLIC_ALGORITHMS", "KeyRing", "check_algorithms", "given_keys"]
+__all__ = [
+    "PUBLIC_ALGORITHMS",
+    "RSA_BITS",
+    "KeyRing",
+    "algorithms_of",
+    "check_algorithms",
+    "given_keys",
+]
 
 #: What is accepted from an issuer whose keys are fetched, and so are public.
 PUBLIC_ALGORITHMS: Final = tuple(
@@ -37,10 +44,13 @@ _MOST_KEYS: Final = 100
 _MOST_TRIED: Final = 8
 
 #: Bits that an RSA key needs (RFC 7518, section 3.3).
-_RSA_BITS: Final = 2048
+RSA_BITS: Final = 2048
 
 #: How many characters its modulus may have; a longer one than of 16384 bits takes too long.
-_MODULUS: Final = range(math.ceil(_RSA_BITS / 6), math.ceil(16384 / 6) + 1)
+_MODULUS: Final = range(math.ceil(RSA_BITS / 6), math.ceil(16384 / 6) + 1)
+
+#: Curves of signatures; the other ones are for key agreement.
+_EDWARDS: Final = ("Ed25519", "Ed448")
 
 #: Bytes that a shared secret needs (RFC 7518, section 3.2).
 _SECRET_BYTES: Final = {"HS256": 32, "HS384": 48, "HS512": 64}
@@ -112,6 +122,13 @@ def _is_for(algorithm: str, key: Key) -> bool:
     except JoseError:
         return False
     return True
+
+
+def algorithms_of(key: Key) -> tuple[str, ...]:
+    """The algorithms of signatures that a key is for; none for one that is for encryption."""
+    if isinstance(key, OKPKey) and key.curve_name not in _EDWARDS:
+        return ()
+    return tuple(name for name in PUBLIC_ALGORITHMS if _is_for(name, key))
 
 
 def _public_key(member: Any) -> Key | None:
@@ -189,7 +206,7 @@ def _pem_key(pem: str | bytes) -> Key:
             continue
         if key.is_private:
             raise ValueError("keys= holds a private key: give its public part")
-        if isinstance(key, RSAKey) and key.raw_value.key_size < _RSA_BITS:
-            raise ValueError(f"keys= holds an RSA key of less than {_RSA_BITS} bits")
+        if isinstance(key, RSAKey) and key.raw_value.key_size < RSA_BITS:
+            raise ValueError(f"keys= holds an RSA key of less than {RSA_BITS} bits")
         return key
     raise ValueError("keys= is no PEM text of a public key, no JWK set and no URL")

@@ -59,7 +59,7 @@ class _Need:
         hint: Where the server says that its metadata are.
         tried: The headers that were refused.
         may_refresh: Whether a refreshed token may do: not where one has been refused already.
-        may_wait: Whether the user may be asked to log in.
+        may_wait: Whether there may be a login.
     """
 
     demand: Demand
@@ -128,7 +128,8 @@ class Login:
         self._flight: _Flight | None = None
         self._next_refresh = 0.0
         self._hint: str | None = None
-        self._from_user: str | None = None  # the header that the last login of the user brought
+        self._from_login: str | None = None  # the header that the last login brought
+        self._next_login = 0.0
         self._callbacks: list[Callable[[], object]] = []
 
     def on_login(self, callback: Callable[[], object]) -> None:
@@ -210,7 +211,7 @@ class Login:
         return (
             tokens is not None
             and tokens.stale is not None
-            and tokens.refresh_token is not None
+            and (tokens.refresh_token is not None or not self._flow.asks_user)
             and tokens.stale <= time.time()
             and self._next_refresh <= trio.current_time()
         )
@@ -222,8 +223,9 @@ class Login:
         if len(refusals) > _MOST_REFUSALS or demand.params.get("error") == _WRONG_PROOF:
             return None
         if last.status == 401:
-            if len(refusals) > 1 and last.sent is not None and last.sent == self._from_user:
-                # The user has just logged in, and that did not help.
+            has_just = len(refusals) > 1 or trio.current_time() < self._next_login
+            if has_just and last.sent is not None and last.sent == self._from_login:
+                # A login has just been made, and that did not help.
                 return None
         elif demand.params.get("error") != "insufficient_scope":
             return None
@@ -235,7 +237,7 @@ class Login:
             self._hint,
             frozenset(each.sent for each in refusals),
             len({each.sent for each in refusals} - {None}) < 2,
-            may_wait,
+            may_wait or not self._flow.asks_user,
         )
         tokens = self._tokens
         has_asked = tokens is not None and tokens.header == last.sent and need.is_asked_by(tokens)
@@ -272,6 +274,9 @@ class Login:
             try:
                 if await self._has_changed() or self._tokens is None:
                     return
+                if not self._flow.asks_user:
+                    self._tokens = await self._flow.log_in_again(self._tokens)
+                    return
                 if await self._refreshed(self._tokens, None):
                     return
             except AuthorizationFailed as error:
@@ -306,9 +311,13 @@ class Login:
             try:
                 self._tokens = await self._flow.log_in(found, need.demand, requested)
             except AuthorizationFailed as error:
-                raise _with_scopes(error, need.scopes) from error.__cause__
+                told = need.scopes if self._flow.asks_user else None
+                raise _with_scopes(error, told) from error.__cause__
             self._is_anew = False
-            self._from_user = self._tokens.header
+            self._from_login = self._tokens.header
+            if not self._flow.asks_user:
+                # A server that refuses all tokens does not have a new one made for each request.
+                self._next_login = trio.current_time() + _RETRY_SECONDS
             self._tell()
             if replaced is not None:
                 with trio.move_on_after(_FAREWELL):

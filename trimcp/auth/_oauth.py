@@ -10,7 +10,9 @@ from trimcp.errors import OptionError
 
 from ._addresses import is_loopback_host
 from ._client_auth import ClientAuth
+from ._client_key import checked_key
 from ._code_grant import CodeGrant
+from ._discovery import check_codes
 from ._registration import Identity
 from ._visiting import ByBrowser, ByHook, Nobody, open_browser
 
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterable
 
+    from ._client_key import PrivateKey
+    from ._discovery import ServerMetadata
     from ._dpop import DPoPUse
     from ._finding import Finder
     from ._storage import TokenStorage
@@ -43,6 +47,8 @@ class OAuth(ClientAuth):
         storage: Keeps credentials and tokens; in memory by default.
         client_id: The id that an authorization server has given this client, if it has.
         client_secret: The secret that belongs to it, if there is one.
+        private_key: In place of a secret: see `ClientCredentials`.
+        algorithm: See `ClientCredentials`.
         issuer: The authorization server that gave them; needed with `client_id`. They are never
             sent to another one.
         client_metadata_url: Where this client's metadata document is (https), which serves as
@@ -79,6 +85,8 @@ class OAuth(ClientAuth):
         storage: TokenStorage | None = None,
         client_id: str | None = None,
         client_secret: str | None = None,
+        private_key: PrivateKey | None = None,
+        algorithm: str | None = None,
         issuer: str | None = None,
         client_metadata_url: str | None = None,
         client_name: str = "trimcp",
@@ -96,8 +104,8 @@ class OAuth(ClientAuth):
         )
         if client_id is not None and issuer is None:
             raise OptionError("client_id= needs issuer=, the authorization server that gave it")
-        if client_secret is not None and client_id is None:
-            raise OptionError("client_secret= needs client_id=")
+        if (client_secret, private_key) != (None, None) and client_id is None:
+            raise OptionError("client_secret= and private_key= need client_id=")
         if redirect is not None and browser is not None:
             raise OptionError("redirect= takes the place of a browser: give only one of them")
         if no_login is not None and (redirect is not None or browser is not None):
@@ -109,8 +117,9 @@ class OAuth(ClientAuth):
                 raise OptionError(f"{name}= is a function of a URL, not {hook!r:.100}")
         _check_document(client_metadata_url)
         _check_redirect_uri(redirect_uri, is_caught=redirect is None)
+        key = checked_key(client_secret, private_key, algorithm)
         self._identity = Identity(
-            client_name, client_id, client_secret, issuer, client_metadata_url
+            client_name, client_id, client_secret, issuer, client_metadata_url, key
         )
         self._visitor: Visitor
         if no_login is not None:
@@ -122,6 +131,9 @@ class OAuth(ClientAuth):
 
     def __repr__(self) -> str:
         return f"<trimcp.auth.OAuth for {self._identity.name!r}>"
+
+    def _check(self, server: ServerMetadata) -> None:
+        check_codes(server)
 
     def _grant(self, finder: Finder) -> CodeGrant:
         return CodeGrant(finder, self._storage, self._identity, self._visitor)

@@ -17,6 +17,7 @@ from ._grants import BASIC, NO_SECRET, POST, GrantRefused, Registered, method_fo
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from ._client_key import ClientKey
     from ._discovery import ServerMetadata
 
 __all__ = ["Identity", "read_registration", "registration_request"]
@@ -36,8 +37,9 @@ class Identity:
         name: For people.
         client_id: The id that an authorization server has given, if it has.
         client_secret: The secret that belongs to it, if there is one.
-        issuer: The authorization server that has given both.
+        issuer: The authorization server that has given both; None for any.
         document: The URL of the client's metadata document, if it has one.
+        key: What it proves with who it is, if it has a key.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Identity:
     client_secret: str | None = attrs.field(default=None, repr=False)
     issuer: str | None = None
     document: str | None = None
+    key: ClientKey | None = attrs.field(default=None, repr=False)
 
     def at(self, server: ServerMetadata) -> Registered | None:
         """What it is to an authorization server without registering; None if it is nothing.
@@ -53,18 +56,29 @@ class Identity:
             GrantRefused: It is known to another authorization server, or cannot authenticate.
         """
         if self.client_id is not None:
-            if self.issuer != server.issuer:
-                raise GrantRefused(
-                    f"the client's id is one of {self.issuer!r}, but the server names the "
-                    f"authorization server {server.issuer[:200]!r}"
-                )
-            method = method_for(server.auth_methods, has_secret=self.client_secret is not None)
+            self.check_issuer(server)
+            method = method_for(
+                server.auth_methods,
+                has_secret=self.client_secret is not None,
+                has_key=self.key is not None,
+            )
             if method is None:
-                raise GrantRefused("the authorization server takes no client secrets as ours")
+                raise GrantRefused(
+                    "the authorization server does not let clients authenticate as this one would: "
+                    f"it names {', '.join(server.auth_methods or ())[:100]!a}"
+                )
             return Registered(server.issuer, self.client_id, self.client_secret, method)
         if self.document is not None and server.takes_documents:
             return Registered(server.issuer, self.document)
         return None
+
+    def check_issuer(self, server: ServerMetadata) -> None:
+        """Raises GrantRefused if the client is known to another authorization server."""
+        if self.issuer not in (server.issuer, None):
+            raise GrantRefused(
+                f"the client's id is one of {self.issuer!r}, but the server names the "
+                f"authorization server {server.issuer[:200]!r}"
+            )
 
 
 def registration_request(

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Final
 
 from trimcp.errors import AuthorizationFailed
 
+from ._client_key import ASSERTION_TYPE
 from ._dpop import Nonces
 from ._fetch import FetchFailed
-from ._grants import GrantRefused, read_error, token_form
+from ._grants import PRIVATE_KEY, GrantRefused, read_error, token_form
 
 if TYPE_CHECKING:
+    from ._client_key import ClientKey
     from ._discovery import ServerMetadata
     from ._fetch import Fetched
     from ._finding import Finder
@@ -31,10 +33,16 @@ class TokenEndpoint:
 
     Args:
         finder: Knows how to reach each authorization server.
+        key: Signs for clients that authenticate with a key.
+        name: What it is called, for people.
     """
 
-    def __init__(self, finder: Finder) -> None:
+    def __init__(
+        self, finder: Finder, key: ClientKey | None, name: str = "the authorization server"
+    ) -> None:
         self._finder = finder
+        self._key = key
+        self._name = name
         self._nonces = Nonces()
 
     async def ask(
@@ -66,9 +74,9 @@ class TokenEndpoint:
                 # the newest nonce is in the proof now.
                 answer = await self._post(server, client, server.token_endpoint, fields, key)
         except FetchFailed as error:
-            raise AuthorizationFailed(f"the token endpoint: {error}") from error
+            raise AuthorizationFailed(f"{self._name}: {error}") from error
         if answer.status != 200:
-            raise refusal_of(answer, "the token endpoint")
+            raise refusal_of(answer, self._name)
         return answer.body
 
     async def revoke(self, server: ServerMetadata, client: Registered, tokens: Tokens) -> None:
@@ -83,7 +91,7 @@ class TokenEndpoint:
         token = tokens.refresh_token or tokens.access_token
         try:
             answer = await self._post(server, client, server.revocation_endpoint, {"token": token})
-        except FetchFailed as error:
+        except (FetchFailed, GrantRefused) as error:
             raise AuthorizationFailed(f"the tokens may not be revoked: {error}") from error
         if answer.status != 200:
             refusal = read_error(answer.status, answer.body, "the revocation")
@@ -98,6 +106,10 @@ class TokenEndpoint:
         key: ProofKey | None = None,
     ) -> Fetched:
         form, headers = token_form(client, fields)
+        if client.auth_method == PRIVATE_KEY:
+            assert self._key is not None
+            form["client_assertion_type"] = ASSERTION_TYPE
+            form["client_assertion"] = await self._key.assertion(client.client_id, server)
         if key is not None:
             headers = {**headers, "dpop": key.proof("POST", url, nonce=self._nonces.of(url))}
         fetcher = self._finder.fetcher_for(server.issuer)

@@ -58,7 +58,7 @@ async def connected(
             except ProcessDied as error:
                 raise _with_hint(error, options.target) from error
             except (RequestError, HTTPStatusError) as error:
-                raise _with_login(error, options.target) from error
+                raise _with_login(error, options) from error
             except OSError as error:
                 # A deadline's error is an OSError too.
                 if isinstance(error, MCPError):
@@ -91,13 +91,14 @@ def _with_hint(error: ProcessDied, target: str | list[str]) -> Exception:
     )
 
 
-def _with_login(error: RequestError | HTTPStatusError, target: str | list[str]) -> Exception:
+def _with_login(error: RequestError | HTTPStatusError, options: Connecting) -> Exception:
     """Add advice to the error of a server that wants to know who calls."""
     status = error.status if isinstance(error, HTTPStatusError) else error.http_status
-    if status != _UNAUTHORIZED:
+    if status != _UNAUTHORIZED or options.machine is not None:
         return error
+    name = _name(options.target)
     return CommandError(
-        f"{explain(error)}; log in with `trimcp login {_name(target)}`, or give --token-env"
+        f"{explain(error)}; log in with `trimcp login {name}`, or give --token-env or --auth"
     )
 
 

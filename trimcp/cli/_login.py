@@ -10,9 +10,10 @@ import trio
 
 from ._connecting import connected
 from ._errors import CommandError, UsageError
-from ._logins import URLS, directory, kept_login, secret_of
+from ._logins import URLS, directory, kept_login
 from ._options import Connecting, refuse_more
 from ._screen import printable
+from ._secrets import secret_of
 
 if TYPE_CHECKING:
     import argparse

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ._errors import UsageError
+from ._secrets import secret_of
 
 if TYPE_CHECKING:
     from trimcp.auth import OAuth
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from ._options import Connecting
 
-__all__ = ["URLS", "directory", "identity_options", "is_url", "kept_login", "secret_of"]
+__all__ = ["URLS", "directory", "identity_options", "is_url", "kept_login"]
 
 #: How targets begin that are URLs of servers which may want to know who calls.
 URLS: Final = ("http://", "https://", "ws://", "wss://")
@@ -40,9 +41,13 @@ def identity_options(options: Connecting) -> ClientOptions:
     """What a client sends of the user.
 
     Raises:
-        UsageError: A variable of the environment is not there, or the target takes no headers.
+        UsageError: A secret is not there, or the target takes no headers.
     """
     headers = dict(options.headers)
+    if options.machine is not None:
+        if not is_url(options.target):
+            raise UsageError("--auth is for a TARGET that is a URL")
+        return {"headers": headers, "auth": options.machine.auth()}
     if options.token_env is not None:
         headers["Authorization"] = f"Bearer {secret_of(options.token_env)}"
     if headers:
@@ -53,14 +58,6 @@ def identity_options(options: Connecting) -> ClientOptions:
     if is_url(options.target) and directory().is_dir():
         return {"auth": kept_login(no_login=_NO_LOGIN)}
     return {}
-
-
-def secret_of(variable: str) -> str:
-    """What a variable of the environment holds. Raises UsageError if it holds nothing."""
-    value = os.environ.get(variable, "").strip()
-    if not value:
-        raise UsageError(f"the environment has no {variable}, or it is empty")
-    return value
 
 
 def is_url(target: str | list[str]) -> bool:

@@ -10,6 +10,7 @@ import attrs
 import trio
 
 from ._logging import log_as_tool
+from ._machines import Machine
 
 __all__ = [
     "QUESTIONS",
@@ -106,6 +107,7 @@ class Connecting(Command):
         revision: The protocol revision to speak; None for the newest that both know.
         headers: Sent to a server at a URL, each with its name.
         token_env: The variable of the environment that has an access token for it.
+        machine: Who the command is where there is no user.
         output: The form of the result; None lets standard output decide.
         verbosity: How many `-v` were given.
     """
@@ -115,14 +117,21 @@ class Connecting(Command):
     revision: str | None
     headers: list[tuple[str, str]]
     token_env: str | None
+    machine: Machine | None = None
     output: Output | None
     verbosity: int
 
     @staticmethod
     def add_common(parser: argparse.ArgumentParser, *outputs: str) -> None:
-        """Add the options that belong to this class; `outputs` are the forms of the result."""
+        """Add the options that belong to this class.
+
+        Args:
+            parser: Where to.
+            outputs: The forms of the result; none for what makes and ends logins of users.
+        """
         parser.set_defaults(output=None)
         if outputs:
+            Machine.add_options(parser)
             parser.add_argument(
                 "--output",
                 choices=outputs,
@@ -155,8 +164,15 @@ class Connecting(Command):
 
     @staticmethod
     def read_common(found: argparse.Namespace) -> dict[str, Any]:
-        """The attributes from these options, without the target."""
+        """The attributes from these options, without the target. Raises ValueError."""
+        machine = Machine.read(found) if hasattr(found, "auth") else None
+        names = {name.lower() for name, _ in found.headers}
+        if machine is not None and (found.token_env is not None or "authorization" in names):
+            raise ValueError(
+                "--auth, --token-env and --header Authorization are different ways to say who calls"
+            )
         return {
+            "machine": machine,
             "timeout": found.timeout,
             "revision": found.revision,
             "headers": found.headers,

@@ -92,7 +92,7 @@ def _client(connector: Any, options: ClientOptions, *, at_url: bool = False) -> 
             sampling_tools=options.get("sampling_tools", False),
             roots=options.get("roots"),
             experimental=options.get("experimental"),
-            extensions=options.get("extensions"),
+            extensions=_extensions(options),
         ),
         name=options.get("name", "trimcp"),
         version=options.get("version", "0.1.0"),
@@ -104,6 +104,12 @@ def _client(connector: Any, options: ClientOptions, *, at_url: bool = False) -> 
         logging=options.get("logging"),
         log_level=options.get("log_level"),
     )
+
+
+def _extensions(options: ClientOptions) -> Mapping[str, Any] | None:
+    """The extensions that are declared: the user's, and the one that `auth=` belongs to."""
+    given, extension = options.get("extensions"), getattr(options.get("auth"), "extension", None)
+    return given if extension is None else {extension: {}, **(given or {})}
 
 
 def client_for(target: Target, **options: Unpack[ClientOptions]) -> Client:

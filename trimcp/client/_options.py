@@ -63,7 +63,8 @@ class ClientOptions(TypedDict, total=False):
         limits: Bounds of everything that grows.
         headers: Sent with every request to a server at a URL, or with the handshake of a
             WebSocket; a token, for example.
-        auth: Logs in where a server at a URL demands it: a `trimcp.auth.OAuth`.
+        auth: Gets access tokens where a server at a URL demands them: a `trimcp.auth.OAuth`, or
+            for a program without a user `ClientCredentials` and its like.
     """
 
     elicitation: ElicitationCallback | None
@@ -133,7 +134,7 @@ def _check_auth(auth: Any, headers: Any) -> None:
     if isinstance(auth, type) and callable(getattr(auth, "opened", None)):
         raise OptionError(f"auth= is an object, not the class: write auth={auth.__name__}()")
     if auth is not None and not callable(getattr(auth, "opened", None)):
-        raise OptionError(f"auth= is a trimcp.auth.OAuth, not {auth!r:.100}")
+        raise OptionError(f"auth= is an object such as trimcp.auth.OAuth(), not {auth!r:.100}")
     check_texts("headers=", headers)
     for name in headers or () if auth is not None else ():
         if made := _AUTHORIZING.get(name.lower()):
