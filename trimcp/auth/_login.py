@@ -55,6 +55,7 @@ class _Need:
         tried: The headers that were refused.
         may_refresh: Whether a refreshed token may do: not where one has been refused already.
         may_wait: Whether the user may be asked to log in.
+        is_for_scopes: Whether the token was good, but lacked scopes.
     """
 
     scopes: tuple[str, ...] | None
@@ -62,6 +63,7 @@ class _Need:
     tried: frozenset[str | None] = attrs.field(repr=False)
     may_refresh: bool
     may_wait: bool
+    is_for_scopes: bool
 
     def is_met_by(self, tokens: Tokens | None) -> bool:
         """Whether a request with these tokens may be taken."""
@@ -196,6 +198,7 @@ class Login:
             frozenset(each.sent for each in refusals),
             len({each.sent for each in refusals} - {None}) < 2,
             may_wait,
+            last.status == 403,
         )
         tokens = self._tokens
         has_asked = tokens is not None and tokens.header == last.sent and need.is_asked_by(tokens)
@@ -261,7 +264,11 @@ class Login:
             try:
                 self._tokens = await self._flow.log_in(found, need.scopes, requested)
             except AuthorizationFailed as error:
-                raise _with_scopes(error, need.scopes) from error.__cause__
+                if not need.is_for_scopes:
+                    raise
+                needed = " ".join(need.scopes or ())
+                words = f"{error} (scopes that are needed: {needed})"
+                raise AuthorizationFailed(words) from error.__cause__
             self._is_anew = False
             self._from_user = self._tokens.header
             self._tell()
@@ -319,13 +326,6 @@ def _later(error: Exception) -> AuthorizationFailed:
     return AuthorizationFailed(
         f"the access token cannot be refreshed now, and the login is kept: {error}"
     )
-
-
-def _with_scopes(error: AuthorizationFailed, scopes: tuple[str, ...] | None) -> AuthorizationFailed:
-    """The error of a login, with the scopes that the server named."""
-    if not scopes:
-        return error
-    return AuthorizationFailed(f"{error} (scopes that are needed: {' '.join(scopes)})")
 
 
 def _failed(error: Exception) -> AuthorizationFailed:
