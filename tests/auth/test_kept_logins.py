@@ -306,7 +306,6 @@ async def test_tokens_of_another_client_are_revoked_when_they_are_replaced(
     async with open_world() as world:
         await logged_in(world, storage)
         revoking(world, status)
-        world.answer_with["/authorize"] = Answer(503)
         anew = world.oauth(storage, redirect=lambda url: "http://127.0.0.1/?error=no").anew()
         with pytest.raises(AuthorizationFailed):
             async with open_client(world.url, auth=anew):
@@ -315,7 +314,6 @@ async def test_tokens_of_another_client_are_revoked_when_they_are_replaced(
         assert not anew.has_succeeded
         await is_kept_after_all(world, storage)
         (old,) = world.refresh
-        del world.answer_with["/authorize"]
         anew = world.oauth(storage).anew()
         async with open_client(world.url, auth=anew) as client:
             await client.call_tool("x")

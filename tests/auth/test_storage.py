@@ -66,10 +66,14 @@ async def test_only_the_user_can_read_the_files(tmp_path: Path) -> None:
     assert "secret" not in file.name
 
 
+posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX permissions")
+
+
 def mode(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
 
+@posix
 @pytest.mark.parametrize("action", ["load", "save", "empty"])
 @pytest.mark.parametrize("found", [0o777, 0o755, 0o770])
 async def test_a_directory_of_entries_is_closed_to_others(
@@ -90,6 +94,7 @@ async def test_a_directory_of_entries_is_closed_to_others(
     assert ("could" in caplog.text) == bool(found & 0o022)
 
 
+@posix
 async def test_a_directory_of_other_things_stays_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "letter.txt").write_text("dear")
     os.chmod(tmp_path, 0o755)
@@ -98,6 +103,7 @@ async def test_a_directory_of_other_things_stays_as_it_is(tmp_path: Path) -> Non
     assert (await storage.load("a"), mode(tmp_path)) == ("secret", 0o755)
 
 
+@posix
 @pytest.mark.parametrize("found", [0o777, 0o1777, 0o770])
 async def test_a_shared_directory_is_refused(found: int, tmp_path: Path) -> None:
     """Others could put their files in the place of ours; such as those of /tmp for root."""
@@ -112,6 +118,7 @@ async def test_a_shared_directory_is_refused(found: int, tmp_path: Path) -> None
     os.chmod(tmp_path, 0o700)
 
 
+@posix
 async def test_what_belongs_to_another_user_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

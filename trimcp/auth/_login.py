@@ -60,6 +60,7 @@ class _Need:
         tried: The headers that were refused.
         may_refresh: Whether a refreshed token may do: not where one has been refused already.
         may_wait: Whether there may be a login.
+        is_for_scopes: Whether the token was good, but lacked scopes.
     """
 
     demand: Demand
@@ -67,6 +68,7 @@ class _Need:
     tried: frozenset[str | None] = attrs.field(repr=False)
     may_refresh: bool
     may_wait: bool
+    is_for_scopes: bool
 
     @property
     def scopes(self) -> tuple[str, ...] | None:
@@ -238,6 +240,7 @@ class Login:
             frozenset(each.sent for each in refusals),
             len({each.sent for each in refusals} - {None}) < 2,
             may_wait or not self._flow.asks_user,
+            last.status == 403,
         )
         tokens = self._tokens
         has_asked = tokens is not None and tokens.header == last.sent and need.is_asked_by(tokens)
@@ -311,8 +314,11 @@ class Login:
             try:
                 self._tokens = await self._flow.log_in(found, need.demand, requested)
             except AuthorizationFailed as error:
-                told = need.scopes if self._flow.asks_user else None
-                raise _with_scopes(error, told) from error.__cause__
+                if not need.is_for_scopes:
+                    raise
+                needed = " ".join(need.scopes or ())
+                words = f"{error} (scopes that are needed: {needed})"
+                raise AuthorizationFailed(words) from error.__cause__
             self._is_anew = False
             self._from_login = self._tokens.header
             if not self._flow.asks_user:
@@ -381,13 +387,6 @@ def _later(error: Exception) -> AuthorizationFailed:
     return AuthorizationFailed(
         f"the access token cannot be refreshed now, and the login is kept: {error}"
     )
-
-
-def _with_scopes(error: AuthorizationFailed, scopes: tuple[str, ...] | None) -> AuthorizationFailed:
-    """The error of a login, with the scopes that the server named."""
-    if not scopes:
-        return error
-    return AuthorizationFailed(f"{error} (scopes that are needed: {' '.join(scopes)})")
 
 
 def _failed(error: Exception) -> AuthorizationFailed:
