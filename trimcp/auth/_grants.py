@@ -7,13 +7,16 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import attrs
 import msgspec
 
 from ._codes import said
 from ._fetch import basic_credentials
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = [
     "BASIC",
@@ -209,17 +212,25 @@ def _stale(expires_in: float | str | None, now: float) -> float | None:
     return now + seconds - min(_MARGIN_SECONDS, seconds * _MARGIN_SHARE)
 
 
-def read_error(status: int, body: bytes, who: str) -> GrantRefused:
+def read_error(
+    status: int, body: bytes, who: str, secrets: Iterable[str | None] = ()
+) -> GrantRefused:
     """The refusal of an endpoint of an authorization server.
 
     Args:
         status: The HTTP status.
         body: The answer.
         who: Who answered, for people.
+        secrets: What it was sent and must not be shown, should it repeat that.
     """
     try:
         answer = msgspec.json.decode(body, type=_Error)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return GrantRefused(f"{who} answered with HTTP status {status}")
-    words = said(answer.error, answer.error_description)
-    return GrantRefused(f"{who} refused: {words}", answer.error)
+    known = [each for each in secrets if each]
+    if any(each in answer.error for each in known):
+        return GrantRefused(f"{who} refused, and repeats a secret that it was sent")
+    description = answer.error_description
+    if any(each in (description or "") for each in known):
+        description = "a text with a secret in it"
+    return GrantRefused(f"{who} refused: {said(answer.error, description)}", answer.error)

@@ -5,7 +5,7 @@ Specification: RFC 6749, section 5; RFC 7009.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from trimcp.errors import AuthorizationFailed
 
@@ -14,6 +14,8 @@ from ._fetch import FetchFailed
 from ._grants import PRIVATE_KEY, GrantRefused, read_error, token_form
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ._client_key import ClientKey
     from ._discovery import ServerMetadata
     from ._fetch import Fetched
@@ -21,6 +23,9 @@ if TYPE_CHECKING:
     from ._grants import Registered, Tokens
 
 __all__ = ["TokenEndpoint", "refusal_of"]
+
+#: Fields that whoever knows them could use.
+_SECRETS: Final = ("assertion", "code", "code_verifier", "refresh_token", "subject_token")
 
 
 class TokenEndpoint:
@@ -61,7 +66,8 @@ class TokenEndpoint:
         except FetchFailed as error:
             raise AuthorizationFailed(f"{self._name}: {error}") from error
         if answer.status != 200:
-            raise refusal_of(answer, self._name)
+            secrets = [fields.get(name) for name in _SECRETS]
+            raise refusal_of(answer, self._name, [*secrets, client.client_secret])
         return answer.body
 
     async def revoke(self, server: ServerMetadata, client: Registered, tokens: Tokens) -> None:
@@ -93,14 +99,17 @@ class TokenEndpoint:
         return await self._finder.fetcher_for(server.issuer).post_form(url, form, headers=headers)
 
 
-def refusal_of(answer: Fetched, who: str) -> GrantRefused | AuthorizationFailed:
+def refusal_of(
+    answer: Fetched, who: str, secrets: Iterable[str | None] = ()
+) -> GrantRefused | AuthorizationFailed:
     """The error for an answer that is no success; of a failing server nothing is known.
 
     Args:
         answer: The answer.
         who: Who gave it, for people.
+        secrets: What it was sent and must not be shown.
     """
-    refusal = read_error(answer.status, answer.body, who)
+    refusal = read_error(answer.status, answer.body, who, secrets)
     if answer.status >= 500 or answer.status in (408, 425, 429):
         return AuthorizationFailed(str(refusal))
     return refusal
