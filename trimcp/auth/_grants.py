@@ -50,6 +50,10 @@ _MARGIN_SHARE: Final = 0.1
 _FINAL: Final = frozenset({"invalid_grant", "invalid_client", "unauthorized_client"})
 
 
+#: The shortest text that counts as a secret; a shorter one may stand in any word.
+_SHORTEST: Final = 6
+
+
 class GrantRefused(Exception):
     """The token endpoint gave no tokens.
 
@@ -227,7 +231,7 @@ def read_error(
         answer = msgspec.json.decode(body, type=_Error)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return GrantRefused(f"{who} answered with HTTP status {status}")
-    known = [each for each in secrets if each]
+    known = [each for each in secrets if each is not None and len(each) >= _SHORTEST]
     if any(each in answer.error for each in known):
         return GrantRefused(f"{who} refused, and repeats a secret that it was sent")
     description = answer.error_description
