@@ -71,7 +71,7 @@ async def test_what_an_assertion_says() -> None:
 
 @given(st.text(min_size=1, max_size=50))
 def test_any_id_arrives_as_it_is(client_id: str) -> None:
-    from trimcp.auth._signing import SigningKey
+    from trimcp.auth._assertions import SigningKey
 
     key = SigningKey(EC.as_dict(private=True), None, "private_key=")
     try:
