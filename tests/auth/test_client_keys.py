@@ -6,6 +6,8 @@ Specification: RFC 7523, 2.2, 3; RFC 7521, 4.2, 5.2.
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -69,7 +71,7 @@ async def test_what_an_assertion_says() -> None:
 
 @given(st.text(min_size=1, max_size=50))
 def test_any_id_arrives_as_it_is(client_id: str) -> None:
-    from trimcp.auth._signing import SigningKey
+    from trimcp.auth._assertions import SigningKey
 
     key = SigningKey(EC.as_dict(private=True), None, "private_key=")
     try:
@@ -162,6 +164,16 @@ def test_keys_that_are_refused(given: Any, algorithm: str | None, words: str) ->
     secret = given.get("d", given.get("k")) if isinstance(given, dict) else None
     assert len(secret or "") < 5 or secret not in shown
     assert "BEGIN" not in shown
+
+
+def test_without_a_key_nothing_that_signs_is_loaded() -> None:
+    program = (
+        "import sys; from trimcp.auth import ClientCredentials as C\n"
+        "C(client_id='a', client_secret='b', issuer='https://as.example')\n"
+        "C(client_id='a', private_key=print)\n"
+        "assert 'joserfc' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
 
 
 # -- at an authorization server -----------------------------------------------------------------

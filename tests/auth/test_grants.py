@@ -156,6 +156,15 @@ def test_errors() -> None:
         assert (str(error), error.error) == ("it answered with HTTP status 418", "")
 
 
+def test_a_secret_that_is_repeated() -> None:
+    said = {"error": "invalid_grant", "error_description": f"{'x' * 500} {SECRET}"}
+    error = read_error(400, json.dumps(said).encode(), "it", [None, "", SECRET])
+    assert error.is_final
+    assert str(error) == "it refused: invalid_grant: a text with a secret in it"
+    odd = read_error(400, json.dumps({"error": f"a{SECRET}"}).encode(), "it", [SECRET])
+    assert SECRET not in str(odd) + odd.error
+
+
 # -- what a client is to an authorization server ------------------------------------------------
 
 

@@ -409,6 +409,18 @@ async def test_secrets_are_not_shown(machine: Any, caplog: pytest.LogCaptureFixt
         assert JWT not in repr(storage._entries)
 
 
+@either
+@pytest.mark.parametrize("member", ["error", "error_description"])
+async def test_secrets_that_are_repeated_are_not_shown(machine: Any, member: str) -> None:
+    async with open_world() as world:
+        said = {"error": "invalid_grant", member: f"not {SECRET}, nor {JWT}"}
+        world.answer_with["/token"] = Answer(400, said)
+        with pytest.raises(AuthorizationFailed, match="a secret") as caught:
+            async with open_client(world.url, auth=machine(world)):
+                pass
+        assert not [each for each in (SECRET, JWT) if each in repr(caught.value)]
+
+
 # -- tokens of a platform -----------------------------------------------------------------------
 
 

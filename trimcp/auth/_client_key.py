@@ -84,7 +84,7 @@ def checked_key(
         return _Function(given, option)
     try:
         # It is slow to load.
-        from ._signing import SigningKey
+        from ._assertions import SigningKey
     except ModuleNotFoundError as error:
         if error.name is None or not error.name.startswith("joserfc"):
             raise

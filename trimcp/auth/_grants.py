@@ -8,13 +8,16 @@ from __future__ import annotations
 import math
 import re
 import time
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import attrs
 import msgspec
 
 from ._codes import said
 from ._fetch import basic_credentials
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = [
     "BASIC",
@@ -55,6 +58,10 @@ _TROUBLE: Final = frozenset(
         *("invalid_dpop_proof", "use_dpop_nonce"),
     }
 )
+
+
+#: The shortest text that counts as a secret; a shorter one may stand in any word.
+_SHORTEST: Final = 6
 
 
 class GrantRefused(Exception):
@@ -262,19 +269,30 @@ def _stale(expires_in: float | str | None, now: float) -> float | None:
     return now + seconds - min(_MARGIN_SECONDS, seconds * _MARGIN_SHARE)
 
 
-def read_error(status: int, body: bytes, who: str) -> GrantRefused:
+def read_error(
+    status: int, body: bytes, who: str, secrets: Iterable[str | None] = ()
+) -> GrantRefused:
     """The refusal of an endpoint of an authorization server.
 
     Args:
         status: The HTTP status.
         body: The answer.
         who: Who answered, for people.
+        secrets: What it was sent and must not be shown, should it repeat that.
     """
     try:
         answer = msgspec.json.decode(body, type=_Error)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return GrantRefused(f"{who} answered with HTTP status {status}")
-    words = said(answer.error, answer.error_description)
     # Another status than those of OAuth may come from something in front of it.
     is_trouble = status not in (400, 401)
+    known = [each for each in secrets if each is not None and len(each) >= _SHORTEST]
+    if any(each in answer.error for each in known):
+        return GrantRefused(
+            f"{who} refused, and repeats a secret that it was sent", is_trouble=is_trouble
+        )
+    description = answer.error_description
+    if any(each in (description or "") for each in known):
+        description = "a text with a secret in it"
+    words = said(answer.error, description)
     return GrantRefused(f"{who} refused: {words}", answer.error, is_trouble=is_trouble)

@@ -15,6 +15,8 @@ from ._fetch import FetchFailed
 from ._grants import PRIVATE_KEY, GrantRefused, read_error, token_form
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ._client_key import ClientKey
     from ._discovery import ServerMetadata
     from ._fetch import Fetched
@@ -26,6 +28,8 @@ __all__ = ["TokenEndpoint", "refusal_of"]
 
 #: The answer of an authorization server that wants another nonce in the proof.
 _USE_NONCE: Final = "use_dpop_nonce"
+#: Fields that whoever knows them could use.
+_SECRETS: Final = ("assertion", "code", "code_verifier", "refresh_token", "subject_token")
 
 
 class TokenEndpoint:
@@ -50,7 +54,7 @@ class TokenEndpoint:
         server: ServerMetadata,
         client: Registered,
         fields: dict[str, str],
-        key: ProofKey | None = None,
+        bound_to: ProofKey | None = None,
     ) -> bytes:
         """Ask for tokens.
 
@@ -58,7 +62,7 @@ class TokenEndpoint:
             server: The authorization server.
             client: Who asks.
             fields: What it asks for.
-            key: The key that the tokens are to be bound to, if they are.
+            bound_to: The key that the tokens are to be bound to, if they are.
 
         Returns:
             The body of the answer.
@@ -68,15 +72,16 @@ class TokenEndpoint:
             AuthorizationFailed: It gives no answer, or is in trouble.
         """
         try:
-            answer = await self._post(server, client, server.token_endpoint, fields, key)
-            if key is not None and _wants_nonce(answer):
+            answer = await self._post(server, client, server.token_endpoint, fields, bound_to)
+            if bound_to is not None and _wants_nonce(answer):
                 # Nothing has happened yet: what is asked with is still good. Once is enough, since
                 # the newest nonce is in the proof now.
-                answer = await self._post(server, client, server.token_endpoint, fields, key)
+                answer = await self._post(server, client, server.token_endpoint, fields, bound_to)
         except FetchFailed as error:
             raise AuthorizationFailed(f"{self._name}: {error}") from error
         if answer.status != 200:
-            raise refusal_of(answer, self._name)
+            secrets = [fields.get(name) for name in _SECRETS]
+            raise refusal_of(answer, self._name, [*secrets, client.client_secret])
         return answer.body
 
     async def revoke(self, server: ServerMetadata, client: Registered, tokens: Tokens) -> None:
@@ -103,15 +108,16 @@ class TokenEndpoint:
         client: Registered,
         url: str,
         fields: dict[str, str],
-        key: ProofKey | None = None,
+        bound_to: ProofKey | None = None,
     ) -> Fetched:
         form, headers = token_form(client, fields)
         if client.auth_method == PRIVATE_KEY:
             assert self._key is not None
             form["client_assertion_type"] = ASSERTION_TYPE
             form["client_assertion"] = await self._key.assertion(client.client_id, server)
-        if key is not None:
-            headers = {**headers, "dpop": key.proof("POST", url, nonce=self._nonces.of(url))}
+        if bound_to is not None:
+            proof = bound_to.proof("POST", url, nonce=self._nonces.of(url))
+            headers = {**headers, "dpop": proof}
         fetcher = self._finder.fetcher_for(server.issuer)
         answer = await fetcher.post_form(url, form, headers=headers)
         self._nonces.take(url, answer.headers.get("dpop-nonce"))
@@ -125,14 +131,17 @@ def _wants_nonce(answer: Fetched) -> bool:
     return read_error(answer.status, answer.body, "the token endpoint").error == _USE_NONCE
 
 
-def refusal_of(answer: Fetched, who: str) -> GrantRefused | AuthorizationFailed:
+def refusal_of(
+    answer: Fetched, who: str, secrets: Iterable[str | None] = ()
+) -> GrantRefused | AuthorizationFailed:
     """The error for an answer that is no success; of a failing server nothing is known.
 
     Args:
         answer: The answer.
         who: Who gave it, for people.
+        secrets: What it was sent and must not be shown.
     """
-    refusal = read_error(answer.status, answer.body, who)
+    refusal = read_error(answer.status, answer.body, who, secrets)
     if answer.status >= 500 or answer.status in (408, 425, 429):
         return AuthorizationFailed(str(refusal))
     return refusal
