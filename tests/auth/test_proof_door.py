@@ -174,7 +174,7 @@ async def test_scopes_that_are_missing() -> None:
             assert reply.status == 403
             for challenge in challenges(reply).values():
                 assert challenge.params["error"] == "insufficient_scope"
-                assert set(challenge.scopes or ()) == {"files:read", "files:all"}
+                assert set(challenge.params["scope"].split()) == {"files:read", "files:all"}
 
 
 async def test_two_proofs_and_two_tokens() -> None:
