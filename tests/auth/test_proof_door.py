@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from trimcp import Context, HttpRequest, Server
 from trimcp.auth import DPoPVerifier, _dpop_verifier
 from trimcp.auth._challenges import Challenge, parse_challenges
-from trimcp.runtime import Denied
+from trimcp.runtime import Denied, MemoryNonceStore
 
 from ..http.harness import PATIENCE, Reply, call, request, served
 from ..http.test_connections import HELLO
@@ -441,6 +441,30 @@ async def test_too_many_callers(caplog: pytest.LogCaptureFixture) -> None:
         reply = await web.post(call("who"), **other)
         assert reply.status == 503
         assert "replay_entries=" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("options", "missing"),
+    [
+        ({}, "replays="),
+        ({"nonces": True}, "replays="),
+        ({"nonces": True, "replays": MemoryNonceStore()}, "nonce_keys="),
+    ],
+)
+async def test_workers_that_share_nothing(options: dict[str, Any], missing: str) -> None:
+    with pytest.raises(ValueError, match=f"workers=2.*{missing}"):
+        await desk(verifier(**options)).serve_http("127.0.0.1", 0, workers=2)
+
+
+def test_what_several_processes_share() -> None:
+    shared = {"replays": MemoryNonceStore(), "nonces": True, "nonce_keys": [b"k" * 16]}
+    for judge in (verifier(**shared), verifier(replays=MemoryNonceStore())):
+        authorization = desk(judge).authorization
+        assert authorization is not None
+        assert authorization.unshared is None
+    plain = Server("plain", auth=tokens()).authorization
+    assert plain is not None
+    assert plain.unshared is None
 
 
 # -- any input --------------------------------------------------------------------------------

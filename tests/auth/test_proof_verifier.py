@@ -516,6 +516,15 @@ async def test_a_nonce_of_nobody(nonce: str) -> None:
     await judge.verify_presented(shown(nonce=await wanted_nonce(judge, shown(nonce=nonce))))
 
 
+async def test_a_nonce_that_somebody_has_changed() -> None:
+    judge = verifier(nonces=True)
+    nonce = await wanted_nonce(judge, shown())
+    for place, character in enumerate(nonce):
+        other = nonce[:place] + ("B" if character == "A" else "A") + nonce[place + 1 :]
+        await wanted_nonce(judge, shown(nonce=other))
+    await judge.verify_presented(shown(nonce=nonce))
+
+
 async def test_several_processes_with_the_same_keys(clock: Clock) -> None:
     first, second = b"first key of 16+", b"second key of 16"
     old, new = (

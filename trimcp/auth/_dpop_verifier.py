@@ -11,10 +11,10 @@ from trimcp.errors import InvalidToken, VerifierUnavailable
 from trimcp.runtime import Principal, ProofRefused, Proven
 
 from ._claims import bound_key, proving
+from ._key_loading import signing_keys
 from ._proof_checks import PROOF_ALGORITHMS, check_request, read_proof
 from ._proof_nonces import ProofNonces
 from ._replays import Replays, TooManyHolders, Use
-from ._signing import signing_keys
 
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence
@@ -126,6 +126,15 @@ class DPoPVerifier:
     def accepts_bearer(self) -> bool:
         """Whether tokens that are bound to no key are accepted as well."""
         return self._accepts_bearer
+
+    @property
+    def unshared(self) -> str | None:
+        """What must be given before several processes can serve the same URL; None if nothing."""
+        if self._store is None:
+            return "DPoPVerifier(replays=...) a store that all of them share"
+        if self._nonces is not None and not self._nonces.is_shared:
+            return "DPoPVerifier(nonce_keys=...) the same keys in all of them"
+        return None
 
     async def verify(self, token: str) -> Principal:
         """Judge a token that comes without a proof.

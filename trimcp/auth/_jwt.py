@@ -16,7 +16,7 @@ from ._compact import decoded, plain_type, read_object
 from ._fetch import Fetcher, FetchFailed
 from ._issuer import fetch_key_set, fetch_metadata
 from ._kept import Kept
-from ._signing import signing_keys
+from ._key_loading import signing_keys
 
 if TYPE_CHECKING:
     import ssl

@@ -83,8 +83,8 @@ class Proof:
     token: str
     issued: float
     nonce: str | None
-    content: bytes
-    signature: bytes
+    content: bytes = attrs.field(repr=False)
+    signature: bytes = attrs.field(repr=False)
 
 
 def read_proof(values: Sequence[str], algorithms: Container[str]) -> Proof:

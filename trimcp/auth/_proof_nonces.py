@@ -33,9 +33,13 @@ class ProofNonces:
 
     Args:
         keys: Secrets; the first makes, all of them read. Without keys a random one is used.
+
+    Attributes:
+        is_shared: Whether others may have the same keys.
     """
 
     def __init__(self, keys: Sequence[bytes]) -> None:
+        self.is_shared = bool(keys)
         self._keys = tuple(keys) or (os.urandom(32),)
 
     def make(self, now: float) -> str:

@@ -75,12 +75,15 @@ class ProofVerifier(TokenVerifier, Protocol):
     Attributes:
         proof_algorithms: The algorithms by which a proof may be signed.
         accepts_bearer: Whether tokens that are bound to no key are accepted as well.
+        unshared: See `Authorization`.
     """
 
     @property
     def proof_algorithms(self) -> tuple[str, ...]: ...
     @property
     def accepts_bearer(self) -> bool: ...
+    @property
+    def unshared(self) -> str | None: ...
 
     async def verify_presented(self, presented: Presentation) -> Proven:
         """Judge one token as a request presents it.

@@ -114,6 +114,11 @@ class ResourceServer:
         """The paths of the resource's own URLs, if it was told any."""
         return self._resources.paths
 
+    @property
+    def unshared(self) -> str | None:
+        """What several processes lack; see `Authorization`."""
+        return None if self._proofs is None else self._proofs.unshared
+
     # -- judging --------------------------------------------------------------------------
 
     async def admit(
