@@ -96,7 +96,8 @@ class ClientCredentials(MachineAuth):
             Needed with `client_secret`. With a key it may be left out: then the MCP server says
             which it is, and an assertion that goes to a false one is of no use elsewhere.
         scopes: Asked for besides those that the server names.
-        storage: Keeps tokens; in memory by default. Neither `client_secret` nor `private_key` is stored.
+        storage: Keeps tokens; in memory by default. Neither `client_secret` nor `private_key` is
+            stored.
         ssl_context: For the requests to the server's metadata and to the authorization server;
             by default one that trusts the usual authorities.
         dpop: As for `OAuth`: whether tokens are bound to a key, which is another one than
