@@ -27,7 +27,7 @@ from trimcp import (
     VerifierUnavailable,
 )
 from trimcp.runtime import Denied
-from trimcp.server._bearer import MalformedCredentials, token_in, without_token
+from trimcp.server._bearer import MalformedCredentials, credentials_in, without_token
 from trimcp.server._resource_server import ResourceServer
 
 from ..architecture.test_architecture import loaded
@@ -549,11 +549,13 @@ def test_a_token_is_read_whole_or_not_at_all(values: list[bytes], offered: list[
         "subprotocols": ["mcp", *(f"bearer.{each}" for each in offered)],
     }
     try:
-        token = token_in(scope)
+        found = credentials_in(scope)
     except MalformedCredentials:
         return
     assert len(values) + len(offered) <= 1
-    if token is not None:
+    if found is not None:
+        scheme, token = found
+        assert scheme == "bearer"
         assert token.isascii()
         assert token.isprintable()
         assert not set(token) & set(" ,")

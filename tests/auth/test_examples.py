@@ -156,6 +156,7 @@ async def test_the_challenge_of_the_example(secure: ModuleType) -> None:
 PRINTED = {
     "auth": ["the owner: {", "another user: refused: not yours", "nobody: an access token"],
     "auth_starlette": ["key-of-bob: not yours", "no such key: not yours"],
+    "auth_dpop": ["with proofs: alice", "another key: refused: ", "again: refused: "],
     "auth_api_keys": ["'bob'", "['who']", "['who', 'delete_all']"],
 }
 

@@ -41,6 +41,7 @@ REVISIONS = ["2026-07-28", "2025-11-25"]
 PROGRAMS = {
     "auth.py",
     "auth_api_keys.py",
+    "auth_dpop.py",
     "auth_starlette.py",
     "child_process.py",
     "client.py",

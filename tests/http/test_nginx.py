@@ -55,15 +55,31 @@ http {{
 """
 
 
-@asynccontextmanager
-async def behind_nginx(server: Server[Any], place: Path) -> AsyncIterator[str]:
-    """Serve a server behind a proxy; yields the proxy's host and port."""
-    assert NGINX is not None
+def free_port() -> int:
+    """A port on which nobody listens."""
     with socket.create_server(("127.0.0.1", 0)) as probe:
         port: int = probe.getsockname()[1]
+        return port
+
+
+@asynccontextmanager
+async def behind_nginx(
+    server: Server[Any], place: Path, *, port: int | None = None, location: str | None = None
+) -> AsyncIterator[str]:
+    """Serve a server behind a proxy; yields the proxy's host and port.
+
+    Args:
+        server: The server.
+        place: A directory for the files of the proxy.
+        port: That of the proxy.
+        location: What the proxy does, other than what the docs say.
+    """
+    assert NGINX is not None
+    port = free_port() if port is None else port
     async with served(server) as web, trio.open_nursery() as nursery:
         configuration = place / "nginx.conf"
-        text = CONFIGURATION.format(place=place, port=port, behind=web.port)
+        text = CONFIGURATION if location is None else _with_location(location)
+        text = text.format(place=place, port=port, behind=web.port)
         await trio.Path(configuration).write_text(text)
         command = [
             NGINX,
@@ -79,6 +95,11 @@ async def behind_nginx(server: Server[Any], place: Path) -> AsyncIterator[str]:
             await answered(port)
         yield f"127.0.0.1:{port}"
         nursery.cancel_scope.cancel()
+
+
+def _with_location(location: str) -> str:
+    before, rest = CONFIGURATION.split("        location / {{", 1)
+    return f"{before}{location}{rest.partition('        }}')[2]}"
 
 
 async def answered(port: int) -> None:

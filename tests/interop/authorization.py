@@ -24,7 +24,7 @@ from trimcp.auth import IntrospectionVerifier, JWTVerifier
 from .conftest import HERE, NODE
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
     from pathlib import Path
 
     from trimcp import Principal, TokenVerifier
@@ -290,19 +290,25 @@ class Protected:
 
 @asynccontextmanager
 async def protected_server(
-    authorization: AuthorizationServer, *, audience: str = "/mcp", **options: Any
+    authorization: AuthorizationServer,
+    *,
+    audience: str = "/mcp",
+    around: Callable[[TokenVerifier], TokenVerifier] | None = None,
+    **options: Any,
 ) -> AsyncIterator[Protected]:
     """Serve over HTTP while the block runs.
 
     Args:
         authorization: Issues the tokens.
         audience: The path of the URL that tokens are for.
+        around: Makes the verifier that asks for more.
         options: Those of `Server`.
     """
     port = free_port()
     origin = f"http://127.0.0.1:{port}"
     watching = Watching(authorization.verifier(origin + audience))
-    server = create_server(watching, **options)
+    verifier = watching if around is None else around(watching)
+    server = create_server(verifier, **options)
     async with trio.open_nursery() as nursery:
         [served] = await nursery.start(server.serve_http, "127.0.0.1", port)
         assert served == origin

@@ -1,15 +1,17 @@
 /**
  * A client made with the official TypeScript SDK that logs in, the peer of the server under test.
  *
- *     node login.mjs handshake|stateless URL [CLIENT_ID]
+ *     node login.mjs handshake|stateless URL [CLIENT_ID [ALGORITHM]]
  *
  * Calls `who` and `write` at a protected server. Where the user is to log in, it prints `visit URL`
  * and reads the URL at which that ended from standard input. In the end it prints one JSON object
- * with what each call brought. Without a client id it registers.
+ * with what each call brought. Without a client id it registers. With an algorithm its tokens are bound
+ * to a key of its own (DPoP).
  */
 import { createInterface } from 'node:readline';
 import {
     Client,
+    DpopSession,
     StreamableHTTPClientTransport,
     UnauthorizedError
 } from '@modelcontextprotocol/client';
@@ -18,7 +20,7 @@ const MODES = { handshake: 'legacy', stateless: { pin: '2026-07-28' } };
 const REDIRECT_URI = 'http://127.0.0.1/callback';
 const MOST_LOGINS = 3;
 
-const [era, url, clientId] = process.argv.slice(2);
+const [era, url, clientId, algorithm] = process.argv.slice(2);
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 
 /** Keeps tokens and credentials in memory. */
@@ -44,6 +46,10 @@ class Login {
 }
 
 const login = new Login();
+if (algorithm !== undefined) {
+    const session = await DpopSession.create({ alg: algorithm });
+    login.dpop = () => session;
+}
 
 /** Takes a step, and takes it again after each login that it demands. */
 async function loggedIn(transport, step) {

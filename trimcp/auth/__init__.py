@@ -6,6 +6,7 @@ Specification: Authorization.
 """
 
 from ._client_auth import NewLogin
+from ._dpop_verifier import DPoPVerifier
 from ._introspection import IntrospectionVerifier
 from ._jwt import JWTVerifier
 from ._oauth import OAuth
@@ -13,6 +14,7 @@ from ._static import StaticTokenVerifier
 from ._storage import FileTokenStorage, KeyringTokenStorage, MemoryTokenStorage, TokenStorage
 
 __all__ = [
+    "DPoPVerifier",
     "FileTokenStorage",
     "IntrospectionVerifier",
     "JWTVerifier",

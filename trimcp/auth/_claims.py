@@ -6,6 +6,9 @@ The same for what was signed and for what an introspection endpoint says.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -16,9 +19,43 @@ from trimcp.runtime import Principal
 from ._hierarchy import ScopeHierarchy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator
 
-__all__ = ["Acceptance", "acceptance_of", "texts"]
+__all__ = ["Acceptance", "acceptance_of", "bound_key", "is_proving", "proving", "texts"]
+
+#: Whether whoever asks about a token asks for a proof of its key as well. It is told in this way
+#: because there may be a verifier of a user's own between the two.
+_is_proving: ContextVar[bool] = ContextVar("_is_proving", default=False)
+
+
+@contextmanager
+def proving() -> Iterator[None]:
+    """While the block runs, this task accepts tokens that are bound to a key (DPoP)."""
+    mark = _is_proving.set(True)
+    try:
+        yield
+    finally:
+        _is_proving.reset(mark)
+
+
+def is_proving() -> bool:
+    """Whether this task accepts tokens that are bound to a key (DPoP)."""
+    return _is_proving.get()
+
+
+def bound_key(claims: Mapping[str, Any]) -> str | None:
+    """The thumbprint of the key that a token is bound to; None if it is bound to none.
+
+    Raises:
+        InvalidToken: It is bound in another way, of which there can be no proof here (RFC 8705).
+    """
+    if "cnf" not in claims:
+        return None
+    confirmation = claims["cnf"]
+    key = confirmation.get("jkt") if isinstance(confirmation, Mapping) else None
+    if not isinstance(key, str) or len(confirmation) != 1:
+        raise InvalidToken("the access token is bound to a key in a way that is not supported")
+    return key
 
 
 @attrs.frozen(kw_only=True)
@@ -55,10 +92,10 @@ class Acceptance:
         issuer = self._issuer(claims)
         self._check_audience(claims.get("aud"))
         expires = self._check_times(claims, now)
-        if "cnf" in claims:
+        if bound_key(claims) is not None and not is_proving():
             # Whoever accepted it as a bearer token would undo what its owner chose (RFC 9449,
-            # section 7.2; RFC 8705, section 3).
-            raise InvalidToken("the access token is bound to a key, which is not supported")
+            # section 7.2).
+            raise InvalidToken("the access token is bound to a key, of which there is no proof")
         client = _text(claims, "client_id") or _text(claims, "azp")
         subject = _text(claims, "sub") or (None if self.is_complete else client)
         if subject is None:

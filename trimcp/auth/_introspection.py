@@ -12,7 +12,7 @@ import trio
 from trimcp.errors import InvalidToken, VerifierUnavailable
 from trimcp.transports import check_url
 
-from ._claims import acceptance_of
+from ._claims import acceptance_of, is_proving
 from ._digest import TokenDigest
 from ._fetch import Fetcher, FetchFailed, basic_credentials
 from ._flights import Flights
@@ -42,6 +42,7 @@ _UNSUPPORTED: Final = "unsupported_token_type"
 
 #: What an answer may call an access token that needs no proof.
 _TYPES: Final = ("bearer", "access_token")
+_PROVEN_TYPES: Final = (*_TYPES, "dpop")
 
 
 class IntrospectionVerifier:
@@ -133,7 +134,8 @@ class IntrospectionVerifier:
         """
         if not (token and token.isascii() and token.isprintable()):
             raise InvalidToken("the access token is malformed")
-        digest = self._digest(token)
+        # What is kept for those who ask for a proof is of no use to others.
+        digest = self._digest(f"{is_proving():d}{token}")
         known = self._cache.get(digest)
         if known is not None:
             return known
@@ -146,7 +148,8 @@ class IntrospectionVerifier:
             if said.get("active") is not True:
                 raise InvalidToken("the access token is not active")
             kind = said.get("token_type", "bearer")
-            if not isinstance(kind, str) or kind.lower() not in _TYPES:
+            accepted = _PROVEN_TYPES if is_proving() else _TYPES
+            if not isinstance(kind, str) or kind.lower() not in accepted:
                 raise InvalidToken("this kind of token is not accepted as an access token")
             principal = self._acceptance.principal(said, time())
             self._cache.put(digest, principal)

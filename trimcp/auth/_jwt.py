@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import base64
 import functools
-import re
 from time import time
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -14,9 +12,11 @@ from trimcp.errors import InvalidToken
 from trimcp.transports import check_url
 
 from ._claims import acceptance_of
-from ._fetch import Fetcher, FetchFailed, read_json
+from ._compact import decoded, plain_type, read_object
+from ._fetch import Fetcher, FetchFailed
 from ._issuer import fetch_key_set, fetch_metadata
 from ._kept import Kept
+from ._key_loading import signing_keys
 
 if TYPE_CHECKING:
     import ssl
@@ -43,8 +43,6 @@ _FETCH_SECONDS: Final = 5.0
 
 #: The kinds of token that are accepted by default; "" is for a token that does not say its own.
 _USUAL_TYPES: Final = frozenset({"at+jwt", "jwt", ""})
-
-_SEGMENT: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 _MALFORMED: Final = "the access token is malformed"
 
@@ -123,7 +121,7 @@ class JWTVerifier:
         keyring = _keyring()
         is_secret = keyring.check_algorithms(algorithms)
         self._algorithms = frozenset(algorithms)
-        self._types = _USUAL_TYPES if typ is None else frozenset({_plain_type(typ)})
+        self._types = _USUAL_TYPES if typ is None else frozenset({plain_type(typ)})
         self._acceptance = acceptance_of(
             issuer=issuer,
             audience=audience,
@@ -285,7 +283,7 @@ def _read(token: str) -> _SignedToken:
     if len(segments) != 3:
         raise InvalidToken("the access token is no signed JSON Web Token")
     try:
-        head, payload, signature = map(_decoded, segments)
+        head, payload, signature = map(decoded, segments)
     except ValueError:
         raise InvalidToken(_MALFORMED) from None
     header = _object(head)
@@ -296,42 +294,15 @@ def _read(token: str) -> _SignedToken:
         # Whatever it demands, it is not understood (RFC 7515, section 4.1.11).
         raise InvalidToken("the access token demands an extension that is not supported (crit)")
     content = f"{segments[0]}.{segments[1]}".encode()
-    return _SignedToken(algorithm, kid, _plain_type(kind), content, payload, signature)
-
-
-def _decoded(segment: str) -> bytes:
-    """One part of a token: base64url without padding, written in the one right way."""
-    if not _SEGMENT.fullmatch(segment):
-        raise ValueError("not base64url")
-    data = base64.urlsafe_b64decode(segment + "=" * (-len(segment) % 4))
-    if base64.urlsafe_b64encode(data).rstrip(b"=") != segment.encode():
-        raise ValueError("not the one right way to write it")
-    return data
+    return _SignedToken(algorithm, kid, plain_type(kind), content, payload, signature)
 
 
 def _object(data: bytes) -> dict[str, Any]:
     try:
-        value = read_json(data)
+        return read_object(data)
     except ValueError:
         raise InvalidToken(_MALFORMED) from None
-    if not isinstance(value, dict):
-        raise InvalidToken(_MALFORMED)
-    return value
-
-
-def _plain_type(kind: str) -> str:
-    """A `typ` as it is compared (RFC 7515, section 4.1.9)."""
-    return kind.lower().removeprefix("application/")
 
 
 def _keyring() -> ModuleType:
-    """The part that needs joserfc, which is slow to load."""
-    try:
-        from . import _keys
-    except ModuleNotFoundError as error:
-        if error.name is None or not error.name.startswith("joserfc"):
-            raise
-        raise ModuleNotFoundError(
-            "JWTVerifier needs joserfc: pip install 'trimcp[auth]'", name=error.name
-        ) from None
-    return _keys
+    return signing_keys("JWTVerifier")

@@ -50,6 +50,9 @@ _WEBSOCKET: Final = "/ws"
 #: The answer to a plain HTTP request at the path of the WebSocket.
 _UPGRADE_REQUIRED: Final = 426
 
+#: Headers that a page of another origin may read, if it may read the answer.
+_READABLE: Final = f"{SESSION_ID}, www-authenticate, dpop-nonce"
+
 #: Seconds for sending that the application has failed.
 _CLOSE_SECONDS: Final = 1.0
 
@@ -194,6 +197,7 @@ class HttpApplication:
                     # It is one resource with the stream, whose URL is all that a client knows.
                     http = attrs.evolve(http, resource_path=_SSE)
                 visit.http = await admitted(application, authorization, http, endpoint.scopes)
+                response.headers.update(visit.http.response_headers)
             _check_method(endpoint, http.method)
             await endpoint.serve(visit)
 
@@ -262,7 +266,7 @@ class HttpApplication:
             return
         if self._readers.refusal("", [origin]) is None:
             response.headers["access-control-allow-origin"] = origin
-            response.headers["access-control-expose-headers"] = f"{SESSION_ID}, www-authenticate"
+            response.headers["access-control-expose-headers"] = _READABLE
             response.headers["vary"] = "origin"
 
     async def _tell_health(self, http: HttpRequest, response: Response) -> None:

@@ -163,6 +163,12 @@ def _check_sharing(
             "would accept the same state once. Give one to Server(nonces=...), or serve with "
             "workers=1"
         )
+    missing = None if server.authorization is None else server.authorization.unshared
+    if missing is not None:
+        raise ValueError(
+            f"workers={workers}: each would know only of its own requests. Give {missing}, or "
+            "serve with workers=1"
+        )
 
 
 async def _serve(

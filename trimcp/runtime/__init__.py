@@ -18,6 +18,7 @@ from ._life import Life
 from ._nonces import MemoryNonceStore, MissingNonceStore, NonceStore
 from ._parking import Parking
 from ._peer import Peer
+from ._presenting import Presentation, ProofRefused, ProofVerifier, Proven
 from ._principal import Principal, TokenVerifier
 from ._round import Responder, Round
 from ._seal import Seal
@@ -57,9 +58,13 @@ __all__ = [
     "Parked",
     "Parking",
     "Peer",
+    "Presentation",
     "Principal",
     "ProgressCallback",
+    "ProofRefused",
+    "ProofVerifier",
     "ProtocolError",
+    "Proven",
     "Responder",
     "Retried",
     "Round",

@@ -41,12 +41,16 @@ class Authorization(Protocol):
     Attributes:
         required: The scopes that every caller needs.
         resource_paths: The paths of the resource's own URLs, if it was told any.
+        unshared: What must be given before several processes can serve the same resource; None if
+            nothing is missing.
     """
 
     @property
     def required(self) -> frozenset[str]: ...
     @property
     def resource_paths(self) -> frozenset[str]: ...
+    @property
+    def unshared(self) -> str | None: ...
 
     async def admit(
         self, request: HttpRequest, scopes: frozenset[str] = frozenset()

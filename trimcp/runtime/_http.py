@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import urllib.parse
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import attrs
@@ -21,6 +22,8 @@ __all__ = [
     "quoted_path",
     "root_of",
 ]
+
+_NONE: Final = MappingProxyType[str, str]({})
 
 #: Characters that stay unchanged in the path of a URL, with the `%` of what is already encoded.
 _KEPT_IN_PATHS: Final = "/:@!$&'()*+,;=~-._%"
@@ -62,6 +65,7 @@ class HttpRequest:
             scope are then without the token.
         resource_path: The path, below the application's root, of the protected resource that it
             belongs to; None if that is its own path, empty where no metadata are served.
+        response_headers: Headers that its answer gets beside its own, whatever it is.
     """
 
     headers: Mapping[str, str]
@@ -70,6 +74,7 @@ class HttpRequest:
     is_mirror: bool = False
     principal: Principal | None = None
     resource_path: str | None = None
+    response_headers: Mapping[str, str] = _NONE
 
     @property
     def method(self) -> str:

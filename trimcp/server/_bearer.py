@@ -1,6 +1,6 @@
-"""Bearer tokens in requests, and the challenges that ask for them: pure functions.
+"""Access tokens in requests, and the challenges that ask for them: pure functions.
 
-Specification: RFC 6750; RFC 9728, sections 3.1 and 5.1.
+Specification: RFC 6750; RFC 9449, section 7; RFC 9728, sections 3.1 and 5.1.
 """
 
 from __future__ import annotations
@@ -13,15 +13,17 @@ from trimcp.protocol.http import fold_headers
 from trimcp.runtime import WELL_KNOWN, quoted_path, root_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
 
 __all__ = [
     "MalformedCredentials",
     "challenge",
+    "credentials_in",
     "described",
     "has_token_in_query",
     "metadata_url",
-    "token_in",
+    "origin_of",
+    "proofs_in",
     "url_of",
     "without_token",
 ]
@@ -40,17 +42,24 @@ _AUTHORITY: Final = re.compile(r"[A-Za-z0-9._-]+(?::\d{1,5})?|\[[0-9A-Fa-f:.]+\]
 _SECURE: Final = ("https", "wss")
 
 _REDACTED: Final = b"Bearer [redacted]"
+_REDACTED_BOUND: Final = b"DPoP [redacted]"
+_REDACTED_PROOF: Final = b"[redacted]"
+
+_SPELLING: Final = {"bearer": "Bearer", "dpop": "DPoP"}
 
 
 class MalformedCredentials(Exception):
     """The request names its token in a way that cannot be read, or more than one."""
 
 
-def token_in(scope: Mapping[str, Any]) -> str | None:
-    """The token of a request; None if it brings none in a place where it may stand.
+def credentials_in(
+    scope: Mapping[str, Any], schemes: Collection[str] = ("bearer",)
+) -> tuple[str, str] | None:
+    """The scheme and the token of a request; None if it brings none in a place where it may stand.
 
     Args:
         scope: Its ASGI scope.
+        schemes: Those that are looked at, in lower case.
 
     Raises:
         MalformedCredentials: There are several, or what there is cannot be a token.
@@ -60,17 +69,25 @@ def token_in(scope: Mapping[str, Any]) -> str | None:
     if len(values) + len(offered) > 1:
         raise MalformedCredentials("there is more than one Authorization")
     if offered:
-        token = offered[0][len(_SUBPROTOCOL) :]
+        scheme, token = "bearer", offered[0][len(_SUBPROTOCOL) :]
     elif values:
-        scheme, _, rest = values[0].decode("latin-1").strip(" \t").partition(" ")
-        if "," not in scheme and scheme.lower() != "bearer":
+        told, _, rest = values[0].decode("latin-1").strip(" \t").partition(" ")
+        scheme, token = told.lower(), rest.strip(" ")
+        if "," not in scheme and scheme not in schemes:
             return None
-        token = rest.strip(" ")
     else:
         return None
-    if not _TOKEN.fullmatch(token):
-        raise MalformedCredentials("the Authorization header must be: Bearer, a space, one token")
-    return token
+    if scheme not in schemes or not _TOKEN.fullmatch(token):
+        named = " or ".join(_SPELLING[each] for each in schemes)
+        flaw = f"the Authorization header must be: {named}, a space, one token"
+        raise MalformedCredentials(flaw)
+    return scheme, token
+
+
+def proofs_in(scope: Mapping[str, Any]) -> list[str]:
+    """The values of the `DPoP` headers of a request."""
+    values = (value for name, value in scope["headers"] if name.lower() == b"dpop")
+    return [value.decode("latin-1") for value in values]
 
 
 def _subprotocols(scope: Mapping[str, Any]) -> list[str]:
@@ -88,13 +105,15 @@ def has_token_in_query(scope: Mapping[str, Any]) -> bool:
 
 
 def without_token(scope: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, Any]]:
-    """The headers, folded, and the scope of a request without its token."""
+    """The headers, folded, and the scope of a request without its token and its proof."""
     pairs = []
     for name, value in scope["headers"]:
-        shown = value
-        if name.lower() == b"authorization":
-            shown = _REDACTED
-        elif name.lower() == b"sec-websocket-protocol":
+        shown, known = value, name.lower()
+        if known == b"authorization":
+            shown = _REDACTED_BOUND if value[:5].lower() == b"dpop " else _REDACTED
+        elif known == b"dpop":
+            shown = _REDACTED_PROOF
+        elif known == b"sec-websocket-protocol":
             offered = (each.strip() for each in value.decode("latin-1").split(","))
             shown = ", ".join(each for each in offered if not _is_token(each)).encode("latin-1")
         pairs.append((name, shown))
@@ -104,10 +123,10 @@ def without_token(scope: Mapping[str, Any]) -> tuple[dict[str, str], dict[str, A
     return fold_headers(pairs), bare
 
 
-def challenge(parameters: Mapping[str, str | None]) -> str:
-    """The value of `WWW-Authenticate`; parameters that are None or empty are left out."""
+def challenge(scheme: str, parameters: Mapping[str, str | None]) -> str:
+    """One challenge of `WWW-Authenticate`; parameters that are None or empty are left out."""
     told = [f'{name}="{_quotable(value)}"' for name, value in parameters.items() if value]
-    return " ".join(["Bearer", ", ".join(told)]) if told else "Bearer"
+    return " ".join([_SPELLING[scheme], ", ".join(told)]) if told else _SPELLING[scheme]
 
 
 def _quotable(text: str) -> str:
@@ -130,12 +149,17 @@ def url_of(scope: Mapping[str, Any], headers: Mapping[str, str], path: str) -> s
         headers: Its headers; the name in `Host` was checked.
         path: The path below the application's root.
     """
+    return f"{origin_of(scope, headers)}{quoted_path(root_of(scope) + path)}".rstrip("/")
+
+
+def origin_of(scope: Mapping[str, Any], headers: Mapping[str, str]) -> str:
+    """The origin that a request was sent to; see `url_of`."""
     scheme = "https" if scope.get("scheme") in _SECURE else "http"
     host = headers.get("host", "")
     if not _AUTHORITY.fullmatch(host):
         name, port = scope.get("server") or ("localhost", None)
         host = name if port is None else f"{name}:{port}"
-    return f"{scheme}://{host}{quoted_path(root_of(scope) + path)}".rstrip("/")
+    return f"{scheme}://{host}"
 
 
 def metadata_url(resource: str, scope: Mapping[str, Any], path: str) -> str:

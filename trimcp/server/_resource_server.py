@@ -10,21 +10,33 @@ from __future__ import annotations
 import itertools
 import logging
 import traceback
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import attrs
 import trio
 
 from trimcp.errors import InvalidToken, VerifierUnavailable
-from trimcp.runtime import Denied, Failed, HttpRequest, Principal, captured, leaves, path_in
+from trimcp.runtime import (
+    Denied,
+    Failed,
+    HttpRequest,
+    Presentation,
+    Principal,
+    ProofRefused,
+    Proven,
+    captured,
+    leaves,
+    path_in,
+)
 
 from ._bearer import (
     MalformedCredentials,
     challenge,
+    credentials_in,
     described,
     has_token_in_query,
     metadata_url,
-    token_in,
+    proofs_in,
     without_token,
 )
 from ._expiring import EXPIRED
@@ -35,7 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from trimcp.limits import Limits
-    from trimcp.runtime import TokenVerifier
+    from trimcp.runtime import ProofVerifier, TokenVerifier
 
 __all__ = ["ResourceServer"]
 
@@ -49,6 +61,11 @@ _LONGEST: Final = 500
 
 #: Exceptions, and frames of each, that are logged of a failure.
 _MOST_LOGGED: Final = 10
+
+_NONCE: Final = "dpop-nonce"
+
+#: Errors that concern only clients that send proofs.
+_ABOUT_PROOFS: Final = ("invalid_dpop_proof", "use_dpop_nonce")
 
 _UNAVAILABLE: Final = "access tokens cannot be checked at the moment: try again later"
 
@@ -80,6 +97,9 @@ class ResourceServer:
     ) -> None:
         self.required = required
         self._verifier = verifier
+        is_proving = callable(getattr(verifier, "verify_presented", None))
+        self._proofs = cast("ProofVerifier", verifier) if is_proving else None
+        self._schemes = ("bearer",) if self._proofs is None else ("bearer", "dpop")
         self._limits = limits
         chosen = None if resource is None else checked_url(resource)
         self._resources = ResourceUrls(chosen, urls_in(getattr(verifier, "audience", None)))
@@ -94,6 +114,11 @@ class ResourceServer:
         """The paths of the resource's own URLs, if it was told any."""
         return self._resources.paths
 
+    @property
+    def unshared(self) -> str | None:
+        """What several processes lack; see `Authorization`."""
+        return None if self._proofs is None else self._proofs.unshared
+
     # -- judging --------------------------------------------------------------------------
 
     async def admit(
@@ -102,40 +127,68 @@ class ResourceServer:
         """Judge who sends a request; see `Authorization.admit`."""
         needed = self.required | scopes
         try:
-            token = token_in(request.scope)
+            credentials = credentials_in(request.scope, self._schemes)
         except MalformedCredentials as flaw:
             raise self._denied(request, needed, 400, str(flaw), "invalid_request") from None
-        if token is None:
+        if credentials is None:
             raise self._denied(request, needed, 401, _missing(request))
+        scheme, token = credentials
         if len(token) > self._limits.token_bytes:
             message = "the access token is too long"
             raise self._denied(request, needed, 401, message, "invalid_token")
-        principal = await self._judged(request, needed, token)
-        if not needed <= principal.scopes:
-            raise self.insufficient(request, needed)
+        proven = await self._judged(request, needed, scheme, token)
+        more = {} if proven.nonce is None else {_NONCE: proven.nonce}
+        if not needed <= proven.principal.scopes:
+            denied = self.insufficient(request, needed)
+            denied.headers = {**denied.headers, **more}
+            raise denied
         headers, scope = without_token(request.scope)
-        return attrs.evolve(request, headers=headers, scope=scope, principal=principal)
+        return attrs.evolve(
+            request,
+            headers=headers,
+            scope=scope,
+            principal=proven.principal,
+            response_headers=more,
+        )
 
-    async def _judged(self, request: HttpRequest, needed: frozenset[str], token: str) -> Principal:
+    async def _judged(
+        self, request: HttpRequest, needed: frozenset[str], scheme: str, token: str
+    ) -> Proven:
         """What the verifier says. Raises Denied."""
-        scope = trio.CancelScope(relative_deadline=self._limits.token_seconds)
-        outcome, passing = await captured(scope, self._verifier.verify, token)
+        limit = trio.CancelScope(relative_deadline=self._limits.token_seconds)
+        if self._proofs is None:
+            outcome, passing = await captured(limit, self._verifier.verify, token)
+        else:
+            presented = self._presented(request, scheme, token)
+            outcome, passing = await captured(limit, self._proofs.verify_presented, presented)
         if passing is not None:
             raise passing
-        if isinstance(outcome, Principal):
-            if outcome.seconds_left > 0:
-                return outcome
-            raise self._invalid(request, needed, EXPIRED)
         if isinstance(outcome, Failed):
             raise self._refusal(request, needed, token, outcome.error)
-        what = "took too long" if scope.cancelled_caught else "gave no Principal"
-        raise _unavailable(what)
+        proven = Proven(outcome) if isinstance(outcome, Principal) else outcome
+        if isinstance(proven, Proven):
+            if proven.principal.seconds_left > 0:
+                return proven
+            raise self._invalid(request, needed, EXPIRED)
+        raise _unavailable("took too long" if limit.cancelled_caught else "gave no Principal")
+
+    def _presented(self, request: HttpRequest, scheme: str, token: str) -> Presentation:
+        return Presentation(
+            token,
+            scheme,
+            # The handshake of a WebSocket is a GET, which its scope does not say.
+            request.scope.get("method", "GET"),
+            self._resources.request_url(request),
+            proofs_in(request.scope),
+        )
 
     def _refusal(
         self, request: HttpRequest, needed: frozenset[str], token: str, error: BaseException
     ) -> Denied:
         """What a client is told whose token the verifier has not accepted."""
         found = list(leaves(error))
+        if len(found) == 1 and isinstance(found[0], ProofRefused):
+            return self._unproven(request, needed, found[0])
         if len(found) == 1 and isinstance(found[0], InvalidToken):
             flaw = _without(token, found[0])
             return self._invalid(request, needed, flaw or "the access token is not accepted")
@@ -146,6 +199,16 @@ class ResourceServer:
         reason = described(flaw)
         logger.info("an access token is refused: %s", reason)
         return self._denied(request, needed, 401, reason, "invalid_token")
+
+    def _unproven(
+        self, request: HttpRequest, needed: frozenset[str], refused: ProofRefused
+    ) -> Denied:
+        reason = described(refused.reason)
+        logger.info("a DPoP proof is refused: %s", reason)
+        denied = self._denied(request, needed, 401, reason, refused.error)
+        if refused.nonce is not None:
+            denied.headers = {**denied.headers, _NONCE: refused.nonce}
+        return denied
 
     # -- what clients are told ------------------------------------------------------------
 
@@ -172,7 +235,24 @@ class ResourceServer:
             "error_description": None if error is None else described(message),
             "scope": " ".join(sorted(needed - {OFFLINE})),
         }
-        return Denied(status, message, {"www-authenticate": challenge(parameters)})
+        return Denied(status, message, {"www-authenticate": self._challenges(parameters)})
+
+    def _challenges(self, parameters: dict[str, str | None]) -> str:
+        """All ways in which a token is accepted.
+
+        Clients that know only bearer tokens look at the first; one that has sent a proof knows
+        better, and what was wrong with a proof is no business of the others.
+        """
+        if self._proofs is None:
+            return challenge("bearer", parameters)
+        told = [challenge("dpop", {"algs": " ".join(self._proofs.proof_algorithms), **parameters})]
+        if self._proofs.accepts_bearer:
+            if parameters["error"] in _ABOUT_PROOFS:
+                parameters = {**parameters, "error": None, "error_description": None}
+                told.append(challenge("bearer", parameters))
+            else:
+                told.insert(0, challenge("bearer", parameters))
+        return ", ".join(told)
 
     def _metadata_url(self, request: HttpRequest) -> str | None:
         if not self._issuers or request.resource_path == "":
@@ -184,11 +264,18 @@ class ResourceServer:
         """The metadata of the resource; see `Authorization.metadata`."""
         if not self._issuers:
             return None
-        document = {
+        document: dict[str, Any] = {
             "resource": self._resources.url(request, path),
             "authorization_servers": self._issuers,
             "bearer_methods_supported": ["header"],
         }
+        proofs = self._proofs
+        if proofs is not None:
+            document |= {
+                "bearer_methods_supported": ["header"] if proofs.accepts_bearer else [],
+                "dpop_signing_alg_values_supported": list(proofs.proof_algorithms),
+                "dpop_bound_access_tokens_required": not proofs.accepts_bearer,
+            }
         return document | ({"scopes_supported": self._supported} if self._supported else {})
 
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from trimcp.errors import RegistrationError
-from trimcp.runtime import root_of
+from trimcp.runtime import path_in, quoted_path, root_of
 
-from ._bearer import url_of
+from ._bearer import origin_of, url_of
 
 if TYPE_CHECKING:
     from trimcp.runtime import HttpRequest
@@ -65,6 +65,24 @@ class ResourceUrls:
         if not any(rank(best)[:2]):
             self._warn(path, self._urls[best])
         return best
+
+    def request_url(self, request: HttpRequest) -> str:
+        """The URL, without its query, by which a client sends a request.
+
+        Its origin is that of the resource. So is the beginning of its path, if a proxy has stripped
+        that; what follows is the path of the request.
+        """
+        scope = request.scope
+        path = path_in(scope)
+        full = root_of(scope) + path
+        if not self._urls:
+            return f"{origin_of(scope, request.headers)}{quoted_path(full)}"
+        endpoint = (request.resource_path or path).rstrip("/")
+        parts = self._urls[self.url(request, endpoint)]
+        told = _path(parts)
+        if endpoint and not _covers(parts, root_of(scope) + endpoint) and told.endswith(endpoint):
+            full = told.removesuffix(endpoint) + path
+        return f"{parts.scheme}://{parts.netloc}{quoted_path(full)}"
 
     def _warn(self, path: str, parts: SplitResult) -> None:
         if path in self._warned:
