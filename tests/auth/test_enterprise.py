@@ -144,7 +144,7 @@ async def test_each_party_knows_the_client_in_its_own_way() -> None:
 async def test_an_endpoint_that_is_known() -> None:
     async with open_enterprise() as there:
         there.idp.before["/exchange"] = there.exchange
-        auth = there.auth(idp_token_endpoint=f"{there.idp.origin}/exchange")
+        auth = there.auth(idp_token_endpoint=f"{there.idp.origin}/exchange?tenant=1")
         async with open_client(there.world.url, auth=auth):
             pass
         assert [each.path for each in there.idp.requests] == ["/exchange"]

@@ -489,6 +489,8 @@ async def test_a_platform_that_gives_nothing(autojump_clock: MockClock) -> None:
         ({"issuer": "as.example"}, "https"),
         ({"issuer": "https://as.example?x"}, "query"),
         ({"issuer": "https://u:p@as.example"}, "user name"),
+        ({"issuer": f"http://u:{SECRET}@as.example"}, "user name"),
+        ({"issuer": "https://as.example#x"}, "fragment"),
         ({"issuer": "https://[x"}, "https"),
         ({"algorithm": "ES256"}, "private_key="),
         ({"private_key": lambda issuer: "x"}, "not both"),

@@ -16,7 +16,7 @@ from ._enterprise_grant import TOKEN_EXCHANGE, EnterpriseGrant, IdentityProvider
 from ._fetch import Fetcher
 from ._finding import Finder
 from ._machine_grants import JWT_BEARER
-from ._machines import MachineAuth, check_issuer
+from ._machines import MachineAuth, check_endpoint, check_issuer
 from ._registration import Identity
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ class EnterpriseManaged(MachineAuth):
         check_issuer("idp_issuer", idp_issuer)
         check_issuer("issuer", issuer)
         if idp_token_endpoint is not None:
-            check_issuer("idp_token_endpoint", idp_token_endpoint)
+            check_endpoint("idp_token_endpoint", idp_token_endpoint)
         for name, value in (("client_id", client_id), ("idp_client_id", idp_client_id)):
             if not value:
                 raise OptionError(f"{name}= is empty")

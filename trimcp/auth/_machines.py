@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ._finding import Finder
     from ._storage import TokenStorage
 
-__all__ = ["ClientCredentials", "MachineAuth", "WorkloadIdentity", "check_issuer"]
+__all__ = ["ClientCredentials", "MachineAuth", "WorkloadIdentity", "check_endpoint", "check_issuer"]
 
 
 class MachineAuth(ClientAuth):
@@ -212,15 +212,21 @@ class WorkloadIdentity(MachineAuth):
 
 def check_issuer(name: str, issuer: str) -> None:
     """Raises OptionError for what is no issuer to which something secret may be sent."""
+    check_endpoint(name, issuer)
+    if "?" in issuer:
+        raise OptionError(f"{name}= is a URL without a query")
+
+
+def check_endpoint(name: str, url: str) -> None:
+    """Raises OptionError for what is no URL to which something secret may be sent."""
     try:
-        parts = urlsplit(issuer)
+        parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
     except ValueError:
         host = None
+    if "@" in url or "#" in url:
+        # There may be a password in it, so it is not shown.
+        raise OptionError(f"{name}= is a URL without a user name and a fragment")
     is_local = host and parts.scheme == "http" and is_loopback_host(host)
     if not host or not (is_local or parts.scheme == "https"):
-        raise OptionError(
-            f"{name}= is an https URL (http on the loopback only), not {issuer!r:.200}"
-        )
-    if parts.query or parts.fragment or "@" in parts.netloc:
-        raise OptionError(f"{name}= is a URL without query, fragment or user name")
+        raise OptionError(f"{name}= is an https URL (http on the loopback only), not {url!r:.200}")
