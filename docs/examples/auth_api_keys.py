@@ -3,6 +3,8 @@
 import functools
 import hashlib
 import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing
 
 import trio
 
@@ -12,9 +14,17 @@ from trimcp import Context, InvalidToken, Principal, Server, open_http_client
 class ApiKeys:
     """Keys that users have made on our site; the database holds their digests only."""
 
+    database: sqlite3.Connection
+
     def __init__(self, path: str) -> None:
-        self.database = sqlite3.connect(path, check_same_thread=False)
-        self.database.execute("CREATE TABLE IF NOT EXISTS keys (digest, user, scopes)")
+        self._path = path
+
+    @asynccontextmanager
+    async def opened(self, _: Server) -> AsyncIterator[None]:
+        """Keep the database open while the server runs."""
+        with closing(sqlite3.connect(self._path, check_same_thread=False)) as self.database:
+            self.database.execute("CREATE TABLE IF NOT EXISTS keys (digest, user, scopes)")
+            yield
 
     def add(self, key: str, user: str, scopes: str) -> None:
         """Let a user call us with a key."""
@@ -40,7 +50,7 @@ class ApiKeys:
 
 
 keys = ApiKeys(":memory:")
-server = Server("keyed", version="1.0", auth=keys)
+server = Server("keyed", version="1.0", lifespan=keys.opened, auth=keys)
 
 
 @server.tool
@@ -57,10 +67,10 @@ async def delete_all() -> str:
 
 async def main() -> None:
     """Serve, and call the server with two keys."""
-    keys.add("key-of-alice", "alice", "delete")
-    keys.add("key-of-bob", "bob", "")
     async with trio.open_nursery() as nursery:
         [url] = await nursery.start(server.serve_http, "127.0.0.1", 0)
+        keys.add("key-of-alice", "alice", "delete")
+        keys.add("key-of-bob", "bob", "")
         for key in ("key-of-alice", "key-of-bob"):
             headers = {"Authorization": f"Bearer {key}"}
             async with open_http_client(f"{url}/mcp", headers=headers) as client:

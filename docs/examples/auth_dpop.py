@@ -112,7 +112,7 @@ async def main() -> None:
         print("another key:", await call(f"{url}/mcp", Proving(given, other)))
         seen = mine.proven(httpx2.Request("POST", f"{url}/mcp")).headers
         again = {"Authorization": seen["authorization"], "DPoP": seen["dpop"]}
-        print("a proof again:", await call(f"{url}/mcp", **again))
+        print("a proof again:", await call(f"{url}/mcp", None, **again))
         server.shutdown()
 
 
