@@ -410,11 +410,14 @@ async def test_secrets_are_not_shown(machine: Any, caplog: pytest.LogCaptureFixt
 
 
 @either
+@pytest.mark.parametrize("status", [200, 400, 401, 500])
 @pytest.mark.parametrize("member", ["error", "error_description"])
-async def test_secrets_that_are_repeated_are_not_shown(machine: Any, member: str) -> None:
+async def test_secrets_that_are_repeated_are_not_shown(
+    machine: Any, member: str, status: int
+) -> None:
     async with open_world() as world:
         said = {"error": "invalid_grant", member: f"not {SECRET}, nor {JWT}"}
-        world.answer_with["/token"] = Answer(400, said)
+        world.answer_with["/token"] = Answer(status, said)
         with pytest.raises(AuthorizationFailed, match="a secret") as caught:
             async with open_client(world.url, auth=machine(world)):
                 pass

@@ -27,6 +27,7 @@ __all__ = [
     "GrantRefused",
     "Registered",
     "Tokens",
+    "is_refusal",
     "method_for",
     "read_error",
     "read_tokens",
@@ -222,7 +223,7 @@ def read_tokens(
         answer = msgspec.json.decode(body, type=_Answer)
     except (msgspec.MsgspecError, ValueError, RecursionError):
         # What cannot be read is not quoted: it may hold a token.
-        raise _unread(body) from None
+        raise GrantRefused("the answer of the token endpoint cannot be read") from None
     kind = answer.token_type.lower()
     if kind == "bearer" and is_demanded:
         raise GrantRefused("the token is not bound to a key (DPoP), although that is demanded")
@@ -248,14 +249,17 @@ def read_tokens(
     )
 
 
-def _unread(body: bytes) -> GrantRefused:
-    """The refusal for what cannot be read; some servers send errors with the status 200."""
+def is_refusal(body: bytes) -> bool:
+    """Whether an answer is an error and brings no token; some servers send it with status 200."""
+    return not _is(_Answer, body) and _is(_Error, body)
+
+
+def _is(cls: type, body: bytes) -> bool:
     try:
-        answer = msgspec.json.decode(body, type=_Error)
+        msgspec.json.decode(body, type=cls)
     except (msgspec.MsgspecError, ValueError, RecursionError):
-        return GrantRefused("the answer of the token endpoint cannot be read")
-    words = said(answer.error, answer.error_description)
-    return GrantRefused(f"the token endpoint refused: {words}", answer.error)
+        return False
+    return True
 
 
 def _stale(expires_in: float | str | None, now: float) -> float | None:
@@ -285,7 +289,7 @@ def read_error(
     except (msgspec.MsgspecError, ValueError, RecursionError):
         return GrantRefused(f"{who} answered with HTTP status {status}")
     # Another status than those of OAuth may come from something in front of it.
-    is_trouble = status not in (400, 401)
+    is_trouble = status not in (200, 400, 401)
     known = [each for each in secrets if each is not None and len(each) >= _SHORTEST]
     if any(each in answer.error for each in known):
         return GrantRefused(

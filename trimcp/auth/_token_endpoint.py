@@ -12,7 +12,7 @@ from trimcp.errors import AuthorizationFailed
 from ._client_key import ASSERTION_TYPE
 from ._dpop import Nonces
 from ._fetch import FetchFailed
-from ._grants import PRIVATE_KEY, GrantRefused, read_error, token_form
+from ._grants import PRIVATE_KEY, GrantRefused, is_refusal, read_error, token_form
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -79,7 +79,7 @@ class TokenEndpoint:
                 answer = await self._post(server, client, server.token_endpoint, fields, bound_to)
         except FetchFailed as error:
             raise AuthorizationFailed(f"{self._name}: {error}") from error
-        if answer.status != 200:
+        if answer.status != 200 or is_refusal(answer.body):
             secrets = [fields.get(name) for name in _SECRETS]
             raise refusal_of(answer, self._name, [*secrets, client.client_secret])
         return answer.body
@@ -99,7 +99,8 @@ class TokenEndpoint:
         except (FetchFailed, GrantRefused) as error:
             raise AuthorizationFailed(f"the tokens may not be revoked: {error}") from error
         if answer.status != 200:
-            refusal = read_error(answer.status, answer.body, "the revocation")
+            secrets = (token, client.client_secret)
+            refusal = read_error(answer.status, answer.body, "the revocation", secrets)
             raise AuthorizationFailed(f"the tokens may not be revoked: {refusal}")
 
     async def _post(
