@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import trio
 
-from trimcp.errors import ConnectionLost, MCPError, RequestTimeout
+from trimcp.errors import ConnectionLost, MCPError, RequestError, RequestTimeout
 from trimcp.protocol import (
     PromptsListChanged,
     ResourcesListChanged,
@@ -68,7 +68,9 @@ class Listening:
         self._requester = requester
         self._notified = notified
         self._listeners: set[Changes] = set()
-        self._subscribed: collections.Counter[str] = collections.Counter()
+        self._wanted: collections.Counter[str] = collections.Counter()
+        # What the server was asked for; whether it has subscribed to it is not always known.
+        self._subscribed: set[str] = set()
         # A server may handle concurrent requests in any order.
         self._subscribing = trio.Lock()
 
@@ -124,15 +126,15 @@ class Listening:
         """Subscribe to resources; a session gets the changes of lists without a subscription."""
         changes = Changes(wanted)
         self._listeners.add(changes)
-        subscribed: list[str] = []
+        uris = wanted.resource_subscriptions or ()
+        self._wanted.update(uris)
         try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_end_with, peer, changes)
                 if isinstance(peer, HTTPPeer):
                     nursery.start_soon(_watch, peer, "ping", peer.break_off)
-                for uri in wanted.resource_subscriptions or ():
+                for uri in uris:
                     await self._subscribe(uri, timeout)
-                    subscribed.append(uri)
                 # When it is answered, the server has handled `notifications/initialized`.
                 await self._requester.ask("ping", None, timeout=timeout)
                 changes.grant(_declared(wanted, self._requester.agreement.capabilities))
@@ -140,17 +142,24 @@ class Listening:
                 nursery.cancel_scope.cancel(reason="the subscription was left")
         finally:
             self._listeners.discard(changes)
+            self._wanted.subtract(uris)
             with trio.CancelScope(shield=True, relative_deadline=_LEAVE_SECONDS):
-                for uri in subscribed:
+                for uri in uris:
                     await self._unsubscribe(uri)
 
     async def _subscribe(self, uri: str, timeout: float) -> None:
         """Subscribe to a resource, unless another listener has done so."""
         async with self._subscribing:
-            if not self._subscribed[uri]:
-                params = SubscribeRequestParams(uri)
+            if uri in self._subscribed:
+                return
+            self._subscribed.add(uri)
+            params = SubscribeRequestParams(uri)
+            try:
                 await self._requester.ask("resources/subscribe", params, timeout=timeout)
-            self._subscribed[uri] += 1
+            except RequestError:
+                # Without this answer the server may have subscribed, and is asked to undo it.
+                self._subscribed.discard(uri)
+                raise
 
     async def subscribe_again(self) -> None:
         """Subscribe in a new session to all resources that the old session was subscribed to.
@@ -164,11 +173,14 @@ class Listening:
         self.miss()
 
     async def _unsubscribe(self, uri: str) -> None:
+        """Undo `_subscribe` if no listener wants the resource any more."""
         async with self._subscribing:
-            self._subscribed[uri] -= 1
-            if self._subscribed[uri]:
+            if self._wanted[uri]:
                 return
-            del self._subscribed[uri]
+            del self._wanted[uri]
+            if uri not in self._subscribed:
+                return
+            self._subscribed.discard(uri)
             params = UnsubscribeRequestParams(uri)
             try:
                 await self._requester.ask("resources/unsubscribe", params, timeout=_LEAVE_SECONDS)

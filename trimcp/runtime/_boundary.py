@@ -23,6 +23,7 @@ from trimcp.errors import (
     INTERNAL_ERROR,
     LIMIT_EXCEEDED,
     METHOD_NOT_FOUND,
+    ConnectionLost,
     MissingCapability,
     RequestError,
     ResourceNotFound,
@@ -287,7 +288,12 @@ def log_unheard(exchange: Exchange, outcome: Any) -> None:
 
 
 def _log(exchange: Exchange, error: BaseException) -> None:
-    _write(f"{_label(exchange)} failed", error)
+    is_lost = not exchange.is_open and all(isinstance(x, ConnectionLost) for x in leaves(error))
+    if is_lost:
+        # The handler was asking its client, which has gone.
+        logger.debug("%s: %s", exchange.method, error)
+    else:
+        _write(f"{_label(exchange)} failed", error)
 
 
 def _write(text: str, error: BaseException) -> None:

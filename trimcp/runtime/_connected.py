@@ -315,6 +315,8 @@ class ConnectedPeer(Peer):
                 `nesting`.
         """
         if self.life.lost is not None:
+            # The connection may be lost because what asks is cancelled, too.
+            await trio.lowlevel.checkpoint_if_cancelled()
             raise self._loss()
         pending = Pending(chunks, listener)
         progress = on_progress is not None or chunks is not None

@@ -28,18 +28,19 @@ async def told_of_signals(tell: Callable[[str], None]) -> AsyncIterator[None]:
         yield
         return
     # The block may be cancelled from outside and then clean up; signals are still needed then. The
-    # shield ends with the block.
+    # shield ends with the block. (Not `nursery.start`, which a shielded task can block for ever if
+    # it is cancelled.)
     watching = trio.CancelScope(shield=True)
 
-    async def watch(*, task_status: trio.TaskStatus[None]) -> None:
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received, watching:
-            task_status.started()
+    async def watch(received: AsyncIterator[int]) -> None:
+        with watching:
             async for number in received:
                 tell(signal.Signals(number).name)
 
-    async with trio.open_nursery() as nursery:
-        await nursery.start(watch)
-        try:
-            yield
-        finally:
-            watching.cancel(reason="signals are not handled any more")
+    with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(watch, received)
+            try:
+                yield
+            finally:
+                watching.cancel(reason="signals are not handled any more")
