@@ -28,7 +28,7 @@ _MOST: Final = 5_000
 
 
 class Moment(trio.abc.Instrument):
-    """Cancels a part of a scenario after a number of checkpoints of all tasks.
+    """Cancels a part of a scenario after a number of checkpoints of all tasks, or breaks it off.
 
     Args:
         number: After how many, from 1 on.
@@ -40,25 +40,30 @@ class Moment(trio.abc.Instrument):
     def __init__(self, number: int) -> None:
         self.has_come = False
         self._left = number
-        self._scope: trio.CancelScope | None = None
+        self._end: Callable[[], object] | None = None
 
     def after_task_step(self, task: trio.lowlevel.Task) -> None:
         """See `trio.abc.Instrument`."""
-        if self._scope is not None:
+        if self._end is not None:
             self._left -= 1
             if self._left == 0:
                 self.has_come = True
-                self._scope.cancel(reason="the moment has come")
+                self._end()
 
     @contextmanager
-    def inside(self) -> Iterator[None]:
-        """The part that is cancelled; once in a scenario."""
+    def inside(self, end: Callable[[], object] | None = None) -> Iterator[None]:
+        """The part that is ended; once in a scenario.
+
+        Args:
+            end: Ends it; by default it is cancelled.
+        """
         trio.lowlevel.add_instrument(self)
         try:
-            with trio.CancelScope() as self._scope:
+            with trio.CancelScope() as scope:
+                self._end = end or scope.cancel
                 yield
         finally:
-            self._scope = None
+            self._end = None
             trio.lowlevel.remove_instrument(self)
 
 

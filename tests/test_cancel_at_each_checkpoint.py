@@ -247,3 +247,35 @@ def test_both_in_memory(revision: str, use: Callable[[Client], Awaitable[None]])
         assert ledger.open == []
 
     assert at_each_checkpoint(scenario) > 20
+
+
+@pytest.mark.parametrize("use", USES, ids=lambda use: use.__name__)
+@pytest.mark.parametrize("revision", REVISIONS)
+def test_a_server_that_is_shut_down(
+    revision: str, use: Callable[[Client], Awaitable[None]]
+) -> None:
+    """It ends within its grace; the client has its answer, or an error."""
+    ledger = Ledger()
+    server = a_server(ledger)
+
+    async def scenario(moment: Moment) -> None:
+        ours, theirs = memory_stream_pair()
+
+        async def serve() -> None:
+            with moment.inside(server.shutdown):
+                await server.serve_stream(theirs)
+            assert ledger.open == []
+            await theirs.aclose()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(serve)
+            try:
+                async with open_stream_client(
+                    ours, revision=revision, elicitation=answer, timeout=1000
+                ) as client:
+                    await use(client)
+            except* MCPError:
+                assert moment.has_come
+        assert ledger.open == []
+
+    assert at_each_checkpoint(scenario) > 20

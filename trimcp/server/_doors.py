@@ -44,8 +44,16 @@ async def serve_stdio(server: Served, task_status: trio.TaskStatus[None]) -> Non
         async with opening as channel:
             nursery.start_soon(_follow_parent, application)
             task_status.started()
-            await application.serve(channel, grace=_STDIO_GRACE)
+            await _serve_only(application, channel, _STDIO_GRACE)
         nursery.cancel_scope.cancel(reason="standard input has ended")
+
+
+async def _serve_only(
+    application: Serving, channel: transports.MessageChannel, grace: float
+) -> None:
+    """Serve the one connection that there is, unless a shutdown has begun before."""
+    if not application.is_closing:
+        await application.serve(channel, grace=grace)
 
 
 async def _follow_parent(application: Serving) -> None:
@@ -144,4 +152,4 @@ async def serve_stream(
     ):
         await trio.lowlevel.checkpoint()
         task_status.started()
-        await application.serve(channel, grace=NETWORK_GRACE)
+        await _serve_only(application, channel, NETWORK_GRACE)
