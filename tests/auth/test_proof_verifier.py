@@ -659,6 +659,11 @@ def test_around_itself() -> None:
 
 
 OPTIONS = [
+    *(
+        ({name: given}, TypeError)
+        for name in ("accept_bearer", "nonces")
+        for given in ("no", "0", "yes", "", 0, 1, None, [])
+    ),
     ({"algorithms": []}, ValueError),
     ({"algorithms": "ES256"}, TypeError),
     ({"algorithms": ["none"]}, ValueError),

@@ -92,11 +92,11 @@ class DPoPVerifier:
         self._keys = signing_keys("DPoPVerifier")
         self._verifier = _checked_verifier(verifier)
         self._algorithms = _checked_algorithms(algorithms, self._keys.PUBLIC_ALGORITHMS)
-        self._accepts_bearer = bool(accept_bearer)
+        self._accepts_bearer = _flag("accept_bearer", accept_bearer)
         self._proof_seconds = _seconds("proof_seconds", proof_seconds, least=1)
         self._leeway = _seconds("leeway", leeway, least=0)
         self._nonce_seconds = _seconds("nonce_seconds", nonce_seconds, least=1)
-        keys = _checked_keys(nonce_keys, is_used=bool(nonces))
+        keys = _checked_keys(nonce_keys, is_used=_flag("nonces", nonces))
         self._nonces = ProofNonces(keys) if nonces else None
         window = self._nonce_seconds if nonces else self._proof_seconds
         self._remembered_seconds = window + 2 * self._leeway
@@ -266,6 +266,13 @@ def _checked_algorithms(algorithms: Any, supported: Container[str]) -> tuple[str
                 f"{', '.join(known)}"
             )
     return tuple(algorithms)
+
+
+def _flag(name: str, value: Any) -> bool:
+    # Every text is true, also "no" and "0" of an environment, and would switch it on.
+    if not isinstance(value, bool):
+        raise TypeError(f"{name}= is True or False, without quotation marks; not {value!r}")
+    return value
 
 
 def _seconds(name: str, value: Any, *, least: float) -> float:
