@@ -493,7 +493,7 @@ async def wanted_nonce(judge: DPoPVerifier, given: Presentation) -> str:
 
 
 async def test_a_nonce_of_this_server(clock: Clock) -> None:
-    judge = verifier(nonces=True, nonce_seconds=100, leeway=10)
+    judge = verifier(nonces=True, nonce_seconds=100)
     nonce = await wanted_nonce(judge, shown())
     assert nonce.isascii()
     assert not set(nonce) & set('"\\ ,')
@@ -503,7 +503,7 @@ async def test_a_nonce_of_this_server(clock: Clock) -> None:
     clock.now += 50
     proven = await judge.verify_presented(shown(nonce=nonce))
     assert proven.nonce not in (None, nonce)
-    clock.now += 61
+    clock.now += 51
     newest = await wanted_nonce(judge, shown(nonce=nonce))
     assert newest != nonce
     await judge.verify_presented(shown(nonce=newest))
@@ -538,8 +538,22 @@ async def test_several_processes_with_the_same_keys(clock: Clock) -> None:
     await wanted_nonce(yours, shown(nonce=await wanted_nonce(mine, shown())))
 
 
-async def test_a_nonce_of_a_process_whose_clock_is_ahead(clock: Clock) -> None:
-    keys = {"nonces": True, "nonce_keys": [b"k" * 16], "leeway": 5}
+@pytest.mark.parametrize("fraction", [0, 0.001, 0.4, 0.999])
+@pytest.mark.parametrize("leeway", [0, 30, 3600])
+async def test_how_long_a_nonce_is_good(leeway: float, fraction: float, clock: Clock) -> None:
+    """`leeway` is for the clocks of clients, of which a nonce says nothing."""
+    judge = verifier(nonces=True, nonce_seconds=1, leeway=leeway)
+    clock.now += fraction
+    nonce = await wanted_nonce(judge, shown())
+    clock.now += 0.99
+    await judge.verify_presented(shown(nonce=nonce))
+    clock.now += 0.02
+    await wanted_nonce(judge, shown(nonce=nonce))
+
+
+@pytest.mark.parametrize("leeway", [0, 30])
+async def test_a_nonce_of_a_process_whose_clock_is_ahead(leeway: float, clock: Clock) -> None:
+    keys = {"nonces": True, "nonce_keys": [b"k" * 16], "leeway": leeway}
     clock.now += 6
     nonce = await wanted_nonce(verifier(**keys), shown())
     clock.now -= 6
@@ -549,14 +563,33 @@ async def test_a_nonce_of_a_process_whose_clock_is_ahead(clock: Clock) -> None:
 
 
 async def test_a_nonce_makes_no_proof_good_twice(clock: Clock) -> None:
-    judge = verifier(nonces=True, nonce_seconds=10, leeway=5)
-    given = shown(nonce=await wanted_nonce(judge, shown()))
+    keys = {"nonces": True, "nonce_keys": [b"k" * 16], "nonce_seconds": 10, "leeway": 0}
+    judge = verifier(**keys)
+    # That of another process, whose clock is ahead, is good for longest.
+    clock.now += 5
+    given = shown(nonce=await wanted_nonce(verifier(**keys), shown()))
+    clock.now -= 5
     await judge.verify_presented(given)
     for _ in range(15):
         clock.now += 1
         assert "before" in await refusal(judge, given)
     clock.now += 1
     await wanted_nonce(judge, given)
+
+
+async def test_how_long_a_store_remembers(clock: Clock) -> None:
+    """For as long as any process accepts the proof, with its clock ahead or behind."""
+    told: list[float] = []
+
+    class Store(MemoryNonceStore):
+        async def use(self, nonce: str, seconds: float) -> bool:
+            told.append(seconds)
+            return await super().use(nonce, seconds)
+
+    await verifier(replays=Store(), proof_seconds=60, leeway=20).verify_presented(shown())
+    judge = verifier(replays=Store(), nonces=True, nonce_seconds=100, leeway=20)
+    await judge.verify_presented(shown(nonce=await wanted_nonce(judge, shown())))
+    assert told == [105, 110]
 
 
 # -- replays ----------------------------------------------------------------------------------

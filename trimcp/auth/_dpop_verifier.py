@@ -28,6 +28,9 @@ __all__ = ["DPoPVerifier"]
 #: Bytes of secret that a key for nonces needs.
 _KEY_BYTES: Final = 16
 
+#: Seconds by which the clocks of processes that accept each other's nonces may differ.
+_PROCESSES: Final = 5.0
+
 #: Seconds that any of the windows may be long.
 _LONGEST: Final = 86_400.0
 
@@ -56,13 +59,15 @@ class DPoPVerifier:
         algorithms: Those by which a proof may be signed; by default RSA (2048 to 4096 bits), the
             NIST curves and Ed25519.
         proof_seconds: How old a proof may be (`iat`). Not asked where there are nonces.
-        leeway: Seconds by which the clocks of client and server may differ.
+        leeway: Seconds by which the clocks of client and server may differ. Not asked where there
+            are nonces.
         nonces: Whether a proof must contain a nonce of this server.
         nonce_keys: Secrets of at least 16 bytes with which nonces are made: the first makes, all
             are accepted. Processes that serve the same URL need the same ones. By default a random
             one of this process.
-        nonce_seconds: How long a nonce may be used. A client is told of the next one after half of
-            that time.
+        nonce_seconds: How long a nonce may be used, by the clock of the process that made it, from
+            which those of others may differ by 5 seconds. A client is told of the next one after
+            half of that time.
         replay_entries: How many used proofs are remembered.
         replays: Remembers them instead, where several processes serve the same URL: otherwise a
             proof could be used once in each. What it does when it is full is its own affair.
@@ -93,13 +98,17 @@ class DPoPVerifier:
         self._verifier = _checked_verifier(verifier)
         self._algorithms = _checked_algorithms(algorithms, self._keys.PUBLIC_ALGORITHMS)
         self._accepts_bearer = _flag("accept_bearer", accept_bearer)
-        self._proof_seconds = _seconds("proof_seconds", proof_seconds, least=1)
-        self._leeway = _seconds("leeway", leeway, least=0)
+        proof_seconds = _seconds("proof_seconds", proof_seconds, least=1)
+        leeway = _seconds("leeway", leeway, least=0)
         self._nonce_seconds = _seconds("nonce_seconds", nonce_seconds, least=1)
         keys = _checked_keys(nonce_keys, is_used=_flag("nonces", nonces))
         self._nonces = ProofNonces(keys) if nonces else None
-        window = self._nonce_seconds if nonces else self._proof_seconds
-        self._remembered_seconds = window + 2 * self._leeway
+        # How far ahead the time of a proof may be, and how far behind.
+        if nonces:
+            self._ahead, self._behind = _PROCESSES, self._nonce_seconds
+        else:
+            self._ahead, self._behind = leeway, proof_seconds + leeway
+        self._remembered_seconds = self._ahead + self._behind
         if type(replay_entries) is not int or replay_entries < 1:
             raise ValueError(f"replay_entries= is a number, at least 1; not {replay_entries!r}")
         if replays is not None and not callable(getattr(replays, "use", None)):
@@ -183,13 +192,13 @@ class DPoPVerifier:
     def _time_of(self, proof: Proof, now: float) -> float:
         """When a proof was made, as far as that can be known. Raises ProofRefused."""
         if self._nonces is None:
-            made, longest = proof.issued, self._proof_seconds
+            made = proof.issued
         else:
             said = None if proof.nonce is None else self._nonces.time_in(proof.nonce)
             if said is None:
                 raise self._wanting_nonce("the DPoP proof needs a nonce of this server", now)
-            made, longest = said, self._nonce_seconds
-        if made - self._leeway <= now <= made + longest + self._leeway:
+            made = said
+        if made - self._ahead <= now <= made + self._behind:
             return made
         if self._nonces is not None:
             raise self._wanting_nonce("the nonce of the DPoP proof is too old", now)
@@ -209,7 +218,9 @@ class DPoPVerifier:
         """Accept a proof this once. Raises ProofRefused, VerifierUnavailable."""
         name = hashlib.sha256(f"dpop {proof.thumbprint} {proof.name}".encode()).digest()
         if self._store is not None:
-            is_first = await self._store.use(name.hex(), self._remembered_seconds)
+            # A process whose clock is behind would accept it for longer than this one.
+            seconds = self._remembered_seconds + _PROCESSES
+            is_first = await self._store.use(name.hex(), seconds)
             known = Use.FIRST if is_first else Use.AGAIN
         else:
             now, holder = time(), (principal.issuer, principal.subject)
