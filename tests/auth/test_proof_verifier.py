@@ -616,6 +616,52 @@ async def test_a_flood_cannot_use_its_own_proofs_again(clock: Clock) -> None:
         await refusal(judge, each)
 
 
+async def test_a_new_proof_that_is_not_newer_than_a_forgotten_one(clock: Clock) -> None:
+    """It may be the client's first, so that is not what it is told."""
+    judge = verifier(replay_entries=3)
+    for _ in range(3):
+        await judge.verify_presented(shown(iat=clock.now))
+    said = await refusal(judge, shown(iat=clock.now))
+    assert "before" not in said
+    assert "newer" in said
+    await judge.verify_presented(shown(iat=clock.now + 1))
+
+
+async def test_that_there_is_no_more_room_is_logged_now_and_then(
+    clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    def told() -> list[str]:
+        return [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
+
+    judge = verifier(replay_entries=3)
+    for _ in range(2):
+        await judge.verify_presented(shown(iat=clock.now))
+    assert not told()
+    for each in range(50):
+        await judge.verify_presented(shown(iat=clock.now + each / 2))
+    assert len(told()) == 1
+    assert "replay_entries=3" in told()[0]
+    for each in range(240):
+        clock.now += 1
+        await judge.verify_presented(shown(iat=clock.now + 26 + each / 100))
+    assert len(told()) == 3
+    assert TOKEN not in caplog.text
+
+
+@pytest.mark.parametrize("options", [{}, {"nonces": True}])
+async def test_it_is_logged_where_callers_are_refused_as_well(
+    options: dict[str, Any], clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    judge = verifier(replay_entries=2, **options)
+    nonce = await wanted_nonce(judge, shown()) if options else None
+    for name in ("a", "b"):
+        await judge.verify_presented(shown(bound(sub=name), nonce=nonce))
+    for name in ("c", "d"):
+        with pytest.raises(VerifierUnavailable, match="replay_entries="):
+            await judge.verify_presented(shown(bound(sub=name), nonce=nonce))
+    assert [each.levelname for each in caplog.records] == ["WARNING"]
+
+
 async def test_with_nonces_it_is_sent_for_a_newer_one(clock: Clock) -> None:
     judge = verifier(nonces=True, replay_entries=3)
     nonce = await wanted_nonce(judge, shown())

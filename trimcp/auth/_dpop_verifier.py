@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import math
 from time import time
 from typing import TYPE_CHECKING, Any, Final
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from ._proof_checks import Proof
 
 __all__ = ["DPoPVerifier"]
+
+logger = logging.getLogger("trimcp.auth")
 
 #: Bytes of secret that a key for nonces needs.
 _KEY_BYTES: Final = 16
@@ -68,7 +71,7 @@ class DPoPVerifier:
         nonce_seconds: How long a nonce may be used, by the clock of the process that made it, from
             which those of others may differ by 5 seconds. A client is told of the next one after
             half of that time.
-        replay_entries: How many used proofs are remembered.
+        replay_entries: How many used proofs are remembered. That there are so many is logged.
         replays: Remembers them instead, where several processes serve the same URL: otherwise a
             proof could be used once in each. What it does when it is full is its own affair.
 
@@ -115,6 +118,8 @@ class DPoPVerifier:
             raise TypeError(f"replays= has a method use(), as a NonceStore; not {replays!r}")
         self._store = replays
         self._replays = Replays(replay_entries, self._remembered_seconds)
+        # When it was logged last that there is no more room.
+        self._warned: float | None = None
 
     @property
     def issuer(self) -> Any:
@@ -223,17 +228,38 @@ class DPoPVerifier:
             is_first = await self._store.use(name.hex(), seconds)
             known = Use.FIRST if is_first else Use.AGAIN
         else:
-            now, holder = time(), (principal.issuer, principal.subject)
-            try:
-                known = self._replays.use(holder, name, made, now)
-            except TooManyHolders:
-                raise VerifierUnavailable(
-                    "more callers than replay_entries= have sent DPoP proofs"
-                ) from None
-            if known is Use.UNKNOWN and self._nonces is not None:
-                raise self._wanting_nonce("the DPoP proof needs a newer nonce", now)
-        if known is not Use.FIRST:
+            known = self._remember(name, principal, made)
+        if known is Use.AGAIN:
             raise ProofRefused("the DPoP proof was used before (jti)")
+
+    def _remember(self, name: bytes, principal: Principal, made: float) -> Use:
+        """Use a proof in this process. Raises ProofRefused, VerifierUnavailable."""
+        now, holder = time(), (principal.issuer, principal.subject)
+        try:
+            known = self._replays.use(holder, name, made, now)
+        except TooManyHolders:
+            raise VerifierUnavailable(
+                "more callers than replay_entries= have sent DPoP proofs"
+            ) from None
+        finally:
+            if self._replays.is_full:
+                self._warn(now)
+        if known is Use.UNKNOWN:
+            # It may be new: only that it was not used before cannot be known.
+            if self._nonces is not None:
+                raise self._wanting_nonce("the DPoP proof needs a newer nonce", now)
+            raise ProofRefused("so many DPoP proofs were used that this one must be newer (iat)")
+        return known
+
+    def _warn(self, now: float) -> None:
+        """Tell the operator that there is no more room, now and then."""
+        if self._warned is None or abs(now - self._warned) >= self._remembered_seconds:
+            self._warned = now
+            logger.warning(
+                "replay_entries=%d used DPoP proofs are remembered: whoever has sent the most must "
+                "make newer ones, and when each is of another caller, further ones get status 503",
+                len(self._replays),
+            )
 
 
 def _principal(given: Any) -> Principal:
