@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from trimcp import Context, HttpRequest, Server
 from trimcp.auth import DPoPVerifier, _dpop_verifier
-from trimcp.auth._challenges import Challenge, parse_challenges
+from trimcp.protocol.challenges import Challenge, parse_challenges
 from trimcp.runtime import Denied, MemoryNonceStore
 
 from ..http.harness import PATIENCE, Reply, call, request, served
