@@ -92,6 +92,13 @@ async def test_keys_of_rsa(bits: int) -> None:
     await verifier().verify_presented(shown(bound(key), key, "PS256"))
 
 
+async def test_a_key_that_says_what_it_is_for() -> None:
+    for said in ({"use": "sig"}, {"key_ops": ["verify"]}, {"key_ops": ["sign", "verify"]}):
+        header, claims = proof_parts(TOKEN, "POST", URL)
+        header["jwk"] |= said
+        await verifier().verify_presented(presented(signed(header, claims)))
+
+
 async def test_what_an_unnamed_algorithm_signs() -> None:
     judge = verifier(algorithms=["ES384"])
     assert judge.proof_algorithms == ("ES384",)
@@ -246,6 +253,10 @@ HEADERS = [
     {"jwk": {**public(EC), "y": "A" + public(EC)["y"]}},
     {"jwk": {**public(EC), "alg": "ES384"}},
     {"jwk": {**public(EC), "use": "enc"}},
+    *(
+        {"jwk": {**public(EC), "key_ops": each}}
+        for each in (["sign"], ["encrypt"], ["Verify"], [], "verify", {"verify": 1}, None, 5)
+    ),
     {"jwk": {**public(EC), "k": "AQAB"}},
 ]
 
