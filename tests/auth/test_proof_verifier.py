@@ -693,6 +693,22 @@ async def test_too_many_callers_at_once(clock: Clock) -> None:
     await judge.verify_presented(shown(bound(sub="c"), iat=clock.now))
 
 
+async def test_a_server_that_is_started_anew() -> None:
+    """What is only in memory is gone: the pages say what to do about it."""
+    given = shown()
+    await verifier().verify_presented(given)
+    await verifier().verify_presented(given)
+    for options, is_known in (({}, False), ({"nonce_keys": [b"k" * 16]}, True)):
+        judge = verifier(nonces=True, **options)
+        given = shown(nonce=await wanted_nonce(judge, shown()))
+        await judge.verify_presented(given)
+        restarted = verifier(nonces=True, **options)
+        if is_known:
+            await restarted.verify_presented(given)
+        else:
+            await wanted_nonce(restarted, given)
+
+
 async def test_a_store_that_several_processes_share() -> None:
     store = MemoryNonceStore()
     given = shown()

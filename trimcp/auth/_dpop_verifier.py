@@ -51,7 +51,9 @@ class DPoPVerifier:
 
     A proof is accepted once. Of those that were used, up to `replay_entries` are remembered in this
     process. When there are more, whoever was issued the tokens of the most loses the oldest, and
-    none of their proofs is accepted that is not newer than that.
+    none of their proofs is accepted that is not newer than that. Another process accepts a proof
+    once more, also the next one after a restart, unless `replays` outlives this one or the proof
+    has a nonce that the other does not know.
 
     Needs `pip install 'trimcp[auth]'`.
 
