@@ -285,7 +285,8 @@ class HTTPStatusError(MCPError):
 
     Args:
         status: The status.
-        text: The beginning of the body, for people.
+        text: What the server says, for people: the error in `WWW-Authenticate`, and the beginning
+            of the body.
         headers: The answer's headers, by their names in lower case.
     """
 

@@ -11,13 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trimcp.auth._challenges import (
-    Challenge,
-    Demand,
-    demand_of,
-    parse_challenges,
-    parse_scopes,
-)
+from trimcp.auth._challenges import Demand, demand_of, parse_scopes
+from trimcp.protocol.challenges import Challenge, parse_challenges
 
 URL = "https://mcp.example/.well-known/oauth-protected-resource/mcp"
 

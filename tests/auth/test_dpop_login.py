@@ -358,7 +358,7 @@ async def test_a_proof_that_is_not_believed() -> None:
         world.requests.clear()
         said = 'DPoP error="invalid_dpop_proof", error_description="the clock is wrong"'
         world.answer_with["/mcp"] = Answer(401, headers={"www-authenticate": said})
-        with pytest.raises(HTTPStatusError) as caught:
+        with pytest.raises(HTTPStatusError, match="invalid_dpop_proof: the clock") as caught:
             await client.call_tool("x")
         assert caught.value.headers["www-authenticate"] == said
         assert len(world.requests) == 1

@@ -470,11 +470,50 @@ async def test_a_platform_that_gives_nothing(autojump_clock: MockClock) -> None:
             async with open_client(world.url, auth=workload(world, token=trio.sleep_forever)):
                 pass
 
-        def broken() -> str:
-            raise RuntimeError("no platform")
 
-        with pytest.raises(AuthorizationFailed, match="no platform"):
-            async with open_client(world.url, auth=workload(world, token=broken)):
+TOLD = "eyJ-a-token-that-a-function-tells"
+
+
+class Own(Exception):
+    """An exception of a user's function, with what must not be told."""
+
+
+@pytest.mark.parametrize("option", ["token", "private_key"])
+@pytest.mark.parametrize("is_async", [False, True])
+async def test_what_a_function_raises_is_not_told(
+    option: str, is_async: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The token that it handles may stand in that."""
+
+    def broken(*_: str) -> str:
+        raise Own(f"no: {TOLD}")
+
+    async def slowly_broken(*_: str) -> str:
+        await trio.lowlevel.checkpoint()
+        raise Own(f"no: {TOLD}")
+
+    function = slowly_broken if is_async else broken
+    caplog.set_level(logging.DEBUG)
+    async with open_world() as world:
+        if option == "token":
+            auth = workload(world, token=function)
+        else:
+            auth = credentials(world, client_secret=None, private_key=function)
+        with pytest.raises(AuthorizationFailed, match=f"^{option}= raised Own$") as caught:
+            async with open_client(world.url, auth=auth):
+                pass
+        assert not world.of("/token")
+    assert isinstance(caught.value.__cause__, Own)
+    assert TOLD not in str(caught.value) + caplog.text
+
+
+async def test_what_a_function_says_itself_is_told() -> None:
+    def sorry() -> str:
+        raise AuthorizationFailed("the platform is closed")
+
+    async with open_world() as world:
+        with pytest.raises(AuthorizationFailed, match="the platform is closed"):
+            async with open_client(world.url, auth=workload(world, token=sorry)):
                 pass
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from trimcp import Context, HttpRequest, Server
 from trimcp.auth import DPoPVerifier, _dpop_verifier
-from trimcp.auth._challenges import Challenge, parse_challenges
+from trimcp.protocol.challenges import Challenge, parse_challenges
 from trimcp.runtime import Denied, MemoryNonceStore
 
 from ..http.harness import PATIENCE, Reply, call, request, served
@@ -104,6 +104,43 @@ async def test_what_is_asked_for(accept_bearer: bool) -> None:
             "dpop_signing_alg_values_supported": ["ES256", "EdDSA"],
             "dpop_bound_access_tokens_required": not accept_bearer,
         }
+
+
+class Outer:
+    """A verifier of somebody's own around one that asks for proofs, which it gets none of."""
+
+    def __init__(self) -> None:
+        self.inner = verifier()
+
+    async def verify(self, token: str) -> Any:
+        return await self.inner.verify(token)
+
+
+async def test_a_verifier_that_stands_before_the_one_that_asks_for_proofs(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Nobody gets in, and the log says why, once."""
+    guarded: Server[Any] = Server("desk", version="1", auth=Outer())
+    async with served(guarded) as web:
+        for _ in range(3):
+            sent = proving(TOKEN, "POST", URL)
+            reply = await web.post(call("who"), **sent)
+            assert reply.status == 401
+            assert "DPoPVerifier" not in str(reply.headers) + str(reply.message)
+            assert (await web.post(call("who"), **bearer(TOKEN))).status == 401
+            assert (await web.post(call("who"))).status == 401
+    (told,) = [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
+    assert "DPoPVerifier(...) must be the outermost verifier" in told
+    assert TOKEN not in caplog.text
+    assert sent["dpop"] not in caplog.text
+
+
+@pytest.mark.parametrize("value", ["Basic YTpi", "DPoP", "DPoPx y", "Digest dpop"])
+async def test_that_is_not_said_of_others(value: str, caplog: pytest.LogCaptureFixture) -> None:
+    guarded: Server[Any] = Server("desk", version="1", auth=tokens())
+    async with served(guarded) as web:
+        assert (await web.post(call("who"), authorization=value)).status == 401
+    assert [each for each in caplog.records if each.levelname == "WARNING"] == []
 
 
 PLAIN = sign()

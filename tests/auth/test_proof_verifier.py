@@ -92,6 +92,13 @@ async def test_keys_of_rsa(bits: int) -> None:
     await verifier().verify_presented(shown(bound(key), key, "PS256"))
 
 
+async def test_a_key_that_says_what_it_is_for() -> None:
+    for said in ({"use": "sig"}, {"key_ops": ["verify"]}, {"key_ops": ["sign", "verify"]}):
+        header, claims = proof_parts(TOKEN, "POST", URL)
+        header["jwk"] |= said
+        await verifier().verify_presented(presented(signed(header, claims)))
+
+
 async def test_what_an_unnamed_algorithm_signs() -> None:
     judge = verifier(algorithms=["ES384"])
     assert judge.proof_algorithms == ("ES384",)
@@ -246,6 +253,10 @@ HEADERS = [
     {"jwk": {**public(EC), "y": "A" + public(EC)["y"]}},
     {"jwk": {**public(EC), "alg": "ES384"}},
     {"jwk": {**public(EC), "use": "enc"}},
+    *(
+        {"jwk": {**public(EC), "key_ops": each}}
+        for each in (["sign"], ["encrypt"], ["Verify"], [], "verify", {"verify": 1}, None, 5)
+    ),
     {"jwk": {**public(EC), "k": "AQAB"}},
 ]
 
@@ -493,7 +504,7 @@ async def wanted_nonce(judge: DPoPVerifier, given: Presentation) -> str:
 
 
 async def test_a_nonce_of_this_server(clock: Clock) -> None:
-    judge = verifier(nonces=True, nonce_seconds=100, leeway=10)
+    judge = verifier(nonces=True, nonce_seconds=100)
     nonce = await wanted_nonce(judge, shown())
     assert nonce.isascii()
     assert not set(nonce) & set('"\\ ,')
@@ -503,7 +514,7 @@ async def test_a_nonce_of_this_server(clock: Clock) -> None:
     clock.now += 50
     proven = await judge.verify_presented(shown(nonce=nonce))
     assert proven.nonce not in (None, nonce)
-    clock.now += 61
+    clock.now += 51
     newest = await wanted_nonce(judge, shown(nonce=nonce))
     assert newest != nonce
     await judge.verify_presented(shown(nonce=newest))
@@ -538,8 +549,22 @@ async def test_several_processes_with_the_same_keys(clock: Clock) -> None:
     await wanted_nonce(yours, shown(nonce=await wanted_nonce(mine, shown())))
 
 
-async def test_a_nonce_of_a_process_whose_clock_is_ahead(clock: Clock) -> None:
-    keys = {"nonces": True, "nonce_keys": [b"k" * 16], "leeway": 5}
+@pytest.mark.parametrize("fraction", [0, 0.001, 0.4, 0.999])
+@pytest.mark.parametrize("leeway", [0, 30, 3600])
+async def test_how_long_a_nonce_is_good(leeway: float, fraction: float, clock: Clock) -> None:
+    """`leeway` is for the clocks of clients, of which a nonce says nothing."""
+    judge = verifier(nonces=True, nonce_seconds=1, leeway=leeway)
+    clock.now += fraction
+    nonce = await wanted_nonce(judge, shown())
+    clock.now += 0.99
+    await judge.verify_presented(shown(nonce=nonce))
+    clock.now += 0.02
+    await wanted_nonce(judge, shown(nonce=nonce))
+
+
+@pytest.mark.parametrize("leeway", [0, 30])
+async def test_a_nonce_of_a_process_whose_clock_is_ahead(leeway: float, clock: Clock) -> None:
+    keys = {"nonces": True, "nonce_keys": [b"k" * 16], "leeway": leeway}
     clock.now += 6
     nonce = await wanted_nonce(verifier(**keys), shown())
     clock.now -= 6
@@ -549,14 +574,33 @@ async def test_a_nonce_of_a_process_whose_clock_is_ahead(clock: Clock) -> None:
 
 
 async def test_a_nonce_makes_no_proof_good_twice(clock: Clock) -> None:
-    judge = verifier(nonces=True, nonce_seconds=10, leeway=5)
-    given = shown(nonce=await wanted_nonce(judge, shown()))
+    keys = {"nonces": True, "nonce_keys": [b"k" * 16], "nonce_seconds": 10, "leeway": 0}
+    judge = verifier(**keys)
+    # That of another process, whose clock is ahead, is good for longest.
+    clock.now += 5
+    given = shown(nonce=await wanted_nonce(verifier(**keys), shown()))
+    clock.now -= 5
     await judge.verify_presented(given)
     for _ in range(15):
         clock.now += 1
         assert "before" in await refusal(judge, given)
     clock.now += 1
     await wanted_nonce(judge, given)
+
+
+async def test_how_long_a_store_remembers(clock: Clock) -> None:
+    """For as long as any process accepts the proof, with its clock ahead or behind."""
+    told: list[float] = []
+
+    class Store(MemoryNonceStore):
+        async def use(self, nonce: str, seconds: float) -> bool:
+            told.append(seconds)
+            return await super().use(nonce, seconds)
+
+    await verifier(replays=Store(), proof_seconds=60, leeway=20).verify_presented(shown())
+    judge = verifier(replays=Store(), nonces=True, nonce_seconds=100, leeway=20)
+    await judge.verify_presented(shown(nonce=await wanted_nonce(judge, shown())))
+    assert told == [105, 110]
 
 
 # -- replays ----------------------------------------------------------------------------------
@@ -583,6 +627,52 @@ async def test_a_flood_cannot_use_its_own_proofs_again(clock: Clock) -> None:
         await refusal(judge, each)
 
 
+async def test_a_new_proof_that_is_not_newer_than_a_forgotten_one(clock: Clock) -> None:
+    """It may be the client's first, so that is not what it is told."""
+    judge = verifier(replay_entries=3)
+    for _ in range(3):
+        await judge.verify_presented(shown(iat=clock.now))
+    said = await refusal(judge, shown(iat=clock.now))
+    assert "before" not in said
+    assert "newer" in said
+    await judge.verify_presented(shown(iat=clock.now + 1))
+
+
+async def test_that_there_is_no_more_room_is_logged_now_and_then(
+    clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    def told() -> list[str]:
+        return [each.getMessage() for each in caplog.records if each.levelname == "WARNING"]
+
+    judge = verifier(replay_entries=3)
+    for _ in range(2):
+        await judge.verify_presented(shown(iat=clock.now))
+    assert not told()
+    for each in range(50):
+        await judge.verify_presented(shown(iat=clock.now + each / 2))
+    assert len(told()) == 1
+    assert "replay_entries=3" in told()[0]
+    for each in range(240):
+        clock.now += 1
+        await judge.verify_presented(shown(iat=clock.now + 26 + each / 100))
+    assert len(told()) == 3
+    assert TOKEN not in caplog.text
+
+
+@pytest.mark.parametrize("options", [{}, {"nonces": True}])
+async def test_it_is_logged_where_callers_are_refused_as_well(
+    options: dict[str, Any], clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    judge = verifier(replay_entries=2, **options)
+    nonce = await wanted_nonce(judge, shown()) if options else None
+    for name in ("a", "b"):
+        await judge.verify_presented(shown(bound(sub=name), nonce=nonce))
+    for name in ("c", "d"):
+        with pytest.raises(VerifierUnavailable, match="replay_entries="):
+            await judge.verify_presented(shown(bound(sub=name), nonce=nonce))
+    assert [each.levelname for each in caplog.records] == ["WARNING"]
+
+
 async def test_with_nonces_it_is_sent_for_a_newer_one(clock: Clock) -> None:
     judge = verifier(nonces=True, replay_entries=3)
     nonce = await wanted_nonce(judge, shown())
@@ -601,6 +691,22 @@ async def test_too_many_callers_at_once(clock: Clock) -> None:
         await judge.verify_presented(shown(bound(sub="c")))
     clock.now += 121
     await judge.verify_presented(shown(bound(sub="c"), iat=clock.now))
+
+
+async def test_a_server_that_is_started_anew() -> None:
+    """What is only in memory is gone: the pages say what to do about it."""
+    given = shown()
+    await verifier().verify_presented(given)
+    await verifier().verify_presented(given)
+    for options, is_known in (({}, False), ({"nonce_keys": [b"k" * 16]}, True)):
+        judge = verifier(nonces=True, **options)
+        given = shown(nonce=await wanted_nonce(judge, shown()))
+        await judge.verify_presented(given)
+        restarted = verifier(nonces=True, **options)
+        if is_known:
+            await restarted.verify_presented(given)
+        else:
+            await wanted_nonce(restarted, given)
 
 
 async def test_a_store_that_several_processes_share() -> None:
@@ -659,6 +765,11 @@ def test_around_itself() -> None:
 
 
 OPTIONS = [
+    *(
+        ({name: given}, TypeError)
+        for name in ("accept_bearer", "nonces")
+        for given in ("no", "0", "yes", "", 0, 1, None, [])
+    ),
     ({"algorithms": []}, ValueError),
     ({"algorithms": "ES256"}, TypeError),
     ({"algorithms": ["none"]}, ValueError),

@@ -344,6 +344,35 @@ async def test_a_status_with_a_message(identity: str | None) -> None:
     assert error.http_status == 400
 
 
+PROOF = 'DPoP algs="ES256", error="invalid_dpop_proof", error_description="iat is too old"'
+REASONS = [
+    (PROOF, b"", "invalid_dpop_proof: iat is too old"),
+    (PROOF, b"no\n entry", "invalid_dpop_proof: iat is too old: no entry"),
+    (f'Bearer realm="x", {PROOF}', b"", "invalid_dpop_proof: iat is too old"),
+    ('Bearer error="insufficient_scope", scope="a"', b"", "insufficient_scope"),
+    ('Bearer error_description="sleeps"', b"", "sleeps"),
+    ('Bearer error_description="a\tb\x9b31m \u202e\\"c"', b"", 'a b\ufffd31m \ufffd"c'),
+    ("Bearer error=" + "x" * 5000, b"", "x" * 200),
+    ("Bearer error=" + "x" * 50_000, b"", ""),
+    ('Bearer error="x', b"body", "body"),
+    ("", b"", ""),
+]
+
+
+@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize(("challenge", "body", "text"), REASONS, ids=lambda each: repr(each)[:50])
+async def test_the_reason_in_a_challenge(
+    status: int, challenge: str, body: bytes, text: str
+) -> None:
+    async def script(asked: Asked) -> None:
+        await asked.plain(status, body, www_authenticate=challenge)
+
+    error = await failure_of(script)
+    assert isinstance(error, HTTPStatusError)
+    assert error.text == text
+    assert str(error) == f"the server answered with HTTP status {status}{text and ': '}{text}"
+
+
 async def test_an_error_with_plain_success_has_no_status() -> None:
     error = await failure_of(lambda asked: asked.error(-32602))
     assert isinstance(error, RequestError)

@@ -32,13 +32,19 @@ async def ask(function: Callable[..., Any], what: str, seconds: float, *args: st
         args: What it is called with.
 
     Raises:
-        AuthorizationFailed: It took too long, or gave something else. What it gave is not shown.
+        AuthorizationFailed: It took too long, gave something else, or raised something: its own
+            AuthorizationFailed as it is. Neither what it gave nor what another exception says is
+            shown, since a token may stand in that; the exception is the cause.
     """
     try:
         with trio.fail_after(seconds):
             value = await awaited(function(*args))
     except trio.TooSlowError:
         raise AuthorizationFailed(f"{what} gave nothing within {seconds:g} s") from None
+    except AuthorizationFailed:
+        raise
+    except Exception as error:
+        raise AuthorizationFailed(f"{what} raised {type(error).__name__}") from error
     if not isinstance(value, str) or len(value) > MOST_CHARACTERS or not _TOKEN.fullmatch(value):
         raise AuthorizationFailed(
             f"{what} must give a text of 1 to {MOST_CHARACTERS} printable ASCII characters without "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import logging
 import math
 from time import time
 from typing import TYPE_CHECKING, Any, Final
@@ -25,8 +26,13 @@ if TYPE_CHECKING:
 
 __all__ = ["DPoPVerifier"]
 
+logger = logging.getLogger("trimcp.auth")
+
 #: Bytes of secret that a key for nonces needs.
 _KEY_BYTES: Final = 16
+
+#: Seconds by which the clocks of processes that accept each other's nonces may differ.
+_PROCESSES: Final = 5.0
 
 #: Seconds that any of the windows may be long.
 _LONGEST: Final = 86_400.0
@@ -45,7 +51,9 @@ class DPoPVerifier:
 
     A proof is accepted once. Of those that were used, up to `replay_entries` are remembered in this
     process. When there are more, whoever was issued the tokens of the most loses the oldest, and
-    none of their proofs is accepted that is not newer than that.
+    none of their proofs is accepted that is not newer than that. Another process accepts a proof
+    once more, also the next one after a restart, unless `replays` outlives this one or the proof
+    has a nonce that the other does not know.
 
     Needs `pip install 'trimcp[auth]'`.
 
@@ -56,14 +64,16 @@ class DPoPVerifier:
         algorithms: Those by which a proof may be signed; by default RSA (2048 to 4096 bits), the
             NIST curves and Ed25519.
         proof_seconds: How old a proof may be (`iat`). Not asked where there are nonces.
-        leeway: Seconds by which the clocks of client and server may differ.
+        leeway: Seconds by which the clocks of client and server may differ. Not asked where there
+            are nonces.
         nonces: Whether a proof must contain a nonce of this server.
         nonce_keys: Secrets of at least 16 bytes with which nonces are made: the first makes, all
             are accepted. Processes that serve the same URL need the same ones. By default a random
             one of this process.
-        nonce_seconds: How long a nonce may be used. A client is told of the next one after half of
-            that time.
-        replay_entries: How many used proofs are remembered.
+        nonce_seconds: How long a nonce may be used, by the clock of the process that made it, from
+            which those of others may differ by 5 seconds. A client is told of the next one after
+            half of that time.
+        replay_entries: How many used proofs are remembered. That there are so many is logged.
         replays: Remembers them instead, where several processes serve the same URL: otherwise a
             proof could be used once in each. What it does when it is full is its own affair.
 
@@ -92,20 +102,26 @@ class DPoPVerifier:
         self._keys = signing_keys("DPoPVerifier")
         self._verifier = _checked_verifier(verifier)
         self._algorithms = _checked_algorithms(algorithms, self._keys.PUBLIC_ALGORITHMS)
-        self._accepts_bearer = bool(accept_bearer)
-        self._proof_seconds = _seconds("proof_seconds", proof_seconds, least=1)
-        self._leeway = _seconds("leeway", leeway, least=0)
+        self._accepts_bearer = _flag("accept_bearer", accept_bearer)
+        proof_seconds = _seconds("proof_seconds", proof_seconds, least=1)
+        leeway = _seconds("leeway", leeway, least=0)
         self._nonce_seconds = _seconds("nonce_seconds", nonce_seconds, least=1)
-        keys = _checked_keys(nonce_keys, is_used=bool(nonces))
+        keys = _checked_keys(nonce_keys, is_used=_flag("nonces", nonces))
         self._nonces = ProofNonces(keys) if nonces else None
-        window = self._nonce_seconds if nonces else self._proof_seconds
-        self._remembered_seconds = window + 2 * self._leeway
+        # How far ahead the time of a proof may be, and how far behind.
+        if nonces:
+            self._ahead, self._behind = _PROCESSES, self._nonce_seconds
+        else:
+            self._ahead, self._behind = leeway, proof_seconds + leeway
+        self._remembered_seconds = self._ahead + self._behind
         if type(replay_entries) is not int or replay_entries < 1:
             raise ValueError(f"replay_entries= is a number, at least 1; not {replay_entries!r}")
         if replays is not None and not callable(getattr(replays, "use", None)):
             raise TypeError(f"replays= has a method use(), as a NonceStore; not {replays!r}")
         self._store = replays
         self._replays = Replays(replay_entries, self._remembered_seconds)
+        # When it was logged last that there is no more room.
+        self._warned: float | None = None
 
     @property
     def issuer(self) -> Any:
@@ -183,13 +199,13 @@ class DPoPVerifier:
     def _time_of(self, proof: Proof, now: float) -> float:
         """When a proof was made, as far as that can be known. Raises ProofRefused."""
         if self._nonces is None:
-            made, longest = proof.issued, self._proof_seconds
+            made = proof.issued
         else:
             said = None if proof.nonce is None else self._nonces.time_in(proof.nonce)
             if said is None:
                 raise self._wanting_nonce("the DPoP proof needs a nonce of this server", now)
-            made, longest = said, self._nonce_seconds
-        if made - self._leeway <= now <= made + longest + self._leeway:
+            made = said
+        if made - self._ahead <= now <= made + self._behind:
             return made
         if self._nonces is not None:
             raise self._wanting_nonce("the nonce of the DPoP proof is too old", now)
@@ -209,20 +225,43 @@ class DPoPVerifier:
         """Accept a proof this once. Raises ProofRefused, VerifierUnavailable."""
         name = hashlib.sha256(f"dpop {proof.thumbprint} {proof.name}".encode()).digest()
         if self._store is not None:
-            is_first = await self._store.use(name.hex(), self._remembered_seconds)
+            # A process whose clock is behind would accept it for longer than this one.
+            seconds = self._remembered_seconds + _PROCESSES
+            is_first = await self._store.use(name.hex(), seconds)
             known = Use.FIRST if is_first else Use.AGAIN
         else:
-            now, holder = time(), (principal.issuer, principal.subject)
-            try:
-                known = self._replays.use(holder, name, made, now)
-            except TooManyHolders:
-                raise VerifierUnavailable(
-                    "more callers than replay_entries= have sent DPoP proofs"
-                ) from None
-            if known is Use.UNKNOWN and self._nonces is not None:
-                raise self._wanting_nonce("the DPoP proof needs a newer nonce", now)
-        if known is not Use.FIRST:
+            known = self._remember(name, principal, made)
+        if known is Use.AGAIN:
             raise ProofRefused("the DPoP proof was used before (jti)")
+
+    def _remember(self, name: bytes, principal: Principal, made: float) -> Use:
+        """Use a proof in this process. Raises ProofRefused, VerifierUnavailable."""
+        now, holder = time(), (principal.issuer, principal.subject)
+        try:
+            known = self._replays.use(holder, name, made, now)
+        except TooManyHolders:
+            raise VerifierUnavailable(
+                "more callers than replay_entries= have sent DPoP proofs"
+            ) from None
+        finally:
+            if self._replays.is_full:
+                self._warn(now)
+        if known is Use.UNKNOWN:
+            # It may be new: only that it was not used before cannot be known.
+            if self._nonces is not None:
+                raise self._wanting_nonce("the DPoP proof needs a newer nonce", now)
+            raise ProofRefused("so many DPoP proofs were used that this one must be newer (iat)")
+        return known
+
+    def _warn(self, now: float) -> None:
+        """Tell the operator that there is no more room, now and then."""
+        if self._warned is None or abs(now - self._warned) >= self._remembered_seconds:
+            self._warned = now
+            logger.warning(
+                "replay_entries=%d used DPoP proofs are remembered: whoever has sent the most must "
+                "make newer ones, and when each is of another caller, further ones get status 503",
+                len(self._replays),
+            )
 
 
 def _principal(given: Any) -> Principal:
@@ -266,6 +305,13 @@ def _checked_algorithms(algorithms: Any, supported: Container[str]) -> tuple[str
                 f"{', '.join(known)}"
             )
     return tuple(algorithms)
+
+
+def _flag(name: str, value: Any) -> bool:
+    # Every text is true, also "no" and "0" of an environment, and would switch it on.
+    if not isinstance(value, bool):
+        raise TypeError(f"{name}= is True or False, without quotation marks; not {value!r}")
+    return value
 
 
 def _seconds(name: str, value: Any, *, least: float) -> float:

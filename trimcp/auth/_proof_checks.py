@@ -152,9 +152,20 @@ def _public_key(jwk: Any, algorithm: str) -> dict[str, str]:
         is_good = _is_rsa_key(key) if curve is None else _is_point(key, curve)
     except (TypeError, ValueError):
         is_good = False
-    if not is_good or jwk.get("alg", algorithm) != algorithm or jwk.get("use", "sig") != "sig":
+    if not (is_good and _may_verify(jwk, algorithm)):
         raise ProofRefused("the key of the DPoP proof cannot be used (jwk)")
     return key
+
+
+def _may_verify(jwk: Mapping[str, Any], algorithm: str) -> bool:
+    """Whether a key is for signatures by an algorithm, as it says (RFC 7517, section 4)."""
+    uses = jwk.get("key_ops", ["verify"])
+    return (
+        jwk.get("alg", algorithm) == algorithm
+        and jwk.get("use", "sig") == "sig"
+        and isinstance(uses, list)
+        and "verify" in uses
+    )
 
 
 def _is_rsa_key(key: Mapping[str, Any]) -> bool:

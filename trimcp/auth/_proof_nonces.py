@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ProofNonces"]
 
-#: Bytes of the time in seconds, and of what proves it.
+#: Bytes of the time in milliseconds, and of what proves it.
 _TIME: Final = 6
 _MARK: Final = 16
 
@@ -43,8 +43,8 @@ class ProofNonces:
         self._keys = tuple(keys) or (os.urandom(32),)
 
     def make(self, now: float) -> str:
-        """A nonce that says the time, in whole seconds since the Unix epoch."""
-        time = int(now).to_bytes(_TIME, "big")
+        """A nonce that says the time, in seconds since the Unix epoch, to the millisecond."""
+        time = int(now * 1000).to_bytes(_TIME, "big")
         return text_of(time + _mark(self._keys[0], time))
 
     def time_in(self, nonce: str) -> float | None:
@@ -55,7 +55,7 @@ class ProofNonces:
             return None
         time, mark = data[:_TIME], data[_TIME:]
         if any(hmac.compare_digest(mark, _mark(key, time)) for key in self._keys):
-            return float(int.from_bytes(time, "big"))
+            return int.from_bytes(time, "big") / 1000
         return None
 
 

@@ -73,6 +73,11 @@ class Replays:
     def __len__(self) -> int:
         return len(self._names)
 
+    @property
+    def is_full(self) -> bool:
+        """Whether the next use needs room, unless some have lapsed until then."""
+        return len(self._names) >= self._most
+
     def use(self, holder: Hashable, name: bytes, made: float, now: float) -> Use:
         """Use a proof.
 

@@ -27,7 +27,7 @@ __all__ = ["HTTPPeer", "message_of", "status_error"]
 
 logger = logging.getLogger("trimcp.client")
 
-#: How many characters of an unexpected body are shown.
+#: How many characters of an unexpected body, or of a reason, are shown.
 _EXCERPT: Final = 200
 
 #: Seconds for the rest of an answer that is not needed: if it arrives in this time, the connection
@@ -222,4 +222,19 @@ def message_of(event: ServerSentEvent) -> Incoming:
 def status_error(answer: HTTPAnswer, body: Incoming) -> HTTPStatusError:
     """The error for an answer with an error status."""
     text = (body.head if isinstance(body, Oversized) else body).decode(errors="replace")
-    return HTTPStatusError(answer.status, " ".join(text.split())[:_EXCERPT], answer.headers)
+    said = (_reason(answer), _excerpt(text))
+    return HTTPStatusError(answer.status, ": ".join(filter(None, said)), answer.headers)
+
+
+def _reason(answer: HTTPAnswer) -> str:
+    if not answer.challenges:
+        return ""
+    from trimcp.protocol.challenges import reason_in  # only refusals need it
+
+    return _excerpt(reason_in(answer.challenges))
+
+
+def _excerpt(text: str) -> str:
+    """The beginning of what a server says, on one line."""
+    shown = " ".join(text.split())[:_EXCERPT]
+    return "".join(each if each.isprintable() else "\N{REPLACEMENT CHARACTER}" for each in shown)

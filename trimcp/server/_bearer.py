@@ -20,6 +20,7 @@ __all__ = [
     "challenge",
     "credentials_in",
     "described",
+    "has_bound_token",
     "has_token_in_query",
     "metadata_url",
     "origin_of",
@@ -82,6 +83,14 @@ def credentials_in(
         flaw = f"the Authorization header must be: {named}, a space, one token"
         raise MalformedCredentials(flaw)
     return scheme, token
+
+
+def has_bound_token(scope: Mapping[str, Any]) -> bool:
+    """Whether a request brings a token as one that is bound to a key."""
+    return any(
+        name.lower() == b"authorization" and value[:5].lower() == b"dpop "
+        for name, value in scope["headers"]
+    )
 
 
 def proofs_in(scope: Mapping[str, Any]) -> list[str]:

@@ -34,6 +34,7 @@ from ._bearer import (
     challenge,
     credentials_in,
     described,
+    has_bound_token,
     has_token_in_query,
     metadata_url,
     proofs_in,
@@ -101,6 +102,7 @@ class ResourceServer:
         self._proofs = cast("ProofVerifier", verifier) if is_proving else None
         self._schemes = ("bearer",) if self._proofs is None else ("bearer", "dpop")
         self._limits = limits
+        self._has_warned = False
         chosen = None if resource is None else checked_url(resource)
         self._resources = ResourceUrls(chosen, urls_in(getattr(verifier, "audience", None)))
         told = getattr(verifier, "issuer", None)
@@ -131,6 +133,7 @@ class ResourceServer:
         except MalformedCredentials as flaw:
             raise self._denied(request, needed, 400, str(flaw), "invalid_request") from None
         if credentials is None:
+            self._look_for_proof(request)
             raise self._denied(request, needed, 401, _missing(request))
         scheme, token = credentials
         if len(token) > self._limits.token_bytes:
@@ -150,6 +153,15 @@ class ResourceServer:
             principal=proven.principal,
             response_headers=more,
         )
+
+    def _look_for_proof(self, request: HttpRequest) -> None:
+        """Tell the operator, once, if clients send proofs that no verifier gets to see."""
+        if self._proofs is None and not self._has_warned and has_bound_token(request.scope):
+            self._has_warned = True
+            logger.warning(
+                "a request with a DPoP proof is refused, since this server takes none: for that "
+                "DPoPVerifier(...) must be the outermost verifier"
+            )
 
     async def _judged(
         self, request: HttpRequest, needed: frozenset[str], scheme: str, token: str
