@@ -15,9 +15,10 @@ import msgspec
 
 from ._codes import said
 from ._fetch import basic_credentials
+from ._sent import is_repeated
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
 __all__ = [
     "BASIC",
@@ -59,10 +60,6 @@ _TROUBLE: Final = frozenset(
         *("invalid_dpop_proof", "use_dpop_nonce"),
     }
 )
-
-
-#: The shortest text that counts as a secret; a shorter one may stand in any word.
-_SHORTEST: Final = 6
 
 
 class GrantRefused(Exception):
@@ -273,9 +270,7 @@ def _stale(expires_in: float | str | None, now: float) -> float | None:
     return now + seconds - min(_MARGIN_SECONDS, seconds * _MARGIN_SHARE)
 
 
-def read_error(
-    status: int, body: bytes, who: str, secrets: Iterable[str | None] = ()
-) -> GrantRefused:
+def read_error(status: int, body: bytes, who: str, secrets: Sequence[str] = ()) -> GrantRefused:
     """The refusal of an endpoint of an authorization server.
 
     Args:
@@ -290,13 +285,12 @@ def read_error(
         return GrantRefused(f"{who} answered with HTTP status {status}")
     # Another status than those of OAuth may come from something in front of it.
     is_trouble = status not in (200, 400, 401)
-    known = [each for each in secrets if each is not None and len(each) >= _SHORTEST]
-    if any(each in answer.error for each in known):
+    if is_repeated(secrets, answer.error):
         return GrantRefused(
             f"{who} refused, and repeats a secret that it was sent", is_trouble=is_trouble
         )
     description = answer.error_description
-    if any(each in (description or "") for each in known):
+    if is_repeated(secrets, description or ""):
         description = "a text with a secret in it"
     words = said(answer.error, description)
     return GrantRefused(f"{who} refused: {words}", answer.error, is_trouble=is_trouble)

@@ -185,9 +185,11 @@ class Login:
         """The same once more, after a proof that lacked the newest nonce; that is no failure.
 
         Raises:
-            AuthorizationFailed: The newest nonce was in the proof.
+            AuthorizationFailed: The newest nonce was in the proof, or there is none.
         """
         sent = refusals[-1].sent
+        if self._nonces.of(refusals[-1].url) is None:
+            raise AuthorizationFailed("the server wants a nonce in each proof, and names none")
         if sum(each.sent == sent and _wants_nonce(each) for each in refusals) > 1:
             raise AuthorizationFailed("the server refuses each proof and wants another nonce")
         return self._credentials()
