@@ -20,7 +20,7 @@ from ._entries import Entries
 from ._fetch import Fetcher
 from ._finding import Finder
 from ._flow import Flow
-from ._login import Login
+from ._login import Login, new_turn
 from ._storage import MemoryTokenStorage
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ._discovery import ServerMetadata
     from ._dpop import DPoPUse
     from ._flow import Grant
+    from ._login import LoginTurn
     from ._storage import TokenStorage
 
 __all__ = ["ClientAuth", "NewLogin"]
@@ -75,7 +76,7 @@ class ClientAuth:
         self._ssl_context = ssl_context
         check_dpop(dpop)
         self._dpop = dpop
-        self._turns: weakref.WeakValueDictionary[str, trio.Lock] = weakref.WeakValueDictionary()
+        self._turns: weakref.WeakValueDictionary[str, LoginTurn] = weakref.WeakValueDictionary()
 
     def _check(self, server: ServerMetadata) -> None:
         """Raises MetadataRefused for an authorization server that lacks what is needed."""
@@ -141,7 +142,8 @@ class ClientAuth:
                 known whether the authorization server has done so.
         """
         url = _as_http(url)
-        async with self._turn(url):
+        turn = self._turn(url)
+        async with turn.alone():
             return await (await self._flow(url)).log_out()
 
     async def is_logged_in(self, url: str) -> bool:
@@ -152,9 +154,9 @@ class ClientAuth:
         """
         return await (await self._flow(_as_http(url))).kept() is not None
 
-    def _turn(self, url: str) -> trio.Lock:
-        """Held while tokens for a server are got or forgotten."""
-        return self._turns.setdefault(url, trio.Lock())
+    def _turn(self, url: str) -> LoginTurn:
+        """Whose turn it is to get or to forget tokens for a server."""
+        return self._turns.setdefault(url, new_turn())
 
     async def _flow(self, url: str) -> Flow:
         reach = await _reach_of(url)
