@@ -123,6 +123,7 @@ class Tokens:
         client: What the client had registered as, if it had registered itself: another login at
             the authorization server may register anew.
         key: The private key that they are bound to, as it is stored; None if they are not.
+        got: When they were asked for, in seconds since the Unix epoch.
     """
 
     issuer: str
@@ -134,6 +135,12 @@ class Tokens:
     stale: float | None = None
     client: Registered | None = None
     key: str | None = attrs.field(default=None, repr=False)
+    got: float = 0.0
+
+    def is_new(self, seconds: float) -> bool:
+        """Whether they were got so many seconds ago at most."""
+        # A clock may have been set back.
+        return 0 <= time.time() - self.got < seconds
 
     def is_of(self, client: Registered) -> bool:
         """Whether they were given to this client."""
@@ -243,6 +250,7 @@ def read_tokens(
         _stale(answer.expires_in, now),
         client if client.redirect_uri else None,
         key if kind == "dpop" else None,
+        now,
     )
 
 

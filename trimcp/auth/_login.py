@@ -156,7 +156,6 @@ class Login:
         self._next_refresh = 0.0
         self._hint: str | None = None
         self._from_login: str | None = None  # the header that the last login brought
-        self._next_login = 0.0
         self._callbacks: list[Callable[[], object]] = []
 
     def on_login(self, callback: Callable[[], object]) -> None:
@@ -252,9 +251,7 @@ class Login:
         if len(refusals) > _MOST_REFUSALS or demand.params.get("error") == _WRONG_PROOF:
             return None
         if last.status == 401:
-            has_just = len(refusals) > 1 or trio.current_time() < self._next_login
-            if has_just and last.sent is not None and last.sent == self._from_login:
-                # A login has just been made, and that did not help.
+            if last.sent is not None and self._has_just_got(last.sent, refusals):
                 return None
         elif demand.params.get("error") != "insufficient_scope":
             return None
@@ -274,6 +271,15 @@ class Login:
         has_asked = tokens is not None and tokens.header == last.sent and need.is_asked_by(tokens)
         # What was asked for and not given is not asked for again.
         return None if last.status == 403 and (need.scopes is None or has_asked) else need
+
+    def _has_just_got(self, refused: str, refusals: Sequence[Refusal]) -> bool:
+        """Whether a token is so new that another one would not help either."""
+        if len(refusals) > 1 and refused == self._from_login:
+            return True
+        # A server that refuses all tokens does not have a new one made for each request, nor for
+        # each client.
+        tokens = None if self._flow.asks_user else self._tokens
+        return tokens is not None and tokens.header == refused and tokens.is_new(_RETRY_SECONDS)
 
     # -- flights ----------------------------------------------------------------------------
 
@@ -315,47 +321,50 @@ class Login:
         self._next_refresh = trio.current_time() + _RETRY_SECONDS
 
     async def _get(self, need: _Need) -> None:
-        """Get tokens that meet a need, by a refresh if that can do, else from the user."""
+        """Get tokens that meet a need."""
         async with self._turn.trying(need):
             if await self._has_changed() and need.is_met_by(self._tokens):
                 return
-            # A server may have another authorization server now, so it is asked each time.
-            found = await self._flow.finder.discover(need.hint)
-            tokens = self._tokens
-            if tokens is not None and (tokens.issuer, tokens.resource) != found.names:
-                # They are those of another authorization server, or for another resource.
-                tokens = None
-            may_refresh = (
-                tokens is not None
-                and need.may_refresh
-                and need.is_asked_by(tokens)
-                and self._flow.may_refresh(tokens, need.demand, found)
-            )
-            if tokens is not None and may_refresh:
-                is_refreshed = await self._refreshed(tokens, found)
-                if is_refreshed and need.is_met_by(self._tokens):
-                    return
-            if not need.may_wait:
+            requested = () if self._tokens is None else self._tokens.requested
+            with self._flow.trying((*(need.scopes or ()), *requested)):
+                await self._try(need)
+
+    async def _try(self, need: _Need) -> None:
+        """Get them by a refresh if that can do, else from the user."""
+        # A server may have another authorization server now, so it is asked each time.
+        found = await self._flow.finder.discover(need.hint)
+        tokens = self._tokens
+        if tokens is not None and (tokens.issuer, tokens.resource) != found.names:
+            # They are those of another authorization server, or for another resource.
+            tokens = None
+        may_refresh = (
+            tokens is not None
+            and need.may_refresh
+            and need.is_asked_by(tokens)
+            and self._flow.may_refresh(tokens, need.demand, found)
+        )
+        if tokens is not None and may_refresh:
+            is_refreshed = await self._refreshed(tokens, found)
+            if is_refreshed and need.is_met_by(self._tokens):
                 return
-            requested = () if tokens is None else tokens.requested
-            replaced = await self._flow.kept() if self._is_anew else None
-            try:
-                self._tokens = await self._flow.log_in(found, need.demand, requested)
-            except AuthorizationFailed as error:
-                if not need.is_for_scopes:
-                    raise
-                needed = " ".join(need.scopes or ())
-                words = f"{error} (scopes that are needed: {needed})"
-                raise AuthorizationFailed(words) from error.__cause__
-            self._is_anew = False
-            self._from_login = self._tokens.header
-            if not self._flow.asks_user:
-                # A server that refuses all tokens does not have a new one made for each request.
-                self._next_login = trio.current_time() + _RETRY_SECONDS
-            self._tell()
-            if replaced is not None:
-                with trio.move_on_after(_FAREWELL):
-                    await self._flow.give_back(replaced)
+        if not need.may_wait:
+            return
+        requested = () if tokens is None else tokens.requested
+        replaced = await self._flow.kept() if self._is_anew else None
+        try:
+            self._tokens = await self._flow.log_in(found, need.demand, requested)
+        except AuthorizationFailed as error:
+            if not need.is_for_scopes:
+                raise
+            needed = " ".join(need.scopes or ())
+            words = f"{error} (scopes that are needed: {needed})"
+            raise AuthorizationFailed(words) from error.__cause__
+        self._is_anew = False
+        self._from_login = self._tokens.header
+        self._tell()
+        if replaced is not None:
+            with trio.move_on_after(_FAREWELL):
+                await self._flow.give_back(replaced)
 
     async def _has_changed(self) -> bool:
         """Whether another client has stored other tokens; they are used from now on."""

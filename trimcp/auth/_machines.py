@@ -79,8 +79,8 @@ class ClientCredentials(MachineAuth):
     Nothing happens until a server demands it: then its authorization server is looked for, the
     client asks there for an access token, and the request is made once more. The token is
     replaced before it expires, and when the server demands more scopes. Refresh tokens are not
-    used. After a failure the same is asked for again only after a second, later up to a minute;
-    requests until then fail for the same reason.
+    used. After a failure nothing is asked again for the same scopes until a second later, then two,
+    up to a minute; requests until then fail for the same reason.
 
     One object may serve many clients. Those for the same server share their tokens.
 
