@@ -570,6 +570,13 @@ async def test_a_platform_that_gives_nothing(autojump_clock: MockClock) -> None:
         ({"client_secret": None, "private_key": lambda issuer: "x", "algorithm": "x"}, "signs"),
         ({"scopes": "a b"}, "scopes="),
         ({"storage": "/tmp/x"}, "storage="),
+        ({"issuer": 5}, "issuer= is a URL"),
+        ({"scopes": 5}, "scopes= is a list"),
+        ({"client_id": 5}, "client_id= is a text"),
+        ({"client_secret": 5}, "client_secret= is a text"),
+        ({"client_secret": f"{SECRET}\ud800"}, "client_secret= holds"),
+        ({"ssl_context": "x"}, "ssl_context= is"),
+        ({"client_secret": None, "private_key": lambda: "x"}, "a function of an issuer"),
     ],
 )
 def test_options_that_are_refused(options: dict[str, Any], words: str) -> None:
@@ -581,13 +588,28 @@ def test_options_that_are_refused(options: dict[str, Any], words: str) -> None:
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [({"token": JWT}, "token= is a function"), ({"issuer": "http://as.example"}, "https")],
+    [
+        ({"token": JWT}, "token= is a function"),
+        ({"token": token_from_file}, "without arguments"),
+        ({"issuer": "http://as.example"}, "https"),
+        ({"issuer": None}, "issuer= is a URL"),
+        ({"client_id": 5}, "client_id= is a text"),
+    ],
 )
 def test_options_of_workloads_that_are_refused(options: dict[str, Any], words: str) -> None:
     usual: dict[str, Any] = {"token": lambda: JWT, "issuer": "https://as.example"}
     with pytest.raises(OptionError, match=words) as caught:
         WorkloadIdentity(**{**usual, **options})
     assert JWT not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", [5, None, "x", "ftp://x"])
+async def test_what_is_no_url_of_a_server(url: Any) -> None:
+    auth = OAuth()
+    with pytest.raises(OptionError, match="URL"):
+        await auth.log_out(url)
+    with pytest.raises(OptionError, match="URL"):
+        await auth.is_logged_in(url)
 
 
 def test_a_user_may_have_a_key_too() -> None:

@@ -20,6 +20,7 @@ from ._entries import Entries
 from ._fetch import Fetcher
 from ._finding import Finder
 from ._flow import Flow
+from ._given import check_ssl_context, check_text
 from ._login import Login, new_turn
 from ._storage import MemoryTokenStorage
 
@@ -70,6 +71,8 @@ class ClientAuth:
             raise OptionError(
                 f"storage= is a TokenStorage, as FileTokenStorage(directory), not {storage!r:.100}"
             )
+        check_text("issuer", issuer)
+        check_ssl_context(ssl_context)
         self._storage = Entries(storage)
         self._issuer = issuer
         self._scopes = _checked_scopes(scopes)
@@ -138,6 +141,7 @@ class ClientAuth:
             Whether there were any.
 
         Raises:
+            OptionError: The URL is none of a server.
             AuthorizationFailed: The storage has failed; or they are forgotten here, but it is not
                 known whether the authorization server has done so.
         """
@@ -150,6 +154,7 @@ class ClientAuth:
         """Whether there are tokens for a server, good ones or not.
 
         Raises:
+            OptionError: The URL is none of a server.
             AuthorizationFailed: The storage has failed.
         """
         return await (await self._flow(_as_http(url))).kept() is not None
@@ -200,8 +205,14 @@ class NewLogin:
 
 
 def _as_http(url: str) -> str:
-    """The URL by which authorization knows a server, which may be that of a WebSocket."""
-    scheme, separator, rest = url.partition(":")
+    """The URL by which authorization knows a server, which may be that of a WebSocket.
+
+    Raises:
+        OptionError: It is none.
+    """
+    scheme, separator, rest = url.partition(":") if isinstance(url, str) else ("", "", "")
+    if scheme.lower() not in ("http", "https", "ws", "wss"):
+        raise OptionError("the server is named by its URL (http, https, ws or wss)")
     return {"ws": "http", "wss": "https"}.get(scheme, scheme) + separator + rest
 
 
@@ -219,7 +230,10 @@ async def _reach_of(url: str) -> Reach:
 def _checked_scopes(scopes: Iterable[str]) -> tuple[str, ...]:
     if isinstance(scopes, str):
         raise OptionError(f"scopes= is a list of texts, not the text {scopes!r:.100}")
-    listed: Any = tuple(scopes)
+    try:
+        listed: Any = tuple(scopes)
+    except TypeError:
+        raise OptionError(f"scopes= is a list of texts, not {type(scopes).__name__}") from None
     for each in listed:
         if not isinstance(each, str) or parse_scopes(each) != (each,):
             raise OptionError(f"scopes=: {each!r:.100} is not a scope")
