@@ -49,10 +49,12 @@ async def test_only_the_same_is_held_up(mock_clock: MockClock) -> None:
     assert outcome(backoff, 0, None) == "done"
 
 
-async def test_errors_of_others_say_nothing() -> None:
+async def test_any_error_is_a_failure_and_a_cancellation_is_none() -> None:
     backoff = Backoff()
-    with pytest.raises(KeyError), backoff.trying("a"):
-        raise KeyError
+    with pytest.raises(KeyError), backoff.trying("b"):
+        raise KeyError("x")
+    words = "no access token: KeyError: 'x' (it is not tried again for 1 seconds)"
+    assert outcome(backoff, "b", None) == words
     with trio.CancelScope() as scope:
         scope.cancel()
         with backoff.trying("a"):

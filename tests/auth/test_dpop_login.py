@@ -419,6 +419,32 @@ async def test_an_authorization_server_that_is_never_satisfied_with_a_nonce() ->
         assert len(world.of("/token")) == 2
 
 
+@pytest.mark.parametrize(
+    ("headers", "requests"),
+    [({}, 1), ({"dpop-nonce": 'not "one"'}, 1), ({"dpop-nonce": "n1"}, 2)],
+)
+async def test_an_authorization_server_that_names_no_new_nonce(
+    headers: dict[str, str], requests: int
+) -> None:
+    """The same request would get the same answer."""
+    async with open_bound() as world:
+        world.answer_with["/token"] = Answer(400, {"error": "use_dpop_nonce"}, headers)
+        with pytest.raises(AuthorizationFailed, match="use_dpop_nonce"):
+            async with open_client(world.url, auth=world.oauth()):
+                pass
+        assert len(world.of("/token")) == requests
+
+
+async def test_a_server_that_names_no_nonce() -> None:
+    async with open_bound() as world, open_client(world.url, auth=world.oauth()) as client:
+        before = len(world.of("/mcp"))
+        said = {"www-authenticate": 'DPoP error="use_dpop_nonce"'}
+        world.answer_with["/mcp"] = Answer(401, headers=said)
+        with pytest.raises(AuthorizationFailed, match="names none"):
+            await client.call_tool("x")
+        assert len(world.of("/mcp")) == before + 1
+
+
 async def test_a_refresh_may_need_a_nonce_and_its_token_another() -> None:
     """None of these is a login that failed, nor a refusal that counts."""
     async with open_bound() as world, open_client(world.url, auth=world.oauth()) as client:

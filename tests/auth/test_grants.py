@@ -158,7 +158,7 @@ def test_errors() -> None:
 
 def test_a_secret_that_is_repeated() -> None:
     said = {"error": "invalid_grant", "error_description": f"{'x' * 500} {SECRET}"}
-    error = read_error(400, json.dumps(said).encode(), "it", [None, "", SECRET])
+    error = read_error(400, json.dumps(said).encode(), "it", ["", SECRET])
     assert error.is_final
     assert str(error) == "it refused: invalid_grant: a text with a secret in it"
     odd = read_error(400, json.dumps({"error": f"a{SECRET}"}).encode(), "it", [SECRET])

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import logging
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -183,9 +184,15 @@ async def test_what_reads_in_the_background_gets_tokens_too(machine: Any) -> Non
         assert credentials.header.removeprefix("Bearer ") in world.good
 
 
-async def test_a_token_that_was_revoked(autojump_clock: MockClock) -> None:
+def later(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
+    """Set the clock of the day forward."""
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() + seconds)
+
+
+async def test_a_token_that_was_revoked(monkeypatch: pytest.MonkeyPatch) -> None:
     async with open_world() as world, open_client(world.url, auth=credentials(world)) as client:
-        autojump_clock.jump(60)
+        later(monkeypatch, 11)
         world.revoke()
         await client.call_tool("x")
         assert len(world.of("/token")) == 2
@@ -244,14 +251,77 @@ async def test_a_replacement_that_fails(
         assert "503" in caplog.text
 
 
-async def test_a_server_that_refuses_all_tokens(autojump_clock: MockClock) -> None:
+async def test_a_server_that_refuses_all_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
     async with open_world() as world, open_client(world.url, auth=credentials(world)) as client:
-        autojump_clock.jump(60)
+        later(monkeypatch, 11)
         world.answer_with["/mcp"] = Answer(401)
         for _ in range(3):
             with pytest.raises(HTTPStatusError):
                 await client.call_tool("x")
         assert len(world.of("/token")) == 2
+
+
+@either
+async def test_a_server_that_refuses_the_tokens_of_all_clients(
+    machine: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A token that another client has got is as new as one's own, also in another process."""
+    async with open_world() as world:
+        world.answer_with["/mcp"] = Answer(401)
+        storage = MemoryTokenStorage()
+        for number in range(5):
+            auth = machine(world, storage=storage)
+            for _ in range(2):
+                with pytest.raises(HTTPStatusError):
+                    async with open_client(world.url, auth=auth):
+                        pass
+            assert len(world.of("/token")) == number + 1
+            later(monkeypatch, 11)
+
+
+async def test_a_platform_that_fails_is_not_asked_again_at_once(
+    autojump_clock: MockClock,
+) -> None:
+    calls = []
+
+    def token() -> str:
+        calls.append(1)
+        raise KeyError("no platform")
+
+    async with open_world() as world:
+        auth = workload(world, token=token)
+        for pause, words in ((0, "platform'$"), (0, "not tried again"), (1.1, "platform'$")):
+            autojump_clock.jump(pause)
+            with pytest.raises(AuthorizationFailed, match=words):
+                async with open_client(world.url, auth=auth):
+                    pass
+    assert len(calls) == 2
+
+
+@either
+async def test_metadata_that_are_missing_are_not_looked_for_again_at_once(
+    machine: Any, autojump_clock: MockClock
+) -> None:
+    path = "/.well-known/oauth-authorization-server"
+    async with open_world() as world:
+        world.answer_with[path] = Answer(500)
+        auth = machine(world)
+
+        async def looked_for(pause: float) -> int:
+            before = len(world.requests) - len(world.of("/mcp"))
+            autojump_clock.jump(pause)
+            with pytest.raises(AuthorizationFailed):
+                async with open_client(world.url, auth=auth):
+                    pass
+            return len(world.requests) - len(world.of("/mcp")) - before
+
+        first = await looked_for(0)
+        assert first > 0
+        assert [await looked_for(pause) for pause in (0, 1.1, 0)] == [0, first, 0]
+        del world.answer_with[path]
+        autojump_clock.jump(2.1)
+        async with open_client(world.url, auth=auth) as client:
+            await client.call_tool("x")
 
 
 async def test_one_refusal_does_not_hold_up_other_scopes() -> None:
@@ -539,6 +609,13 @@ async def test_what_a_function_says_itself_is_told() -> None:
         ({"client_secret": None, "private_key": lambda issuer: "x", "algorithm": "x"}, "signs"),
         ({"scopes": "a b"}, "scopes="),
         ({"storage": "/tmp/x"}, "storage="),
+        ({"issuer": 5}, "issuer= is a URL"),
+        ({"scopes": 5}, "scopes= is a list"),
+        ({"client_id": 5}, "client_id= is a text"),
+        ({"client_secret": 5}, "client_secret= is a text"),
+        ({"client_secret": f"{SECRET}\ud800"}, "client_secret= holds"),
+        ({"ssl_context": "x"}, "ssl_context= is"),
+        ({"client_secret": None, "private_key": lambda: "x"}, "a function of an issuer"),
     ],
 )
 def test_options_that_are_refused(options: dict[str, Any], words: str) -> None:
@@ -550,13 +627,28 @@ def test_options_that_are_refused(options: dict[str, Any], words: str) -> None:
 
 @pytest.mark.parametrize(
     ("options", "words"),
-    [({"token": JWT}, "token= is a function"), ({"issuer": "http://as.example"}, "https")],
+    [
+        ({"token": JWT}, "token= is a function"),
+        ({"token": token_from_file}, "without arguments"),
+        ({"issuer": "http://as.example"}, "https"),
+        ({"issuer": None}, "issuer= is a URL"),
+        ({"client_id": 5}, "client_id= is a text"),
+    ],
 )
 def test_options_of_workloads_that_are_refused(options: dict[str, Any], words: str) -> None:
     usual: dict[str, Any] = {"token": lambda: JWT, "issuer": "https://as.example"}
     with pytest.raises(OptionError, match=words) as caught:
         WorkloadIdentity(**{**usual, **options})
     assert JWT not in str(caught.value)
+
+
+@pytest.mark.parametrize("url", [5, None, "x", "ftp://x"])
+async def test_what_is_no_url_of_a_server(url: Any) -> None:
+    auth = OAuth()
+    with pytest.raises(OptionError, match="URL"):
+        await auth.log_out(url)
+    with pytest.raises(OptionError, match="URL"):
+        await auth.is_logged_in(url)
 
 
 def test_a_user_may_have_a_key_too() -> None:

@@ -130,6 +130,11 @@ PROVIDER = ["--idp-issuer", "https://idp.example", "--idp-client-id", "there"]
         (ENTERPRISE, "needs --idp-issuer"),
         ([*ENTERPRISE, *PROVIDER], "needs --assertion-env"),
         (["--auth", "magic"], "magic"),
+        ([f"--client-secret={SECRET}"], "unknown option: --client-secret"),
+        ([f"--assertion={SECRET}"], "unknown option: --assertion"),
+        ([*CREDENTIALS, "--private-key-file", "{}/secret"], "--private-key-file is no PEM"),
+        ([*CREDENTIALS, *SECRETLY, "--scope", "a b"], "--scope: 'a b'"),
+        (["--auth", "client-credentials", "--client-id", "", *SECRETLY], "--client-id is empty"),
     ],
 )
 def test_what_makes_no_sense(words: list[str], told: str, secrets: Path) -> None:

@@ -15,7 +15,7 @@ from ._grants import GrantRefused
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator
 
-__all__ = ["Backoff"]
+__all__ = ["Backoff", "reason_of"]
 
 #: Seconds after the first failure, doubled with each further one.
 _FIRST_SECONDS: Final = 1.0
@@ -23,6 +23,13 @@ _MOST_SECONDS: Final = 60.0
 
 #: Failures that are remembered, the newest.
 _MOST_FAILURES: Final = 32
+
+
+def reason_of(error: Exception) -> str:
+    """Why there are no tokens, for people."""
+    if isinstance(error, AuthorizationFailed | GrantRefused):
+        return str(error)
+    return f"no access token: {type(error).__name__}: {error}"
 
 
 @attrs.frozen
@@ -65,10 +72,10 @@ class Backoff:
             )
         try:
             yield
-        except (AuthorizationFailed, GrantRefused) as error:
+        except Exception as error:
             seconds = _FIRST_SECONDS if last is None else min(last.seconds * 2, _MOST_SECONDS)
             self._failures.pop(key, None)
-            self._failures[key] = _Failure(str(error), trio.current_time(), seconds)
+            self._failures[key] = _Failure(reason_of(error), trio.current_time(), seconds)
             if len(self._failures) > _MOST_FAILURES:
                 del self._failures[next(iter(self._failures))]
             raise

@@ -20,7 +20,8 @@ from ._entries import Entries
 from ._fetch import Fetcher
 from ._finding import Finder
 from ._flow import Flow
-from ._login import Login
+from ._given import check_ssl_context, check_text
+from ._login import Login, new_turn
 from ._storage import MemoryTokenStorage
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from ._discovery import ServerMetadata
     from ._dpop import DPoPUse
     from ._flow import Grant
+    from ._login import LoginTurn
     from ._storage import TokenStorage
 
 __all__ = ["ClientAuth", "NewLogin"]
@@ -69,13 +71,15 @@ class ClientAuth:
             raise OptionError(
                 f"storage= is a TokenStorage, as FileTokenStorage(directory), not {storage!r:.100}"
             )
+        check_text("issuer", issuer)
+        check_ssl_context(ssl_context)
         self._storage = Entries(storage)
         self._issuer = issuer
         self._scopes = _checked_scopes(scopes)
         self._ssl_context = ssl_context
         check_dpop(dpop)
         self._dpop = dpop
-        self._turns: weakref.WeakValueDictionary[str, trio.Lock] = weakref.WeakValueDictionary()
+        self._turns: weakref.WeakValueDictionary[str, LoginTurn] = weakref.WeakValueDictionary()
 
     def _check(self, server: ServerMetadata) -> None:
         """Raises MetadataRefused for an authorization server that lacks what is needed."""
@@ -137,24 +141,27 @@ class ClientAuth:
             Whether there were any.
 
         Raises:
+            OptionError: The URL is none of a server.
             AuthorizationFailed: The storage has failed; or they are forgotten here, but it is not
                 known whether the authorization server has done so.
         """
         url = _as_http(url)
-        async with self._turn(url):
+        turn = self._turn(url)
+        async with turn.alone():
             return await (await self._flow(url)).log_out()
 
     async def is_logged_in(self, url: str) -> bool:
         """Whether there are tokens for a server, good ones or not.
 
         Raises:
+            OptionError: The URL is none of a server.
             AuthorizationFailed: The storage has failed.
         """
         return await (await self._flow(_as_http(url))).kept() is not None
 
-    def _turn(self, url: str) -> trio.Lock:
-        """Held while tokens for a server are got or forgotten."""
-        return self._turns.setdefault(url, trio.Lock())
+    def _turn(self, url: str) -> LoginTurn:
+        """Whose turn it is to get or to forget tokens for a server."""
+        return self._turns.setdefault(url, new_turn())
 
     async def _flow(self, url: str) -> Flow:
         reach = await _reach_of(url)
@@ -198,8 +205,14 @@ class NewLogin:
 
 
 def _as_http(url: str) -> str:
-    """The URL by which authorization knows a server, which may be that of a WebSocket."""
-    scheme, separator, rest = url.partition(":")
+    """The URL by which authorization knows a server, which may be that of a WebSocket.
+
+    Raises:
+        OptionError: It is none.
+    """
+    scheme, separator, rest = url.partition(":") if isinstance(url, str) else ("", "", "")
+    if scheme.lower() not in ("http", "https", "ws", "wss"):
+        raise OptionError("the server is named by its URL (http, https, ws or wss)")
     return {"ws": "http", "wss": "https"}.get(scheme, scheme) + separator + rest
 
 
@@ -217,7 +230,10 @@ async def _reach_of(url: str) -> Reach:
 def _checked_scopes(scopes: Iterable[str]) -> tuple[str, ...]:
     if isinstance(scopes, str):
         raise OptionError(f"scopes= is a list of texts, not the text {scopes!r:.100}")
-    listed: Any = tuple(scopes)
+    try:
+        listed: Any = tuple(scopes)
+    except TypeError:
+        raise OptionError(f"scopes= is a list of texts, not {type(scopes).__name__}") from None
     for each in listed:
         if not isinstance(each, str) or parse_scopes(each) != (each,):
             raise OptionError(f"scopes=: {each!r:.100} is not a scope")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 from trimcp.errors import OptionError
 
 from ._asking import ask
+from ._given import check_function, check_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -68,9 +69,11 @@ def checked_key(
         prefix: How the names of these options begin, for people.
 
     Raises:
-        OptionError: Both are given, or what is no private key, or not one for the algorithm.
+        OptionError: Both are given, or a secret that is no text, or what is no private key, or not
+            one for the algorithm.
         ModuleNotFoundError: joserfc is not installed.
     """
+    check_text(f"{prefix}client_secret", secret)
     if given is None:
         if algorithm is not None:
             raise OptionError(f"{prefix}algorithm= is for {prefix}private_key=, which is missing")
@@ -81,6 +84,8 @@ def checked_key(
     if callable(given):
         if algorithm is not None:
             raise OptionError(f"{option} as a function signs by itself: leave out the algorithm")
+        what = "a key, or a function of an issuer that gives a signed assertion"
+        check_function(f"{prefix}private_key", given, what, "")
         return _Function(given, option)
     try:
         # It is slow to load.

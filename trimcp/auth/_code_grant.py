@@ -6,6 +6,7 @@ Specification: 2026-07-28, Authorization, Authorization Flow Steps; RFC 6749, se
 from __future__ import annotations
 
 import logging
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Final
 
 from trimcp.errors import AuthorizationFailed
@@ -19,7 +20,8 @@ from ._scopes import scopes_to_register
 from ._token_endpoint import refusal_of
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Hashable, Sequence
+    from contextlib import AbstractContextManager
 
     from ._discovery import ServerMetadata
     from ._finding import Finder, Found
@@ -102,6 +104,10 @@ class CodeGrant:
             "resource": request.resource,
         }
         return await first_tokens(server, client, fields, request.resource, scopes or ())
+
+    def trying(self, what: Hashable) -> AbstractContextManager[None]:
+        """See `Grant`. The user decides how often."""
+        return nullcontext()
 
     # -- registration -----------------------------------------------------------------------
 

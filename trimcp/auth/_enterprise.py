@@ -15,6 +15,7 @@ from ._discovery import check_grant
 from ._enterprise_grant import TOKEN_EXCHANGE, EnterpriseGrant, IdentityProvider
 from ._fetch import Fetcher
 from ._finding import Finder
+from ._given import check_function, check_text
 from ._machine_grants import JWT_BEARER
 from ._machines import MachineAuth, check_endpoint, check_issuer
 from ._registration import Identity
@@ -94,16 +95,17 @@ class EnterpriseManaged(MachineAuth):
         ssl_context: ssl.SSLContext | None = None,
         dpop: DPoPUse = "auto",
     ) -> None:
-        if not callable(id_token):
-            # It may be a token, so it is not shown.
-            raise OptionError(
-                "id_token= is a function that gives an ID token, since a text would expire"
-            )
+        check_function(
+            "id_token",
+            id_token,
+            "a function without arguments that gives an ID token, since a text would expire",
+        )
         check_issuer("idp_issuer", idp_issuer)
         check_issuer("issuer", issuer)
         if idp_token_endpoint is not None:
             check_endpoint("idp_token_endpoint", idp_token_endpoint)
         for name, value in (("client_id", client_id), ("idp_client_id", idp_client_id)):
+            check_text(name, value)
             if not value:
                 raise OptionError(f"{name}= is empty")
         idp_key = checked_key(idp_client_secret, idp_private_key, idp_algorithm, "idp_")

@@ -24,7 +24,8 @@ from ._scopes import scopes_to_request
 from ._token_endpoint import TokenEndpoint
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Hashable, Iterable, Sequence
+    from contextlib import AbstractContextManager
 
     from ._challenges import Demand
     from ._client_key import ClientKey
@@ -108,6 +109,16 @@ class Grant(Protocol):
             GrantRefused, CodeRefused, AuthorizationFailed: There are none.
         """
 
+    def trying(self, what: Hashable) -> AbstractContextManager[None]:
+        """An attempt while the block runs, from looking for the authorization server on.
+
+        Args:
+            what: What is tried. Without a user it is not tried again at once after a failure.
+
+        Raises:
+            AuthorizationFailed: It has just failed.
+        """
+
     async def client_at(self, server: ServerMetadata) -> Registered | None:
         """What the client is to an authorization server; None if it is nothing.
 
@@ -156,6 +167,17 @@ class Flow:
     def asks_user(self) -> bool:
         """See `Grant`."""
         return self._grant.asks_user
+
+    def trying(self, scopes: Iterable[str]) -> AbstractContextManager[None]:
+        """An attempt to get first tokens while the block runs; see `Grant`.
+
+        Args:
+            scopes: Those that are needed.
+
+        Raises:
+            AuthorizationFailed: It has just failed, and without a user it is not repeated yet.
+        """
+        return self._grant.trying((self.finder.url, frozenset(scopes)))
 
     async def log_in(self, found: Found, demand: Demand, requested: Sequence[str]) -> Tokens:
         """Get first tokens, and store them.
@@ -212,9 +234,10 @@ class Flow:
         """
         if await self.kept() is None:
             raise AuthorizationFailed(_LOGGED_OUT)
-        server = await self.finder.known(tokens.issuer)
-        found = Found(ResourceMetadata(tokens.resource, (tokens.issuer,)), server)
-        return await self._log_in(found, None, tokens.requested, stored_key(tokens))
+        with self.trying(tokens.requested):
+            server = await self.finder.known(tokens.issuer)
+            found = Found(ResourceMetadata(tokens.resource, (tokens.issuer,)), server)
+            return await self._log_in(found, None, tokens.requested, stored_key(tokens))
 
     async def refresh(self, tokens: Tokens, found: Found | None = None) -> Tokens | None:
         """Get the next access token, and store it.

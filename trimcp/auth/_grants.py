@@ -15,9 +15,10 @@ import msgspec
 
 from ._codes import said
 from ._fetch import basic_credentials
+from ._sent import is_repeated
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
 __all__ = [
     "BASIC",
@@ -59,10 +60,6 @@ _TROUBLE: Final = frozenset(
         *("invalid_dpop_proof", "use_dpop_nonce"),
     }
 )
-
-
-#: The shortest text that counts as a secret; a shorter one may stand in any word.
-_SHORTEST: Final = 6
 
 
 class GrantRefused(Exception):
@@ -126,6 +123,7 @@ class Tokens:
         client: What the client had registered as, if it had registered itself: another login at
             the authorization server may register anew.
         key: The private key that they are bound to, as it is stored; None if they are not.
+        got: When they were asked for, in seconds since the Unix epoch.
     """
 
     issuer: str
@@ -137,6 +135,12 @@ class Tokens:
     stale: float | None = None
     client: Registered | None = None
     key: str | None = attrs.field(default=None, repr=False)
+    got: float = 0.0
+
+    def is_new(self, seconds: float) -> bool:
+        """Whether they were got so many seconds ago at most."""
+        # A clock may have been set back.
+        return 0 <= time.time() - self.got < seconds
 
     def is_of(self, client: Registered) -> bool:
         """Whether they were given to this client."""
@@ -246,6 +250,7 @@ def read_tokens(
         _stale(answer.expires_in, now),
         client if client.redirect_uri else None,
         key if kind == "dpop" else None,
+        now,
     )
 
 
@@ -273,9 +278,7 @@ def _stale(expires_in: float | str | None, now: float) -> float | None:
     return now + seconds - min(_MARGIN_SECONDS, seconds * _MARGIN_SHARE)
 
 
-def read_error(
-    status: int, body: bytes, who: str, secrets: Iterable[str | None] = ()
-) -> GrantRefused:
+def read_error(status: int, body: bytes, who: str, secrets: Sequence[str] = ()) -> GrantRefused:
     """The refusal of an endpoint of an authorization server.
 
     Args:
@@ -290,13 +293,12 @@ def read_error(
         return GrantRefused(f"{who} answered with HTTP status {status}")
     # Another status than those of OAuth may come from something in front of it.
     is_trouble = status not in (200, 400, 401)
-    known = [each for each in secrets if each is not None and len(each) >= _SHORTEST]
-    if any(each in answer.error for each in known):
+    if is_repeated(secrets, answer.error):
         return GrantRefused(
             f"{who} refused, and repeats a secret that it was sent", is_trouble=is_trouble
         )
     description = answer.error_description
-    if any(each in (description or "") for each in known):
+    if is_repeated(secrets, description or ""):
         description = "a text with a secret in it"
     words = said(answer.error, description)
     return GrantRefused(f"{who} refused: {words}", answer.error, is_trouble=is_trouble)

@@ -11,17 +11,19 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import attrs
 import trio
 
 from trimcp.errors import AuthorizationFailed
 
+from ._backoff import reason_of
 from ._challenges import Demand, demand_of
 from ._dpop import Nonces, credentials_of
 from ._entries import StorageFailed
 from ._grants import GrantRefused
+from ._turns import Turn
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from ._flow import Flow
     from ._grants import Tokens
 
-__all__ = ["Login"]
+__all__ = ["Login", "LoginTurn", "new_turn"]
 
 logger = logging.getLogger("trimcp.auth")
 
@@ -61,6 +63,7 @@ class _Need:
         may_refresh: Whether a refreshed token may do: not where one has been refused already.
         may_wait: Whether there may be a login.
         is_for_scopes: Whether the token was good, but lacked scopes.
+        is_anew: Whether the client leaves stored tokens alone.
     """
 
     demand: Demand
@@ -69,6 +72,7 @@ class _Need:
     may_refresh: bool
     may_wait: bool
     is_for_scopes: bool
+    is_anew: bool
 
     @property
     def scopes(self) -> tuple[str, ...] | None:
@@ -82,6 +86,31 @@ class _Need:
     def is_asked_by(self, tokens: Tokens) -> bool:
         """Whether the tokens were asked for with all scopes."""
         return set(self.scopes or ()) <= set(tokens.requested)
+
+
+def _covers(failed: _Need | None, need: _Need | None) -> bool:
+    """Whether the failure to meet a need is the answer to another one as well.
+
+    Args:
+        failed: The one that was not met; None for a refresh that nobody has demanded.
+        need: The other one.
+    """
+    if failed is None or need is None:
+        return failed is need
+    return (
+        (failed.hint, failed.is_anew) == (need.hint, need.is_anew)
+        and failed.may_wait >= need.may_wait
+        and set(need.scopes or ()) <= set(failed.scopes or ())
+    )
+
+
+#: Whose turn it is among the clients of one user at one server.
+LoginTurn: TypeAlias = "Turn[_Need | None]"
+
+
+def new_turn() -> LoginTurn:
+    """Where it is nobody's turn yet."""
+    return Turn(_covers)
 
 
 class _Flight:
@@ -100,11 +129,7 @@ class _Flight:
 
     def serves(self, need: _Need) -> bool:
         """Whether its failure is the answer to this need as well."""
-        return (
-            self.need is not None
-            and self.need.may_wait >= need.may_wait
-            and set(need.scopes or ()) <= set(self.need.scopes or ())
-        )
+        return _covers(self.need, need)
 
 
 class Login:
@@ -113,12 +138,12 @@ class Login:
     Args:
         flow: Gets tokens.
         nursery: Where that is done.
-        turn: Held while tokens are got; shared by the logins of one user at one server.
+        turn: Taken to get tokens; shared by the logins of one user at one server.
         is_anew: Whether tokens that are stored are left alone until there has been a login.
     """
 
     def __init__(
-        self, flow: Flow, nursery: trio.Nursery, turn: trio.Lock, *, is_anew: bool
+        self, flow: Flow, nursery: trio.Nursery, turn: LoginTurn, *, is_anew: bool
     ) -> None:
         self._flow = flow
         self._nursery = nursery
@@ -131,7 +156,6 @@ class Login:
         self._next_refresh = 0.0
         self._hint: str | None = None
         self._from_login: str | None = None  # the header that the last login brought
-        self._next_login = 0.0
         self._callbacks: list[Callable[[], object]] = []
 
     def on_login(self, callback: Callable[[], object]) -> None:
@@ -185,9 +209,11 @@ class Login:
         """The same once more, after a proof that lacked the newest nonce; that is no failure.
 
         Raises:
-            AuthorizationFailed: The newest nonce was in the proof.
+            AuthorizationFailed: The newest nonce was in the proof, or there is none.
         """
         sent = refusals[-1].sent
+        if self._nonces.of(refusals[-1].url) is None:
+            raise AuthorizationFailed("the server wants a nonce in each proof, and names none")
         if sum(each.sent == sent and _wants_nonce(each) for each in refusals) > 1:
             raise AuthorizationFailed("the server refuses each proof and wants another nonce")
         return self._credentials()
@@ -225,9 +251,7 @@ class Login:
         if len(refusals) > _MOST_REFUSALS or demand.params.get("error") == _WRONG_PROOF:
             return None
         if last.status == 401:
-            has_just = len(refusals) > 1 or trio.current_time() < self._next_login
-            if has_just and last.sent is not None and last.sent == self._from_login:
-                # A login has just been made, and that did not help.
+            if last.sent is not None and self._has_just_got(last.sent, refusals):
                 return None
         elif demand.params.get("error") != "insufficient_scope":
             return None
@@ -241,11 +265,21 @@ class Login:
             len({each.sent for each in refusals} - {None}) < 2,
             may_wait or not self._flow.asks_user,
             last.status == 403,
+            self._is_anew,
         )
         tokens = self._tokens
         has_asked = tokens is not None and tokens.header == last.sent and need.is_asked_by(tokens)
         # What was asked for and not given is not asked for again.
         return None if last.status == 403 and (need.scopes is None or has_asked) else need
+
+    def _has_just_got(self, refused: str, refusals: Sequence[Refusal]) -> bool:
+        """Whether a token is so new that another one would not help either."""
+        if len(refusals) > 1 and refused == self._from_login:
+            return True
+        # A server that refuses all tokens does not have a new one made for each request, nor for
+        # each client.
+        tokens = None if self._flow.asks_user else self._tokens
+        return tokens is not None and tokens.header == refused and tokens.is_new(_RETRY_SECONDS)
 
     # -- flights ----------------------------------------------------------------------------
 
@@ -273,8 +307,8 @@ class Login:
 
     async def _renew(self) -> None:
         """Replace the access token before it expires."""
-        async with self._turn:
-            try:
+        try:
+            async with self._turn.trying(None):
                 if await self._has_changed() or self._tokens is None:
                     return
                 if not self._flow.asks_user:
@@ -282,52 +316,55 @@ class Login:
                     return
                 if await self._refreshed(self._tokens, None):
                     return
-            except AuthorizationFailed as error:
-                logger.warning("%s", error)
-            self._next_refresh = trio.current_time() + _RETRY_SECONDS
+        except AuthorizationFailed as error:
+            logger.warning("%s", error)
+        self._next_refresh = trio.current_time() + _RETRY_SECONDS
 
     async def _get(self, need: _Need) -> None:
-        """Get tokens that meet a need, by a refresh if that can do, else from the user."""
-        async with self._turn:
+        """Get tokens that meet a need."""
+        async with self._turn.trying(need):
             if await self._has_changed() and need.is_met_by(self._tokens):
                 return
-            # A server may have another authorization server now, so it is asked each time.
-            found = await self._flow.finder.discover(need.hint)
-            tokens = self._tokens
-            if tokens is not None and (tokens.issuer, tokens.resource) != found.names:
-                # They are those of another authorization server, or for another resource.
-                tokens = None
-            may_refresh = (
-                tokens is not None
-                and need.may_refresh
-                and need.is_asked_by(tokens)
-                and self._flow.may_refresh(tokens, need.demand, found)
-            )
-            if tokens is not None and may_refresh:
-                is_refreshed = await self._refreshed(tokens, found)
-                if is_refreshed and need.is_met_by(self._tokens):
-                    return
-            if not need.may_wait:
+            requested = () if self._tokens is None else self._tokens.requested
+            with self._flow.trying((*(need.scopes or ()), *requested)):
+                await self._try(need)
+
+    async def _try(self, need: _Need) -> None:
+        """Get them by a refresh if that can do, else from the user."""
+        # A server may have another authorization server now, so it is asked each time.
+        found = await self._flow.finder.discover(need.hint)
+        tokens = self._tokens
+        if tokens is not None and (tokens.issuer, tokens.resource) != found.names:
+            # They are those of another authorization server, or for another resource.
+            tokens = None
+        may_refresh = (
+            tokens is not None
+            and need.may_refresh
+            and need.is_asked_by(tokens)
+            and self._flow.may_refresh(tokens, need.demand, found)
+        )
+        if tokens is not None and may_refresh:
+            is_refreshed = await self._refreshed(tokens, found)
+            if is_refreshed and need.is_met_by(self._tokens):
                 return
-            requested = () if tokens is None else tokens.requested
-            replaced = await self._flow.kept() if self._is_anew else None
-            try:
-                self._tokens = await self._flow.log_in(found, need.demand, requested)
-            except AuthorizationFailed as error:
-                if not need.is_for_scopes:
-                    raise
-                needed = " ".join(need.scopes or ())
-                words = f"{error} (scopes that are needed: {needed})"
-                raise AuthorizationFailed(words) from error.__cause__
-            self._is_anew = False
-            self._from_login = self._tokens.header
-            if not self._flow.asks_user:
-                # A server that refuses all tokens does not have a new one made for each request.
-                self._next_login = trio.current_time() + _RETRY_SECONDS
-            self._tell()
-            if replaced is not None:
-                with trio.move_on_after(_FAREWELL):
-                    await self._flow.give_back(replaced)
+        if not need.may_wait:
+            return
+        requested = () if tokens is None else tokens.requested
+        replaced = await self._flow.kept() if self._is_anew else None
+        try:
+            self._tokens = await self._flow.log_in(found, need.demand, requested)
+        except AuthorizationFailed as error:
+            if not need.is_for_scopes:
+                raise
+            needed = " ".join(need.scopes or ())
+            words = f"{error} (scopes that are needed: {needed})"
+            raise AuthorizationFailed(words) from error.__cause__
+        self._is_anew = False
+        self._from_login = self._tokens.header
+        self._tell()
+        if replaced is not None:
+            with trio.move_on_after(_FAREWELL):
+                await self._flow.give_back(replaced)
 
     async def _has_changed(self) -> bool:
         """Whether another client has stored other tokens; they are used from now on."""
@@ -391,10 +428,6 @@ def _later(error: Exception) -> AuthorizationFailed:
 
 def _failed(error: Exception) -> AuthorizationFailed:
     """An error of its own for each request that waited."""
-    if not isinstance(error, AuthorizationFailed):
-        failure = AuthorizationFailed(f"no access token: {type(error).__name__}: {error}")
-        failure.__cause__ = error
-        return failure
-    failure = AuthorizationFailed(str(error))
-    failure.__cause__ = error.__cause__
+    failure = AuthorizationFailed(reason_of(error))
+    failure.__cause__ = error.__cause__ if isinstance(error, AuthorizationFailed) else error
     return failure

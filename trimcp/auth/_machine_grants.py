@@ -11,7 +11,8 @@ from ._asking import ask
 from ._grants import Registered
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable
+    from contextlib import AbstractContextManager
 
     from ._backoff import Backoff
     from ._discovery import ServerMetadata
@@ -52,10 +53,13 @@ class MachineGrant:
         """See `Grant`."""
         resource = found.resource.resource
         asked = {"resource": resource, **({"scope": " ".join(scopes)} if scopes else {})}
-        with self._backoff.trying((found.names, scopes)):
-            client = await self.client_at(found.server)
-            fields = asked | await self._brought(found, asked)
-            return await first_tokens(found.server, client, fields, resource, scopes or ())
+        client = await self.client_at(found.server)
+        fields = asked | await self._brought(found, asked)
+        return await first_tokens(found.server, client, fields, resource, scopes or ())
+
+    def trying(self, what: Hashable) -> AbstractContextManager[None]:
+        """See `Grant`."""
+        return self._backoff.trying(what)
 
     async def _brought(self, found: Found, asked: dict[str, str]) -> dict[str, str]:
         """What the client brings: the grant, and what else is to be asked for."""

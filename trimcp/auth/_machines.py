@@ -15,6 +15,7 @@ from ._backoff import Backoff
 from ._client_auth import ClientAuth
 from ._client_key import checked_key
 from ._discovery import check_grant
+from ._given import check_function, check_text
 from ._machine_grants import CLIENT_CREDENTIALS, JWT_BEARER, MachineGrant, WorkloadGrant
 from ._registration import Identity
 
@@ -56,6 +57,7 @@ class MachineAuth(ClientAuth):
         ssl_context: ssl.SSLContext | None,
         dpop: DPoPUse,
     ) -> None:
+        check_text("client_id", identity.client_id)
         super().__init__(
             storage=storage,
             issuer=identity.issuer,
@@ -79,8 +81,8 @@ class ClientCredentials(MachineAuth):
     Nothing happens until a server demands it: then its authorization server is looked for, the
     client asks there for an access token, and the request is made once more. The token is
     replaced before it expires, and when the server demands more scopes. Refresh tokens are not
-    used. After a failure the same is asked for again only after a second, later up to a minute;
-    requests until then fail for the same reason.
+    used. After a failure nothing is asked again for the same scopes until a second later, then two,
+    up to a minute; requests until then fail for the same reason.
 
     One object may serve many clients. Those for the same server share their tokens.
 
@@ -190,12 +192,12 @@ class WorkloadIdentity(MachineAuth):
         ssl_context: ssl.SSLContext | None = None,
         dpop: DPoPUse = "auto",
     ) -> None:
-        if not callable(token):
-            # It may be a token, so it is not shown.
-            raise OptionError(
-                "token= is a function that gives a token, as token_from_file(path), since a text "
-                "would expire"
-            )
+        check_function(
+            "token",
+            token,
+            "a function without arguments that gives a token, as token_from_file(path), since a "
+            "text would expire",
+        )
         check_issuer("issuer", issuer)
         self._token = token
         super().__init__(
@@ -219,6 +221,8 @@ def check_issuer(name: str, issuer: str) -> None:
 
 def check_endpoint(name: str, url: str) -> None:
     """Raises OptionError for what is no URL to which something secret may be sent."""
+    if not isinstance(url, str):
+        raise OptionError(f"{name}= is a URL, not {type(url).__name__}")
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port

@@ -13,6 +13,7 @@ from ._client_auth import ClientAuth
 from ._client_key import checked_key
 from ._code_grant import CodeGrant
 from ._discovery import check_codes
+from ._given import check_text
 from ._registration import Identity
 from ._visiting import ByBrowser, ByHook, Nobody, open_browser
 
@@ -102,6 +103,8 @@ class OAuth(ClientAuth):
         super().__init__(
             storage=storage, issuer=issuer, scopes=scopes, ssl_context=ssl_context, dpop=dpop
         )
+        for name, text in (("client_id", client_id), ("client_name", client_name)):
+            check_text(name, text)
         if client_id is not None and issuer is None:
             raise OptionError("client_id= needs issuer=, the authorization server that gave it")
         if (client_secret, private_key) != (None, None) and client_id is None:

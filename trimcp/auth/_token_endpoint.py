@@ -13,9 +13,10 @@ from ._client_key import ASSERTION_TYPE
 from ._dpop import Nonces
 from ._fetch import FetchFailed
 from ._grants import PRIVATE_KEY, GrantRefused, is_refusal, read_error, token_form
+from ._sent import secrets_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from ._client_key import ClientKey
     from ._discovery import ServerMetadata
@@ -28,8 +29,6 @@ __all__ = ["TokenEndpoint", "refusal_of"]
 
 #: The answer of an authorization server that wants another nonce in the proof.
 _USE_NONCE: Final = "use_dpop_nonce"
-#: Fields that whoever knows them could use.
-_SECRETS: Final = ("assertion", "code", "code_verifier", "refresh_token", "subject_token")
 
 
 class TokenEndpoint:
@@ -71,17 +70,19 @@ class TokenEndpoint:
             GrantRefused: The authorization server refuses.
             AuthorizationFailed: It gives no answer, or is in trouble.
         """
+        url = server.token_endpoint
+        until_now = self._nonces.of(url)
         try:
-            answer = await self._post(server, client, server.token_endpoint, fields, bound_to)
-            if bound_to is not None and _wants_nonce(answer):
+            answer, secrets = await self._post(server, client, url, fields, bound_to)
+            has_new = self._nonces.of(url) not in (until_now, None)
+            if bound_to is not None and has_new and _wants_nonce(answer):
                 # Nothing has happened yet: what is asked with is still good. Once is enough, since
                 # the newest nonce is in the proof now.
-                answer = await self._post(server, client, server.token_endpoint, fields, bound_to)
+                answer, secrets = await self._post(server, client, url, fields, bound_to)
         except FetchFailed as error:
             raise AuthorizationFailed(f"{self._name}: {error}") from error
         if answer.status != 200 or is_refusal(answer.body):
-            secrets = [fields.get(name) for name in _SECRETS]
-            raise refusal_of(answer, self._name, [*secrets, client.client_secret])
+            raise refusal_of(answer, self._name, secrets)
         return answer.body
 
     async def revoke(self, server: ServerMetadata, client: Registered, tokens: Tokens) -> None:
@@ -94,12 +95,12 @@ class TokenEndpoint:
             return
         # With a refresh token go the access tokens that it has brought.
         token = tokens.refresh_token or tokens.access_token
+        url = server.revocation_endpoint
         try:
-            answer = await self._post(server, client, server.revocation_endpoint, {"token": token})
+            answer, secrets = await self._post(server, client, url, {"token": token})
         except (FetchFailed, GrantRefused) as error:
             raise AuthorizationFailed(f"the tokens may not be revoked: {error}") from error
         if answer.status != 200:
-            secrets = (token, client.client_secret)
             refusal = read_error(answer.status, answer.body, "the revocation", secrets)
             raise AuthorizationFailed(f"the tokens may not be revoked: {refusal}")
 
@@ -110,7 +111,8 @@ class TokenEndpoint:
         url: str,
         fields: dict[str, str],
         bound_to: ProofKey | None = None,
-    ) -> Fetched:
+    ) -> tuple[Fetched, list[str]]:
+        """Send a form; returns the answer, and what it must not show."""
         form, headers = token_form(client, fields)
         if client.auth_method == PRIVATE_KEY:
             assert self._key is not None
@@ -122,7 +124,7 @@ class TokenEndpoint:
         fetcher = self._finder.fetcher_for(server.issuer)
         answer = await fetcher.post_form(url, form, headers=headers)
         self._nonces.take(url, answer.headers.get("dpop-nonce"))
-        return answer
+        return answer, secrets_of(form, headers)
 
 
 def _wants_nonce(answer: Fetched) -> bool:
@@ -133,7 +135,7 @@ def _wants_nonce(answer: Fetched) -> bool:
 
 
 def refusal_of(
-    answer: Fetched, who: str, secrets: Iterable[str | None] = ()
+    answer: Fetched, who: str, secrets: Sequence[str] = ()
 ) -> GrantRefused | AuthorizationFailed:
     """The error for an answer that is no success; of a failing server nothing is known.
 

@@ -46,8 +46,11 @@ def parse(words: list[str]) -> Command:
     found, rest = make_parser().parse_known_args(words)
     parser: argparse.ArgumentParser = found.parser
     kind: type[Command] = found.kind
-    if unknown := [word for word in rest if word.startswith("-")]:
-        parser.error(f"unknown option: {unknown[0]}")
+    # argparse takes what has a space in it for no option.
+    unknown = [word for word in found.words if word.startswith("--")]
+    if unknown := unknown + [word for word in rest if word.startswith("-")]:
+        # What stands behind it may be a secret.
+        parser.error(f"unknown option: {unknown[0].partition('=')[0]}")
     # argparse returns the words after an option as unknown.
     found.words += rest
     found.given = words

@@ -9,8 +9,9 @@ import attrs
 import trio
 
 from ._connecting import connected
-from ._errors import CommandError, UsageError
+from ._errors import CommandError
 from ._logins import URLS, directory, kept_login
+from ._names import usage_error
 from ._options import Connecting, refuse_more
 from ._screen import printable
 from ._secrets import secret_of
@@ -118,7 +119,7 @@ class LoggingIn(Connecting):
                 **way,
             )
         except ValueError as error:
-            raise UsageError(str(error)) from error
+            raise usage_error(error) from error
 
 
 def url_of(words: list[str], command: list[str] | None) -> str:

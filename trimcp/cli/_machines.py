@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from ._errors import UsageError
+from ._names import usage_error
 from ._secrets import secret_in, secret_of
 
 if TYPE_CHECKING:
@@ -146,7 +146,7 @@ class Machine:
                 **common,
             )
         except ValueError as error:
-            raise UsageError(str(error)) from error
+            raise usage_error(error) from error
 
     def _credentials(self, prefix: str = "") -> dict[str, Any]:
         """The secret or the key that the options lead to."""
