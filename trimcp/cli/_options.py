@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import re
-from typing import Any, ClassVar, Final, Literal, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Self, TypeAlias
 
 import attrs
 import trio
 
 from ._logging import log_as_tool
-from ._machines import Machine
+
+if TYPE_CHECKING:
+    from ._machines import Machine
 
 __all__ = [
     "QUESTIONS",
@@ -129,6 +131,9 @@ class Connecting(Command):
             parser: Where to.
             outputs: The forms of the result; none for what makes and ends logins of users.
         """
+        # Only who connects needs it.
+        from ._machines import Machine
+
         parser.set_defaults(output=None)
         if outputs:
             Machine.add_options(parser)
@@ -165,6 +170,8 @@ class Connecting(Command):
     @staticmethod
     def read_common(found: argparse.Namespace) -> dict[str, Any]:
         """The attributes from these options, without the target. Raises ValueError."""
+        from ._machines import Machine
+
         machine = Machine.read(found) if hasattr(found, "auth") else None
         names = {name.lower() for name, _ in found.headers}
         if machine is not None and (found.token_env is not None or "authorization" in names):
