@@ -201,10 +201,13 @@ def test_a_client_that_is_given_up(revision: str, use: Callable[[Client], Awaita
     assert at_each_checkpoint(scenario) > 20
 
 
+@pytest.mark.parametrize("how", ["cancelled", "shut down"])
 @pytest.mark.parametrize("use", USES, ids=lambda use: use.__name__)
 @pytest.mark.parametrize("revision", REVISIONS)
-def test_a_server_that_is_given_up(revision: str, use: Callable[[Client], Awaitable[None]]) -> None:
-    """Its handlers and lifespans end, and its client has an error instead of waiting."""
+def test_a_server_that_is_given_up(
+    revision: str, use: Callable[[Client], Awaitable[None]], how: str
+) -> None:
+    """Its handlers and lifespans end; its client has its answer, or an error instead of waiting."""
 
     ledger = Ledger()
     server = a_server(ledger)
@@ -213,7 +216,7 @@ def test_a_server_that_is_given_up(revision: str, use: Callable[[Client], Awaita
         ours, theirs = memory_stream_pair()
 
         async def serve() -> None:
-            with moment.inside():
+            with moment.inside(server.shutdown if how == "shut down" else None):
                 await server.serve_stream(theirs)
             assert ledger.open == []
             await theirs.aclose()
@@ -244,38 +247,6 @@ def test_both_in_memory(revision: str, use: Callable[[Client], Awaitable[None]])
         with moment.inside():
             async with open_client(server, revision=revision, elicitation=answer) as client:
                 await use(client)
-        assert ledger.open == []
-
-    assert at_each_checkpoint(scenario) > 20
-
-
-@pytest.mark.parametrize("use", USES, ids=lambda use: use.__name__)
-@pytest.mark.parametrize("revision", REVISIONS)
-def test_a_server_that_is_shut_down(
-    revision: str, use: Callable[[Client], Awaitable[None]]
-) -> None:
-    """It ends within its grace; the client has its answer, or an error."""
-    ledger = Ledger()
-    server = a_server(ledger)
-
-    async def scenario(moment: Moment) -> None:
-        ours, theirs = memory_stream_pair()
-
-        async def serve() -> None:
-            with moment.inside(server.shutdown):
-                await server.serve_stream(theirs)
-            assert ledger.open == []
-            await theirs.aclose()
-
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(serve)
-            try:
-                async with open_stream_client(
-                    ours, revision=revision, elicitation=answer, timeout=1000
-                ) as client:
-                    await use(client)
-            except* MCPError:
-                assert moment.has_come
         assert ledger.open == []
 
     assert at_each_checkpoint(scenario) > 20
