@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+from collections.abc import AsyncIterator  # noqa: TC003
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
@@ -15,10 +16,14 @@ import attrs
 import trio
 import trio.testing
 
+from trimcp import Context  # noqa: TC001
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
-__all__ = ["Ledger", "Moment", "at_each_checkpoint"]
+    from trimcp import Server
+
+__all__ = ["Ledger", "Moment", "add_waiting", "at_each_checkpoint"]
 
 #: Virtual seconds after which a scenario counts as stuck.
 _STUCK: Final = 100_000.0
@@ -82,6 +87,29 @@ class Ledger:
             yield
         finally:
             self.open.remove(name)
+
+
+def add_waiting(server: Server[None], ledger: Ledger) -> None:
+    """Register tools that wait and tell the ledger where they are, and a resource."""
+
+    @server.tool
+    async def work(ctx: Context) -> str:
+        with ledger.entered("work"):
+            await ctx.report_progress(1)
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(trio.sleep, 1)
+            return "done"
+
+    @server.tool
+    async def count() -> AsyncIterator[int]:
+        with ledger.entered("count"):
+            for number in range(3):
+                yield number
+                await trio.sleep(1)
+
+    @server.resource("test://data")
+    async def data() -> str:
+        return "data"
 
 
 def at_each_checkpoint(scenario: Callable[[Moment], Awaitable[None]]) -> int:

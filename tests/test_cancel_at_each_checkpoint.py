@@ -15,7 +15,7 @@ import trio
 from pydantic import BaseModel
 from trio.testing import memory_stream_pair, wait_all_tasks_blocked
 
-from tests.cancelling import Ledger, at_each_checkpoint
+from tests.cancelling import Ledger, add_waiting, at_each_checkpoint
 from trimcp import Context, Limits, MCPError, Server, open_client, open_stream_client
 
 if TYPE_CHECKING:
@@ -55,30 +55,13 @@ def a_server(ledger: Ledger) -> Server[None]:
         with ledger.entered("background"):
             await trio.sleep_forever()
 
-    @server.tool
-    async def work(ctx: Context) -> str:
-        with ledger.entered("work"):
-            await ctx.report_progress(1)
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(trio.sleep, 1)
-            return "done"
-
-    @server.tool
-    async def count() -> AsyncIterator[int]:
-        with ledger.entered("count"):
-            for number in range(3):
-                yield number
-                await trio.sleep(1)
+    add_waiting(server, ledger)
 
     @server.tool
     async def ask(ctx: Context) -> str:
         with ledger.entered("ask"):
             answer = await ctx.elicit("Sure?", Sure)
             return str(answer.sure)
-
-    @server.resource("test://data")
-    async def data() -> str:
-        return "data"
 
     return server
 

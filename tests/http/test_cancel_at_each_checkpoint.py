@@ -7,15 +7,14 @@ runs the application cancels it, or tells it that the client has gone.
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator  # noqa: TC003
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import trio
 from trio.testing import wait_all_tasks_blocked
 
-from tests.cancelling import Ledger, at_each_checkpoint
-from trimcp import Context, Server
+from tests.cancelling import Ledger, add_waiting, at_each_checkpoint
+from trimcp import Server
 
 from .harness import Message, call, mirrored, request
 
@@ -27,24 +26,7 @@ if TYPE_CHECKING:
 def a_server(ledger: Ledger) -> Server[None]:
     server: Server[None] = Server("s")
 
-    @server.tool
-    async def work(ctx: Context) -> str:
-        with ledger.entered("work"):
-            await ctx.report_progress(1)
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(trio.sleep, 1)
-            return "done"
-
-    @server.tool
-    async def count() -> AsyncIterator[int]:
-        with ledger.entered("count"):
-            for number in range(3):
-                yield number
-                await trio.sleep(1)
-
-    @server.resource("test://data")
-    async def data() -> str:
-        return "data"
+    add_waiting(server, ledger)
 
     return server
 
