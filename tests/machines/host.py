@@ -141,6 +141,8 @@ class TrioHost:
         if self._requests is not None:
             requests, self._requests = self._requests, None
             if self._ended is None:
+                # What cleans up may need time for it.
+                self._token.run_sync_soon(setattr, self.clock, "autojump_threshold", 0)
                 self._token.run_sync_soon(requests.close)
         while self._ended is None:
             self._turns.get(timeout=_PATIENCE)()

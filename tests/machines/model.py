@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from trimcp import Statistics
-
-from .puppets import LIMITS, LINGER, Puppets
+from .puppets import LIMITS, LINGER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from .puppets import Puppet
+    from trimcp import Statistics
+
+    from .puppets import Puppets
 
 __all__ = ["Conversation", "Message", "Told", "check_bounds", "check_puppets", "expected_counts"]
 
@@ -90,12 +90,10 @@ class Conversation:
             self.listening.pop(identity, None)
 
     def leave(self) -> None:
-        """The client is gone, or its server is."""
+        """The client is gone. Its session stays until everything in it has ended."""
         for identity in list(self.open):
             self._drop(identity)
         self.asked.clear()
-        self.uris.clear()
-        self.is_session = False
 
     # -- what the server says -------------------------------------------------------------------
 
@@ -197,14 +195,18 @@ def check_puppets(puppets: Puppets, conversations: Iterable[Conversation], now: 
 
 
 def expected_counts(
-    puppets: Puppets, conversations: Iterable[Conversation], now: Statistics
+    puppets: Puppets,
+    conversations: Iterable[Conversation],
+    now: Statistics,
+    counts: dict[str, int],
 ) -> Statistics:
     """The server's numbers, as they follow from the wire and from its handlers.
 
     Args:
         puppets: The handlers.
         conversations: Those that are not over.
-        now: The server's own; numbers of bytes, and of connections and sessions, are taken from it.
+        now: The server's own, from which the bytes are taken.
+        counts: The numbers of connections, sessions and HTTP requests.
     """
     talks = list(conversations)
     listening = [uris for talk in talks for uris in talk.listening.values()]
@@ -223,6 +225,7 @@ def expected_counts(
         pending_changes=0,
         threads=0,
         abandoned_threads=0,
+        **counts,
     )
 
 
@@ -235,8 +238,3 @@ def check_bounds(now: Statistics, connections: int) -> None:
     assert now.subscribed_uris <= LIMITS.subscribed_uris * LIMITS.subscribers
     assert now.http_sessions <= LIMITS.http_sessions
     assert now.buffered_bytes >= 0
-
-
-def waits_in_vain(puppet: Puppet) -> bool:
-    """Whether a puppet has ended by itself."""
-    return puppet.outcome is not None

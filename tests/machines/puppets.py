@@ -72,20 +72,20 @@ class Kept:
     """Something that a frame holds, and that has to be gone with it."""
 
 
-def _raise_in_a_nursery(error: BaseException) -> Callable[[], Any]:
+def _raising(make: Callable[[], BaseException]) -> Callable[[], Any]:
     async def fail() -> None:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(trio.sleep_forever)
-            await trio.lowlevel.checkpoint()
-            raise error
+        await trio.lowlevel.checkpoint()
+        raise make()
 
     return fail
 
 
-def _raising(error: BaseException) -> Callable[[], Any]:
+def _raising_in_a_nursery(make: Callable[[], BaseException]) -> Callable[[], Any]:
     async def fail() -> None:
-        await trio.lowlevel.checkpoint()
-        raise error
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.sleep_forever)
+            await trio.lowlevel.checkpoint()
+            raise make()
 
     return fail
 
@@ -96,30 +96,32 @@ async def _make_unwritable() -> Any:
 
 
 def _both(label: str) -> BaseException:
-    inner = ExceptionGroup("inner", [RequestError(_CODE, f"{label} failed")])
+    inner = ExceptionGroup("inner", [_coded(label)])
     return BaseExceptionGroup("outer", [ToolError("no"), inner])
+
+
+def _failed(label: str) -> str:
+    return f"{label} failed"
+
+
+def _coded(label: str) -> RequestError:
+    return RequestError(_CODE, _failed(label))
 
 
 #: The ways in which a handler can end: what its client is told, and how it does that.
 ENDS: Final[dict[str, tuple[Callable[[str], Outcome], Callable[[str], Callable[[], Any]]]]] = {
-    "tool error": (
-        lambda label: f"{label} failed",
-        lambda label: _raising(ToolError(f"{label} failed")),
-    ),
+    "tool error": (_failed, lambda label: _raising(lambda: ToolError(_failed(label)))),
     "tool error in a nursery": (
-        lambda label: f"{label} failed",
-        lambda label: _raise_in_a_nursery(ToolError(f"{label} failed")),
+        _failed,
+        lambda label: _raising_in_a_nursery(lambda: ToolError(_failed(label))),
     ),
-    "request error": (
-        lambda label: _CODE,
-        lambda label: _raising(RequestError(_CODE, f"{label} failed")),
-    ),
-    "errors in groups": (lambda label: _CODE, lambda label: _raising(_both(label))),
-    "unexpected": (lambda label: UNEXPECTED, lambda label: _raising(ValueError(label))),
-    "exit": (lambda label: UNEXPECTED, lambda label: _raising(SystemExit(3))),
+    "request error": (lambda label: _CODE, lambda label: _raising(lambda: _coded(label))),
+    "errors in groups": (lambda label: _CODE, lambda label: _raising(lambda: _both(label))),
+    "unexpected": (lambda label: UNEXPECTED, lambda label: _raising(ValueError)),
+    "exit": (lambda label: UNEXPECTED, lambda label: _raising(SystemExit)),
     "foreign cancellation": (
         lambda label: UNEXPECTED,
-        lambda label: _raising(asyncio.CancelledError()),
+        lambda label: _raising(asyncio.CancelledError),
     ),
     "unwritable": (lambda label: UNEXPECTED, lambda label: _make_unwritable),
 }

@@ -94,6 +94,8 @@ def test_closing_cancels_what_still_runs() -> None:
         try:
             await trio.sleep_forever()
         finally:
+            with trio.CancelScope(shield=True, relative_deadline=10):
+                await trio.sleep_forever()
             ended.append("ended")
 
     host.call(host.nursery.start_soon, wait)
