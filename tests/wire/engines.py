@@ -1,8 +1,8 @@
 """How HTTP requests reach a server's application in the tests here: one engine for each way.
 
 An engine is a context manager that serves a server and yields a `Web`. Tests take it as a
-parameter, `every_engine`; another engine is one more entry of `ENGINES`. None of them has sockets,
-so the clock may jump.
+parameter, `every_engine`; another engine is one more entry of `STREAM_ENGINES`. None of them has
+sockets, so the clock may jump.
 """
 
 from __future__ import annotations
@@ -19,7 +19,10 @@ import trio
 import trio.testing
 
 from trimcp.http._hosting import host
+from trimcp.protocol import callers_of
 from trimcp.protocol.http import SSEDecoder
+from trimcp.server._accepting import serve_listeners
+from trimcp.server._websocket import websocket_opener
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
@@ -87,6 +90,8 @@ class Web(Protocol):
 
 
 Engine: TypeAlias = "Callable[..., AbstractAsyncContextManager[Web]]"
+Connect: TypeAlias = "Callable[[], trio.StapledStream[Any, Any]]"
+StreamEngine: TypeAlias = "Callable[..., AbstractAsyncContextManager[Connect]]"
 
 
 # -- the application alone --------------------------------------------------------------------
@@ -181,7 +186,7 @@ class OverStreams:
         connect: Opens a stream to the server.
     """
 
-    def __init__(self, connect: Callable[[], trio.abc.Stream]) -> None:
+    def __init__(self, connect: Connect) -> None:
         self._connect = connect
 
     async def exchange(self, sent: Sent, got: Got) -> None:
@@ -235,7 +240,7 @@ class MemoryListener(trio.abc.Listener[Any]):
     def __init__(self) -> None:
         self._send, self._receive = trio.open_memory_channel[Any](100)
 
-    def connect(self) -> trio.abc.Stream:
+    def connect(self) -> trio.StapledStream[Any, Any]:
         """A connection to whoever listens."""
         ours, theirs = trio.testing.memory_stream_pair()
         theirs.socket = _Socket()  # type: ignore[attr-defined]
@@ -254,7 +259,7 @@ class MemoryListener(trio.abc.Listener[Any]):
 
 
 @asynccontextmanager
-async def hypercorn_in_memory(server: Server[Any], **options: Any) -> AsyncIterator[OverStreams]:
+async def hypercorn_streams(server: Server[Any], **options: Any) -> AsyncIterator[Connect]:
     """`serve_http` without its sockets: hypercorn's protocols as they are guarded there."""
     listener = MemoryListener()
     app = server.asgi_app(**options)
@@ -273,13 +278,44 @@ async def hypercorn_in_memory(server: Server[Any], **options: Any) -> AsyncItera
             )
 
         await nursery.start(serve)
-        yield OverStreams(listener.connect)
+        yield listener.connect
         nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def own_websockets(server: Server[Any]) -> AsyncIterator[Connect]:
+    """`serve_websocket` without its sockets."""
+    listener = MemoryListener()
+    async with (
+        server.joined(signals=False) as application,
+        trio.open_nursery() as nursery,
+    ):
+        opener = websocket_opener(application, "/ws", callers_of([], None, None))
+
+        async def serve(*, task_status: trio.TaskStatus[None]) -> None:
+            await serve_listeners(application, [listener], opener, task_status.started)
+
+        await nursery.start(serve)
+        yield listener.connect
+        nursery.cancel_scope.cancel()
+
+
+#: Engines that are reached by a stream of bytes, for HTTP/1.1 and for WebSockets at `/ws`.
+STREAM_ENGINES: Final[dict[str, StreamEngine]] = {"hypercorn": hypercorn_streams}
+
+
+def _http_over(engine: StreamEngine) -> Engine:
+    @asynccontextmanager
+    async def opened(server: Server[Any], **options: Any) -> AsyncIterator[Web]:
+        async with engine(server, **options) as connect:
+            yield OverStreams(connect)
+
+    return opened
 
 
 ENGINES: Final[dict[str, Engine]] = {
     "application": direct,
-    "hypercorn": hypercorn_in_memory,
+    **{name: _http_over(engine) for name, engine in STREAM_ENGINES.items()},
 }
 
 every_engine = pytest.mark.parametrize("engine", ENGINES.values(), ids=ENGINES)
