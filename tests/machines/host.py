@@ -45,7 +45,8 @@ class TrioHost:
         self._turns: queue.SimpleQueue[Callable[[], object]] = queue.SimpleQueue()
         self._ended: outcome.Outcome[None] | None = None
         self._is_reported = False
-        self._requests: trio.MemorySendChannel[Callable[[], Awaitable[None]]] | None = None
+        self._request: Callable[[], Awaitable[None]] | None = None
+        self._is_open = False
         trio.lowlevel.start_guest_run(
             self._main,
             run_sync_soon_threadsafe=self._turns.put,
@@ -53,7 +54,7 @@ class TrioHost:
             host_uses_signal_set_wakeup_fd=True,
             clock=self.clock,
         )
-        self._turn_until(lambda: self._requests is not None)
+        self._turn_until(lambda: self._is_open)
 
     def _on_done(self, ended: outcome.Outcome[None]) -> None:
         self._ended = ended
@@ -62,12 +63,17 @@ class TrioHost:
         root = trio.lowlevel.current_root_task()
         assert root is not None
         self.root = root
-        self._token = trio.lowlevel.current_trio_token()
-        requests, incoming = trio.open_memory_channel[Any](1)
         async with trio.open_nursery() as self.nursery:
-            self._requests = requests
-            async for request in incoming:
-                await request()
+            self._is_open = True
+            while self._is_open:
+                request, self._request = self._request, None
+                if request is not None:
+                    await request()
+                # Nobody turns the loop until the next call. To wait for it would be dear: Trio
+                # would wait for events of the system in a thread.
+                await trio.lowlevel.checkpoint()
+            # What cleans up may need time for it.
+            self.clock.autojump_threshold = 0
             self.nursery.cancel_scope.cancel(reason="the host is closed")
 
     def _turn_until(self, is_done: Callable[[], bool]) -> None:
@@ -110,10 +116,9 @@ class TrioHost:
         async def request() -> None:
             results.append(await outcome.acapture(whole))
 
-        requests = self._requests
-        if requests is None or self._ended is not None:
+        if not self._is_open or self._ended is not None:
             raise RuntimeError("the run is over")
-        self._token.run_sync_soon(requests.send_nowait, request)
+        self._request = request
         self._turn_until(lambda: bool(results))
         if isinstance(getattr(results[0], "error", None), trio.Cancelled):
             # A task has failed; its error says why.
@@ -138,12 +143,7 @@ class TrioHost:
 
     def close(self) -> None:
         """Cancel what still runs, and wait for the end. Raises what ended the run, if unknown."""
-        if self._requests is not None:
-            requests, self._requests = self._requests, None
-            if self._ended is None:
-                # What cleans up may need time for it.
-                self._token.run_sync_soon(setattr, self.clock, "autojump_threshold", 0)
-                self._token.run_sync_soon(requests.close)
+        self._is_open = False
         while self._ended is None:
             self._turns.get(timeout=_PATIENCE)()
         self._report()

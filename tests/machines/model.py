@@ -46,6 +46,8 @@ class Conversation:
         cancelled: The ids of those that were cancelled before they were answered.
         asked: The server's own open requests, by id.
         is_session: Whether its client has finished a handshake.
+        is_draining: Whether its server is being shut down.
+        is_deaf: Whether something was said after all had been answered in a shutdown.
         uris: The resources to which its session is subscribed.
         listening: For each subscription of the stateless era, the resources.
         flaws: What must not be.
@@ -56,6 +58,8 @@ class Conversation:
     cancelled: set[Any] = attrs.field(factory=set)
     asked: dict[Any, Message] = attrs.field(factory=dict)
     is_session: bool = False
+    is_draining: bool = False
+    is_deaf: bool = False
     uris: set[str] = attrs.field(factory=set)
     listening: dict[Any, set[str]] = attrs.field(factory=dict)
     flaws: list[str] = attrs.field(factory=list)
@@ -70,6 +74,10 @@ class Conversation:
 
     def hear(self, message: Message) -> None:
         """The client has said something."""
+        if self.is_draining and not self.open:
+            # All is answered: the server reads no more, and ends the connection.
+            self.is_deaf = True
+            return
         method, identity = message.get("method"), message.get("id")
         params = message.get("params", {})
         if method is None:

@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 import trio
 from hypothesis import strategies as st
-from hypothesis.stateful import precondition, rule
+from hypothesis.stateful import initialize, precondition, rule
 
 from tests.guarantees.held import End, Record, Way
 from trimcp import Client, MCPError, RequestError, RequestTimeout, open_stream_client
 from trimcp.errors import INTERNAL_ERROR, INVALID_PARAMS, LIMIT_EXCEEDED, SHUTTING_DOWN
 
-from .base import TOOLS, ServerMachine, among, name_of, steps
+from .base import SCHEDULES, TOOLS, ServerMachine, among, name_of, steps
 from .host import names_of, tasks_below
 from .model import Conversation, Told
 from .puppets import EXTRAS, LIMITS, NOTICE, URIS, Kept, Outcome
@@ -36,6 +36,9 @@ REVISIONS: Final = ("2026-07-28", "2026-07-28", "2025-11-25", "2025-06-18")
 
 #: Seconds that a call waits for its answer.
 TIMEOUT: Final = 100.0
+
+#: Steps between the beginning of a client and its end.
+_CALM: Final = 8
 
 #: Clients at a time.
 _MOST: Final = 3
@@ -110,7 +113,7 @@ class Listening:
 
     label: str
     by: Connected
-    wanted: frozenset[str]
+    wanted: tuple[str, ...]
     told: Told = attrs.field(factory=Told)
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     is_open: bool = False
@@ -140,6 +143,7 @@ class Connected:
         questions: Those that it was asked, by their text.
         is_cut: Whether the connection was cut off.
         is_served: Whether the server still has a task for it.
+        age: How many steps it has seen.
     """
 
     client: Client
@@ -156,6 +160,7 @@ class Connected:
         self.questions: dict[str, Question] = {}
         self.leaving = trio.Event()
         self.is_cut = self.is_over = self.is_served = False
+        self.age = 0
         self.tasks: list[trio.lowlevel.Task] = []
         self.idle: list[list[str]] = []
 
@@ -210,16 +215,17 @@ class Connected:
     # -- calls ----------------------------------------------------------------------------------
 
     async def call(self, called: Called) -> None:
-        with called.scope:
-            try:
+        try:
+            with called.scope:
                 await self._call(called)
                 called.told = True
-            except RequestError as error:
-                called.outcome, called.told = error.code, True
-            except MCPError as error:
-                called.outcome = type(error).__name__
-        if called.outcome is None:
-            called.outcome = "left"
+        except RequestError as error:
+            called.outcome, called.told = error.code, True
+        except MCPError as error:
+            called.outcome = type(error).__name__
+        finally:
+            if called.outcome is None:
+                called.outcome = "left"
 
     async def _call(self, called: Called) -> None:
         arguments = {} if called.tool in EXTRAS else {"label": called.label}
@@ -244,14 +250,16 @@ class Connected:
 
     async def listen(self, listening: Listening) -> None:
         uris = [each for each in listening.wanted if each != TOOLS]
-        with listening.scope, contextlib.suppress(MCPError):
-            async with self.client.listen(
-                resources=uris, tools_list_changed=TOOLS in listening.wanted, timeout=TIMEOUT
-            ) as changes:
-                listening.is_open = True
-                async for change in changes:
-                    listening.told.hear(name_of(change))
-        listening.is_open, listening.is_over = False, True
+        try:
+            with listening.scope, contextlib.suppress(MCPError):
+                async with self.client.listen(
+                    resources=uris, tools_list_changed=TOOLS in listening.wanted, timeout=TIMEOUT
+                ) as changes:
+                    listening.is_open = True
+                    async for change in changes:
+                        listening.told.hear(name_of(change))
+        finally:
+            listening.is_open, listening.is_over = False, True
 
 
 class InMemory(ServerMachine):
@@ -290,6 +298,10 @@ class InMemory(ServerMachine):
         """Clients that can be used, whether or not their connection still works."""
         return [name for name, each in self.clients.items() if not each.is_over]
 
+    def settled(self) -> list[str]:
+        """Those of them that have had some time to do something."""
+        return [name for name in self.connected() if self.clients[name].age >= _CALM]
+
     def free(self) -> list[str]:
         """Those of them that may call once more."""
         return [name for name in self.connected() if len(self.under_way(name)) < _MOST_CALLS]
@@ -316,6 +328,17 @@ class InMemory(ServerMachine):
 
     # -- connections ----------------------------------------------------------------------------
 
+    @initialize(
+        schedule=SCHEDULES,
+        revisions=st.lists(st.sampled_from(REVISIONS), min_size=1, max_size=_MOST),
+    )
+    def begin(self, schedule: int, revisions: list[str]) -> None:
+        """Something is under way from the beginning."""
+        self.begin_with(schedule)
+        for revision in revisions:
+            self.connect(revision, True)
+            self.call(f"client{len(self.clients)}", "work")
+
     @precondition(lambda self: self.is_serving and len(self.connected()) < _MOST)
     @rule(revision=st.sampled_from(REVISIONS), answers=st.sampled_from([True, True, False]))
     def connect(self, revision: str, answers: bool) -> None:
@@ -327,9 +350,16 @@ class InMemory(ServerMachine):
         assert client.client.revision == revision
         client.idle = client.names()
 
-    @precondition(lambda self: self.connected())
-    @rule(name=among(lambda self: self.connected()))
-    def close(self, name: str) -> None:
+    @precondition(lambda self: self.settled())
+    @rule(name=among(lambda self: self.settled()), how=st.sampled_from(["close", "cut"]))
+    def disconnect(self, name: str, how: str) -> None:
+        """The client leaves, or its connection is cut."""
+        if how == "close":
+            self._close(name)
+        else:
+            self._cut(name)
+
+    def _close(self, name: str) -> None:
         """The client leaves. What it still does is cancelled."""
         client = self.clients[name]
         client.open()
@@ -337,13 +367,14 @@ class InMemory(ServerMachine):
             if label in self.calls:
                 self.calls[label].was_left = True
         self.host.call(client.leaving.set)
+        if not self.is_serving:
+            # It unsubscribes, for a second; a server that is shut down may not read that any more.
+            self.host.pass_time(1)
         assert client.is_over
         assert not self.under_way(name)
         client.conversation.leave()
 
-    @precondition(lambda self: self.connected())
-    @rule(name=among(lambda self: self.connected()))
-    def cut(self, name: str) -> None:
+    def _cut(self, name: str) -> None:
         """The connection is gone, in both directions, with all messages that were held back."""
         client = self.clients[name]
         client.is_cut = True
@@ -352,34 +383,28 @@ class InMemory(ServerMachine):
         self.host.call(client.to_client.end)
         client.open()
 
-    @precondition(lambda self: self.connected())
-    @rule(
-        name=among(lambda self: self.connected()),
-        direction=st.sampled_from(["to server", "to client"]),
-    )
-    def hold(self, name: str, direction: str) -> None:
-        """From now on messages are held back."""
+    @precondition(lambda self: len(self.held()) < len(self.connected()))
+    @rule(name=among(lambda self: self.connected()), to_server=st.booleans())
+    def hold(self, name: str, to_server: bool) -> None:
+        """From now on messages in one direction are held back."""
         client = self.clients[name]
-        way = client.to_server if direction == "to server" else client.to_client
+        way = client.to_server if to_server else client.to_client
         way.is_open = False
 
     @precondition(lambda self: self.held())
     @rule(
         name=among(lambda self: self.held()),
-        direction=st.sampled_from(["to server", "to client"]),
-        count=st.integers(1, 3),
+        count=st.sampled_from([None, 1, 2]),
+        to_server=st.booleans(),
     )
-    def deliver(self, name: str, direction: str, count: int) -> None:
-        """Some of the messages that were held back arrive."""
+    def deliver(self, name: str, count: int | None, to_server: bool) -> None:
+        """Some of the messages that were held back arrive; or all, and none are held any more."""
         client = self.clients[name]
-        way = client.to_server if direction == "to server" else client.to_client
-        self.host.call(way.deliver, count)
-
-    @precondition(lambda self: self.held())
-    @rule(name=among(lambda self: self.held()))
-    def release(self, name: str) -> None:
-        """All messages that were held back arrive, and none are held back any more."""
-        self.host.call(self.clients[name].open)
+        if count is None:
+            self.host.call(client.open)
+        else:
+            way = client.to_server if to_server else client.to_client
+            self.host.call(way.deliver, count)
 
     # -- what clients do ------------------------------------------------------------------------
 
@@ -418,7 +443,7 @@ class InMemory(ServerMachine):
     def listen(self, name: str, wanted: tuple[str, ...]) -> None:
         client = self.clients[name]
         label = f"listener{next(self._numbers)}"
-        listening = self.listeners[label] = Listening(label, client, frozenset(wanted))
+        listening = self.listeners[label] = Listening(label, client, wanted)
         self._start(name, client.listen, listening)
 
     @precondition(lambda self: self.listening())
@@ -447,6 +472,8 @@ class InMemory(ServerMachine):
     # -- what must hold -------------------------------------------------------------------------
 
     def clients_are_well_served(self) -> None:
+        for client in self.clients.values():
+            client.age += 1
         self.a_call_that_waits_has_a_reason()
         self.a_call_ends_as_its_handler_did()
         self.subscribers_are_told()
@@ -457,10 +484,11 @@ class InMemory(ServerMachine):
         for label in self.calling():
             called = self.calls[label]
             client = called.by
-            if client.is_held:
+            if client.is_held or (client.is_served and self.is_ending):
                 continue
             is_asked = any(text.split("/")[0] == label for text in client.questions)
-            assert label in client.conversation.labels or is_asked, f"{label} waits in vain"
+            is_open = label in client.conversation.labels or client.conversation.is_deaf
+            assert is_open or is_asked, f"{label} waits in vain"
             puppet = self.puppets.running.get(label)
             if called.tool == "stream" and puppet is not None and puppet.leaving_since is None:
                 assert len(called.chunks) == puppet.chunks
@@ -508,7 +536,9 @@ class InMemory(ServerMachine):
     def subscribers_are_told(self) -> None:
         for listening in self.listeners.values():
             assert listening.told.flaws == []
-            if listening.by.is_held:
+            client = listening.by
+            is_ending = client.conversation.is_deaf or self.is_ending
+            if client.is_held or (client.is_served and is_ending):
                 continue
             assert listening.is_open or listening.is_over, f"{listening.label} waits in vain"
             if listening.is_open:
@@ -528,7 +558,7 @@ class InMemory(ServerMachine):
         for client in self.clients.values():
             self.host.call(client.open)
         for name in self.connected():
-            self.close(name)
+            self._close(name)
         self.host.pass_time(5)
         self.nothing_outlives_its_request()
         self.statistics_are_true()
