@@ -256,6 +256,29 @@ async def test_sessions_and_resumption_mean_nothing_to_a_stateless_request() -> 
         assert b"id: " not in opened.raw
 
 
+@pytest.mark.parametrize("in_session", [True, False])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b'{"jsonrpc":"2.0","id":1,"result":NaN}',
+        b'{"jsonrpc":"2.0","id":1,"error":5}',
+        b'{"jsonrpc":2,"id":1,"result":{}}',
+        b'{"result":{},"id":1,"jsonrpc":"1.0"}',
+    ],
+)
+async def test_a_broken_response_is_not_answered_under_its_id(
+    answer: bytes, in_session: bool
+) -> None:
+    """It is the id of a question of the server; the client's own request 1 has nothing to do."""
+    server, _ = make_server()
+    async with served(server) as web:
+        headers = {"mcp_session_id": (await join(web)).id} if in_session else {}
+        reply = await web.post(answer, **headers)
+        assert reply.status == 400
+        assert reply.code in (-32600, -32700)
+        assert "id" not in reply.message
+
+
 # -- sessions ------------------------------------------------------------------------------------
 
 

@@ -87,4 +87,6 @@ def _says_stateless(visit: Visit) -> bool:
 
 
 def _malformed(message: Malformed) -> bytes:
-    return encode_failure(message.id, message.code, message.message, None, omit_id=True)
+    # The id of a response is one of ours: a request of the client may have the same.
+    identity = None if message.is_answer else message.id
+    return encode_failure(identity, message.code, message.message, None, omit_id=True)
