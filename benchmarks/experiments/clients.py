@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import re
 import signal
@@ -284,12 +285,8 @@ async def relayed(port: int, mark: bytes) -> AsyncIterator[tuple[Relay, int]]:
     """A relay in front of a port."""
     relay = Relay(port, mark)
     async with trio.open_nursery() as nursery:
-        listeners: Any = await nursery.start(
-            trio.serve_tcp,
-            relay.serve,
-            0,
-            "127.0.0.1",  # type: ignore[arg-type]
-        )
+        listen = functools.partial(trio.serve_tcp, relay.serve, 0, host="127.0.0.1")
+        listeners: Any = await nursery.start(listen)
         yield relay, listeners[0].socket.getsockname()[1]
         nursery.cancel_scope.cancel()
 
