@@ -2,253 +2,34 @@
 
 from __future__ import annotations
 
-import json
-import logging
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import attrs
 import pytest
-import trio
-import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.strategies import examples
-from tests.wire_fuzz import (
-    MESSAGE_BYTES,
-    NESTING,
-    WATCHED,
-    check_output,
-    chunks,
-    deserved,
-    streams,
-)
-from trimcp import Context, Limits, Server, ToolError
-from trimcp.protocol import HANDSHAKE_REVISIONS, LATEST, META_PREFIX, Revision
+from tests.wire import conversing
+from tests.wire.conversing import by_stream
+from tests.wire.fuzzed import handshake, last_request, make_server
+from tests.wire_fuzz import chunks, deserved, streams
+from trimcp.protocol import HANDSHAKE_REVISIONS, LATEST
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from trimcp import Server
+    from trimcp.protocol import Revision
 
 # A failure is made as small as can be before it is shown, which takes minutes.
 pytestmark = pytest.mark.timeout(1200)
-
-LIMITS = Limits(nesting=NESTING, message_bytes=MESSAGE_BYTES, parked_seconds=60)
-
-
-@attrs.frozen
-class Point:
-    x: float
-    y: float = 0
-
-
-@attrs.frozen
-class Sure:
-    yes: bool
-
-
-def make_server(*, threads: bool) -> Server[None]:
-    server: Server[None] = Server("fuzzed", limits=LIMITS)
-
-    @server.tool
-    async def add(a: int, b: int) -> int:
-        """Add."""
-        return a + b
-
-    @server.tool
-    async def point(x: float, ctx: Context) -> Point:
-        await ctx.report_progress(1, 2, "half")
-        await ctx.info({"x": x})
-        return Point(x)
-
-    @server.tool
-    async def listing() -> list[str]:
-        return ["a", "b"]
-
-    @server.tool
-    async def everything() -> dict[str, Any]:
-        return {"a": [1, {"b": None}]}
-
-    @server.tool
-    async def refuse() -> str:
-        raise ToolError("no")
-
-    @server.tool
-    async def slow(seconds: float) -> str:
-        with trio.move_on_after(100):
-            await trio.sleep(max(seconds, 0))
-        return "done"
-
-    @server.tool
-    async def forever() -> None:
-        await trio.sleep_forever()
-
-    @server.tool
-    async def change() -> None:
-        await server.notify_resource_updated("memo://of/{number}")
-        await server.notify_tools_changed()
-
-    @server.tool
-    async def ask(ctx: Context) -> str:
-        return str(await ctx.elicit("Sure?", Sure, key="sure"))
-
-    @server.resource("memo://one")
-    async def memo() -> str:
-        return "one"
-
-    @server.resource("memo://of/{number}")
-    async def memo_of(number: int) -> str:
-        return str(number)
-
-    @server.prompt
-    async def greet(who: str) -> str:
-        return f"Hello, {who}"
-
-    @server.completion("who", prompt="greet")
-    async def names(value: str) -> list[str]:
-        return ["you"]
-
-    if threads:
-
-        @server.tool
-        def blocking(text: str) -> str:
-            return text
-
-    return server
-
-
-# -- one conversation -------------------------------------------------------------------------
-
-
-def handshake(revision: Revision) -> bytes:
-    params = {
-        "protocolVersion": revision.date,
-        "capabilities": {},
-        "clientInfo": {"name": "fuzzer", "version": "1"},
-    }
-    opening = {"jsonrpc": "2.0", "id": "opening", "method": "initialize", "params": params}
-    initialized = {"jsonrpc": "2.0", "method": "notifications/initialized"}
-    return f"{json.dumps(opening)}\n{json.dumps(initialized)}\n".encode()
-
-
-def last_request(session: Revision | None) -> bytes:
-    message: dict[str, Any] = {"jsonrpc": "2.0", "id": "last", "method": "tools/list"}
-    if session is None:
-        meta = {
-            META_PREFIX + "protocolVersion": LATEST.date,
-            META_PREFIX + "clientCapabilities": {},
-        }
-        message["params"] = {"_meta": meta}
-    # After whatever stands there unfinished.
-    return b"\n" + json.dumps(message).encode() + b"\n"
-
-
-class Errors(logging.Handler):
-    """Keeps what is logged as an error."""
-
-    def __init__(self) -> None:
-        super().__init__(logging.ERROR)
-        self.records: list[str] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self.records.append(self.format(record))
-
-
-@contextmanager
-def no_errors_logged() -> Iterator[None]:
-    handler = Errors()
-    logger = logging.getLogger("trimcp")
-    logger.addHandler(handler)
-    try:
-        yield
-    finally:
-        logger.removeHandler(handler)
-    assert not handler.records
-
-
-class Conversation:
-    """One connection to the server, and all that came back over it."""
-
-    def __init__(self) -> None:
-        self.ours, self.theirs = trio.testing.memory_stream_pair()
-        self.output = b""
-        self.grown = trio.Event()
-
-    async def read(self) -> None:
-        while data := await self.ours.receive_some():
-            self.output += bytes(data)
-            self.grown.set()
-
-    async def wait_for(self, identities: set[int | str]) -> None:
-        """Until everything with these ids has been answered."""
-        while missing := identities - set(answered(self.output)):
-            assert missing
-            self.grown = trio.Event()
-            await self.grown.wait()
-
-
-def answered(output: bytes) -> Iterator[int | str]:
-    for line in output.split(b"\n")[:-1]:
-        value = json.loads(line)
-        for message in value if isinstance(value, list) else [value]:
-            if "method" not in message and message.get("id") is not None:
-                yield message["id"]
-
-
-async def converse(
-    server: Server[None], pieces: list[bytes], session: Revision | None, *, mocked: bool
-) -> None:
-    """Say all this to the server and check what it answers."""
-    spoken = b"".join(pieces) + last_request(session)
-    expected = deserved(spoken, session)
-    sessions = int(session is not None)
-    living = trio.lowlevel.current_statistics().tasks_living
-    talk = Conversation()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(talk.read)
-        await nursery.start(server.serve_stream, talk.theirs)
-        await trio.testing.wait_all_tasks_blocked()
-        idle = trio.lowlevel.current_statistics().tasks_living
-        for piece in [*pieces, last_request(session)]:
-            await talk.ours.send_all(piece)
-            await trio.lowlevel.checkpoint()
-        await talk.wait_for(set(expected.must) - expected.unsure)
-        if mocked:
-            # The clock jumps over it once nobody has anything left to do: now all has come.
-            await trio.sleep(10 * LIMITS.parked_seconds)
-        for uri in WATCHED:
-            await server.notify_resource_updated(uri)
-        await server.notify_tools_changed()
-        await trio.testing.wait_all_tasks_blocked()
-        numbers = server.statistics()
-        busy = trio.lowlevel.current_statistics().tasks_living - idle
-        assert numbers.connections == 1, "the connection lives"
-        assert numbers.in_flight <= len(expected.unsure)
-        assert busy == numbers.in_flight + sessions, "a task for each request not answered"
-        open_subscriptions = numbers.subscribers - sessions
-        assert len(expected.sure) <= open_subscriptions <= numbers.in_flight
-        assert (numbers.outbox_bytes, numbers.parked, numbers.threads) == (0, 0, 0)
-        assert numbers.pending_changes == 0
-        await talk.ours.send_eof()
-    numbers = server.statistics()
-    assert (numbers.connections, numbers.subscribers, numbers.subscribed_uris) == (0, 0, 0)
-    assert trio.lowlevel.current_statistics().tasks_living == living
-    check_output(talk.output, expected, session)
-    assert "last" in answered(talk.output)
 
 
 def run(
     server: Server[None], pieces: list[bytes], session: Revision | None, *, mocked: bool = True
 ) -> None:
-    async def main() -> None:
-        with trio.fail_after(3600 if mocked else 30):
-            # The application outlasts the connection, so what a connection leaves is seen.
-            async with server.application(signals=False):
-                await converse(server, pieces, session, mocked=mocked)
-
-    clock = trio.testing.MockClock(autojump_threshold=0) if mocked else None
-    with no_errors_logged():
-        trio.run(main, clock=clock)
+    """Say all this, and one good request after it, over a stream."""
+    spoken = [*pieces, last_request(session)]
+    expected = deserved(b"".join(spoken), session)
+    conversing.run(by_stream, server, spoken, expected, session, mocked=mocked)
 
 
 # -- tests ------------------------------------------------------------------------------------

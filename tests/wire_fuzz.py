@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 
 from tests.protocol.test_schemas import check, definitions
 from tests.strategies import JSON_OBJECTS, JSON_VALUES, payloads
-from tests.wire_listening import LISTEN, Listened, check_heard, read
+from tests.wire_listening import LISTEN, Listened, check_heard, tells_of_change
 from trimcp import types as t
 from trimcp.errors import LIMIT_EXCEEDED, PARSE_ERROR
 from trimcp.protocol import LATEST, META_PREFIX, Era, Revision, codec_for
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from hypothesis.strategies import DrawFn, SearchStrategy
 
@@ -114,6 +114,12 @@ def params_of(shape: Any, revision: Revision) -> SearchStrategy[Message]:
     return payloads(shape, revision).map(codec_for(revision).encode)
 
 
+def in_envelope(shape: Any, wire: Message) -> Message:
+    """The member `params` of a message, which may be missing where no params are required."""
+    optional = shape in (None, t.PaginatedRequestParams)
+    return {} if optional and not wire else {"params": wire}
+
+
 @st.composite
 def requests(draw: DrawFn, revision: Revision) -> Message:
     """A valid request of any method that clients have in the revision.
@@ -136,7 +142,7 @@ def requests(draw: DrawFn, revision: Revision) -> Message:
     if meta:
         wire["_meta"] = wire.get("_meta", {}) | meta
     message = {"jsonrpc": "2.0", "id": draw(IDS), "method": method.name}
-    return message | {"params": wire} if wire else message
+    return message | in_envelope(method.params, wire)
 
 
 @st.composite
@@ -146,9 +152,8 @@ def notifications(draw: DrawFn, revision: Revision) -> Message:
     params = params_of(revision.client_notifications[method], revision)
     if method == "notifications/cancelled":
         params = st.fixed_dictionaries({"requestId": IDS}) | params
-    wire = draw(params)
     message = {"jsonrpc": "2.0", "method": method}
-    return message | {"params": wire} if wire else message
+    return message | in_envelope(revision.client_notifications[method], draw(params))
 
 
 ANSWERS = st.fixed_dictionaries(
@@ -271,14 +276,16 @@ BITS = st.binary(min_size=1, max_size=3) | st.sampled_from(
 
 @st.composite
 def damaged(draw: DrawFn, data: bytes) -> bytes:
-    """Some bytes flipped, put in, taken out; or the end cut off."""
+    """Some bytes flipped, put in, taken out, doubled; or the end cut off."""
     for _ in range(draw(st.integers(1, 2))):
         at = draw(st.integers(0, len(data)))
-        kind = draw(st.sampled_from(["flip", "insert", "delete", "truncate"]))
+        kind = draw(st.sampled_from(["flip", "insert", "delete", "double", "truncate"]))
         if kind == "insert":
             data = data[:at] + draw(BITS) + data[at:]
         elif kind == "delete":
             data = data[:at] + data[at + draw(st.integers(1, 5)) :]
+        elif kind == "double":
+            data = data[:at] + data[at - draw(st.integers(0, min(at, 40))) : at] + data[at:]
         elif kind == "truncate":
             data = data[:at]
         elif at < len(data):
@@ -290,19 +297,23 @@ SEPARATORS = st.sampled_from([b"\n", b"\n", b"\n", b"\n", b"\r\n", b"\n\n", b" \
 
 
 @st.composite
+def utterances(draw: DrawFn, revisions: tuple[Revision, ...]) -> bytes:
+    """One message of these revisions, or a batch, most of them spoilt."""
+    revision = draw(st.sampled_from(revisions))
+    message: Any = draw(messages(revision))
+    if draw(st.integers(0, 3)) == 3:
+        message = [message, *draw(st.lists(messages(revision), max_size=2))]
+    data = draw(spoilt(message)).encode("utf-8", "surrogatepass")
+    if draw(st.integers(0, 3)) == 3:
+        data = draw(damaged(data))
+    return data
+
+
+@st.composite
 def streams(draw: DrawFn, revisions: tuple[Revision, ...]) -> bytes:
     """Some messages of these revisions, most of them spoilt."""
-    stream = b""
-    for _ in range(draw(st.integers(1, 6))):
-        revision = draw(st.sampled_from(revisions))
-        message: Any = draw(messages(revision))
-        if draw(st.integers(0, 3)) == 3:
-            message = [message, *draw(st.lists(messages(revision), max_size=2))]
-        data = draw(spoilt(message)).encode("utf-8", "surrogatepass")
-        if draw(st.integers(0, 3)) == 3:
-            data = draw(damaged(data))
-        stream += data + draw(SEPARATORS)
-    return stream
+    said = draw(st.lists(utterances(revisions), min_size=1, max_size=6))
+    return b"".join(each + draw(SEPARATORS) for each in said)
 
 
 @st.composite
@@ -355,24 +366,30 @@ class Deserved:
 
 
 def deserved(stream: bytes, session: Revision | None) -> Deserved:
-    """Read a stream as JSON-RPC says, one line after another."""
+    """What a stream deserves of which each line is a message."""
     found = Deserved()
     for line in stream.split(b"\n"):
-        if len(line) > MESSAGE_BYTES:
-            _expect_oversized(found, line)
-            continue
-        try:
-            # A byte order mark in front is ignored.
-            value = read_strictly(line.removeprefix(b"\xef\xbb\xbf"))
-        except ValueError:
-            found.unreadable += bool(line.strip())
-            continue
-        if not isinstance(value, list):
-            _expect(found, value, session)
-        elif session is not None and session.batches:
-            for each in value:
-                _expect(found, each, session, in_batch=True)
+        if line.strip() or len(line) > MESSAGE_BYTES:
+            deserve(found, line, session)
     return found
+
+
+def deserve(found: Deserved, message: bytes, session: Revision | None) -> None:
+    """Read one message, or batch, as JSON-RPC says."""
+    if len(message) > MESSAGE_BYTES:
+        _expect_oversized(found, message)
+        return
+    try:
+        # A byte order mark in front is ignored.
+        value = read_strictly(message.removeprefix(b"\xef\xbb\xbf"))
+    except ValueError:
+        found.unreadable += 1
+        return
+    if not isinstance(value, list):
+        _expect(found, value, session)
+    elif session is not None and session.batches:
+        for each in value:
+            _expect(found, each, session, in_batch=True)
 
 
 def is_id(value: object) -> TypeGuard[RequestId]:
@@ -441,9 +458,9 @@ def is_endless(message: Message) -> bool:
 def read_strictly(line: bytes) -> Any:
     """JSON without what Python's reader lets pass, and not deeper than allowed."""
     text = line.decode("utf-8")
-    value = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_object)
-    if _depth(value) > NESTING:
+    if _depth(text) > NESTING:
         raise ValueError("nested too deeply")
+    value = json.loads(text, parse_constant=_no_constant, object_pairs_hook=_object)
     _check_text(value)
     return value
 
@@ -463,26 +480,36 @@ def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON")
 
 
-def _depth(value: Any) -> int:
-    if isinstance(value, dict):
-        return 1 + max(map(_depth, value.values()), default=0)
-    return 1 + max(map(_depth, value), default=0) if isinstance(value, list) else 0
+STRING = re.compile(r'"(?:[^"\\]|\\.)*"')
+
+
+def _depth(text: str) -> int:
+    """How deep a JSON text is nested, in members too that a later one of that name replaces."""
+    depth = deepest = 0
+    for character in STRING.sub("", text):
+        depth += (character in "[{") - (character in "]}")
+        deepest = max(deepest, depth)
+    return deepest
 
 
 # -- what came back ---------------------------------------------------------------------------
 
 
-def check_output(output: bytes, expected: Deserved, session: Revision | None) -> None:
+def check_answers(
+    messages: Iterable[bytes | bytearray], expected: Deserved, session: Revision | None
+) -> None:
     """Fail unless each request has had its one answer, and each answer is allowed."""
-    assert output.endswith(b"\n") or not output
     answers: collections.Counter[RequestId] = collections.Counter()
     codes: collections.Counter[int] = collections.Counter()
-    for line in output.splitlines():
-        value = json.loads(line, parse_constant=_no_constant)
+    changes: list[Message] = []
+    for data in messages:
+        value = json.loads(data, parse_constant=_no_constant)
         if isinstance(value, list):
             assert session is not None
             assert session.batches
             assert value
+        elif tells_of_change(value):
+            changes.append(value)
         for message in value if isinstance(value, list) else [value]:
             identity = check_message(message, expected, session)
             codes[message.get("error", {}).get("code", 0)] += 1
@@ -497,7 +524,7 @@ def check_output(output: bytes, expected: Deserved, session: Revision | None) ->
         assert count <= expected.must[identity] + expected.may[identity], identity
     for identity in expected.sure:
         assert not answers[identity], f"the subscription {identity!r} has ended"
-    check_heard(read(output), expected.listened, expected.sure, session, set(WATCHED))
+    check_heard(changes, expected.listened, expected.sure, session, set(WATCHED))
 
 
 def check_message(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import collections
-import json
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -138,11 +137,3 @@ def tells_of_change(message: Message) -> bool:
     """Whether it is a notification that only subscribers hear."""
     method = message.get("method", "")
     return method in (ACKNOWLEDGED, UPDATED) or method.endswith("/list_changed")
-
-
-def read(output: bytes) -> Iterator[Message]:
-    """The notifications that tell of changes, in order."""
-    for line in output.splitlines():
-        message = json.loads(line)
-        if isinstance(message, dict) and tells_of_change(message):
-            yield message

@@ -167,3 +167,20 @@ async def test_a_client_of_another_version_is_told_the_version() -> None:
         await raw.send(upgrade().replace(b"Version: 13", b"Version: 8"))
         status, headers = await raw.head()
         assert (status, headers["sec-websocket-version"]) == (400, "13")
+
+
+@pytest.mark.parametrize("count", [1, 2])
+@pytest.mark.parametrize("origin", ["http://localhost", "http://evil.example"])
+async def test_frames_before_the_answer_to_the_handshake(
+    origin: str, count: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The client is refused once, by whoever is first, and the log has nothing to complain of."""
+    shop = Shop(connections=1)
+    async with served(shop.server) as web:
+        async with raw_websocket(web.port) as raw:
+            opening = upgrade("localhost", "/ws", ("Origin", origin))
+            await raw.send(opening + frame(TEXT, b"{}") * count)
+            assert (await raw.head())[0] in (400, 403)
+            await raw.ended()
+        await a_slot_is_free(web)
+    assert [each for each in caplog.records if each.levelname == "ERROR"] == []

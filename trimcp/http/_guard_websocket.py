@@ -17,7 +17,7 @@ from hypercorn.protocol.events import (
     Response,
     StreamClosed,
 )
-from hypercorn.protocol.ws_stream import FrameTooLargeError, WSStream
+from hypercorn.protocol.ws_stream import ASGIWebsocketState, FrameTooLargeError, WSStream
 from wsproto.connection import ConnectionState
 from wsproto.events import CloseConnection, Message, Ping
 from wsproto.frame_protocol import CloseReason
@@ -40,6 +40,13 @@ class GuardedWebSocket(WSStream):
 
     Specification: RFC 6455, 7.
     """
+
+    _is_refused = False
+
+    async def app_send(self, message: Any) -> None:
+        # What the application answers to a handshake that has been refused here is dropped.
+        if not self._is_refused:
+            await super().app_send(message)
 
     async def handle(self, event: Event) -> None:
         if self.closed:
@@ -67,9 +74,7 @@ class GuardedWebSocket(WSStream):
 
     async def _take(self, data: bytes) -> None:
         if not self.handshake.accepted:
-            # Frames before the handshake was accepted.
-            await self._send_error_response(400)
-            await self._end()
+            await self._refuse_early_frames()
             return
         self.connection.receive_data(data)
         for event in self.connection.events():
@@ -81,6 +86,16 @@ class GuardedWebSocket(WSStream):
             elif isinstance(event, CloseConnection):
                 await self._take_close(event)
                 return
+
+    async def _refuse_early_frames(self) -> None:
+        """Refuse a client that did not wait for the answer to its handshake.
+
+        If the application's own refusal is being sent, that is the answer.
+        """
+        if self.state is ASGIWebsocketState.HANDSHAKE and not self._is_refused:
+            self._is_refused = True
+            await self._send_error_response(400)
+            await self._end()
 
     async def _take_piece(self, piece: Message[Any]) -> bool:
         """Take a piece of a message. Returns whether more may follow."""
