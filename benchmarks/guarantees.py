@@ -17,13 +17,13 @@ import trio
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.experiments import clients, streams
+from benchmarks.experiments import clients, streams, web
 from benchmarks.experiments.running import EXPERIMENTS, PEERS, Experiment, Outcome, Peer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-PARTS = (streams, clients)
+PARTS = (streams, clients, web)
 
 Results = dict[tuple[str, str], Outcome | str]
 

@@ -6,13 +6,12 @@ import os
 import re
 import signal
 import tempfile
-from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import trio
 
 from tests.guarantees.harness import started, witness
+from tests.guarantees.relay import relayed
 
 from .running import (
     PROMPT,
@@ -26,10 +25,6 @@ from .running import (
     serving_http,
     told_by,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
-
 
 # -- callbacks --------------------------------------------------------------------------------
 
@@ -239,61 +234,6 @@ async def orphan(peer: Peer) -> Outcome:
 # -- a transport fault ------------------------------------------------------------------------
 
 
-class Relay:
-    """Passes bytes on between a client and a server, and cuts one connection.
-
-    Attributes:
-        mark: What stands in the request whose connection is to be cut.
-        is_cut: Whether that has happened.
-    """
-
-    def __init__(self, port: int, mark: bytes) -> None:
-        self.mark = mark
-        self.is_cut = False
-        self._port = port
-
-    async def serve(self, near: trio.SocketStream) -> None:
-        """One connection."""
-        try:
-            async with (
-                near,
-                await trio.open_tcp_stream("127.0.0.1", self._port) as far,
-                trio.open_nursery() as nursery,
-            ):
-                nursery.start_soon(self._pass, far, near)
-                async for data in near:
-                    await far.send_all(data)
-                    if self.mark in data and not self.is_cut:
-                        self.is_cut = True
-                        # The call is under way.
-                        await trio.sleep(0.5)
-                        nursery.cancel_scope.cancel()
-                        return
-                await far.send_eof()
-        except* (OSError, trio.BrokenResourceError, trio.ClosedResourceError):
-            pass
-
-    async def _pass(self, source: trio.SocketStream, sink: trio.SocketStream) -> None:
-        async for data in source:
-            await sink.send_all(data)
-        await sink.send_eof()
-
-
-@asynccontextmanager
-async def relayed(port: int, mark: bytes) -> AsyncIterator[tuple[Relay, int]]:
-    """A relay in front of a port."""
-    relay = Relay(port, mark)
-    async with trio.open_nursery() as nursery:
-        listeners: Any = await nursery.start(
-            trio.serve_tcp,
-            relay.serve,
-            0,
-            "127.0.0.1",  # type: ignore[arg-type]
-        )
-        yield relay, listeners[0].socket.getsockname()[1]
-        nursery.cancel_scope.cancel()
-
-
 @experiment(
     6,
     "a transport fault stays where it is",
@@ -302,17 +242,18 @@ async def relayed(port: int, mark: bytes) -> AsyncIterator[tuple[Relay, int]]:
 )
 async def fault(peer: Peer) -> Outcome:
     """One dropped connection."""
-    async with (
-        serving_http(peer) as (_, web),
-        relayed(web.port, b"1.25") as (relay, port),
-    ):
-        target = [f"http://127.0.0.1:{port}/mcp"]
-        try:
-            told = await told_by(peer, "siblings", target, START)
-        except trio.TooSlowError:
-            return Outcome(f"the client tells nothing within {START} s", False)
-        if not relay.is_cut:
-            raise NotCarriedOut("no connection was cut")
+    async with serving_http(peer) as (server, web), relayed(web.port) as relay:
+        command = peer.client("siblings", f"http://127.0.0.1:{relay.port}/mcp")
+        async with started(command) as program:
+            await server.stderr.wait_for(
+                lambda _: server.stderr.seen.count("wait began") == 3, within=START
+            )
+            if relay.cut(b"1.25") == 0:
+                raise NotCarriedOut("no connection was found to cut")
+            try:
+                told = await program.receive(60)
+            except trio.TooSlowError:
+                return Outcome("the client tells nothing within 60 s", False)
     names = ("victim", "left", "right", "after")
     text = f"`{told['victim']}`; siblings `{told['left']}`, `{told['right']}`; afterwards "
     kept = told["victim"] != "TimeoutError: " and "TooSlow" not in told["victim"]
