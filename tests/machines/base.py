@@ -172,7 +172,7 @@ class ServerMachine(RuleBasedStateMachine):
     def start_again(self) -> None:
         self.start()
 
-    @rule(seconds=st.sampled_from([1, 10, 60, 120, 400]))
+    @rule(seconds=st.sampled_from([1, 1, 5, 5, 30, 120, 400]))
     def pass_time(self, seconds: float) -> None:
         self.host.pass_time(seconds)
 

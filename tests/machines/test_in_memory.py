@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 REVISIONS: Final = ("2026-07-28", "2026-07-28", "2025-11-25", "2025-06-18")
 
 #: Seconds that a call waits for its answer.
-TIMEOUT: Final = 100.0
+TIMEOUT: Final = 200.0
 
 #: Steps between the beginning of a client and its end.
 _CALM: Final = 8
@@ -337,7 +337,7 @@ class InMemory(ServerMachine):
         self.begin_with(schedule)
         for revision in revisions:
             self.connect(revision, True)
-            self.call(f"client{len(self.clients)}", "work")
+            self.call(f"client{len(self.clients)}", "work", "report")
 
     @precondition(lambda self: self.is_serving and len(self.connected()) < _MOST)
     @rule(revision=st.sampled_from(REVISIONS), answers=st.sampled_from([True, True, False]))
@@ -415,14 +415,18 @@ class InMemory(ServerMachine):
     @rule(
         name=among(lambda self: self.free()),
         tool=st.sampled_from(["work", "work", "stream", *EXTRAS]),
+        first=st.sampled_from(["", "report", "ask", "ask", "ask twice", "chunk", "linger"]),
     )
-    def call(self, name: str, tool: str) -> None:
+    def call(self, name: str, tool: str, first: str) -> None:
+        """A tool is called; a puppet is given its first order."""
         client = self.clients[name]
         label = f"call{next(self._numbers)}"
         called = self.calls[label] = Called(label, tool, client, self.host.now)
         if tool in EXTRAS and not client.is_held:
             called.expected = tool if tool in self.extras else INVALID_PARAMS
         self._start(name, client.call, called)
+        if label in self.labels() and first and (client.answers or "ask" not in first):
+            self._tell(label, first)
 
     @precondition(lambda self: self.calling())
     @rule(label=among(lambda self: self.calling()))
