@@ -95,7 +95,7 @@ def test_keys_have_one_order() -> None:
 # -- against a model ------------------------------------------------------------------------------
 
 #: Bounds that a few results reach.
-SMALL = {"MAX_ENTRIES": 4, "MAX_BYTES": 60, "TOTAL_BYTES": 150}
+SMALL = {"MAX_ENTRIES": 4, "MAX_BYTES": 60, "TOTAL_BYTES": 125}
 
 #: What each notification makes stale.
 CHANGES = {
@@ -108,20 +108,24 @@ CHANGES = {
 METHODS = sorted({"server/discover", *(name for each in CHANGES.values() for name in each)})
 KEYS = [f"{method}\n{number}".encode() for method in METHODS for number in range(2)]
 
+KEEP = st.tuples(
+    st.just("keep"),
+    st.sampled_from(KEYS),
+    st.sampled_from([0, 10, 20, 30, 45, 60]),
+    st.sampled_from([20_000, 20_000, 10**20, 5_000, 0, -1, None]),
+)
 STEPS = st.lists(
+    # Mostly what fills the cache.
     st.one_of(
-        st.tuples(
-            st.just("keep"),
-            st.sampled_from(KEYS),
-            st.integers(0, 60),
-            st.sampled_from([None, 0, -1, 5_000, 20_000, 10**20]),
-        ),
+        KEEP,
+        KEEP.map(lambda step: (*step[:3], 20_000)),
+        st.tuples(st.just("keep"), st.sampled_from(KEYS[:4]), st.just(20), st.just(20_000)),
         st.tuples(st.just("find"), st.sampled_from(KEYS)),
         st.tuples(st.just("sleep"), st.integers(1, 20)),
         st.tuples(st.just("change"), st.sampled_from(sorted(CHANGES))),
-        st.tuples(st.just("drop"), st.sampled_from(METHODS)),
-        st.tuples(st.just("clear")),
+        st.tuples(st.just("drop"), st.sampled_from(METHODS)) | st.just(("clear",)),
     ),
+    min_size=10,
     max_size=60,
 )
 
