@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from tests.guarantees.harness import HANDSHAKE, STATELESS
+from tests.http.harness import mirrored
 
 from .running import (
+    JSON,
     PROMPT,
     NotCarriedOut,
     Outcome,
@@ -19,6 +21,7 @@ from .running import (
     Session,
     experiment,
     is_said,
+    posted,
     seconds,
     serving_http,
     time_to_end,
@@ -35,13 +38,13 @@ call: Final = HANDSHAKE.call
     1,
     "signals end a server cleanly over HTTP",
     "HTTP, a call that never ends, one SIGTERM: seconds to the end of the process, and whether the "
-    "handler's `finally` ran and the lifespan was left (8 s)",
+    "handler's `finally` ran and the lifespan was left (10 s)",
 )
 async def signals(peer: Peer) -> Outcome:
     """One SIGTERM."""
     async with serving_http(peer) as (program, web):
         session = await Session.open(web)
-        async with session.post(call(1, "hang")):
+        async with session.posted(call(1, "hang")):
             await program.stderr.wait("hang began")
             program.signal(signal.SIGTERM)
             took = await time_to_end(program, 15)
@@ -50,7 +53,7 @@ async def signals(peer: Peer) -> Outcome:
         told = [text in program.stderr.seen for text in ("hang finally", "lifespan left")]
     return Outcome(
         f"{seconds(took, 15)}, `finally` {yes(told[0])}, lifespan {yes(told[1])}",
-        took is not None and took < 8 and all(told),
+        took is not None and took < 10 and all(told),
     )
 
 
@@ -85,23 +88,10 @@ async def disconnecting(peer: Peer) -> Outcome:
     """The client is gone."""
     async with serving_http(peer) as (program, web):
         message = STATELESS.call(1, "hang")
-        took = None
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(post_and_wait, web, message)
+        async with posted(web, message, web.headers(**mirrored(message), content_type=JSON)):
             await program.stderr.wait("hang began")
-            # Which closes its connection.
-            nursery.cancel_scope.cancel()
         took = await is_said(program, "hang finally", 10)
     return Outcome(seconds(took, 10), took is not None and took < PROMPT)
-
-
-async def post_and_wait(web: Web, message: dict[str, object]) -> None:
-    """Post a message and wait for an answer as long as it takes."""
-    while True:
-        with suppress(trio.TooSlowError):
-            async with web.open_post(message) as opened:
-                await opened.body()
-                raise NotCarriedOut(f"the call was answered with status {opened.status}")
 
 
 @experiment(
