@@ -15,7 +15,7 @@ import attrs
 import trio
 
 from tests.guarantees.harness import HANDSHAKE, Program, Wire, handshake, started
-from tests.http.harness import Web
+from tests.http.harness import Opened, Web
 from tests.interop.environments import programs_of
 
 if TYPE_CHECKING:
@@ -28,6 +28,8 @@ RAW_SERVER: Final = [sys.executable, str(PROGRAMS / "promises_raw_server.py")]
 
 #: Seconds within which something counts as done at once: the machine may be busy.
 PROMPT: Final = 1.0
+
+JSON: Final = "application/json"
 
 #: Seconds for the start of a program.
 START: Final = 90
@@ -194,6 +196,19 @@ async def serving_http(peer: Peer) -> AsyncIterator[tuple[Program, Web]]:
         yield program, web
 
 
+@asynccontextmanager
+async def posted(web: Web, message: Message, headers: dict[str, str]) -> AsyncIterator[None]:
+    """Post a message, read nothing, and close the connection in the end."""
+    body = json.dumps(message).encode()
+    stream = await web.connect()
+    try:
+        opened = Opened(stream)
+        await opened.send("POST", "/mcp", {**headers, "content-length": str(len(body))}, body)
+        yield
+    finally:
+        await trio.aclose_forcefully(stream)
+
+
 @attrs.frozen
 class Session:
     """A session of the handshake era over HTTP."""
@@ -209,7 +224,7 @@ class Session:
         headers = {
             "mcp-session-id": reply.headers["mcp-session-id"],
             "mcp-protocol-version": HANDSHAKE.revision,
-            "content-type": "application/json",
+            "content-type": JSON,
         }
         session = cls(web, headers)
         async with session.post(initialized) as opened:
@@ -220,6 +235,10 @@ class Session:
     def post(self, message: Message) -> Any:
         """Send a message and read the head of the answer."""
         return self.web.open("POST", body=json.dumps(message).encode(), **self.headers)
+
+    def posted(self, message: Message) -> Any:
+        """Send a message and leave the answer unread."""
+        return posted(self.web, message, self.web.headers(**self.headers))
 
     async def ask(self, message: Message) -> Message:
         """Send a request; its answer, whatever stands before it."""
