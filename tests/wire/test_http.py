@@ -244,7 +244,7 @@ def check_one(each: Posted, expected: Deserved, answer: Got, session: Revision |
     if not answer.is_whole:
         assert expected.unsure, "answered as soon as it can be"
     if answer.status >= 400:
-        check_refusal(each, expected, answer)
+        check_refusal(each, expected, answer, session)
     elif answer.status == 202:
         assert not answer.body
         assert set(expected.must) <= expected.unsure
@@ -252,18 +252,24 @@ def check_one(each: Posted, expected: Deserved, answer: Got, session: Revision |
         check_answers(answer.messages, expected, session)
 
 
-def check_refusal(each: Posted, expected: Deserved, answer: Got) -> None:
-    """One JSON-RPC error, which names nobody else's request."""
+def check_refusal(each: Posted, expected: Deserved, answer: Got, session: Revision | None) -> None:
+    """One JSON-RPC error, or one for each part of a batch; none names somebody else's request."""
     assert answer.headers["content-type"] == "application/json"
-    message: Any = json.loads(answer.body)
-    check(LATEST, "JSONRPCErrorResponse", message)
-    if "id" in message:
-        assert message["id"] in {*expected.must, *expected.may}
-    if answer.status == 413:
-        assert len(each.body) > MESSAGE_BYTES
-        assert message["error"]["code"] == LIMIT_EXCEEDED
-    elif expected.unreadable:
-        assert message["error"]["code"] == PARSE_ERROR
+    value: Any = json.loads(answer.body)
+    if isinstance(value, list):
+        assert session is not None
+        assert session.batches
+        # JSON-RPC 2.0, 5: null for the id of what could not be read.
+        value = [{key: part[key] for key in part if part[key] is not None} for part in value]
+    for message in value if isinstance(value, list) else [value]:
+        check(LATEST, "JSONRPCErrorResponse", message)
+        if "id" in message:
+            assert message["id"] in {*expected.must, *expected.may}
+        if answer.status == 413:
+            assert len(each.body) > MESSAGE_BYTES
+            assert message["error"]["code"] == LIMIT_EXCEEDED
+        elif expected.unreadable:
+            assert message["error"]["code"] == PARSE_ERROR
 
 
 @every_session
