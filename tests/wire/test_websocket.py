@@ -118,7 +118,7 @@ def spoken(engine: StreamEngine, revisions: tuple[Revision, ...]) -> SearchStrat
 
 @every_session
 @every_websocket
-@examples(30)
+@examples(15)
 @given(data=st.data())
 def test_whatever_is_said(
     engine: StreamEngine, session: Revision | None, data: st.DataObject
@@ -188,7 +188,7 @@ async def read_to_the_end(raw: RawWebSocket) -> None:
 
 
 @every_websocket
-@examples(60)
+@examples(40)
 @given(data=st.data())
 def test_broken_frames(engine: StreamEngine, data: st.DataObject) -> None:
     """The handshake too may be what is damaged."""
