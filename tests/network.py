@@ -70,8 +70,8 @@ class Network:
 
     Args:
         nursery: Where the relays of faulty connections run.
-        faults: The faults of a connection, by its number from 0 on, as its client sees them;
-            None for a connection without a relay.
+        faults: The faults of a connection, by its number from 0 on: `sending` is what its client
+            receives. None for a connection without a relay.
 
     Attributes:
         connections: How many there have been.
@@ -83,6 +83,7 @@ class Network:
         self._nursery = nursery
         self._faults = faults
         self._listeners: dict[int, _Listener] = {}
+        self._relays: set[trio.CancelScope] = set()
         self.connections = 0
 
     @contextmanager
@@ -98,6 +99,19 @@ class Network:
             mock.patch.object(trio, "open_tcp_stream", self._connect),
         ):
             yield self
+
+    def cut(self) -> None:
+        """Break all connections with faults; one that stalls tells of no end."""
+        for scope in tuple(self._relays):
+            scope.cancel(reason="the network was cut")
+
+    async def _relay(self, near: trio.abc.Stream, far: trio.abc.Stream) -> None:
+        with trio.CancelScope() as scope:
+            self._relays.add(scope)
+            try:
+                await relay(near, far)
+            finally:
+                self._relays.discard(scope)
 
     def forget(self, port: int) -> None:
         """Nobody listens there any more."""
@@ -120,7 +134,7 @@ class Network:
         if faults is not None:
             near = theirs
             far, theirs = sockets()
-            self._nursery.start_soon(relay, FaultyStream(near, faults), far)
+            self._nursery.start_soon(self._relay, FaultyStream(near, faults), far)
         listener.arriving.send_nowait(theirs)
         return ours
 
@@ -134,10 +148,6 @@ async def relay(near: trio.abc.Stream, far: trio.abc.Stream) -> None:
                 await target.send_all(data)
         nursery.cancel_scope.cancel()
 
-    try:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(pump, near, far)
-            nursery.start_soon(pump, far, near)
-    finally:
-        for stream in (near, far):
-            await trio.aclose_forcefully(stream)
+    async with near, far, trio.open_nursery() as nursery:
+        nursery.start_soon(pump, near, far)
+        nursery.start_soon(pump, far, near)
