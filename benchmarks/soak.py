@@ -26,6 +26,7 @@ import trio
 from peers.soak_server import LEAKS, all_tasks
 from soak_load import (
     HTTP_EXCHANGES,
+    PATIENT,
     REVISIONS,
     WEBSOCKET_EXCHANGES,
     WORK,
@@ -88,7 +89,7 @@ class Subject:
         """What it holds now, by its own account."""
         # Two at once would need a second connection over HTTP, which would be counted.
         async with self._turn:
-            result = await self.control.call_tool("holds", {"collect": collect}, timeout=30)
+            result = await self.control.call_tool("holds", {"collect": collect})
         told: dict[str, Any] = dict(result.structured_content)
         del told["pid"]
         return Holdings(**told)
@@ -168,6 +169,7 @@ async def over_pipes(revision: str, leak: list[str]) -> AsyncIterator[Subject]:
         [*command, *leak],
         revision=revision,
         elicitation=answer,
+        **PATIENT,
         on_stderr=functools.partial(note, watched.log),
     ) as control:
         yield Subject("stdio", watched, control, command)
@@ -193,7 +195,7 @@ async def at_port(door: str, leak: list[str]) -> AsyncIterator[Subject]:
         try:
             port = int(await process.stdout.receive_some())
             url = f"http://127.0.0.1:{port}/mcp" if door == "http" else f"ws://127.0.0.1:{port}/ws"
-            async with open_client(url, revision=REVISIONS[1]) as control:
+            async with open_client(url, revision=REVISIONS[1], **PATIENT) as control:
                 yield Subject(door, watched, control, command, port)
             process.send_signal(signal.SIGTERM)
             with trio.move_on_after(ENDING):

@@ -34,6 +34,9 @@ REVISIONS: Final = ("2025-11-25", "2026-07-28")
 #: Seconds after which one piece of work counts as stuck.
 STUCK: Final = 120.0
 
+#: How long every client waits: on a busy machine a process starts slowly.
+PATIENT: Final[dict[str, Any]] = {"timeout": STUCK, "probe_timeout": STUCK}
+
 #: Seconds between two pieces of work of one worker; the aim is a long time and not a high rate.
 PAUSE: Final = 0.05
 
@@ -242,7 +245,7 @@ async def reconnect(urls: list[str], number: int) -> None:
     url = urls[number // 2 % len(urls)]
     if url.endswith("/sse"):
         revision = REVISIONS[0]
-    async with open_client(url, revision=revision, elicitation=answer) as client:
+    async with open_client(url, revision=revision, elicitation=answer, **PATIENT) as client:
         await calls(client, number)
         await questions(client, 0)
         if number % 3 == 0:
@@ -254,7 +257,7 @@ async def work_at(load: Load, door: str, urls: list[str]) -> None:
     """Clients of both eras at a server with a port, which stay; and one that comes and goes."""
 
     async def stay(revision: str) -> None:
-        async with open_client(urls[0], revision=revision, elicitation=answer) as client:
+        async with open_client(urls[0], revision=revision, elicitation=answer, **PATIENT) as client:
             await work_with(load, door, client)
 
     async with trio.open_nursery() as nursery:
@@ -269,7 +272,11 @@ async def work_at(load: Load, door: str, urls: list[str]) -> None:
 async def process_that_ends(command: list[str], number: int) -> None:
     """A server process that is used, and left or killed."""
     async with open_stdio_client(
-        command, revision=REVISIONS[number % 2], elicitation=answer, on_stderr=lambda _: None
+        command,
+        revision=REVISIONS[number % 2],
+        elicitation=answer,
+        on_stderr=lambda _: None,
+        **PATIENT,
     ) as client:
         await calls(client, number)
         await questions(client, 0)

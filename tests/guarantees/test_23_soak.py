@@ -110,7 +110,8 @@ def test_a_server_with_leaks_fails() -> None:
     command += ["--leak", "memory,tasks,descriptors,log,answers"]
     ran = subprocess.run(command, capture_output=True, text=True, check=False)
     found = [line for line in ran.stdout.splitlines() if line.endswith(": BAD")]
-    assert ran.returncode == 1, ran.stderr
+    assert ran.returncode == 1
+    assert "Verdict: " in ran.stdout, ran.stderr
     for what in ("tasks", "descriptors", "memory", "errors in the log"):
         assert any(f", {what}: " in line for line in found), ran.stdout
     assert any(line.startswith("- work that failed: ") for line in found), ran.stdout
