@@ -6,11 +6,13 @@ import os
 import re
 import signal
 import tempfile
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import trio
 
-from tests.guarantees.harness import started, witness
+from tests.guarantees.harness import Lines, started, witness
 from tests.guarantees.relay import relayed
 
 from .running import (
@@ -25,6 +27,36 @@ from .running import (
     serving_http,
     told_by,
 )
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+
+@asynccontextmanager
+async def heard(command: Sequence[str]) -> AsyncIterator[tuple[list[str], Lines]]:
+    """A command whose standard error goes to a named pipe, and the lines that come out of it.
+
+    The lines end when the process and all that it started have ended, and a client that starts the
+    command need not pass them on.
+    """
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory) / "heard"
+        os.mkfifo(path)
+        lines = Lines()
+        async with (
+            trio.lowlevel.FdStream(os.open(path, os.O_RDONLY | os.O_NONBLOCK)) as stream,
+            trio.open_nursery() as nursery,
+        ):
+
+            async def pump() -> None:
+                # Until somebody writes, the pipe looks as if it had ended.
+                await trio.lowlevel.wait_readable(stream.fileno())
+                await lines.pump(stream)
+
+            nursery.start_soon(pump)
+            yield ["sh", "-c", 'exec "$@" 2> "$0"', str(path), *command], lines
+            nursery.cancel_scope.cancel()
+
 
 # -- callbacks --------------------------------------------------------------------------------
 
@@ -116,15 +148,15 @@ async def bare(peer: Peer) -> Outcome:
 
 async def silent(peer: Peer, step: str, least: float, most: float, within: float) -> Outcome:
     """How long a call to a server that never answers takes."""
-    began = trio.current_time()
-    async with started(peer.client(step, *RAW_SERVER)) as program:
-        await program.stderr.wait_for(lambda text: text.startswith("hang began"), within=START)
+    async with (
+        heard(RAW_SERVER) as (command, lines),
+        started(peer.client(step, *command)) as client,
+    ):
+        await lines.wait_for(lambda text: text.startswith("hang began"), within=START)
         try:
-            told = await program.receive(within)
+            told = await client.receive(within)
         except trio.TooSlowError:
             return Outcome(f"no end within {within:g} s", False)
-        except EOFError:
-            raise NotCarriedOut(f"the client ended after {trio.current_time() - began} s") from None
     error = f", `{told['error']}`" if "error" in told else ""
     return Outcome(f"{told['seconds']:.2f} s{error}", least <= told["seconds"] <= most)
 
@@ -171,10 +203,11 @@ async def outer(peer: Peer) -> Outcome:
 )
 async def killed(peer: Peer) -> Outcome:
     """The child dies."""
-    async with started(peer.client("silence", *RAW_SERVER)) as program:
-        said = await program.stderr.wait_for(
-            lambda text: text.startswith("hang began"), within=START
-        )
+    async with (
+        heard(RAW_SERVER) as (command, lines),
+        started(peer.client("silence", *command)) as program,
+    ):
+        said = await lines.wait_for(lambda text: text.startswith("hang began"), within=START)
         found = re.search(r"\d+", said)
         assert found is not None
         began = trio.current_time()
@@ -217,14 +250,17 @@ async def leave(peer: Peer) -> Outcome:
     "SIGKILL to a client whose call is in flight: seconds until its server is gone (8 s)",
 )
 async def orphan(peer: Peer) -> Outcome:
-    """The parent dies; the server shares its standard error, which ends with the last of both."""
-    async with started(peer.client("silence", *peer.server("stdio"))) as program:
-        await program.stderr.wait("hang began", within=START)
+    """The parent dies."""
+    async with (
+        heard(peer.server("stdio")) as (command, lines),
+        started(peer.client("silence", *command)) as program,
+    ):
+        await lines.wait("hang began", within=START)
         program.signal(signal.SIGKILL)
         began = trio.current_time()
         try:
             with trio.fail_after(15):
-                await program.stderr.ended.wait()
+                await lines.ended.wait()
         except trio.TooSlowError:
             return Outcome(seconds(None, 15), False)
         took = trio.current_time() - began

@@ -300,6 +300,59 @@ async def lines_until(program: Program, wanted: set[int | None]) -> list[str]:
     return data.decode(errors="replace").splitlines()
 
 
+FLOOD: Final = 10_000
+
+
+@experiment(
+    8,
+    "floods are bounded",
+    f"{FLOOD:,} calls at once of a tool that never ends: how many handlers began, the growth of "
+    "the peak memory, and whether each other call was refused with an error",
+    seconds=300,
+)
+async def pipelined(peer: Peer) -> Outcome:
+    """More calls than anybody needs."""
+    async with serving(peer) as program:
+        before = peak_memory(program)
+        await program.send(*(call(number, "hang") for number in range(FLOOD)))
+        refused: list[Message] = []
+        with suppress(trio.TooSlowError):
+            while len(refused) + len(program.stderr.seen_with("hang began")) < FLOOD:
+                refused.append(await program.receive(5))
+        began = len(program.stderr.seen_with("hang began"))
+        grown = peak_memory(program) - before
+    text = f"{began:,} began, {grown:+.0f} MB"
+    if refused:
+        text += f"; {len(refused):,} refused: {words_of(refused[0])}"
+    errors = [each for each in refused if "error" in each]
+    return Outcome(text, began < FLOOD and began + len(errors) == FLOOD)
+
+
+@experiment(
+    24,
+    "questions that are never answered end with their client",
+    "a tool asks and gets no answer, then input is closed: seconds until its `finally` has run, "
+    "and until the process has ended (10 s)",
+)
+async def unanswered(peer: Peer) -> Outcome:
+    """The client is asked, says nothing, and goes."""
+    hello, initialized = handshake()
+    hello["params"]["capabilities"] = {"elicitation": {}}
+    async with started(peer.server("stdio")) as program:
+        await program.send(hello, initialized)
+        await answer_to(program, "init", START)
+        await program.send(call(1, "ask"))
+        await program.stderr.wait("ask began")
+        await program.receive(10)
+        await program.close_stdin()
+        took = await is_said(program, "ask finally", 12)
+        ended = await time_to_end(program, 12)
+    return Outcome(
+        f"{seconds(took, 12)}, the process {seconds(ended, 12)} later",
+        took is not None and ended is not None and took + ended < 10,
+    )
+
+
 # -- bad input --------------------------------------------------------------------------------
 
 #: What is sent in one line, by what is wrong with it.
