@@ -204,7 +204,8 @@ async def main(chosen: list[Fault], jobs: int) -> bool:
         async with limiter:
             trial = await attempt(fault, clean)
         found += trial.verdict == "found"
-        print(f"{trial.verdict:9} {trial.seconds:4.0f} s  {fault.name}: {fault.summary}")
+        verdict = f"{trial.verdict:9} {trial.seconds:4.0f} s"
+        print(f"{verdict}  {fault.name}: {fault.summary}", flush=True)
         if trial.verdict != "found":
             print(trial.output)
 
