@@ -192,9 +192,10 @@ class EventStream:
             self._count(-replayed)
 
     def supersede(self) -> None:
-        """Tell the reader to stop."""
-        self._reader = object()
-        self._news.unpark_all()
+        """Tell the reader to stop: nobody reads from now on, so nobody waits for a reader."""
+        if self._reader is not None:
+            self._leave()
+            self._news.unpark_all()
 
     async def take_events(self, reader: object) -> list[tuple[str | None, bytes]]:
         """Wait for events and take all that wait, each with its id if it is kept already.
