@@ -146,7 +146,8 @@ class ConnectedPeer(Peer):
         reason = "the peer closed the connection"
         self.lose(reason if self.failure is None else f"the connection broke: {self.failure!r}")
         self.life.end_waits(reason)
-        if not self.life.is_draining and not self._outlives_its_input():
+        is_drained = self.life.reading.cancelled_caught
+        if not is_drained and not self._outlives_its_input():
             # Nobody reads what a handler may still send while it cleans up.
             self.connection.drop()
             self.life.close(reason)
