@@ -234,6 +234,10 @@ class OverHTTP(ServerMachine):
     def counts(self) -> dict[str, int]:
         """Requests that stand alone have no connection whose exchanges are counted."""
         sessions = [each for each in self.sessions.values() if not each.is_over]
+        now = self.puppets.server.statistics()
+        in_flight = sum(len(each.conversation.open) for each in sessions)
+        # In a session that was ended, what still cleans up may count.
+        leaving = sum(each.is_leaving for each in self.puppets.living if not each.is_stateless)
         return {
             "connections": 0,
             "http_requests": len(self.open_visits()),
@@ -243,8 +247,8 @@ class OverHTTP(ServerMachine):
                 len(each.asking) for each in self.puppets.working if not each.is_stateless
             ),
             # What is said outside of calls waits for a reader, up to a bound of its own.
-            "outbox_bytes": self.puppets.server.statistics().outbox_bytes,
-            "in_flight": sum(len(each.conversation.open) for each in sessions),
+            "outbox_bytes": now.outbox_bytes,
+            "in_flight": min(max(now.in_flight, in_flight), in_flight + leaving),
         }
 
     def is_idle(self) -> bool:
