@@ -112,18 +112,19 @@ def add_waiting(server: Server[None], ledger: Ledger) -> None:
         return "data"
 
 
-def at_each_checkpoint(scenario: Callable[[Moment], Awaitable[None]]) -> int:
+def at_each_checkpoint(scenario: Callable[[Moment], Awaitable[None]], *, stride: int = 1) -> int:
     """Run a scenario once for each checkpoint of its part that is cancelled.
 
     After each run nothing may be left of it: no task, and no error in a log.
 
     Args:
         scenario: Opens the part with `Moment.inside`, and asserts afterwards what must hold.
+        stride: 1 for every checkpoint, 3 for every third.
 
     Returns:
         How many checkpoints there were.
     """
-    for number in itertools.count(1):
+    for number in itertools.count(1, stride):
         assert number < _MOST, "the scenario does not come to an end"
         moment = Moment(number)
         try:

@@ -389,9 +389,43 @@ def test_cancellation_is_never_swallowed() -> None:
     assert breaches(lambda module: swallowers(module) - set(BOUNDARIES)) == []
 
 
+#: Shields without a deadline of their own, and what ends them.
+ENDLESS_SHIELDS = {
+    "runtime._signals.told_of_signals": "the block around which it watches cancels it",
+    "http._workers.Supervisor.__init__": "its deadline is set when the workers are told to end",
+}
+
+
+def endless_shields(module: Module) -> set[str]:
+    """Functions that shield something from cancellation and give it no deadline."""
+    made: set[str] = set()
+    assigned: dict[str, set[str]] = {"shield": set(), "deadline": set()}
+    for name, node in functions(module):
+        if isinstance(node, ast.Call):
+            words = {word.arg: word.value for word in node.keywords}
+            ends = [words[each] for each in ("deadline", "relative_deadline") if each in words]
+            if getattr(node.func, "attr", "") in ("move_on_after", "move_on_at"):
+                ends += node.args[:1]
+            if "shield" in words and not any("inf" not in ast.unparse(each) for each in ends):
+                made.add(name)
+        elif isinstance(node, ast.Assign):
+            for target in node.targets:
+                if isinstance(target, ast.Attribute) and target.attr in assigned:
+                    assigned[target.attr].add(name)
+    return made | assigned["shield"] - assigned["deadline"]
+
+
+def test_every_shield_has_a_deadline() -> None:
+    assert set().union(*(endless_shields(module) for module in modules())) == set(ENDLESS_SHIELDS)
+
+
 def test_nurseries_and_boundaries_are_noticed() -> None:
     source = "class A:\n  async def f(self):\n    async with trio.open_nursery() as n: pass"
     assert openers(parse(source)) == {"protocol._example.A.f"}
+    for source in ("CancelScope(shield=True)", "CancelScope(shield=True, deadline=math.inf)"):
+        assert endless_shields(parse(f"def f(): {source}")) == {"protocol._example.f"}
+    assert endless_shields(parse("def f(s): s.shield = True")) == {"protocol._example.f"}
+    assert not endless_shields(parse("def f(): CancelScope(shield=True, relative_deadline=1)"))
     source = "def f():\n  try: pass\n  except* ValueError: pass"
     assert catchers(parse(source)) == {"protocol._example.f"}
     assert swallowers(parse("def f():\n  try: pass\n  except BaseException: pass"))

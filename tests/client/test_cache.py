@@ -7,7 +7,11 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import pytest
 import trio
+import trio.testing
+from hypothesis import given
+from hypothesis import strategies as st
 
+from trimcp.client import _cache
 from trimcp.client._cache import MAX_BYTES, MAX_ENTRIES, ResponseCache, key_of
 
 if TYPE_CHECKING:
@@ -86,3 +90,111 @@ def test_keys_have_one_order() -> None:
     assert key_of("m", {"a": 1, "b": 2}) == key_of("m", {"b": 2, "a": 1})
     assert key_of("m", {"a": 1}) != key_of("m", {"a": 2})
     assert key_of("m", {}) != key_of("n", {})
+
+
+# -- against a model ------------------------------------------------------------------------------
+
+#: Bounds that a few results reach.
+SMALL = {"MAX_ENTRIES": 4, "MAX_BYTES": 60, "TOTAL_BYTES": 125}
+
+#: What each notification makes stale.
+CHANGES = {
+    "notifications/tools/list_changed": {"tools/list"},
+    "notifications/prompts/list_changed": {"prompts/list"},
+    "notifications/resources/list_changed": {"resources/list", "resources/templates/list"},
+    "notifications/resources/updated": {"resources/read"},
+    "notifications/message": set(),
+}
+METHODS = sorted({"server/discover", *(name for each in CHANGES.values() for name in each)})
+KEYS = [f"{method}\n{number}".encode() for method in METHODS for number in range(2)]
+
+KEEP = st.tuples(
+    st.just("keep"),
+    st.sampled_from(KEYS),
+    st.sampled_from([0, 10, 20, 30, 45, 60]),
+    st.sampled_from([20_000, 20_000, 10**20, 5_000, 0, -1, None]),
+)
+STEPS = st.lists(
+    # Mostly what fills the cache.
+    st.one_of(
+        KEEP,
+        KEEP.map(lambda step: (*step[:3], 20_000)),
+        st.tuples(st.just("keep"), st.sampled_from(KEYS[:4]), st.just(20), st.just(20_000)),
+        st.tuples(st.just("find"), st.sampled_from(KEYS)),
+        st.tuples(st.just("sleep"), st.integers(1, 20)),
+        st.tuples(st.just("change"), st.sampled_from(sorted(CHANGES))),
+        st.tuples(st.just("drop"), st.sampled_from(METHODS)) | st.just(("clear",)),
+    ),
+    min_size=10,
+    max_size=60,
+)
+
+
+@attrs.define
+class Model:
+    """What is kept, the least recently used first: key, size with the key, end, mark."""
+
+    kept: list[tuple[bytes, int, float, object]] = attrs.field(factory=list)
+
+    def keep(self, key: bytes, size: int, ttl_ms: int | None, mark: object) -> None:
+        size += len(key)
+        if not ttl_ms or ttl_ms < 0 or size > SMALL["MAX_BYTES"]:
+            return
+        self.drop({key})
+        self.kept.append((key, size, trio.current_time() + min(ttl_ms, 10**12) / 1000, mark))
+        while (
+            len(self.kept) > SMALL["MAX_ENTRIES"]
+            or sum(size for _, size, _, _ in self.kept) > SMALL["TOTAL_BYTES"]
+        ):
+            self.kept.pop(0)
+
+    def find(self, key: bytes) -> object:
+        for each in self.kept:
+            if each[0] == key:
+                self.kept.remove(each)
+                if trio.current_time() < each[2]:
+                    self.kept.append(each)
+                    return each[3]
+        return None
+
+    def drop(self, keys: set[bytes]) -> None:
+        self.kept = [each for each in self.kept if each[0] not in keys]
+
+
+@given(STEPS)
+def test_what_is_kept_is_what_fits_the_least_recently_used_goes_first(steps: list[Any]) -> None:
+    """Size, count, order, time and changes together."""
+
+    async def main() -> None:
+        cache, model = ResponseCache(), Model()
+        for name, *arguments in steps:
+            if name == "keep":
+                key, size, ttl_ms = arguments
+                result = Result(ttl_ms)
+                with cache.asking(key) as asking:
+                    cache.keep(asking, size, result)
+                model.keep(key, size, ttl_ms, result)
+            elif name == "find":
+                found = cache.find(arguments[0])
+                assert model.find(arguments[0]) is (None if found is None else found.result)
+            elif name == "sleep":
+                await trio.sleep(arguments[0])
+            elif name == "clear":
+                cache.drop()
+                model.kept.clear()
+            elif name == "drop":
+                cache.drop_method(arguments[0])
+                model.drop({key for key in KEYS if key.startswith(f"{arguments[0]}\n".encode())})
+            else:
+                cache.note_change(arguments[0])
+                stale = CHANGES[arguments[0]]
+                model.drop({key for key in KEYS if key.decode().partition("\n")[0] in stale})
+            assert len(cache) == len(model.kept)
+        for key in KEYS:
+            found = cache.find(key)
+            assert model.find(key) is (None if found is None else found.result)
+
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in SMALL.items():
+            patch.setattr(_cache, name, value)
+        trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))

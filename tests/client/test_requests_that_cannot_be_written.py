@@ -22,14 +22,23 @@ SOON = 1.0
 
 @attrs.define(eq=False)
 class Deaf(trio.abc.SendStream):
-    """A stream that passes on what is sent, until it breaks; the other direction goes on."""
+    """A stream that passes on what is sent, until it breaks; the other direction goes on.
+
+    Attributes:
+        inner: Where it passes it on to.
+        is_broken: Whether the peer cannot get anything more.
+        is_full: Whether the peer takes nothing more.
+    """
 
     inner: trio.testing.MemorySendStream
     is_broken: bool = False
+    is_full: bool = False
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
         if self.is_broken:
             raise trio.BrokenResourceError
+        if self.is_full:
+            await trio.sleep_forever()
         await self.inner.send_all(data)
 
     async def wait_send_all_might_not_block(self) -> None:
@@ -124,3 +133,18 @@ async def test_the_end_of_the_output_says_more(autojump_clock: trio.testing.Mock
         peer.sending.is_broken = True
         with pytest.raises(ConnectionLost, match="the connection broke"):
             await client.ping()
+
+
+async def test_a_cancelled_client_takes_its_leave_for_a_bounded_time(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    with trio.CancelScope() as leaving:
+        async with connected() as (client, peer), trio.open_nursery() as nursery:
+            nursery.start_soon(client.list_tools)
+            await peer.question()
+            # Its cancellation of the call finds no room.
+            peer.sending.is_full = True
+            began = trio.current_time()
+            leaving.cancel()
+    assert leaving.cancelled_caught
+    assert trio.current_time() - began <= 2 * SOON

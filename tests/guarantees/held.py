@@ -34,23 +34,30 @@ class Passed:
 class Record:
     """All that was said, and when it was heard.
 
-    Between two steps everything has come to rest: what is sent in a later step than something
-    was heard in was sent by somebody who knew of it.
+    Between two steps everything has come to rest.
+
+    Attributes:
+        step: The number of the step that goes on.
+        passed: The messages.
+        heard: By the number of a message, the step in which its other side got it.
+        unaware: The last step in which that side may have spoken without knowing of it.
     """
 
     def __init__(self) -> None:
         self.step = 0
         self.passed: list[Passed] = []
         self.heard: dict[int, int] = {}
+        self.unaware: dict[int, int] = {}
 
     def send(self, side: Side, line: bytes) -> int:
         """Note a message; its number."""
         self.passed.append(Passed(side, json.loads(line), self.step))
         return len(self.passed) - 1
 
-    def hear(self, number: int) -> None:
-        """Its other side has it now."""
+    def hear(self, number: int, *, at_rest: bool) -> None:
+        """Its other side has it now, and if it was at rest, has said nothing yet in this step."""
         self.heard[number] = self.step
+        self.unaware[number] = self.step - at_rest
 
     def by(self, side: Side) -> Iterator[tuple[int, Passed]]:
         """What one side said, with its numbers."""
@@ -83,7 +90,7 @@ class Way:
         """Let the oldest messages arrive."""
         for _ in range(min(count, len(self._held))):
             number, line = self._held.popleft()
-            self._record.hear(number)
+            self._record.hear(number, at_rest=not self.is_open)
             self._arrived += line
         self._news.unpark_all()
 

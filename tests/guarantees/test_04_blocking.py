@@ -45,14 +45,16 @@ async def test_a_hundred_blocked_tools(tmp_path: Path) -> None:
         await program.stderr.wait("hang finally", within=PROMPT)
 
         # Of the blocked ones, 30 are cancelled: neither those in threads nor those waiting for
-        # one are ever answered, and the threads that go on are counted.
-        await wire.send(*(cancelled(number) for number in range(85, 100)))
-        await wire.send(*(cancelled(number) for number in range(15)))
+        # one are ever answered, and the threads that go on are counted. Which of them have got a
+        # thread is up to Trio, but some of every third have.
+        gone = range(0, 90, 3)
+        await wire.send(*(cancelled(number) for number in gone))
         await counts_until(wire, lambda now: now["open"] == 71 and now["abandoned"] > 0)
 
         await wire.send(STATELESS.call("go", "let_go"))
-        answers = await wire.answers("go", *range(15, 85), within=PROMPT + PROMPT)
-        assert all(text_of(answers[number]) == "let go" for number in range(15, 85))
+        left = [number for number in range(100) if number not in gone]
+        answers = await wire.answers("go", *left, within=PROMPT + PROMPT)
+        assert all(text_of(answers[number]) == "let go" for number in left)
         counts = await counts_until(wire, lambda now: now["threads"] == 0)
         assert counts["abandoned"] == 0
 

@@ -271,9 +271,9 @@ def asked_by(record: Record, side: Any) -> Iterator[tuple[Any, Passed]]:
 
 
 def cancelled_by(record: Record, side: Any) -> dict[Any, int]:
-    """For each id that one side gave up, the step in which the other side heard of it."""
+    """For each id that one side gave up and of which the other heard, the cancellation's number."""
     return {
-        each.message["params"]["requestId"]: record.heard[number]
+        each.message["params"]["requestId"]: number
         for number, each in record.by(side)
         if each.message.get("method") == "notifications/cancelled" and number in record.heard
     }
@@ -303,7 +303,7 @@ def check_answers(record: Record, asker: Any, other: Any) -> Counter[Any]:
         elif each.message["method"] != "notifications/progress" and about is not None:
             assert not answers[about], f"after the answer: {each}"
         if about in gone:
-            assert each.sent <= gone[about], f"after the cancellation: {each}"
+            assert each.sent <= record.unaware[gone[about]], f"after the cancellation: {each}"
     return answers
 
 
@@ -323,12 +323,13 @@ def check(world: World, ending: str) -> None:
         assert called.outcome, f"{label} has no outcome"
     for label, handler in world.handlers.items():
         assert handler.ended is not None, f"the handler of {label} goes on"
-    for identity, step in gone.items():
+    for identity, number in gone.items():
         params = requests[identity].message.get("params", {})
         handling = world.handlers.get(params.get("arguments", {}).get("label"))
         if handling is not None and not answers[identity]:
+            heard = record.heard[number]
             assert handling.ended is not None
-            assert handling.ended <= step, f"{identity} was cancelled, and its handler went on"
+            assert handling.ended <= heard, f"{identity} was cancelled, and its handler went on"
 
 
 def check_cancellations_of_the_server(record: Record, requests: dict[Any, Passed]) -> None:

@@ -18,7 +18,7 @@ import trio
 import trio.testing
 
 from tests.raw_websocket import TEXT, frame, upgrade
-from trimcp import HttpRequest, HttpResponse, Limits, Server
+from trimcp import Context, HttpRequest, HttpResponse, Limits, Server
 
 from .harness import PATIENCE, Web, call, mirrored, request, served
 
@@ -433,6 +433,83 @@ async def test_several_answers_on_one_connection_byte_by_byte() -> None:
             assert lines[0] == "HTTP/1.1 200 "
             assert names == ["content-length", "content-type", "date"]
             assert (found, peer.seen) == (body, b"")
+
+
+NOTE = {"jsonrpc": "2.0", "method": "notifications/x", "params": {}}
+
+#: Requests whose answers leave the connection open, each of another form.
+EXCHANGES = {
+    "a body": get("/now"),
+    "another body": get("/healthz"),
+    "no content": get("/empty"),
+    "a head alone": head("HEAD", "/healthz"),
+    "one JSON object": post(request("tools/list")),
+    "an event stream": post(call("report", progressToken=1)),
+    "accepted": post(NOTE, mcp_protocol_version="2026-07-28"),
+    "a session": post(HELLO),
+    "an error": post(request("no/such/method")),
+    "not found": get("/nowhere"),
+    "refused": get("/now", host="evil.example"),
+    "failed": get("/fail"),
+    "a preflight": head("OPTIONS", "/mcp"),
+    "a body that is invited": post(request("tools/list"), expect="100-continue"),
+}
+
+#: What differs from answer to answer.
+CHANGING = re.compile(rb"(?im)^(date|mcp-session-id): [^\r]*")
+
+
+async def whole_answer(peer: Caller, name: str) -> bytes:
+    """The bytes of the next answer, by its own framing, with what changes left out."""
+    data = await peer.until(b"\r\n\r\n")
+    if name == "a head alone":
+        return CHANGING.sub(rb"\1: ?", data)
+    while data.startswith(b"HTTP/1.1 100 ") and data.count(b"HTTP/1.1 ") == 1:
+        data += await peer.until(b"\r\n\r\n")
+    if re.search(rb"transfer-encoding: chunked\r\n", data, re.I):
+        data += await peer.until(b"\r\n0\r\n\r\n")
+    elif (found := re.search(rb"content-length: (\d+)\r\n", data, re.I)) is not None:
+        while len(peer.seen) < int(found[1]):
+            peer.seen += await peer.stream.receive_some()
+        data, peer.seen = data + peer.seen[: int(found[1])], peer.seen[int(found[1]) :]
+    return CHANGING.sub(rb"\1: ?", data)
+
+
+async def test_an_answer_does_not_depend_on_those_before_it_byte_by_byte() -> None:
+    """Each kind of answer after each other kind is what it is on a connection of its own."""
+    shop = Shop()
+
+    @shop.server.tool
+    async def report(ctx: Context) -> str:
+        await ctx.report_progress(1)
+        return "done"
+
+    async with served(shop.server) as web, trio.open_nursery() as nursery:
+        alone: dict[str, bytes] = {}
+        for name, data in EXCHANGES.items():
+            async with caller(web) as peer:
+                await peer.send(data)
+                with trio.fail_after(PATIENCE):
+                    alone[name] = await whole_answer(peer, name)
+                await trio.testing.wait_all_tasks_blocked()
+                assert peer.seen == b"", name
+        assert alone["a body"] == (
+            b"HTTP/1.1 200 \r\ncontent-type: text/plain; charset=utf-8\r\n"
+            b"content-length: 3\r\ndate: ?\r\n\r\nnow"
+        )
+
+        async def after(first: str) -> None:
+            async with caller(web) as peer:
+                for second in EXCHANGES:
+                    for name in (first, second):
+                        await peer.send(EXCHANGES[name])
+                        with trio.fail_after(PATIENCE):
+                            answer = await whole_answer(peer, name)
+                        assert answer == alone[name], (first, second)
+                assert peer.seen == b""
+
+        for first in EXCHANGES:
+            nursery.start_soon(after, first)
 
 
 async def test_requests_that_come_in_one_piece_are_answered_in_their_order() -> None:

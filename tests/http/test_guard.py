@@ -203,6 +203,24 @@ async def test_cleartext_h2_is_not_spoken() -> None:
         assert answer.startswith(b"HTTP/1.1 200 ")
 
 
+@pytest.mark.parametrize("before", [b"", b"GET / HTTP/1.1\r\nhost: x\r\n\r\n"])
+async def test_the_preface_of_cleartext_h2_ends_the_connection(before: bytes) -> None:
+    """With a refusal in HTTP/1.1 or none, but never with frames of HTTP/2."""
+    connection = open_h2()
+    headers = [(b":method", b"GET"), (b":path", b"/"), *PSEUDO]
+    connection.send_headers(1, headers, end_stream=True)
+    preface = connection.data_to_send()
+    assert preface.startswith(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n")
+    async with serving() as served, an_open_stream(served), await connect(served) as stream:
+        if before:
+            await stream.send_all(before)
+            await read_until(stream, b"done\r\n0\r\n\r\n")
+        await stream.send_all(preface)
+        answer = await read_all(stream)
+        assert answer == b"" or answer.startswith(b"HTTP/1.1 4")
+        assert b"done" not in answer
+
+
 async def test_a_failure_is_answered_with_500(caplog: pytest.LogCaptureFixture) -> None:
     async with serving() as served, await connect(served) as stream:
         await stream.send_all(b"GET /exit HTTP/1.1\r\nhost: x\r\n\r\n")

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import collections
 import json
+import math
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,8 @@ from .harness import PATIENCE, Message, Opened, Reply, Web, call, served
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from contextlib import AbstractAsyncContextManager
+
+    from trio.testing import MockClock
 
 REVISIONS = ("2025-03-26", "2025-06-18", "2025-11-25")
 
@@ -313,6 +316,41 @@ async def test_a_cancelled_request_ends_without_an_answer() -> None:
         assert seen.ended.is_set()
 
 
+ERRORS = [
+    (message("no/such/method"), -32601),
+    (tool("no such tool"), -32602),
+    (message("tools/call", {"name": 5}), -32602),
+    (message("resources/read", {"uri": "text://nothing"}), -32002),
+    (message("prompts/get", {"name": "nothing"}), -32602),
+    (message("completion/complete", {}), None),
+    (message("logging/setLevel", {"level": "no such level"}), -32602),
+    (message("tools/list", {"cursor": "no such cursor"}), -32602),
+]
+
+
+@pytest.mark.parametrize("revision", REVISIONS)
+@pytest.mark.parametrize("has_session", [True, False])
+async def test_errors_have_no_status_of_their_own(revision: str, has_session: bool) -> None:
+    """2025-11-25, Sending Messages to the Server: the answer to a request is 200, also an error."""
+    server, _ = make_server()
+
+    @server.resource("text://one")
+    def one() -> str:
+        return "1"
+
+    @server.prompt
+    def hello() -> str:
+        return "hello"
+
+    async with served(server, sessions=has_session) as web:
+        headers = {"mcp_protocol_version": revision}
+        if has_session:
+            headers["mcp_session_id"] = (await join(web, revision)).id
+        for asked, code in ERRORS:
+            reply = await web.post(_plain(asked), **headers)
+            assert (reply.status, code or reply.code) == (200, reply.code), asked
+
+
 # -- streams and resumption ------------------------------------------------------------------------
 
 
@@ -593,6 +631,64 @@ async def test_idle_sessions_end() -> None:
                 await seen.closed[idle.id].wait()
             assert (await idle.post(message("ping"))).status == 404
             assert (await busy.post(message("ping"))).status == 200
+
+
+async def test_a_session_at_work_is_not_idle_whoever_listens(autojump_clock: MockClock) -> None:
+    """Its client is cut off; the call goes on, and only from its end on is the session idle."""
+    server, seen = make_server(limits=Limits(session_seconds=8))
+    async with served(server) as web:
+        client = await join(web)
+        async with client.open_post(tool("wait", token="t")) as opened:
+            await opened.message()
+            last = opened.last_id
+        await trio.sleep(40)
+        assert not seen.ended.is_set()
+        assert not seen.closed[client.id].is_set()
+        seen.go_on.set()
+        await trio.sleep(4)
+        async with client.open_get(last_event_id=last) as resumed:
+            assert text_of((await resumed.messages())[-1]) == "went on"
+        began = trio.current_time()
+        await seen.closed[client.id].wait()
+        assert 8 <= trio.current_time() - began <= 8 * 1.5
+        assert (await client.post(message("ping"))).status == 404
+
+
+@pytest.mark.parametrize("way", ["deleted", "idle", "replaced"])
+async def test_a_session_that_was_ended_is_found_by_nobody_while_it_cleans_up(
+    way: str, autojump_clock: MockClock
+) -> None:
+    limits = Limits(http_sessions=1, session_seconds=math.inf if way == "replaced" else 8)
+    leaving, may_leave = trio.Event(), trio.Event()
+
+    @asynccontextmanager
+    async def lifespan(session: Any) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            leaving.set()
+            with trio.CancelScope(shield=True):
+                await may_leave.wait()
+
+    server: Server[Any] = Server("web", version="1", limits=limits, session_lifespan=lifespan)
+    async with served(server) as web, trio.open_nursery() as nursery:
+        client = await join(web)
+        if way == "deleted":
+            assert (await client.delete()).status == 204
+        elif way == "replaced":
+            nursery.start_soon(web.post, initialize())
+        await leaving.wait()
+        for reply in (
+            await client.post(message("ping")),
+            await client.post(INITIALIZED),
+            await client.get(),
+            await client.delete(),
+        ):
+            assert reply.status == 404
+        may_leave.set()
+        with trio.move_on_after(1):
+            await trio.sleep_forever()
+        nursery.cancel_scope.cancel()
 
 
 async def test_the_number_of_sessions_is_bounded() -> None:

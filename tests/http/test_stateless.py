@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator  # noqa: TC003 - an annotation of a tool
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import pytest
 import trio
@@ -28,6 +28,9 @@ from trimcp import (
 from trimcp.errors import SHUTTING_DOWN
 
 from .harness import META, PATIENCE, call, mirrored, request, served
+
+if TYPE_CHECKING:
+    from trio.testing import MockClock
 
 UNKNOWN = {"mcp_protocol_version": "v999"}
 
@@ -448,14 +451,26 @@ async def test_a_question_is_answered_by_another_post() -> None:
         assert text_of(second) == "ok=True"
 
 
-async def test_shutdown_ends_a_parked_question() -> None:
+async def test_shutdown_ends_a_parked_question(autojump_clock: MockClock) -> None:
+    """At once, though something else uses the whole grace."""
     server, seen = make_server()
-    async with served(server) as web:
+    released = trio.Event()
+
+    @server.tool
+    async def hold() -> None:
+        seen.started.set()
+        await released.wait()
+
+    async with served(server) as web, trio.open_nursery() as nursery:
+        nursery.start_soon(web.post, call("hold"))
         await web.post(elicit_capable(call("ask")))
+        await seen.started.wait()
         assert server.statistics().parked == 1
-        server.shutdown()
-        with trio.fail_after(PATIENCE):
+        server.shutdown(grace=PATIENCE / 2)
+        with trio.fail_after(0.1):
             await seen.ended.wait()
+        assert server.statistics().http_requests == 1
+        released.set()
 
 
 # -- shutdown ------------------------------------------------------------------------------------
@@ -502,16 +517,21 @@ async def test_work_that_is_finished_in_time_arrives() -> None:
         assert text_of(reply.message) == "went on"
 
 
-async def test_work_that_is_not_is_cancelled() -> None:
+@pytest.mark.parametrize("grace", [0.0, 0.1, 4.0])
+async def test_work_that_is_not_is_cancelled(grace: float, autojump_clock: MockClock) -> None:
+    """When the grace is over, and neither before nor later."""
     server, seen = make_server()
+    began: list[float] = []
     async with served(server) as web, trio.open_nursery() as nursery:
 
         async def shut_down() -> None:
             await seen.started.wait()
-            server.shutdown(grace=0.1)
+            began.append(trio.current_time())
+            server.shutdown(grace=grace)
 
         nursery.start_soon(shut_down)
         reply = await web.post(call("wait"))
+        assert trio.current_time() - began[0] == pytest.approx(grace, abs=0.05)
         assert reply.code == -32603
         assert seen.ended.is_set()
 

@@ -39,6 +39,22 @@ async def test_a_late_outcome_counts_though_the_time_is_up(autojump_clock: MockC
     assert await pending.wait(5, slow) is ANSWER
 
 
+async def test_an_outcome_behind_progress_counts_though_the_time_is_up(
+    autojump_clock: MockClock,
+) -> None:
+    """The peer reports during the callback, whose time is then not given back."""
+    pending = Pending()
+
+    async def slow(*_: Any) -> None:
+        if pending.outcome is None:
+            pending.report(report(2))
+            pending.settle(ANSWER)
+            await trio.sleep(100)
+
+    pending.report(report())
+    assert await pending.wait(5, slow) is ANSWER
+
+
 async def test_the_first_outcome_counts() -> None:
     pending = Pending()
     pending.settle(ProtocolViolation("first"))

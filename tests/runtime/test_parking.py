@@ -20,10 +20,12 @@ from trimcp import (
     AnswerRefused,
     CallNext,
     Context,
+    InputRequired,
     Limits,
     RequestError,
     Server,
     ToolError,
+    form_question,
     open_memory_client,
 )
 from trimcp.errors import (
@@ -210,7 +212,7 @@ class Wire:
         return identity
 
     async def call(self, tool: str = "ask", **params: Any) -> dict[str, Any]:
-        """Call a tool; return its result."""
+        """Call a tool, or another method; return the result."""
         identity = await self.request(tool, **params)
         message = await self.receive()
         assert message["id"] == identity
@@ -466,6 +468,33 @@ async def test_each_round_has_its_own_deadline(autojump_clock: object) -> None:
         asking.after = work
         # Once it runs again, its time is not bounded.
         assert text_of(await wire.call(**retry(second, second="b"))) == "a b"
+
+
+async def test_questions_of_siblings_do_not_lengthen_the_wait(autojump_clock: object) -> None:
+    """They wait for the next round; the deadline is that of the round's questions."""
+    server = Server("asking", limits=Limits(parked_seconds=60))
+    ended: list[float] = []
+
+    @server.tool
+    async def ask(ctx: Context) -> str:
+        try:
+            async with trio.open_nursery() as nursery:
+                for number in range(5):
+                    nursery.start_soon(ctx.elicit, str(number), Text)
+                    await trio.sleep(20)
+        finally:
+            ended.append(trio.current_time())
+        return "never"
+
+    async with connected(server) as wire:
+        began = trio.current_time()
+        first = await wire.call()
+        await trio.sleep(50)
+        second = await wire.call(**retry(first, **{"0": "a"}))
+        messages = {each["params"]["message"] for each in second["inputRequests"].values()}
+        assert messages == {"1", "2"}
+        await trio.sleep(100)
+        assert ended == [began + 50 + 60]
 
 
 async def test_eviction(autojump_clock: object) -> None:
@@ -760,6 +789,36 @@ async def test_state_of_another_request() -> None:
         assert second["resultType"] == "input_required"
 
 
+SAME: dict[str, Any] = {"name": "same", "arguments": {}, "uri": "test://same"}
+
+
+@pytest.mark.parametrize("way", ["waiting", "replayed", "returned"])
+@pytest.mark.parametrize("method", ["tools/call", "prompts/get", "resources/read"])
+async def test_state_of_another_method(method: str, way: str) -> None:
+    """Though its params are the same, and whether or not its handler waits."""
+    server = Server("asking", limits=Limits(parked=10 * (way == "waiting")))
+
+    async def ask(ctx: Context) -> Any:
+        if way != "returned":
+            return (await ctx.elicit("first", Text)).value
+        if ctx.input_responses is None:
+            return InputRequired({"it": form_question("first", Text)}, state="kept")
+        return "done"
+
+    server.tool(name="same", replay=way == "replayed")(ask)
+    server.prompt(name="same", replay=way == "replayed")(ask)
+    server.resource("test://same", replay=way == "replayed")(ask)
+
+    async with connected(server) as wire:
+        first = await wire.call(method=method, **SAME)
+        for other in {"tools/call", "prompts/get", "resources/read"} - {method}:
+            error = await wire.refused(method=other, **SAME, **retry(first, first="a"))
+            assert error["code"] == INVALID_PARAMS
+            assert "another request" in error["message"]
+        result = await wire.call(method=method, **SAME, **retry(first, first="a"))
+        assert result["resultType"] == "complete"
+
+
 async def test_state_of_another_server() -> None:
     mine = Asking()
     yours = Server("other", state_keys=[b"y" * 32])
@@ -843,6 +902,28 @@ async def test_volunteered_answers() -> None:
         assert text_of(await wire.call(inputResponses={"it": accept("a")})) == "a"
         result = await wire.call(inputResponses={"else": accept("a")})
         assert list(result["inputRequests"]) == ["it"]
+
+
+@pytest.mark.parametrize("parks", [True, False])
+async def test_answers_to_questions_that_were_not_asked_yet(parks: bool) -> None:
+    """With a state a client answers what that state asked, and nothing that comes later."""
+    server = Server("asking", limits=Limits(parked=10 * parks))
+
+    @server.tool(replay=True)
+    async def ask(ctx: Context) -> str:
+        return " ".join(
+            [(await ctx.elicit(f"{key}?", Text, key=key)).value for key in ("one", "two", "three")]
+        )
+
+    everything = {key: accept("early") for key in ("one", "two", "three", "four")}
+    async with connected(server) as wire:
+        result = await wire.call()
+        for key in ("one", "two", "three"):
+            assert list(result["inputRequests"]) == [key]
+            answers = everything | {key: accept(key)}
+            state = result["requestState"]
+            result = await wire.call(requestState=state, inputResponses=answers)
+        assert text_of(result) == "one two three"
 
 
 # -- the same retry again ---------------------------------------------------------------------

@@ -15,6 +15,7 @@ import trio
 import trio.testing
 
 from tests.counting import bytes_taken
+from tests.spec.harness import HANDSHAKE, STATELESS, notification, talking
 from trimcp import Context, Limits, RequestError, Server, open_client
 from trimcp.errors import LIMIT_EXCEEDED, LimitExceeded
 from trimcp.protocol import LATEST, META_PREFIX, Connection, RequestReceived, Role
@@ -138,6 +139,48 @@ async def test_others_run_while_many_are_sought(sought: list[str]) -> None:
         tasks.cancel_scope.cancel()
     # Trio runs ready tasks in any order: two shares may come between two turns of another task.
     assert max(after - before for before, after in itertools.pairwise(turns)) <= 100
+
+
+@pytest.mark.parametrize("uris", [["test://a"], ["test://a", "test://b"]])
+async def test_subscriptions_that_have_ended_leave_nothing(uris: list[str]) -> None:
+    """Cancelled or refused, each is forgotten: by the hub, and by what ends them at shutdown."""
+    server = Server[Any]("listening", limits=Limits(subscribed_uris=1))
+    for uri in ("test://a", "test://b"):
+        server.resource(uri)(lambda: "a")
+    async with (
+        server.application(signals=False),
+        talking(server, STATELESS) as script,
+    ):
+        await script.expect_silence()
+        application = server.running
+        assert application is not None
+        [peer] = application.peers
+        before = len(peer.at_drain)
+        wanted = {"notifications": {"toolsListChanged": True, "resourceSubscriptions": uris}}
+        for _ in range(5):
+            listen = script.message("subscriptions/listen", wanted)
+            await script.send(listen)
+            await script.receive()
+            await script.send(notification("notifications/cancelled", {"requestId": listen["id"]}))
+            await trio.testing.wait_all_tasks_blocked()
+            assert len(peer.at_drain) == before
+            assert server.statistics().subscribers == 0
+
+
+async def test_sessions_that_have_ended_leave_nothing() -> None:
+    """A client that begins one session after another on its connection."""
+    server = Server[Any]("listening")
+    async with server.application(signals=False), talking(server, HANDSHAKE[-1]) as script:
+        application = server.running
+        assert application is not None
+        [peer] = application.peers
+        await script.expect_silence()
+        before = len(peer.at_drain)
+        for _ in range(5):
+            await script.shake_hands()
+            await script.expect_silence()
+            assert len(peer.at_drain) == before
+            assert server.statistics().subscribers == 1
 
 
 def templates() -> Server:

@@ -144,6 +144,18 @@ def test_where_there_is_nothing(root: Path) -> None:
     assert read_file(root / "loop", "x://f", None, LIMIT) is None
 
 
+@pytest.mark.parametrize("start", ["", "/", "//", "\\", "./"])
+def test_only_a_relative_path_is_read(start: str, root: Path) -> None:
+    """An absolute path is refused though it leads inside."""
+    directory = Directory.at("x://d", root)
+    inside = f"{start}inside/a.txt"
+    absolute = f"{start}{root / 'inside' / 'a.txt'}"
+    found = directory.read(inside, LIMIT)
+    assert (found is not None) is (start in ("", "./"))
+    if not start.startswith("."):
+        assert directory.read(absolute, LIMIT) is None
+
+
 def test_odd_names_do_not_break_a_listing(root: Path, tmp_path: Path) -> None:
     try:
         (root / os.fsdecode(b"not\xffutf8")).write_text("x")

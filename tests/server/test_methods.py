@@ -50,7 +50,8 @@ def make_server() -> Server:
     @server.method("experimental/customAction")
     async def custom_action(params: Params, ctx: Context) -> Result:
         assert ctx.method == "experimental/customAction"
-        await ctx.notify("notifications/com.example/halfway", {"value": params.value})
+        for step in range(3):
+            await ctx.notify("notifications/com.example/halfway", {"value": params.value + step})
         return Result("success", params.value * 2)
 
     @server.method("com.example/plain")
@@ -73,17 +74,19 @@ def make_server() -> Server:
 
 
 @by_revision
-async def test_custom_method(revision: str) -> None:
+async def test_custom_method(revision: str, autojump_clock: object) -> None:
+    """What was said before the answer has been heard, to its end, when the answer is returned."""
     heard: list[Any] = []
 
     async def on_halfway(params: Any) -> None:
+        await trio.sleep(5)
         heard.append(params)
 
     async with open_client(make_server(), revision=revision) as client:
         client.on_notification("notifications/com.example/halfway", on_halfway)
         result = await client.request("experimental/customAction", {"value": 21}, Result)
         assert result == Result("success", 42)
-        assert heard == [{"value": 21}]
+        assert heard == [{"value": 21}, {"value": 22}, {"value": 23}]
         with pytest.raises(ProtocolViolation):
             await client.request("experimental/customAction", {"value": 21}, Params)
 

@@ -339,10 +339,23 @@ async def test_broken_bus_ends_the_server() -> None:
             await trio.sleep_forever()
 
 
-async def test_notifying_while_nothing_is_served() -> None:
+@by_era
+async def test_notifying_while_nothing_is_served(revision: str) -> None:
+    """Everybody sees later what has changed, and nobody is told of it."""
     server = make_server()
     await server.notify_resource_updated("messages://all")
     server.tool(name="new")(lambda: "new")
+    wanted = ["messages://all", "status://app"]
+    async with (
+        open_client(server, revision=revision) as client,
+        client.listen(resources=wanted, tools_list_changed=True) as changes,
+    ):
+        assert "new" in [each.name for each in await client.list_tools()]
+        assert server.statistics().pending_changes == 0
+        await server.notify_resource_updated("status://app")
+        assert await first(changes) == ResourceUpdated("status://app")
+        server.remove_tool("new")
+        assert await first(changes) == ToolsListChanged()
 
 
 # -- on the wire ------------------------------------------------------------------------------

@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+import json
+import os
+import signal
 import sys
 from typing import TYPE_CHECKING
 
 import pytest
 import trio
+import trio.testing
+from hypothesis import given
+from hypothesis import strategies as st
 
-from trimcp import ProcessDied, open_stdio_client
+from trimcp import Limits, ProcessDied, open_stdio_client
+from trimcp.transports import _process
+from trimcp.transports._lines import LineSplitter
+from trimcp.transports._process import ChildProcess, _see_off, _Words, open_process_channel
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from trio.testing import MockClock
 
 #: Seconds within which everything happens, however busy the machine is.
 PATIENCE = 60.0
@@ -114,3 +125,136 @@ async def test_the_environment_is_added_to_and_the_last_line_is_kept(
     assert caught.value.returncode == 3
     assert lines[-1] == "kept and new"
     assert len(lines) == 31
+
+
+@pytest.mark.parametrize(
+    ("env", "expected"),
+    [
+        (None, {"TRIMCP_OLD": "old", "TRIMCP_OTHER": "other"}),
+        ({}, {"TRIMCP_OLD": "old", "TRIMCP_OTHER": "other"}),
+        (
+            {"TRIMCP_OLD": "changed", "TRIMCP_NEW": "new"},
+            {"TRIMCP_OLD": "changed", "TRIMCP_OTHER": "other", "TRIMCP_NEW": "new"},
+        ),
+    ],
+)
+async def test_the_environment_of_a_child(
+    env: dict[str, str] | None, expected: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """That of this process, with what is given on top."""
+    monkeypatch.setenv("TRIMCP_OLD", "old")
+    monkeypatch.setenv("TRIMCP_OTHER", "other")
+    mine = "{name: text for name, text in os.environ.items() if 'TRIMCP_' in name}"
+    program = f"import json, os; print(json.dumps({mine}))"
+    with trio.fail_after(PATIENCE):
+        command = [sys.executable, "-c", program]
+        async with open_process_channel(command, Limits(), env=env) as (channel, _):
+            [line] = await channel.incoming.receive()
+    assert isinstance(line, bytes)
+    assert json.loads(line) == expected
+    assert "TRIMCP_NEW" not in os.environ
+
+
+# -- what a child writes on standard error --------------------------------------------------------
+
+#: How many lines an error about a child quotes at most.
+QUOTED = 20
+
+
+@given(
+    st.lists(
+        st.sampled_from([b"line", b"\xff\xfe", b"with return\r", b"", b" ", b"x" * 40]), max_size=60
+    ),
+    st.booleans(),
+    st.integers(1, 200),
+)
+def test_every_line_is_passed_on_and_the_last_ones_are_kept(
+    lines: list[bytes], is_ended: bool, cut: int
+) -> None:
+    """However they are cut, the last one also without its end; a long one as its length."""
+    data = b"\n".join(lines) + (b"\n" if is_ended else b"")
+    expected = [
+        f"[a line of {len(line)} bytes was skipped]"
+        if len(line) > 30
+        else line.decode(errors="replace").rstrip("\r")
+        for line in data.split(b"\n")
+        if line.strip()
+    ]
+
+    async def main() -> None:
+        ours, theirs = trio.testing.memory_stream_one_way_pair()
+        child = ChildProcess(Immortal(), ["x"], 1)  # type: ignore[arg-type]
+        heard: list[str] = []
+
+        def hear(line: str) -> None:
+            heard.append(line)
+            assert len(child.stderr_tail) <= QUOTED
+
+        words = _Words(child, theirs, LineSplitter(30), hear)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(words.listen)
+            for start in range(0, len(data), cut):
+                await ours.send_all(data[start : start + cut])
+            await ours.aclose()
+        assert heard == expected
+        assert child.stderr_tail == expected[-QUOTED:]
+
+    trio.run(main)
+
+
+async def test_a_line_that_never_ends_takes_no_room() -> None:
+    """`Limits.stderr_bytes` bounds a line of a real child."""
+    size = 1_000_000
+    program = f"import sys; sys.stderr.write('x' * {size} + '\\nlast')"
+    lines: list[str] = []
+    with trio.fail_after(PATIENCE):
+        command = [sys.executable, "-c", program]
+        async with open_process_channel(
+            command, Limits(stderr_bytes=1000), on_stderr=lines.append
+        ) as (channel, child):
+            with pytest.raises(trio.EndOfChannel):
+                await channel.incoming.receive()
+    assert lines == child.stderr_tail == [f"[a line of {size} bytes was skipped]", "last"]
+
+
+# -- a child that cannot be killed ----------------------------------------------------------------
+
+
+class Immortal:
+    """A process that no signal ends, such as one that waits for a dead disk."""
+
+    pid = 0
+    returncode = None
+
+    def __init__(self) -> None:
+        self.signals: list[int] = []
+
+    async def wait(self) -> None:
+        await trio.sleep_forever()
+
+    def send_signal(self, number: int) -> None:
+        self.signals.append(number)
+
+
+@pytest.mark.parametrize("grace", [0.0, 0.5, 3.0, 20.0])
+@pytest.mark.parametrize("cancelled", [True, False])
+async def test_leaving_takes_no_longer_than_its_steps_whatever_the_child_does(
+    grace: float, cancelled: bool, autojump_clock: MockClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    process = Immortal()
+    monkeypatch.setattr(os, "killpg", lambda _, number: process.send_signal(number))
+    ours, theirs = trio.testing.memory_stream_pair()
+    child = ChildProcess(process, ["x"], grace)  # type: ignore[arg-type]
+    output = _process._Output(process, ours)  # type: ignore[arg-type]
+    words = _Words(child, trio.testing.memory_stream_pair()[0], LineSplitter(100), None)
+    began = trio.current_time()
+    with trio.CancelScope() as scope:
+        if cancelled:
+            scope.cancel()
+        await _see_off(child, output, words)
+    took = trio.current_time() - began
+    assert process.signals == [signal.SIGTERM, signal.SIGKILL]
+    # The grace, the time after SIGTERM, and the bound of what is left; less for who is cancelled.
+    assert took <= grace + 2.1 if cancelled else took <= 2 * grace + max(grace, 1) + 2.1
+    with pytest.raises(trio.BrokenResourceError):
+        await theirs.send_all(b"x")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import json
 import os
 import pty
 import socket
+import subprocess
 import sys
 import tempfile
 import tty
@@ -25,6 +27,7 @@ from trimcp.transports._stdio import DescriptorStream
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 LONG = os.urandom(4 * 1024 * 1024)
 
@@ -210,3 +213,61 @@ async def test_a_stream_that_was_closed() -> None:
     with pytest.raises(trio.ClosedResourceError):
         await stream.send_all(b"x")
     os.close(reading)
+
+
+# -- descriptors 0 and 1 --------------------------------------------------------------------------
+
+#: Uses the protocol's descriptors in one of several ways, and tells what 0, 1 and 2 are then.
+BORROWER = """
+import json, os, sys
+import trio
+from trimcp.transports._stdio import borrowed_descriptors
+
+def kinds():
+    stats = [os.fstat(number) for number in (0, 1, 2)]
+    return [[each.st_dev, each.st_ino] for each in stats]
+
+def count():
+    return len(os.listdir("/dev/fd"))
+
+told = open(sys.argv[1], "w")
+before = [kinds(), count()]
+inside = []
+try:
+    with borrowed_descriptors() as (wire_in, wire_out):
+        inside = kinds()
+        wires = [[os.fstat(each).st_dev, os.fstat(each).st_ino] for each in (wire_in, wire_out)]
+        os.close(wire_in)
+        os.close(wire_out)
+        if sys.argv[2] == "raises":
+            raise ValueError
+        if sys.argv[2] == "exits":
+            raise SystemExit
+        if sys.argv[2] == "closes":
+            os.close(0)
+except (ValueError, SystemExit):
+    pass
+json.dump({"before": before, "after": [kinds(), count()], "inside": inside, "wires": wires}, told)
+told.close()
+os.write(1, os.read(0, 100))
+"""
+
+
+@pytest.mark.parametrize("way", ["ends", "raises", "exits", "closes"])
+def test_standard_streams_are_given_back(way: str, tmp_path: Path) -> None:
+    """However serving ends: the same files stand at 0, 1 and 2 again, and none more is open."""
+    place = tmp_path / "told"
+    done = subprocess.run(
+        [sys.executable, "-c", BORROWER, str(place), way],
+        input=b"later",
+        capture_output=True,
+        check=True,
+        timeout=60,
+    )
+    told = json.loads(place.read_text())
+    (standard_in, standard_out, standard_error), _ = told["before"]
+    assert told["after"] == told["before"]
+    assert told["wires"] == [standard_in, standard_out]
+    null = os.stat(os.devnull)
+    assert told["inside"] == [[null.st_dev, null.st_ino], standard_error, standard_error]
+    assert done.stdout == b"later"

@@ -268,7 +268,10 @@ class Client(Verbs):
         seconds = self._requester.timeout if timeout is None else timeout
         with unwrapping():
             async with self._listening.hear(wanted, seconds) as changes:
-                yield changes
+                try:
+                    yield changes
+                finally:
+                    changes.leave()
 
     # -- messages that the server sends unasked ----------------------------------------------------
 

@@ -147,6 +147,10 @@ class Changes:
             self._error = error
         self._news.unpark_all()
 
+    def leave(self) -> None:
+        """End it for good, and drop its error: with its frames it would form a reference cycle."""
+        self._is_over, self._error = True, None
+
     @property
     def is_acknowledged(self) -> bool:
         """Whether the server has agreed."""

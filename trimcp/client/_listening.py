@@ -70,6 +70,8 @@ class Listening:
         self._listeners: set[Changes] = set()
         self._wanted: collections.Counter[str] = collections.Counter()
         # What the server was asked for; whether it has subscribed to it is not always known.
+        self._asked: set[str] = set()
+        # What it has agreed to.
         self._subscribed: set[str] = set()
         # A server may handle concurrent requests in any order.
         self._subscribing = trio.Lock()
@@ -152,21 +154,22 @@ class Listening:
         async with self._subscribing:
             if uri in self._subscribed:
                 return
-            self._subscribed.add(uri)
+            self._asked.add(uri)
             params = SubscribeRequestParams(uri)
             try:
                 await self._requester.ask("resources/subscribe", params, timeout=timeout)
             except RequestError:
                 # Without this answer the server may have subscribed, and is asked to undo it.
-                self._subscribed.discard(uri)
+                self._asked.discard(uri)
                 raise
+            self._subscribed.add(uri)
 
     async def subscribe_again(self) -> None:
         """Subscribe in a new session to all resources that the old session was subscribed to.
 
         Changes in between are not known, so everything in the subscriptions counts as changed.
         """
-        for uri in list(self._subscribed):
+        for uri in list(self._asked):
             await self._requester.ask(
                 "resources/subscribe", SubscribeRequestParams(uri), timeout=None
             )
@@ -178,8 +181,9 @@ class Listening:
             if self._wanted[uri]:
                 return
             del self._wanted[uri]
-            if uri not in self._subscribed:
+            if uri not in self._asked:
                 return
+            self._asked.discard(uri)
             self._subscribed.discard(uri)
             params = UnsubscribeRequestParams(uri)
             try:

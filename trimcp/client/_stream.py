@@ -45,3 +45,8 @@ class ToolStream:
         if not isinstance(self.outcome, CallToolResult):
             raise RuntimeError("the stream has no result yet: read it to the end")
         return self.outcome
+
+    def leave(self) -> None:
+        """Drop an error: it and the frames that it passed through would form a reference cycle."""
+        if isinstance(self.outcome, Exception):
+            self.outcome = None

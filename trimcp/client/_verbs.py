@@ -181,14 +181,17 @@ class Verbs:
             finally:
                 chunks.end()
 
-        with unwrapping():
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(call)
-                try:
-                    yield stream
-                finally:
-                    chunks.leave()
-                nursery.cancel_scope.cancel(reason="the stream was left")
+        try:
+            with unwrapping():
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(call)
+                    try:
+                        yield stream
+                    finally:
+                        chunks.leave()
+                    nursery.cancel_scope.cancel(reason="the stream was left")
+        finally:
+            stream.leave()
 
     # -- resources ------------------------------------------------------------------------
 

@@ -157,12 +157,12 @@ async def open_stream(visit: Visit, settings: Settings) -> None:
     missed: list[tuple[str, bytes]] = []
     if last is not None:
         stream, missed = session.resume(last)
-    if stream is None:
-        events = b"".join(encode_event(data, id=id) for id, data in missed)
-        await visit.response.write(events, more=False)
-        return
     session.enter()
     try:
+        if stream is None:
+            events = b"".join(encode_event(data, id=id) for id, data in missed)
+            await visit.response.write(events, more=False)
+            return
         with stream.reading(missed) as reader:
             telling = _Telling(visit, session, stream, reader, settings.keepalive)
             if visit.http.principal is not None:

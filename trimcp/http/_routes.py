@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 import trio
 
+from trimcp.errors import NotServing
 from trimcp.functions import to_json
 from trimcp.runtime import HttpResponse
 
@@ -41,14 +42,19 @@ class CustomEndpoint:
         return self._route.scopes
 
     async def serve(self, visit: Visit) -> None:
-        """Answer one HTTP request; when its client goes away, the function is cancelled.
+        """Answer one HTTP request.
+
+        The function is cancelled when its client goes away, and at the end of a shutdown's grace.
 
         Raises:
             Refused: The body is too long or too slow.
+            NotServing: The function was cancelled by a shutdown.
             Exception: The function's exception; the client gets 500.
         """
         request = attrs.evolve(visit.http, body=await visit.body())
         async with trio.open_nursery() as nursery:
+            nursery.cancel_scope.deadline = visit.deadline
+            visit.scope = nursery.cancel_scope
 
             async def watch() -> None:
                 await visit.wait_gone()
@@ -58,6 +64,8 @@ class CustomEndpoint:
             answer = _response_of(await self._route.function(request))
             await visit.response.whole(answer.status, answer.body, answer.headers)
             nursery.cancel_scope.cancel(reason="answered")
+        if not visit.response.has_begun and trio.current_time() >= visit.deadline:
+            raise NotServing("the server is shutting down")
 
 
 def _response_of(value: Any) -> HttpResponse:

@@ -98,6 +98,8 @@ class HttpSession:
         )
 
     def _forget_stream(self, stream: EventStream) -> None:
+        # Its client may have been cut off; from now on it has the time to ask for the answer.
+        self._last_seen = trio.current_time()
         if self.streams.pop(stream.name, None) is not None and self._end_in_store is not None:
             self._end_in_store(stream.name)
 
@@ -184,7 +186,7 @@ class HttpSession:
 
     @property
     def idle_since(self) -> float:
-        """Since when the client has sent nothing; infinity while a request is handled."""
+        """Since when the client has sent nothing and no call has run; infinity while one does."""
         is_working = self._peer is not None and self._peer.connection.open_exchanges > 0
         return math.inf if self._visitors or is_working else self._last_seen
 

@@ -196,10 +196,8 @@ class Pending:
                     await awaited(on_progress(progress.progress, progress.total, progress.message))
                     if self._progress is None:
                         self._extend(trio.current_time() - began)
-            elif isinstance(self._outcome, Exception):
-                raise self._outcome
             elif self._outcome is not None:
-                return self._outcome
+                return self._taken(self._outcome)
 
     async def run(self, timeout: float, read: Callable[[], Awaitable[None]]) -> Raw:
         """Run `read` in this task until it has settled the outcome. Errors as for `wait`.
@@ -213,9 +211,18 @@ class Pending:
             await read()
         if self._outcome is None:
             raise RequestTimeout("no answer within the deadline")
-        if isinstance(self._outcome, Exception):
-            raise self._outcome
-        return self._outcome
+        return self._taken(self._outcome)
+
+    def _taken(self, outcome: Raw | Exception) -> Raw:
+        """The outcome; raises it if it is an error."""
+        if not isinstance(outcome, Exception):
+            return outcome
+        # Not kept: an error and the frames that it passes through would form a reference cycle.
+        self._outcome = _RAISED
+        try:
+            raise outcome
+        finally:
+            del outcome
 
     def _begin(self, timeout: float) -> None:
         """Start to count the time."""
@@ -269,6 +276,10 @@ class Pending:
         self._deadline = deadline
         if self._waiting is not None:
             self._waiting.deadline = deadline
+
+
+#: The outcome of a call whose error was raised already.
+_RAISED: Final = RuntimeError("the error of this call was raised already")
 
 
 def check_sendable(data: bytes, limits: Limits) -> None:

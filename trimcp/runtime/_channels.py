@@ -217,7 +217,8 @@ class ChannelPeer(OutboxPeer):
         if not self._channel.drains or self.failure is not None:
             return False
         self.life.is_draining = True
-        self.life.scope.deadline = trio.current_time() + self._eof_grace
+        scope = self.life.scope
+        scope.deadline = min(scope.deadline, trio.current_time() + self._eof_grace)
         return True
 
     async def part(self) -> None:

@@ -142,11 +142,15 @@ class ConnectedPeer(Peer):
             _ON[type(event)](self, event)
 
     def _input_ended(self) -> None:
-        """Fail our calls, and end all that needs the peer, since its input has ended."""
+        """Fail our calls, and end all that needs the peer, since its input has ended.
+
+        A connection that has been drained has only to send what is left.
+        """
         reason = "the peer closed the connection"
         self.lose(reason if self.failure is None else f"the connection broke: {self.failure!r}")
         self.life.end_waits(reason)
-        if not self.life.is_draining and not self._outlives_its_input():
+        is_drained = self.life.is_draining and not self.connection.open_exchanges
+        if not is_drained and not self._outlives_its_input():
             # Nobody reads what a handler may still send while it cleans up.
             self.connection.drop()
             self.life.close(reason)

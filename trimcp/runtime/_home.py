@@ -24,9 +24,13 @@ class Home(Protocol):
 
     Attributes:
         parked: The handlers here that wait for their client's next round.
+        is_ending: Whether their clients can bring no further round.
     """
 
     parked: set[Parked]
+
+    @property
+    def is_ending(self) -> bool: ...
 
     def try_start(self, function: Callable[..., Awaitable[Any]], *args: Any) -> bool:
         """Start a task there, if it still accepts tasks.

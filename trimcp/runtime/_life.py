@@ -79,6 +79,11 @@ class Life:
         return start_in(self.nursery, function, *args)
 
     @property
+    def is_ending(self) -> bool:
+        """Whether the peer can bring no further round."""
+        return self.is_draining or self.lost is not None
+
+    @property
     def is_closed(self) -> bool:
         """Whether everything that still runs is cancelled, because the connection ends."""
         return self.scope.cancel_called

@@ -200,7 +200,9 @@ class Parking:
         asker.home.parked.add(asker)
         self._waiting[asker.id] = asker
         asker.delivery.put(result)
-        if len(self._waiting) > self._limits.parked:
+        if asker.home.is_ending:
+            asker.cancel("no further round can arrive")
+        elif len(self._waiting) > self._limits.parked:
             self._evict()
 
     def _evict(self) -> None:

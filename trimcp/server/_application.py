@@ -134,6 +134,11 @@ class Application:
         """What it asks of those who call it over HTTP."""
         return self.server.authorization
 
+    @property
+    def is_ending(self) -> bool:
+        """Whether clients can bring no further round."""
+        return self.is_closing
+
     # -- opening and closing --------------------------------------------------------------
 
     @asynccontextmanager

@@ -193,6 +193,11 @@ class Succession:
         self._peer.at_drain.add(stay.close)
         return stay
 
+    @property
+    def is_ending(self) -> bool:
+        """Whether the client can bring no further round."""
+        return self._peer.life.is_ending
+
     async def begin(self, nursery: trio.Nursery) -> None:
         """Open the first session, in the connection's nursery."""
         self._nursery = nursery

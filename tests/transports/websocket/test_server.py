@@ -7,7 +7,9 @@ import contextlib
 import functools
 import logging
 import math
+import socket
 import ssl
+import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +19,7 @@ import trio.lowlevel
 import trio.testing
 import trustme
 
+from tests.guarantees.harness import tasks
 from tests.raw_websocket import (
     BINARY,
     CLOSE,
@@ -397,14 +400,27 @@ async def test_the_largest_result_is_larger_than_a_mebibyte() -> None:
 
 
 async def test_a_ping_flood() -> None:
-    """Nobody reads the pongs; the reader goes on, and nothing piles up."""
-    async with serving() as port, raw_websocket(port) as raw:
+    """Nobody reads the pongs; the reader goes on, and no objects and no tasks pile up."""
+    # Nobody reads for long, which is not what this is about.
+    server = hello_server(limits=Limits(heartbeat_seconds=math.inf, send_seconds=math.inf))
+    async with serving(server) as port, raw_websocket(port) as raw:
+        assert isinstance(raw.stream, trio.SocketStream)
+        raw.stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         await raw.open()
-        for _ in range(100):
-            await raw.send(b"".join(frame(PING, b"%d" % n) for n in range(1000)))
+        await lives(raw, "before")
+        # More than the buffers of the connection hold: many pongs cannot be sent.
+        flood = b"".join(frame(PING, b"%0100d" % n) for n in range(1000))
+        total = 60_000
+        before = (len(tasks()), sys.getallocatedblocks())
+        for _ in range(total // 1000):
+            await raw.send(flood)
+            assert len(tasks()) <= before[0] + 1
+        assert sys.getallocatedblocks() - before[1] < total / 4
         await raw.send(frame(PING, b"the last"))
+        pongs = 0
         while await raw.frame() != (PONG, b"the last"):
-            pass
+            pongs += 1
+        assert pongs < total, "the connection held them all, so this measures nothing"
         await lives(raw)
 
 

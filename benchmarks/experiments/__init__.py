@@ -1,0 +1,1 @@
+"""The experiments of `guarantees.py`, by what they drive."""

@@ -1,0 +1,248 @@
+"""What a server has to be like, seen from its wire and from its handlers.
+
+The model knows nothing of how a server works. It follows what each client has said to it and what
+it has said in return, in the order in which the server did: from that alone it is known which
+requests are open, who is subscribed to what, and which questions wait. Both machines use it, the
+one in memory and the one over HTTP.
+"""
+
+from __future__ import annotations
+
+import collections
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+
+from .puppets import LIMITS, LINGER
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from trimcp import Statistics
+
+    from .puppets import Puppets
+
+__all__ = ["Conversation", "Message", "Told", "check_bounds", "check_puppets", "expected_counts"]
+
+Message = dict[str, Any]
+
+_SUBSCRIPTION: Final = "io.modelcontextprotocol/subscriptionId"
+_RESOURCES: Final = "resourceSubscriptions"
+
+
+def label_of(request: Message) -> str | None:
+    """The label of the call that a request makes, if it calls a puppet."""
+    label: str | None = request.get("params", {}).get("arguments", {}).get("label")
+    return label
+
+
+@attrs.define(eq=False)
+class Conversation:
+    """What a server has heard from one client, or in one request, and said to it.
+
+    Attributes:
+        open: The requests that were heard, by id, and are neither answered nor cancelled.
+        answered: The ids of those that were answered.
+        cancelled: The ids of those that were cancelled before they were answered.
+        asked: The server's own open requests, by id.
+        is_session: Whether its client has finished a handshake.
+        is_draining: Whether its server is being shut down.
+        is_deaf: Whether something was said after all had been answered in a shutdown.
+        uris: The resources to which its session is subscribed.
+        listening: For each subscription of the stateless era, the resources.
+        flaws: What must not be.
+    """
+
+    open: dict[Any, Message] = attrs.field(factory=dict)
+    answered: set[Any] = attrs.field(factory=set)
+    cancelled: set[Any] = attrs.field(factory=set)
+    asked: dict[Any, Message] = attrs.field(factory=dict)
+    is_session: bool = False
+    is_draining: bool = False
+    is_deaf: bool = False
+    uris: set[str] = attrs.field(factory=set)
+    listening: dict[Any, set[str]] = attrs.field(factory=dict)
+    flaws: list[str] = attrs.field(factory=list)
+    _tokens: dict[Any, Any] = attrs.field(factory=dict)
+
+    @property
+    def labels(self) -> set[str | None]:
+        """The labels of the calls that are open."""
+        return {label_of(each) for each in self.open.values()}
+
+    # -- what the server hears ------------------------------------------------------------------
+
+    def hear(self, message: Message) -> None:
+        """The client has said something."""
+        if self.is_draining and not self.open:
+            # All is answered: the server reads no more, and ends the connection.
+            self.is_deaf = True
+            return
+        method, identity = message.get("method"), message.get("id")
+        params = message.get("params", {})
+        if method is None:
+            self.asked.pop(identity, None)
+        elif identity is not None:
+            self.open[identity] = message
+            token = params.get("_meta", {}).get("progressToken")
+            if token is not None:
+                self._tokens[token] = identity
+        elif method == "notifications/cancelled":
+            self._drop(params["requestId"])
+        elif method == "notifications/initialized":
+            self.is_session = True
+
+    def _drop(self, identity: Any) -> None:
+        if self.open.pop(identity, None) is not None:
+            self.cancelled.add(identity)
+            self.listening.pop(identity, None)
+
+    def leave(self) -> None:
+        """The client is gone. Its session stays until everything in it has ended."""
+        for identity in list(self.open):
+            self._drop(identity)
+        self.asked.clear()
+
+    # -- what the server says -------------------------------------------------------------------
+
+    def say(self, message: Message) -> None:
+        """The server has said something."""
+        method, identity = message.get("method"), message.get("id")
+        if method is None:
+            self._answer(identity, message)
+        elif identity is not None:
+            self.asked[identity] = message
+        else:
+            self._notify(method, message.get("params", {}))
+
+    def _answer(self, identity: Any, message: Message) -> None:
+        request = self.open.pop(identity, None)
+        if request is None:
+            what = "answered twice" if identity in self.answered else "answered"
+            gone = " although it was cancelled" if identity in self.cancelled else ""
+            self.flaws.append(f"{identity} is {what}{gone}: {message}")
+            return
+        self.answered.add(identity)
+        self.listening.pop(identity, None)
+        if "result" in message:
+            uri = request.get("params", {}).get("uri")
+            if request["method"] == "resources/subscribe":
+                self.uris.add(uri)
+            elif request["method"] == "resources/unsubscribe":
+                self.uris.discard(uri)
+
+    def _notify(self, method: str, params: Message) -> None:
+        if method == "notifications/cancelled":
+            identity = params["requestId"]
+            if self.asked.pop(identity, None) is None and identity not in self.answered:
+                self.flaws.append(f"the server cancels {identity}, which is not its own")
+            return
+        about = params.get("_meta", {}).get(_SUBSCRIPTION)
+        if method == "notifications/progress":
+            about = self._tokens.get(params["progressToken"], "nothing")
+        elif method == "notifications/subscriptions/acknowledged":
+            granted = params["notifications"].get(_RESOURCES, ())
+            self.listening[about] = set(granted)
+        if about is not None and about not in self.open:
+            self.flaws.append(f"{method} about {about}, which is over")
+
+
+class Told:
+    """What a subscriber was told of changes.
+
+    Attributes:
+        owed: The changes that it was not told of yet.
+    """
+
+    def __init__(self) -> None:
+        self.owed: set[str] = set()
+        self._happened: collections.Counter[str] = collections.Counter()
+        self._heard: collections.Counter[str] = collections.Counter()
+
+    def happen(self, change: str, *, is_owed: bool) -> None:
+        """Something has changed that it has asked for."""
+        self._happened[change] += 1
+        if is_owed:
+            self.owed.add(change)
+
+    def hear(self, change: str) -> None:
+        """It was told. Equal changes may have become one."""
+        self._heard[change] += 1
+        self.owed.discard(change)
+
+    @property
+    def flaws(self) -> list[str]:
+        """What it was told without a reason."""
+        return [
+            f"told {count} times of {change}"
+            for change, count in self._heard.items()
+            if count > self._happened[change]
+        ]
+
+
+# -- what must hold ---------------------------------------------------------------------------
+
+
+def check_puppets(puppets: Puppets, conversations: Iterable[Conversation], now: float) -> None:
+    """Each handler that has not ended has a reason: nothing of it outlives its request."""
+    assert puppets.flaws == []
+    wanted: set[str | None] = set()
+    for conversation in conversations:
+        assert conversation.flaws == []
+        wanted |= conversation.labels
+    for puppet in puppets.living:
+        if puppet.leaving_since is not None:
+            assert puppet.lingers, f"{puppet.label} is stuck in its finally"
+            assert now < puppet.leaving_since + LINGER, f"{puppet.label} cleans up for too long"
+        elif puppet.label not in wanted:
+            is_parked = puppet.is_stateless and puppet.asking
+            assert is_parked, f"{puppet.label} goes on although its request is over"
+    for kept, puppet in list(puppets.alive.items()):
+        assert not puppet.has_ended, f"a reference cycle keeps what {puppet.label} held"
+        del kept
+
+
+def expected_counts(
+    puppets: Puppets,
+    conversations: Iterable[Conversation],
+    now: Statistics,
+    counts: dict[str, int],
+) -> Statistics:
+    """The server's numbers, as they follow from the wire and from its handlers.
+
+    Args:
+        puppets: The handlers.
+        conversations: Those that are not over.
+        now: The server's own, from which the bytes are taken.
+        counts: The numbers of connections, sessions and HTTP requests.
+    """
+    talks = list(conversations)
+    listening = [uris for talk in talks for uris in talk.listening.values()]
+    subscribed = [talk.uris for talk in talks if talk.is_session] + listening
+    parked = [each for each in puppets.working if each.is_stateless and each.asking]
+    return attrs.evolve(
+        now,
+        in_flight=sum(len(talk.open) for talk in talks),
+        questions=sum(len(talk.asked) for talk in talks),
+        notifications=len(puppets.notices),
+        parked=len(parked),
+        subscribers=len(subscribed),
+        subscribed_uris=sum(map(len, subscribed)),
+        outbox_bytes=0,
+        unsent=0,
+        pending_changes=0,
+        threads=0,
+        abandoned_threads=0,
+        **counts,
+    )
+
+
+def check_bounds(now: Statistics, connections: int) -> None:
+    """No number is above its bound."""
+    assert now.in_flight <= LIMITS.in_flight * connections
+    assert now.notifications <= LIMITS.in_flight * (connections + 1)
+    assert now.parked <= LIMITS.parked
+    assert now.subscribers <= LIMITS.subscribers
+    assert now.subscribed_uris <= LIMITS.subscribed_uris * LIMITS.subscribers
+    assert now.http_sessions <= LIMITS.http_sessions
+    assert now.buffered_bytes >= 0
