@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import logging
 import sys
@@ -13,7 +14,7 @@ import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.spec.harness import Line, discovered, initialized
+from tests.spec.harness import REVISIONS, Line, discovered, error, initialized, result
 from tests.strategies import JSON_VALUES, examples
 from trimcp import (
     ConnectionLost,
@@ -481,3 +482,103 @@ async def test_a_server_that_always_ends_says_how(tmp_path: Path) -> None:
         async with open_stdio_client([sys.executable, "-c", program]):
             pass
     assert caught.value.returncode == 1
+
+
+# -- what is agreed on -------------------------------------------------------------------------
+
+NEWER = "2030-01-01"
+HANDSHAKES = REVISIONS[:-1]
+
+#: What a server speaks: every set of revisions, with one that nobody knows yet and without.
+SPOKEN = [
+    set(chosen) | more
+    for size in range(len(REVISIONS) + 1)
+    for chosen in itertools.combinations(REVISIONS, size)
+    for more in (set(), {NEWER})
+    if chosen or more
+]
+
+#: How a server says that it does not speak the revision of the probe.
+REFUSALS = ["unknown method", "unsupported version", "a list without it", "a list"]
+
+
+def expected(spoken: set[str], wanted: str | None) -> str | None:
+    """The revision to be agreed on; None if there is none."""
+    allowed = {None: REVISIONS, "handshake": HANDSHAKES}.get(wanted, (wanted,))
+    common = [each for each in allowed if each in spoken]
+    return common[-1] if common else None
+
+
+class Speaker:
+    """A server that speaks some revisions, and notes what it is asked."""
+
+    def __init__(self, spoken: set[str], refusal: str) -> None:
+        self.spoken = spoken
+        self.refusal = refusal
+        self.methods: list[str] = []
+
+    def answer(self, asked: Any) -> Any:
+        """The answer to a message; None to a notification."""
+        self.methods.append(asked["method"])
+        listed = {"supported": sorted(self.spoken)}
+        if asked["method"] == "server/discover":
+            if STATELESS in self.spoken or self.refusal.startswith("a list"):
+                versions = tuple(sorted(self.spoken, reverse=self.refusal == "a list"))
+                return result(asked, discovered(versions=versions))
+            if self.refusal == "unsupported version":
+                return error(asked, -32022, data=listed)
+            return error(asked, -32601)
+        if asked["method"] == "initialize":
+            offered = asked["params"]["protocolVersion"]
+            handshakes = sorted(self.spoken & set(HANDSHAKES))
+            if offered in handshakes:
+                return result(asked, initialized(offered))
+            if handshakes:
+                return result(asked, initialized(handshakes[-1]))
+            return error(asked, -32602, data=listed)
+        return None
+
+
+async def agreed_with(speaker: Speaker, wanted: str | None) -> str | None:
+    """The revision that a client uses with the server; None if it says that there is none."""
+    ours, theirs = trio.testing.memory_stream_pair()
+    line = Line(ours)
+
+    async def serve() -> None:
+        try:
+            while True:
+                answer = speaker.answer(await line.receive())
+                if answer is not None:
+                    await line.send(answer)
+        except EOFError:
+            return
+
+    with unwrapping():
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(serve)
+            try:
+                async with open_stream_client(theirs, revision=wanted) as client:
+                    return client.revision
+            except MCPError as failure:
+                if not isinstance(failure, NoCommonRevision | RequestError):
+                    raise
+                return None
+            finally:
+                nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+@pytest.mark.parametrize("wanted", [None, "handshake", *REVISIONS])
+async def test_what_is_agreed_on(
+    wanted: str | None, refusal: str, autojump_clock: MockClock
+) -> None:
+    """The newest revision that both speak, or the one that was asked for, and never another."""
+    for spoken in SPOKEN:
+        speaker = Speaker(spoken, refusal)
+        agreed = await agreed_with(speaker, wanted)
+        assert agreed == expected(spoken, wanted), spoken
+        # Nobody is asked for what the client would not use.
+        if wanted == STATELESS:
+            assert "initialize" not in speaker.methods
+        elif wanted is not None:
+            assert "server/discover" not in speaker.methods
