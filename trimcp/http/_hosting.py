@@ -20,7 +20,7 @@ from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
 from hypercorn.trio.worker_context import WorkerContext
 
-from trimcp.transports import encrypted
+from trimcp.transports import accept_connections, encrypted
 
 from ._guard import GuardedConnection
 
@@ -102,9 +102,7 @@ async def host(
         async with trio.open_nursery() as serving:
             with accepting():
                 started()
-                await trio.serve_listeners(
-                    serve, encrypted(listeners, tls), handler_nursery=serving
-                )
+                await accept_connections(serve, encrypted(listeners, tls), serving)
             await context.terminated.set()
             for connection in connections:
                 connection.drain()

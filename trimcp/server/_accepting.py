@@ -9,6 +9,7 @@ import trio
 
 from trimcp.errors import HandshakeFailed, NotServing
 from trimcp.runtime import NETWORK_GRACE
+from trimcp.transports import accept_connections
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -56,7 +57,7 @@ async def serve_listeners(
 
         with application.accepting():
             started()
-            await trio.serve_listeners(serve, list(listeners), handler_nursery=connections)
+            await accept_connections(serve, listeners, connections)
 
 
 async def _serve_connection(

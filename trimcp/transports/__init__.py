@@ -1,5 +1,6 @@
 """Transports: each connection to a peer is a pair of bounded memory channels."""
 
+from ._accepting import accept_connections
 from ._authorized import open_authorized_link
 from ._authorizing import Authorizer, Authorizing, Credentials, Refusal
 from ._budget import Budget
@@ -49,6 +50,7 @@ __all__ = [
     "PartialMessage",
     "Refusal",
     "Unreachable",
+    "accept_connections",
     "addresses_of",
     "check_standard_streams",
     "check_url",
