@@ -178,12 +178,12 @@ async def serving(peer: Peer, *arguments: object) -> AsyncIterator[Program]:
 
 
 @asynccontextmanager
-async def serving_http(peer: Peer) -> AsyncIterator[tuple[Program, Web]]:
+async def serving_http(peer: Peer, *arguments: object) -> AsyncIterator[tuple[Program, Web]]:
     """The peer's server at a free port."""
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         port = found.getsockname()[1]
-    async with started(peer.server("http", port)) as program:
+    async with started(peer.server("http", port, *arguments)) as program:
         web = Web(port)
         with trio.fail_after(START):
             while True:

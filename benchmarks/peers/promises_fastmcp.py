@@ -1,7 +1,8 @@
 """The server of the experiments with FastMCP, the way its documentation does it.
 
 Usage: `python promises_fastmcp.py stdio`, `… http PORT`, or `… deadline` for standard streams under
-a cancel scope that ends after a second. `--mask` hides the details of errors.
+a cancel scope that ends after a second. `--mask` hides the details of errors, `--protect` looks at
+Host and Origin.
 """
 
 import asyncio
@@ -175,5 +176,7 @@ if __name__ == "__main__":
             mcp.run(show_banner=False)
         case ["http", port]:
             mcp.run(transport="http", port=int(port), show_banner=False)
+        case ["http", port, "--protect"]:
+            mcp.run("http", port=int(port), host_origin_protection=True, show_banner=False)
         case ["deadline"]:
             asyncio.run(under_a_deadline())
