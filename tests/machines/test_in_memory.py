@@ -14,6 +14,7 @@ import weakref
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
+import pytest
 import trio
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
@@ -582,6 +583,9 @@ class InMemory(ServerMachine):
         assert not self.is_up
         self.a_shutdown_ends()
 
+
+#: A failure is made as short as possible before it is shown.
+pytestmark = pytest.mark.timeout(1200)
 
 TestInMemory = InMemory.TestCase
 TestInMemory.settings = steps(50)

@@ -11,6 +11,7 @@ import json
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
+import pytest
 import trio
 from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
@@ -340,7 +341,7 @@ class OverHTTP(ServerMachine):
         initialized = {"jsonrpc": "2.0", "method": "notifications/initialized"}
         assert self._visit("POST", initialized, session).status == 202
 
-    @precondition(lambda self: self.open_sessions())
+    @precondition(lambda self: self.is_up and not self.is_ending and self.open_sessions())
     @rule(name=among(lambda self: self.open_sessions()))
     def end_session(self, name: str) -> None:
         """Its client ends it."""
@@ -503,6 +504,9 @@ def _answer(params: Message, accepts: bool) -> Message:
         return {"action": "decline"}
     return {"action": "accept", "content": {"text": params["message"]}}
 
+
+#: A failure is made as short as possible before it is shown.
+pytestmark = pytest.mark.timeout(1200)
 
 TestOverHTTP = OverHTTP.TestCase
 TestOverHTTP.settings = steps(50)
