@@ -61,8 +61,8 @@ class Overheard(Record):
             self._conversation.say(self.passed[number].message)
         return number
 
-    def hear(self, number: int) -> None:
-        super().hear(number)
+    def hear(self, number: int, *, at_rest: bool) -> None:
+        super().hear(number, at_rest=at_rest)
         if self.passed[number].side == "client":
             self._conversation.hear(self.passed[number].message)
 
