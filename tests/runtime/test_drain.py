@@ -14,7 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.runtime.test_parking import Text, Wire
-from trimcp import Context, Limits, NotServing, RequestError, Server
+from trimcp import (
+    ConnectionLost,
+    Context,
+    Limits,
+    NotServing,
+    RequestError,
+    Server,
+    open_stream_client,
+)
 from trimcp.protocol import Connection, Role
 from trimcp.runtime import Life
 from trimcp.transports import open_stream_channel
@@ -120,12 +128,40 @@ async def test_a_drain_ends_with_an_answer_that_cannot_be_written(
     server = make_server()
     async with served(server, drains=False) as (wire, ended):
         await wire.request(tool)
+        await wire.stream.receive_stream.aclose()  # type: ignore[attr-defined]
+        # The answer to this is the first that cannot be written.
+        await wire.request("unknown")
         await trio.testing.wait_all_tasks_blocked()
         began = trio.current_time()
         server.shutdown(grace=LONG)
-        await wire.stream.receive_stream.aclose()  # type: ignore[attr-defined]
         await ended.wait()
         assert trio.current_time() - began == pytest.approx(3)
+
+
+async def test_calls_on_a_connection_that_breaks_say_why(autojump_clock: object) -> None:
+    """Those that wait, and those that are made afterwards."""
+    server = make_server()
+    ours, theirs = trio.testing.memory_stream_pair()
+    reason = trio.BrokenResourceError("the cable was cut")
+
+    async def cut() -> None:
+        raise reason
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(server.serve_stream, theirs)
+        async with open_stream_client(ours) as client:
+
+            async def call() -> None:
+                with pytest.raises(ConnectionLost) as caught:
+                    await client.call_tool("endless")
+                assert caught.value.__cause__ is reason
+
+            async with trio.open_nursery() as calls:
+                calls.start_soon(call)
+                await trio.testing.wait_all_tasks_blocked()
+                ours.receive_stream.receive_some_hook = cut
+                await client.call_tool("brief")
+            await call()
 
 
 @pytest.mark.parametrize(
@@ -266,6 +302,7 @@ async def test_a_call_has_the_grace_and_no_more(
 async def test_nothing_is_accepted_by_a_server_that_is_closing(autojump_clock: object) -> None:
     """A scope in which connections are accepted ends with the shutdown, or at once after it."""
     server = make_server()
+    went_on = False
     async with server.application(signals=False):
         application = server.running
         assert application is not None
@@ -275,11 +312,15 @@ async def test_nothing_is_accepted_by_a_server_that_is_closing(autojump_clock: o
             server.shutdown(grace=LONG)
             await trio.sleep_forever()
         assert early.cancelled_caught
-        with application.accepting() as late:
-            await trio.sleep_forever()
-        assert late.cancelled_caught
         with pytest.raises(NotServing), application.attending(Guest(), 1):
             pass
+        began = trio.current_time()
+        with application.accepting() as late:
+            await trio.sleep_forever()
+        went_on = True
+    assert went_on
+    assert late.cancelled_caught
+    assert trio.current_time() == began
 
 
 @pytest.mark.parametrize("door", ["tcp", "unix", "websocket", "stream"])

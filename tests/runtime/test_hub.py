@@ -167,6 +167,23 @@ def test_a_hub_holds_what_its_subscribers_need_and_no_more(taken: list[Any]) -> 
     trio.run(main)
 
 
+@given(st.lists(changes, max_size=20))
+def test_changes_are_told_in_the_order_of_their_first_announcement(announced: list[Change]) -> None:
+    """One that is announced again keeps its place, so that none is delayed for ever."""
+
+    async def main() -> None:
+        hub = Hub(Limits())
+        subscriber = hub.join(LISTS, URIS)
+        for change in announced:
+            hub.publish(change)
+        subscriber.close()
+        told = [await subscriber.next() for _ in range(subscriber.pending)]
+        assert told == list(dict.fromkeys(announced))
+        assert await subscriber.next() is None
+
+    trio.run(main)
+
+
 async def test_who_waits_is_woken() -> None:
     """By a change, however often it waits, and by the end; what is pending at the end is told."""
     hub = Hub(Limits())
