@@ -6,6 +6,7 @@ as broken.
 
 from __future__ import annotations
 
+import atexit
 import functools
 import gc
 import json
@@ -346,6 +347,69 @@ class Program(Wire):
         return int((named or self.stderr.seen_with("listening "))[0].split()[1])
 
 
+#: Reads numbers of process groups, with a minus once they have ended; at the end of its input it
+#: kills those that are left.
+_GUARDIAN: Final = """
+import os, signal, sys
+groups = set()
+for line in sys.stdin:
+    number = int(line)
+    (groups.add if number > 0 else groups.discard)(abs(number))
+for group in groups:
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except OSError:
+        pass
+"""
+
+
+class Guardian:
+    """Sees to it that no process outlives the tests, however they end.
+
+    A test that is stopped by its time limit leaves no task that could clean up, and sometimes no
+    process of its own. So another process knows what was started, and notices the end.
+    """
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[str] | None = None
+        self.groups: set[int] = set()
+
+    def add(self, group: int) -> None:
+        """A process group has been started."""
+        self.groups.add(group)
+        self._tell(group)
+
+    def discard(self, group: int) -> None:
+        """It has ended."""
+        self.groups.discard(group)
+        self._tell(-group)
+
+    def kill_all(self) -> None:
+        """Kill what is left of a test."""
+        for group in list(self.groups):
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(group, signal.SIGKILL)
+            self.discard(group)
+
+    def _tell(self, number: int) -> None:
+        if self._process is None:
+            argv = [sys.executable, "-c", _GUARDIAN]
+            self._process = subprocess.Popen(
+                argv, stdin=subprocess.PIPE, text=True, start_new_session=True
+            )
+            atexit.register(self._end)
+        assert self._process.stdin is not None
+        self._process.stdin.write(f"{number}\n")
+        self._process.stdin.flush()
+
+    def _end(self) -> None:
+        assert self._process is not None
+        self._process.communicate()
+
+
+guardian: Final = Guardian()
+
+
 @asynccontextmanager
 async def started(
     argv: Sequence[str], *, stdin: int | None = None, **options: Any
@@ -364,6 +428,7 @@ async def started(
     )
     if process.stdin is None:
         process.stdin = _NoStream()  # the caller holds the other end
+    guardian.add(process.pid)
     program = Program(process)
     assert process.stderr is not None
     async with trio.open_nursery() as nursery:
@@ -375,6 +440,7 @@ async def started(
                 with suppress(ProcessLookupError, PermissionError):
                     os.killpg(process.pid, signal.SIGKILL)
                 await process.wait()
+                guardian.discard(process.pid)
                 await program.aclose()
             nursery.cancel_scope.cancel()
     await process.stderr.aclose()
@@ -470,10 +536,10 @@ class Witness:
         with trio.fail_after(within):
             await self.lines.pump(self._stream)
 
-    async def read_until(self, count: int) -> list[str]:
+    async def read_until(self, count: int, within: float = PATIENCE) -> list[str]:
         """Read until that many lines have come."""
         rest = b""
-        with trio.fail_after(PATIENCE):
+        with trio.fail_after(within):
             while len(self.lines.seen) < count:
                 await trio.lowlevel.wait_readable(self._stream.fileno())
                 data = await self._stream.receive_some()

@@ -967,6 +967,25 @@ def test_an_oversized_answer_may_tell_its_id_last() -> None:
     assert event.call is call
 
 
+@pytest.mark.parametrize("beyond", [-2, -1, 0, 1, 2])
+def test_the_limit_of_an_answer_is_exact(beyond: int) -> None:
+    """An answer as long as the limit is sent, a longer one is not; nothing counts but its bytes."""
+    limit = 1000
+    empty = accepted(server(message_bytes=limit), stateless()).answer({"text": ""})
+    assert empty is not None
+    exchange = accepted(server(message_bytes=limit), stateless())
+    result = {"text": "x" * (limit - len(empty) + beyond)}
+    if beyond > 0:
+        with pytest.raises(TooLarge):
+            exchange.answer(result)
+        assert exchange.is_open
+    else:
+        answer = exchange.answer(result)
+        assert answer is not None
+        assert len(answer) == limit + beyond
+        assert not exchange.is_open
+
+
 def test_answer_over_the_limit() -> None:
     """It is not sent; the exchange stays open, so that it can still fail."""
     connection = server(message_bytes=1000)

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.strategies import examples
-from trimcp.transports import Outbox
+from trimcp.transports import MessageChannel, Outbox, Oversized, write_out
 
 
 async def blocked(outbox: Outbox) -> bool:
@@ -202,3 +202,41 @@ async def test_who_waits_longest_is_next() -> None:
         outbox.release(await outbox.take())
     assert sent == [b"largelarge", b"s", b"mmm", b"t"]
     outbox.send_nowait(b"x")
+
+
+@pytest.mark.parametrize("ending", ["written", "broken", "cancelled"])
+async def test_bytes_count_until_they_are_written(ending: str) -> None:
+    """The writer's own: what it has taken still takes room, until it is written or given up."""
+    outbox = Outbox(10)
+    _, incoming = trio.open_memory_channel[list[bytes | Oversized]](1)
+    channel = MessageChannel(incoming, outbox, "test")
+    may_end = trio.Event()
+    written: list[bytes] = []
+
+    async def deliver(batch: list[bytes]) -> None:
+        await may_end.wait()
+        if ending == "broken":
+            raise trio.BrokenResourceError
+        written.extend(batch)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(write_out, channel, deliver)
+        outbox.send_nowait(b"12345")
+        outbox.send_nowait(b"67890")
+        await trio.testing.wait_all_tasks_blocked()
+        assert outbox.waiting_bytes == 10
+        with pytest.raises(trio.WouldBlock):
+            outbox.send_nowait(b"x")
+        assert outbox.delivered == 0
+        if ending == "cancelled":
+            nursery.cancel_scope.cancel()
+        may_end.set()
+        await trio.testing.wait_all_tasks_blocked()
+        assert outbox.waiting_bytes == 0
+        if ending == "written":
+            assert (written, outbox.delivered) == ([b"12345", b"67890"], 2)
+            outbox.send_nowait(b"x")
+            outbox.close()
+        else:
+            with pytest.raises(trio.BrokenResourceError):
+                outbox.send_nowait(b"x")

@@ -163,15 +163,17 @@ QUOTED = 20
 
 @given(
     st.lists(
-        st.sampled_from([b"line", b"\xff\xfe", b"with return\r", b"", b" ", b"x" * 40]), max_size=60
+        st.sampled_from([b"line", b"\xff\xfe", b"with return\r", b"", b" ", b"x" * 40]), max_size=10
     ),
+    st.integers(0, 3 * QUOTED),
     st.booleans(),
     st.integers(1, 200),
 )
 def test_every_line_is_passed_on_and_the_last_ones_are_kept(
-    lines: list[bytes], is_ended: bool, cut: int
+    lines: list[bytes], numbered: int, is_ended: bool, cut: int
 ) -> None:
     """However they are cut, the last one also without its end; a long one as its length."""
+    lines = [*(b"%d" % number for number in range(numbered)), *lines]
     data = b"\n".join(lines) + (b"\n" if is_ended else b"")
     expected = [
         f"[a line of {len(line)} bytes was skipped]"
