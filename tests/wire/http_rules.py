@@ -148,6 +148,9 @@ def _broken_by_post(asked: Asked) -> Iterator[Outcome]:
             yield 400, None
     elif asked.method != "initialize" or asked.session is not None:
         yield from _broken_in_session(asked)
+        if asked.method == "initialize":
+            # Lifecycle: it is the first interaction. The status is left open.
+            yield 200, -32600
         if isinstance(asked.body, list):
             yield 400, None
     elif asked.version not in (None, SESSION_REVISION):

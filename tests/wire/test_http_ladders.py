@@ -113,20 +113,21 @@ WELL: Final = Asked(
 )
 
 
+def whole_request(body: Any, version: str | None = SESSION_REVISION) -> Asked:
+    """A request with that body whose head is as it has to be."""
+    if body not in STATELESS:
+        session = None if _method(body) == "initialize" else "open"
+        return attrs.evolve(WELL, version=version, session=session, body=body)
+    asked = attrs.evolve(WELL, version=LATEST, session=None, body=body)
+    return attrs.evolve(asked, mcp_method=asked.method, mcp_name=asked.name)
+
+
 @st.composite
 def requests(draw: DrawFn) -> Asked:
     """A whole request with some of its parts replaced."""
-    body = draw(st.sampled_from(PARTS["body"]))
-    is_stateless = body in STATELESS
-    asked = attrs.evolve(
-        WELL,
-        version=LATEST if is_stateless else draw(st.sampled_from([None, SESSION_REVISION])),
-        session=None if is_stateless or _method(body) == "initialize" else "open",
-        body=body,
-    )
-    if is_stateless:
-        asked = attrs.evolve(asked, mcp_method=asked.method, mcp_name=asked.name)
-    for part in draw(st.lists(st.sampled_from(list(PARTS)), max_size=3)):
+    version = draw(st.sampled_from([None, SESSION_REVISION]))
+    asked = whole_request(draw(st.sampled_from(PARTS["body"])), version)
+    for part in draw(st.lists(st.sampled_from(list(PARTS)), min_size=1, max_size=3)):
         asked = attrs.evolve(asked, **{part: draw(st.sampled_from(PARTS[part]))})
     return asked
 
@@ -180,11 +181,8 @@ def check(asked: Asked, got: Got) -> None:
         assert "mcp-session-id" not in got.headers, "no session is minted or echoed"
 
 
-@every_engine
-@examples(20)
-@given(asked=st.lists(st.tuples(requests(), st.booleans()), min_size=1, max_size=8))
-def test_whatever_is_asked(engine: Engine, asked: list[tuple[Asked, bool]]) -> None:
-    """Several requests, each with a session of its own, so that one can end it."""
+def ask_all(engine: Engine, asked: list[tuple[Asked, bool]]) -> None:
+    """Ask one after another, each with a session of its own, since one can end it."""
     revision = find_revision(SESSION_REVISION)
     assert revision is not None
 
@@ -199,3 +197,24 @@ def test_whatever_is_asked(engine: Engine, asked: list[tuple[Asked, bool]]) -> N
 
     with no_errors_logged():
         trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+@every_engine
+@pytest.mark.parametrize("body", PARTS["body"], ids=lambda body: json.dumps(body)[:60])
+def test_each_part_replaced(engine: Engine, body: Any) -> None:
+    """Every value of every part, the others as they have to be."""
+    asked = whole_request(body)
+    replaced = [
+        attrs.evolve(asked, **{part: value})
+        for part, values in PARTS.items()
+        for value in values
+        if part != "body"
+    ]
+    ask_all(engine, [(each, number % 2 == 0) for number, each in enumerate(replaced)])
+
+
+@every_engine
+@examples(10)
+@given(asked=st.lists(st.tuples(requests(), st.booleans()), min_size=1, max_size=8))
+def test_several_parts_replaced(engine: Engine, asked: list[tuple[Asked, bool]]) -> None:
+    ask_all(engine, asked)
