@@ -322,7 +322,7 @@ async def pipelined(peer: Peer) -> Outcome:
                 started_by_now = now
                 with suppress(trio.TooSlowError):
                     while len(refused) + now < FLOOD:
-                        refused.append(await program.receive(3))
+                        refused.append(await program.receive(8))
             nursery.cancel_scope.cancel()
         began = len(program.stderr.seen_with("hang began"))
         grown = peak_memory(program) - before
