@@ -308,7 +308,7 @@ FLOOD: Final = 5_000
     "floods are bounded",
     f"{FLOOD:,} calls at once of a tool that never ends: how many handlers began, the growth of "
     "the peak memory, and whether each other call was refused with an error",
-    seconds=300,
+    seconds=400,
 )
 async def pipelined(peer: Peer) -> Outcome:
     """More calls than anybody needs."""
