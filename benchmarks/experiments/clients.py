@@ -63,7 +63,9 @@ async def heard(command: Sequence[str]) -> AsyncIterator[tuple[list[str], Lines]
 
 async def callbacks(peer: Peer, step: str, may_skip: bool) -> Outcome:
     """In which order they began, and which had ended when the call returned."""
-    told = await told_by(peer, step, peer.server("stdio"), START)
+    told = await told_by(peer, step, peer.server("stdio"))
+    if "error" in told:
+        return Outcome(told["error"], False)
     began, ended = ([int(each) for each in told[name]] for name in ("began", "ended"))
     is_whole = bool(began) and (began[-1] == 5 if may_skip else began == [1, 2, 3, 4, 5])
     return Outcome(
@@ -104,10 +106,7 @@ async def logs(peer: Peer) -> Outcome:
 
 async def opened_and_closed(peer: Peer, step: str) -> Outcome:
     """Whether the call between was answered and nothing was raised."""
-    try:
-        told = await told_by(peer, step, peer.server("stdio"), 60)
-    except trio.TooSlowError:
-        return Outcome("nothing within 60 s", False)
+    told = await told_by(peer, step, peer.server("stdio"))
     is_kept = told.get("text") == "5"
     return Outcome("no error" if is_kept else f"`{told.get('error')}`", is_kept)
 
@@ -139,8 +138,9 @@ async def other_task(peer: Peer) -> Outcome:
 )
 async def bare(peer: Peer) -> Outcome:
     """The user's own exception."""
-    told = await told_by(peer, "bare", peer.server("stdio"), START)
-    return Outcome(f"`{told['type']}`", told["type"] == "Mine")
+    told = await told_by(peer, "bare", peer.server("stdio"))
+    found = told.get("type", told.get("error"))
+    return Outcome(f"`{found}`", found == "Mine")
 
 
 # -- silence ----------------------------------------------------------------------------------

@@ -308,7 +308,7 @@ FLOOD: Final = 5_000
     "floods are bounded",
     f"{FLOOD:,} calls at once of a tool that never ends: how many handlers began, the growth of "
     "the peak memory, and whether each other call was refused with an error",
-    seconds=300,
+    seconds=400,
 )
 async def pipelined(peer: Peer) -> Outcome:
     """More calls than anybody needs."""
@@ -322,7 +322,7 @@ async def pipelined(peer: Peer) -> Outcome:
                 started_by_now = now
                 with suppress(trio.TooSlowError):
                     while len(refused) + now < FLOOD:
-                        refused.append(await program.receive(3))
+                        refused.append(await program.receive(8))
             nursery.cancel_scope.cancel()
         began = len(program.stderr.seen_with("hang began"))
         grown = peak_memory(program) - before

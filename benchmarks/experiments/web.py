@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 from contextlib import suppress
 from pathlib import Path
@@ -253,40 +252,3 @@ async def slow_head(peer: Peer) -> Outcome:
                     pass
                 took = trio.current_time() - began
     return Outcome(seconds(took, 45), took is not None and took < 40)
-
-
-WARM: Final = 200
-SESSIONS: Final = 800
-
-
-@experiment(
-    23,
-    "nothing outlives its owner",
-    f"{WARM} sessions over HTTP that are opened, used and deleted, then {SESSIONS:,} more: the "
-    "growth of the memory in use by the later ones, each (1 kB)",
-    seconds=400,
-)
-async def sessions(peer: Peer) -> Outcome:
-    """Sessions come and go."""
-    async with serving_http(peer) as (program, web):
-        await come_and_go(web, WARM)
-        before = memory_in_use(program)
-        await come_and_go(web, SESSIONS)
-        each = (memory_in_use(program) - before) / SESSIONS
-    return Outcome(f"{each:,.0f} bytes", each < 1000)
-
-
-async def come_and_go(web: Web, count: int) -> None:
-    """Open, use and delete sessions, one after another."""
-    for _ in range(count):
-        session = await Session.open(web)
-        await session.ask(call(1, "add", {"a": 2, "b": 3}))
-        reply = await web.send("DELETE", **session.headers)
-        if reply.status >= 300:
-            raise NotCarriedOut(f"a session could not be deleted: status {reply.status}")
-
-
-def memory_in_use(program: Program) -> int:
-    """The resident size in bytes."""
-    pages = Path(f"/proc/{program.process.pid}/statm").read_text().split()[1]
-    return int(pages) * os.sysconf("SC_PAGE_SIZE")

@@ -1,8 +1,10 @@
-"""The page of guarantees names tests that exist."""
+"""The page of guarantees names tests and experiments that exist."""
 
 from __future__ import annotations
 
 import re
+
+from benchmarks.guarantees import EXPERIMENTS
 
 from .pages import DOCS, ROOT
 
@@ -61,3 +63,10 @@ def test_a_renamed_test_is_noticed() -> None:
         (file, "test_two"),
         ("tests/x.py", ""),
     ]
+
+
+def test_the_comparison_has_every_experiment() -> None:
+    rows = [re.split(r" (?<!\\)\| ", line.strip("| ")) for line in PAGE.splitlines()]
+    shown = [(row[0], row[2]) for row in rows if len(row) == 6 and row[0].isdecimal()]
+    in_order = sorted(EXPERIMENTS, key=lambda each: each.number)
+    assert shown == [(str(each.number), each.measured) for each in in_order]
