@@ -33,8 +33,9 @@ async def test_the_accept_loop_goes_on(door: str) -> None:
         streams = [await trio.open_tcp_stream("127.0.0.1", port) for _ in range(MANY)]
         await program.stderr.wait_for(lambda line: "Too many open files" in line)
         before = processor_seconds(program.process.pid)
-        await trio.sleep(1)
-        assert processor_seconds(program.process.pid) - before < 0.5
+        await trio.sleep(3)
+        # Thirty attempts; a loop without a pause would take all of a processor that it can get.
+        assert processor_seconds(program.process.pid) - before < 0.15
         told = [line for line in program.stderr.seen if "Too many open files" in line]
         assert len(told) == 1, told
         for stream in streams:
