@@ -249,6 +249,8 @@ class OverHTTP(ServerMachine):
             ),
             # What is said outside of calls waits for a reader, up to a bound of its own.
             "outbox_bytes": now.outbox_bytes,
+            # A session that was ended and still cleans up is told of nothing any more.
+            "pending_changes": now.pending_changes if any(e.is_ended for e in sessions) else 0,
             "in_flight": min(max(now.in_flight, in_flight), in_flight + leaving),
         }
 
@@ -265,6 +267,12 @@ class OverHTTP(ServerMachine):
 
     def open_sessions(self) -> list[str]:
         return [name for name, each in self.sessions.items() if not (each.is_ended or each.is_over)]
+
+    @property
+    def has_room(self) -> bool:
+        """Whether a new session need not wait until one that was ended has cleaned up."""
+        taken = sum(not each.is_over for each in self.sessions.values())
+        return taken < LIMITS.http_sessions
 
     def asked(self) -> list[str]:
         """Sessions whose client is asked something."""
@@ -322,7 +330,7 @@ class OverHTTP(ServerMachine):
             self.open_session(REVISIONS[number % 2])
             self.call(self.open_sessions()[-1], "work", "report")
 
-    @precondition(lambda self: self.is_serving and len(self.open_sessions()) < LIMITS.http_sessions)
+    @precondition(lambda self: self.is_serving and self.has_room)
     @rule(revision=st.sampled_from(REVISIONS))
     def open_session(self, revision: str) -> None:
         name = f"session{len(self.sessions) + 1}"
