@@ -110,6 +110,10 @@ class Conversation:
         if self.open.pop(identity, None) is not None:
             self.listening.pop(identity, None)
 
+    def has_cancelled(self, progress: Message) -> bool:
+        """Whether progress is about a request that was cancelled."""
+        return self._tokens.get(progress["progressToken"]) in self.cancelled
+
     # -- what the server says -------------------------------------------------------------------
 
     def say(self, message: Message) -> None:
@@ -199,7 +203,7 @@ def check_puppets(puppets: Puppets, conversations: Iterable[Conversation], now: 
     assert puppets.flaws == []
     wanted: set[str | None] = set()
     for conversation in conversations:
-        assert conversation.flaws == []
+        assert not conversation.flaws, conversation.flaws
         wanted |= conversation.labels
     for puppet in puppets.living:
         if puppet.leaving_since is not None:

@@ -95,6 +95,7 @@ class Visit:
         self.headers: dict[str, str] = {}
         self.said: list[Message] = []
         self.was_left = self.is_over = self.is_whole = False
+        self._resumes = "last-event-id" in headers
         self.decoder = SSEDecoder(1 << 20)
         self._body = b"" if message is None else json.dumps(message).encode()
         self._gone = trio.Event()
@@ -181,8 +182,11 @@ class Visit:
 
     def _say(self, message: Message) -> None:
         self.said.append(message)
-        self.conversation.say(message)
         method, params = message.get("method", ""), message.get("params", {})
+        is_late = method == "notifications/progress" and self.conversation.has_cancelled(params)
+        if not (is_late and self._resumes):
+            # Else it was kept before the cancellation, for a client that had gone away.
+            self.conversation.say(message)
         if self.session is not None:
             return
         if method == _UPDATED:
