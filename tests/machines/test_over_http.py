@@ -482,11 +482,6 @@ class OverHTTP(ServerMachine):
 
     # -- what must hold -------------------------------------------------------------------------
 
-    def nothing_outlives_its_request(self) -> None:
-        """Except at the end of a grace period: a handler that may ask ends a moment later."""
-        if not (self.is_ending and self.is_up):
-            super().nothing_outlives_its_request()
-
     def clients_are_well_served(self) -> None:
         for visit in self.visits.values():
             assert visit.told.flaws == []

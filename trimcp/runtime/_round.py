@@ -116,7 +116,9 @@ class Round:
     def _end(self) -> None:
         """Release what the round held; cancel a handler that its client cannot reach any more."""
         peer, exchange = self.peer, self.exchange
-        if self.handler is None or exchange.is_answered:
+        # A round that the server cancels is answered with an error, and its handler goes on nowhere.
+        has_outcome = exchange.is_answered and not self.scope.cancelled_caught
+        if self.handler is None or has_outcome:
             peer.free_slot()
         else:
             self.handler.cancel("its request was cancelled")
