@@ -12,3 +12,8 @@ A failure is printed as a program of steps, such as::
 All arguments are words and numbers, so that it can be pasted into a test as it stands, with the
 import of the machine above it. Trio's own choices depend on `schedule`.
 """
+
+import pytest
+
+# So that a failed assertion there shows its values.
+pytest.register_assert_rewrite("tests.machines.base", "tests.machines.model")

@@ -367,7 +367,8 @@ class InMemory(ServerMachine):
     def _close(self, name: str) -> None:
         """The client leaves. What it still does is cancelled."""
         client = self.clients[name]
-        client.open()
+        # First what was held back arrives; else an answer to it and its cancellation could cross.
+        self.host.call(client.open)
         for label in self.under_way(name):
             if label in self.calls:
                 self.calls[label].was_left = True

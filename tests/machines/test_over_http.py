@@ -274,9 +274,10 @@ class OverHTTP(ServerMachine):
 
     @property
     def has_room(self) -> bool:
-        """Whether a new session need not wait until one that was ended has cleaned up."""
+        """Whether a new session need not wait for one that cleans up, and is told of changes."""
         taken = sum(not each.is_over for each in self.sessions.values())
-        return taken < LIMITS.http_sessions
+        told = taken + len(self.listeners())
+        return taken < LIMITS.http_sessions and told < LIMITS.subscribers
 
     def asked(self) -> list[str]:
         """Sessions whose client is asked something."""

@@ -116,7 +116,7 @@ class Round:
     def _end(self) -> None:
         """Release what the round held; cancel a handler that its client cannot reach any more."""
         peer, exchange = self.peer, self.exchange
-        # A round that the server cancels is answered with an error, and its handler goes on nowhere.
+        # If the server cancels a round, its answer is an error, and its handler goes on nowhere.
         has_outcome = exchange.is_answered and not self.scope.cancelled_caught
         if self.handler is None or has_outcome:
             peer.free_slot()
