@@ -390,6 +390,16 @@ def deserve(found: Deserved, message: bytes, session: Revision | None) -> None:
     elif session is not None and session.batches:
         for each in value:
             _expect(found, each, session, in_batch=True)
+        if found.unsure.intersection(ids := set(ids_in(value))):
+            # A batch is answered as a whole.
+            found.unsure |= ids
+
+
+def ids_in(batch: list[Any]) -> Iterator[RequestId]:
+    """The ids of what may be a request."""
+    for each in batch:
+        if isinstance(each, dict) and is_id(each.get("id")):
+            yield each["id"]
 
 
 def is_id(value: object) -> TypeGuard[RequestId]:

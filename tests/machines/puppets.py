@@ -42,7 +42,13 @@ __all__ = [
 
 #: Small, so that a machine comes to each bound.
 LIMITS: Final = Limits(
-    in_flight=5, parked=3, parked_seconds=300, subscribers=7, subscribed_uris=2, http_sessions=3
+    in_flight=5,
+    parked=3,
+    parked_seconds=300,
+    subscribers=7,
+    subscribed_uris=2,
+    http_sessions=3,
+    session_seconds=1_000_000,
 )
 
 #: Seconds that a handler takes to clean up, if it was told to.

@@ -388,6 +388,8 @@ class InMemory(ServerMachine):
         self.host.call(client.to_server.end)
         self.host.call(client.to_client.end)
         client.open()
+        # Nobody hears what was held back.
+        client.conversation.leave()
 
     @precondition(lambda self: len(self.held()) < len(self.connected()))
     @rule(name=among(lambda self: self.connected()), to_server=st.booleans())
@@ -527,8 +529,9 @@ class InMemory(ServerMachine):
             return
         refusals = {LIMIT_EXCEEDED} if puppet is None and called.was_crowded else set()
         if puppet is not None and puppet.is_stateless:
-            # It was asked, and answered when its handler had been given up.
-            refusals |= {INVALID_PARAMS} if puppet.done else set()
+            # It was asked, and answered when its handler had been given up or its client had too
+            # many requests.
+            refusals |= {INVALID_PARAMS, LIMIT_EXCEEDED} if puppet.done else set()
         if self.has_been_down or called.by.is_cut:
             refusals |= {SHUTTING_DOWN, INTERNAL_ERROR}
         if called.tool in EXTRAS:
