@@ -16,13 +16,13 @@ from trio.testing import memory_stream_pair
 
 from tests.cancelling import Ledger, at_each_checkpoint
 from tests.giving_up import REVISIONS, USES, a_server, answer, held
-from trimcp import MCPError, open_client, open_stream_client
+from trimcp import MCPError, Server, open_client, open_stream_client
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from tests.cancelling import Moment
-    from trimcp import Client, Server
+    from trimcp import Client
 
 
 @asynccontextmanager
@@ -134,3 +134,41 @@ def test_both_in_memory(revision: str, use: Callable[[Client], Awaitable[None]])
         assert ledger.open == []
 
     assert at_each_checkpoint(scenario) > 20
+
+
+class LifespanFailed(Exception):
+    """What a lifespan raises."""
+
+
+@pytest.mark.parametrize("when", ["entry", "exit"])
+def test_a_server_whose_lifespan_fails(when: str) -> None:
+    """The error comes out as it is, unless the server was given up before."""
+
+    ledger = Ledger()
+
+    @asynccontextmanager
+    async def lifespan(_: Server[None]) -> AsyncIterator[None]:
+        with ledger.entered("lifespan"):
+            await trio.lowlevel.checkpoint()
+            if when == "entry":
+                raise LifespanFailed
+            yield
+            await trio.lowlevel.checkpoint()
+            raise LifespanFailed
+
+    server = Server("s", lifespan=lifespan)
+
+    async def scenario(moment: Moment) -> None:
+        ours, theirs = memory_stream_pair()
+        has_failed = False
+        async with ours, theirs:
+            await ours.send_eof()
+            try:
+                with moment.inside():
+                    await server.serve_stream(theirs)
+            except LifespanFailed:
+                has_failed = True
+        assert has_failed or moment.has_come
+        assert ledger.open == []
+
+    assert at_each_checkpoint(scenario) > 2

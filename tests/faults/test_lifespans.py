@@ -6,6 +6,8 @@ Guarantees 1, 14 and 23.
 from __future__ import annotations
 
 import functools
+import subprocess
+import sys
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -88,3 +90,41 @@ async def test_its_error_comes_out(when: str, door: str, autojump_clock: MockClo
         assert seen == expected
         assert server.running is None
         seen.clear()
+
+
+PROGRAM = """
+import sys
+from contextlib import asynccontextmanager
+
+import trio
+from trimcp import Server
+
+class LifespanFailed(Exception):
+    pass
+
+@asynccontextmanager
+async def lifespan(server):
+    if sys.argv[1] == "entry":
+        raise LifespanFailed("meant to fail")
+    yield
+    raise LifespanFailed("meant to fail")
+
+trio.run(Server("s", lifespan=lifespan).serve_stdio)
+"""
+
+
+@pytest.mark.parametrize("when", ["entry", "exit"])
+def test_a_program_over_standard_streams_ends_with_its_error(when: str) -> None:
+    """What was asked before is answered, and nothing but the answer is on the wire."""
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM, when],
+        input='{"jsonrpc": "2.0", "id": 1, "method": "ping"}\n',
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == "LifespanFailed: meant to fail"
+    answers = done.stdout.splitlines()
+    assert len(answers) == (when == "exit")
+    assert all('"id":1' in each for each in answers)
