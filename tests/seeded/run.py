@@ -43,6 +43,9 @@ _PATIENCE_OF_A_TEST: Final = 120
 #: pytest's exit status when a test has failed.
 _TESTS_FAILED: Final = 1
 
+#: What is printed when a test hangs. Trio does not survive how it is stopped, nor does pytest.
+_HANGS: Final = "from pytest-timeout"
+
 
 @attrs.frozen
 class Fault:
@@ -180,7 +183,7 @@ async def attempt(fault: Fault, clean: Path) -> Trial:
             return Trial("does not apply", 0, patched.stderr.decode())
         status, output = await run_tests(place, fault.tests)
     seconds = trio.current_time() - began
-    if status == _TESTS_FAILED:
+    if status == _TESTS_FAILED or (status and _HANGS in output):
         return Trial("found", seconds, output)
     return Trial("NOT FOUND" if status == 0 else f"NO VERDICT ({status})", seconds, output)
 

@@ -58,6 +58,19 @@ async def test_verdict(
     assert (await run.attempt(fault, clean)).verdict == verdict
 
 
+async def test_a_test_that_hangs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clean = make_project(tmp_path / "clean")
+    (clean / "test_answer.py").write_text(
+        "import trio\nfrom answer import ANSWER\n\n"
+        "def test_answer() -> None:\n    trio.run(trio.sleep, 60 if ANSWER == 41 else 0)\n"
+    )
+    write_patch(tmp_path, "41")
+    monkeypatch.setattr(run, "HERE", tmp_path)
+    monkeypatch.setattr(run, "_PATIENCE_OF_A_TEST", 1)
+    (fault,) = run.faults()
+    assert (await run.attempt(fault, clean)).verdict == "found"
+
+
 async def test_a_patch_that_does_not_apply(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     clean = make_project(tmp_path / "clean")
     (clean / "answer.py").write_text("ANSWER = 43\n")
