@@ -18,6 +18,8 @@ from trimcp import ProcessDied, open_stdio_client
 if TYPE_CHECKING:
     from trimcp import Client
 
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="waits for processes by pidfd")
+
 #: Seconds after which a promise counts as broken.
 PATIENCE = 20.0
 
