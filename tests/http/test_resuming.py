@@ -30,7 +30,7 @@ LIMIT = 100
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("send"), st.integers(5, 150)),
-        st.tuples(st.sampled_from(["take", "leave", "interrupt", "supersede"]), st.just(0)),
+        st.tuples(st.sampled_from(["take", "leave", "interrupt", "dismiss"]), st.just(0)),
         # How many of the latest events were lost on the way.
         st.tuples(st.just("resume"), st.integers(0, 3)),
         st.tuples(st.just("resume beside"), st.integers(0, 3)),
@@ -109,10 +109,10 @@ class Talk:
     async def interrupt(self, _: int = 0) -> None:
         assert self.stream.interrupt(1) == bool(self._readers)
 
-    async def supersede(self, _: int = 0) -> None:
+    async def dismiss(self, _: int = 0) -> None:
         """The reader is told to stop, and stops."""
         if self._readers:
-            self.stream.supersede()
+            self.stream.dismiss()
             assert await self.stream.take_events(self._readers[-1]) == []
         await self.leave()
 
@@ -164,7 +164,7 @@ def play(steps: Sequence[tuple[str, int]], *, is_standing: bool) -> None:
                 "take": talk.take,
                 "leave": talk.leave,
                 "interrupt": talk.interrupt,
-                "supersede": talk.supersede,
+                "dismiss": talk.dismiss,
                 "resume": talk.resume,
                 "resume beside": talk.resume_beside,
             }

@@ -232,7 +232,7 @@ class _Telling:
     async def run(self) -> None:
         """Send all events, then end the response."""
         if self._is_standing:
-            self._ends.add(self._stream.supersede)
+            self._ends.add(self._stream.dismiss)
         while True:
             events = None
             now = trio.current_time()

@@ -191,7 +191,7 @@ class EventStream:
             self._pending = [each for each in self._pending if each[0] is None]
             self._count(-replayed)
 
-    def supersede(self) -> None:
+    def dismiss(self) -> None:
         """Tell the reader to stop: nobody reads from now on, so nobody waits for a reader."""
         if self._reader is not None:
             self._leave()
