@@ -1,0 +1,403 @@
+"""Change the protocol floor and the driver at random places, one at a time, and see tests fail.
+
+Usage: ``python tests/seeded/mutants.py [--sample N] [--seed S] [--keep DIRECTORY] [PATH …]``
+
+A *mutant* is the code with one small change, which is probably a fault: `<` is `<=`, `and` is `or`,
+a number is greater by one, a condition is negated, a statement or a keyword argument is removed,
+two arguments are swapped, a function returns None, an `except` catches something else. A mutant
+that no test notices *survives*: it is equivalent to the code, or a test is missing.
+
+The tests are imported once. They run in a new process for each mutant, which is forked from the
+first and replaces the code of the functions that exist already. So only the inside of functions is
+changed, and a change has no effect on what was computed during the import. At first all tests run
+without a mutant, to see which functions each of them enters. A mutant is tried with the tests that
+enter its function, those first that enter the fewest functions.
+
+The same sample and seed give the same mutants of the same code. With `--keep`, what was found is
+kept in that directory, and is not tried again. The exit status is 0, whatever survives.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import contextlib
+import copy
+import functools
+import gc
+import json
+import os
+import random
+import resource
+import select
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from types import FunctionType
+from typing import TYPE_CHECKING, Any, Final
+
+import attrs
+import pytest
+from hypothesis import Phase, settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from types import CodeType, FrameType
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+
+TARGETS: Final = (
+    "trimcp/protocol",
+    *(
+        f"trimcp/runtime/_{name}.py"
+        for name in ("boundary", "calls", "channels", "connected", "handler", "life", "parking")
+    ),
+    "trimcp/runtime/_peer.py",
+    "trimcp/runtime/_round.py",
+    "trimcp/transports/_channel.py",
+    "trimcp/transports/_lines.py",
+)
+
+#: Tests in memory; what needs processes and sockets is slow, and tests other code besides.
+TESTS: Final = (
+    "tests/protocol",
+    "tests/runtime",
+    "tests/server",
+    "tests/transports/test_lines.py",
+    "tests/transports/test_outbox.py",
+    "tests/machines/test_in_memory.py",
+)
+
+#: What replaces an operator or a keyword.
+_OTHER: Final[dict[type[ast.AST], type[ast.AST]]] = {
+    **{ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt},
+    **{ast.Eq: ast.NotEq, ast.NotEq: ast.Eq, ast.Is: ast.IsNot, ast.IsNot: ast.Is},
+    **{ast.In: ast.NotIn, ast.NotIn: ast.In, ast.And: ast.Or, ast.Or: ast.And},
+    **{ast.Add: ast.Sub, ast.Sub: ast.Add, ast.Mult: ast.FloorDiv, ast.FloorDiv: ast.Mult},
+    **{ast.BitOr: ast.BitAnd, ast.BitAnd: ast.BitOr},
+    **{ast.Break: ast.Continue, ast.Continue: ast.Break},
+}
+
+
+# -- mutants --------------------------------------------------------------------------------------
+
+
+@attrs.frozen
+class Mutant:
+    """One change.
+
+    Attributes:
+        path: The file, from the root of the project.
+        index: Which change of the file it is.
+        function: The first line of its function, decorators included.
+        line: Where it is.
+        change: What it is.
+    """
+
+    path: str
+    index: int
+    function: int
+    line: int
+    change: str
+
+    def __str__(self) -> str:
+        source = (ROOT / self.path).read_text(encoding="utf-8").splitlines()[self.line - 1]
+        return f"{self.path}:{self.line}: {self.change}: {source.strip()}"
+
+
+def _changed(node: ast.AST, **fields: Any) -> ast.AST:
+    other = copy.copy(node)
+    for name, value in fields.items():
+        setattr(other, name, value)
+    return other
+
+
+def alternatives(node: ast.AST) -> Iterator[tuple[ast.AST, str]]:
+    """What may replace a node, each with a description."""
+    if other := _OTHER.get(type(node)):
+        yield other(), f"{type(node).__name__} is {other.__name__}"
+    match node:
+        case ast.UnaryOp(op=ast.Not()):
+            yield node.operand, "without not"
+        case ast.Constant(value=bool()):
+            yield ast.Constant(not node.value), f"{node.value} is {not node.value}"
+        case ast.Constant(value=int() | float()):
+            yield ast.Constant(node.value + 1), f"{node.value} is {node.value + 1}"
+        case ast.If(test=test) | ast.While(test=test) | ast.IfExp(test=test):
+            # The others have mutants of their own.
+            if not isinstance(test, ast.Compare | ast.BoolOp | ast.UnaryOp | ast.Constant):
+                yield _changed(node, test=ast.UnaryOp(ast.Not(), test)), "condition negated"
+        case ast.Return(value=ast.expr() as value) if ast.unparse(value) not in {"None", "False"}:
+            yield ast.Return(ast.Constant(None)), "returns None"
+        case (
+            ast.Expr(value=ast.Call() | ast.Await())
+            | ast.Assign(targets=[ast.Attribute() | ast.Subscript()])
+            | ast.AugAssign()
+            | ast.Delete()
+            | ast.Raise()
+        ):
+            # What is logged only for debugging is not promised.
+            if not ast.unparse(node).startswith("logger.debug("):
+                yield ast.Pass(), "statement removed"
+        case ast.Call(args=args, keywords=keywords):
+            if len(args) > 1 and not any(isinstance(each, ast.Starred) for each in args):
+                yield _changed(node, args=[*args[:-2], args[-1], args[-2]]), "arguments swapped"
+            for each in keywords:
+                if each.arg:
+                    others = [other for other in keywords if other is not each]
+                    yield _changed(node, keywords=others), f"without {each.arg}="
+        case ast.ExceptHandler(type=ast.Tuple(elts=[*elements, last])):
+            kept = ast.Tuple(elements, ast.Load())
+            yield _changed(node, type=kept), f"except without {ast.unparse(last)}"
+        case ast.ExceptHandler(type=ast.expr() as caught):
+            never = ast.Name("ZeroDivisionError", ast.Load())
+            yield _changed(node, type=never), f"except without {ast.unparse(caught)}"
+
+
+class _Mutator(ast.NodeTransformer):
+    """Finds the mutants of a file, and makes one of them if it is told which."""
+
+    def __init__(self, path: str, wanted: int | None = None) -> None:
+        self.mutants: list[Mutant] = []
+        self._path = path
+        self._wanted = wanted
+        self._functions: list[int] = []
+        self._line = 0
+
+    def visit(self, node: ast.AST) -> Any:
+        self._line = getattr(node, "lineno", self._line)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            self._functions.append(min(each.lineno for each in (node, *node.decorator_list)))
+            node.body = [self.visit(each) for each in node.body]
+            self._functions.pop()
+            return node
+        if isinstance(node, ast.AnnAssign):
+            node.value = node.value and self.visit(node.value)
+            return node
+        for other, change in alternatives(node) if self._functions else ():
+            index = len(self.mutants)
+            where = self._functions[-1], self._line
+            self.mutants.append(Mutant(self._path, index, *where, change))
+            if index == self._wanted:
+                return ast.copy_location(other, node)
+        return self.generic_visit(node)
+
+
+def mutants_of(path: Path) -> list[Mutant]:
+    """All mutants of a file."""
+    mutator = _Mutator(path.relative_to(ROOT).as_posix())
+    mutator.visit(ast.parse(path.read_text(encoding="utf-8")))
+    return mutator.mutants
+
+
+def sampled(paths: Sequence[str], count: int, seed: int) -> list[Mutant]:
+    """Some of the mutants of files and directories; each is as probable as any other."""
+    files: list[Path] = []
+    for path in map(ROOT.joinpath, paths):
+        files += sorted(path.rglob("*.py")) if path.is_dir() else [path]
+    known = [mutant for file in files for mutant in mutants_of(file)]
+    chosen = random.Random(seed).sample(range(len(known)), min(count, len(known)))
+    print(f"{len(chosen)} of {len(known)} mutants of {len(files)} files", flush=True)
+    # In no order: what was tried when it is interrupted is a sample too.
+    return [known[index] for index in chosen]
+
+
+def _codes(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for each in code.co_consts:
+        if isinstance(each, type(code)):
+            yield from _codes(each)
+
+
+def install(mutant: Mutant) -> None:
+    """Replace the code of the functions of a file that is imported already."""
+    path = ROOT / mutant.path
+    tree = _Mutator(mutant.path, mutant.index).visit(ast.parse(path.read_text(encoding="utf-8")))
+    made = compile(ast.fix_missing_locations(tree), str(path), "exec", dont_inherit=True)
+    codes = {(code.co_qualname, code.co_firstlineno): code for code in _codes(made)}
+    for each in gc.get_objects():
+        if type(each) is FunctionType and each.__code__.co_filename == str(path):
+            old = each.__code__
+            each.__code__ = codes.get((old.co_qualname, old.co_firstlineno), old)
+    for cache in caches():
+        cache.cache_clear()
+
+
+def caches() -> list[Any]:
+    """The cached functions of the project, which remember what the code before has computed."""
+    kind: Any = functools._lru_cache_wrapper
+    found = [each for each in gc.get_objects() if type(each) is kind]
+    return [each for each in found if str(each.__module__).startswith("trimcp")]
+
+
+# -- trying them ----------------------------------------------------------------------------------
+
+
+def forked(work: Callable[[], str], patience: float, cpu_seconds: int) -> str | None:
+    """What a function returns in a forked process; empty if it crashed, None if it hung."""
+    reader, writer = os.pipe()
+    pid = os.fork()
+    if not pid:
+        try:
+            os.setsid()
+            resource.setrlimit(resource.RLIMIT_CPU, (cpu_seconds, cpu_seconds))
+            with open(writer, "w") as pipe:
+                pipe.write(work())
+        finally:
+            os._exit(0)
+    os.close(writer)
+    with open(reader) as pipe:
+        is_ready = bool(select.select([pipe], [], [], patience)[0])
+        said = pipe.read() if is_ready else None
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    return said
+
+
+class Runner:
+    """A pytest plugin that runs the tests of each mutant, in place of pytest's own loop.
+
+    Attributes:
+        verdicts: What became of each mutant: `killed`, `hangs`, `survived` or `not reached`.
+    """
+
+    def __init__(self, mutants: list[Mutant], keep: Path, seconds: int, patience: int) -> None:
+        self.verdicts: dict[Mutant, str] = {}
+        self._mutants = mutants
+        self._entered = keep / "entered.json"
+        self._kept = keep / "verdicts.jsonl"
+        self._seconds = seconds
+        self._patience = patience
+        self._failed = ""
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            self._failed = report.nodeid
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        session.config.get_terminal_writer()._file = open(os.devnull, "w")  # noqa: SIM115
+        if session.testsfailed:
+            raise pytest.UsageError("a test cannot be imported")
+        if not self._entered.exists():
+            self._entered.write_text(forked(lambda: self._watch(session.items), 7200, 7200) or "")
+        entered = json.loads(self._entered.read_text())
+        kept = self._kept.read_text().splitlines() if self._kept.exists() else []
+        known = {Mutant(**fields): verdict for fields, verdict in map(json.loads, kept)}
+        for mutant in self._mutants:
+            if mutant not in known:
+                known[mutant] = self._try(mutant, session.items, entered)
+                with self._kept.open("a") as file:
+                    file.write(json.dumps([attrs.asdict(mutant), known[mutant]]) + "\n")
+                os.write(2, f"{known[mutant]}  {mutant}\n".encode())
+            self.verdicts[mutant] = known[mutant]
+        return True
+
+    def _watch(self, items: list[pytest.Item]) -> str:
+        """The functions that each test enters, if it passes."""
+        entered: set[str] = set()
+        paths = {str(ROOT / mutant.path): mutant.path for mutant in self._mutants}
+
+        def note(frame: FrameType, event: str, _: object) -> None:
+            code = frame.f_code
+            if event == "call" and code.co_filename in paths:
+                entered.add(f"{paths[code.co_filename]}:{code.co_firstlineno}")
+
+        found = {}
+        cached = caches()
+        for item, following in zip(items, [*items[1:], None], strict=True):
+            for cache in cached:
+                cache.cache_clear()
+            entered.clear()
+            self._failed = ""
+            sys.setprofile(note)
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            sys.setprofile(None)
+            if self._failed:
+                os.write(2, f"fails without a mutant: {self._failed}\n".encode())
+            elif entered:
+                found[item.nodeid] = sorted(entered)
+        return json.dumps(found)
+
+    def _try(self, mutant: Mutant, items: list[pytest.Item], entered: dict[str, list[str]]) -> str:
+        place = f"{mutant.path}:{mutant.function}"
+        chosen = [item for item in items if place in entered.get(item.nodeid, ())]
+        if not chosen:
+            return "not reached"
+        chosen.sort(key=lambda item: len(entered[item.nodeid]))
+        said = forked(lambda: self._killer(mutant, chosen), self._patience, 2 * self._seconds + 60)
+        return said or "hangs"
+
+    def _killer(self, mutant: Mutant, items: list[pytest.Item]) -> str:
+        try:
+            install(mutant)
+        except ValueError:
+            return "killed by the compiler"
+        for count, (item, following) in enumerate(zip(items, [*items[1:], None], strict=True)):
+            if time.process_time() > self._seconds:
+                return f"survived {count} of {len(items)} tests"
+            item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+            if self._failed:
+                return f"killed by {self._failed}"
+        return f"survived {len(items)} tests"
+
+
+def report(verdicts: dict[Mutant, str]) -> None:
+    """Print a line for each file, and what survives."""
+    counts = Counter((mutant.path, verdict.split()[0]) for mutant, verdict in verdicts.items())
+    print(f"{'killed':>8}{'hangs':>8}{'survived':>10}{'not reached':>13}")
+    for path in [*sorted({mutant.path for mutant in verdicts}), ""]:
+        killed, hangs, survived, not_reached = (
+            sum(n for (each, name), n in counts.items() if name == kind and path in ("", each))
+            for kind in ("killed", "hangs", "survived", "not")
+        )
+        print(f"{killed:8}{hangs:8}{survived:10}{not_reached:13}  {path or 'all'}")
+    for mutant, verdict in verdicts.items():
+        if not verdict.startswith(("killed", "hangs")):
+            print(f"{verdict}  {mutant}")
+    noticed = sum(verdict.startswith(("killed", "hangs")) for verdict in verdicts.values())
+    print(f"{noticed} of {len(verdicts)} noticed")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Change the code, and see tests fail.")
+    parser.add_argument("path", nargs="*", help="files and directories; all by default")
+    parser.add_argument("--sample", type=int, default=300, help="how many (default: 300)")
+    parser.add_argument("--seed", type=int, default=1, help="which of them (default: 1)")
+    parser.add_argument("--examples", type=int, default=100, help="of a property (default: 100)")
+    parser.add_argument("--seconds", type=int, default=60, help="for a mutant (default: 60)")
+    parser.add_argument("--patience", type=int, default=300, help="for a hang (default: 300)")
+    parser.add_argument("--keep", type=Path, help="a directory for what was found")
+    parser.add_argument("--tests", nargs="+", default=TESTS, help="what may notice a mutant")
+    options = parser.parse_args()
+    # That there is a failure is enough, and it need not be small.
+    settings.register_profile(
+        "mutants",
+        max_examples=options.examples,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        phases=(Phase.explicit, Phase.generate),
+    )
+    os.environ["HYPOTHESIS_PROFILE"] = "mutants"
+    os.chdir(ROOT)
+    sys.path.insert(0, str(ROOT))
+    with tempfile.TemporaryDirectory() as scratch:
+        keep = options.keep or Path(scratch)
+        keep.mkdir(parents=True, exist_ok=True)
+        mutants = sampled(options.path or TARGETS, options.sample, options.seed)
+        runner = Runner(mutants, keep.resolve(), options.seconds, options.patience)
+        arguments = [*options.tests, f"--timeout={options.patience}", "-p", "no:cacheprovider"]
+        # Hypothesis is imported already, for its profile.
+        arguments += ["-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning"]
+        status = pytest.main(arguments, [runner])
+    report(runner.verdicts)
+    return int(status)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
