@@ -11,7 +11,8 @@ The tests are imported once. They run in a new process for each mutant, which is
 first and replaces the code of the functions that exist already. So only the inside of functions is
 changed, and a change has no effect on what was computed during the import. At first all tests run
 without a mutant, to see which functions each of them enters. A mutant is tried with the tests that
-enter its function, those first that enter the fewest functions.
+enter its function, those first that enter the fewest functions; and with all others if they are
+few, since what the function returns may be remembered from test to test.
 
 The same sample and seed give the same mutants of the same code. With `--keep`, what was found is
 kept in that directory, and is not tried again. The exit status is 0, whatever survives.
@@ -37,7 +38,7 @@ import attrs
 import pytest
 from hypothesis import Phase, settings
 
-from tests.seeded.mutation import ROOT, Mutant, caches, install, sampled
+from tests.seeded.mutation import ROOT, Mutant, install, sampled
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,6 +65,9 @@ TESTS: Final = (
     "tests/transports/test_outbox.py",
     "tests/machines/test_in_memory.py",
 )
+
+#: So few tests may enter a function because what it returns is remembered.
+_FEW: Final = 5
 
 
 def forked(work: Callable[[], str], patience: float, cpu_seconds: int) -> str | None:
@@ -138,27 +142,27 @@ class Runner:
                 entered.add(f"{paths[code.co_filename]}:{code.co_firstlineno}")
 
         found = {}
-        cached = caches()
         for item, following in zip(items, [*items[1:], None], strict=True):
-            for cache in cached:
-                cache.cache_clear()
             entered.clear()
             self._failed = ""
             sys.setprofile(note)
             item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
             sys.setprofile(None)
+            found[item.nodeid] = sorted(entered)
             if self._failed:
+                del found[item.nodeid]
                 os.write(2, f"fails without a mutant: {self._failed}\n".encode())
-            elif entered:
-                found[item.nodeid] = sorted(entered)
         return json.dumps(found)
 
     def _try(self, mutant: Mutant, items: list[pytest.Item], entered: dict[str, list[str]]) -> str:
         place = f"{mutant.path}:{mutant.function}"
-        chosen = [item for item in items if place in entered.get(item.nodeid, ())]
+        passing = [item for item in items if item.nodeid in entered]
+        chosen = [item for item in passing if place in entered[item.nodeid]]
         if not chosen:
             return "not reached"
         chosen.sort(key=lambda item: len(entered[item.nodeid]))
+        if len(chosen) < _FEW:
+            chosen += [item for item in passing if item not in chosen]
         said = forked(lambda: self._killer(mutant, chosen), self._patience, 2 * self._seconds + 60)
         return said or "hangs"
 
