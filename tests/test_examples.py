@@ -68,8 +68,11 @@ async def quickstart(client: Client) -> None:
 #: Servers of which more is asked than what they have.
 EXERCISES: dict[str, Callable[[Client], Awaitable[None]]] = {"quickstart.py": quickstart}
 
+#: How a program serves the process that has started it.
+STDIO = re.compile(r"trio\.run\(server\.serve_stdio\)|server\.run\(\)")
+
 PROGRAMS = sorted(path.name for path in EXAMPLES.glob("*.py") if not path.match("test_*"))
-SERVERS = [name for name in PROGRAMS if "trio.run(server.serve_stdio)" in source(name)]
+SERVERS = [name for name in PROGRAMS if STDIO.search(source(name))]
 
 
 async def look_around(client: Client) -> int:

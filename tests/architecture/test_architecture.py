@@ -274,7 +274,7 @@ PACKAGES = {
     # httpx2 brings httpcore2, whose connections can be judged.
     "auth": {"attrs", "trio", "msgspec", "httpx2", "httpcore2", "joserfc"},
     "client": {"attrs", "trio", "msgspec"},
-    "cli": {"attrs", "trio", "watchfiles", "wcwidth"},
+    "cli": {"attrs", "ruamel", "trio", "watchfiles", "wcwidth"},
     "testing": {"attrs", "trio", "pytest"},
     "": set(),
     "__main__": set(),

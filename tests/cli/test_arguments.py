@@ -98,6 +98,13 @@ def test_words_become_options(words: str, options: Command) -> None:
     assert parse(words.split()) == options
 
 
+@pytest.mark.parametrize("words", ["8000", ":8000", "127.0.0.1:8000"])
+@pytest.mark.parametrize("option", ["http", "ws", "tcp"])
+def test_a_port_alone_is_one_of_this_machine(option: str, words: str) -> None:
+    options: Any = parse(["run", f"--{option}", words, "a.py"])
+    assert getattr(options, option) == ("127.0.0.1", 8000)
+
+
 def calling(target: str | list[str], *arguments: Argument) -> Calling:
     return Calling(target=target, tool="add", arguments=list(arguments), json={}, **UNANSWERED)
 
@@ -165,7 +172,9 @@ def test_answers(words: list[str]) -> None:
         (["run", "a.py", "b.py"], "give one FILE or FILE:OBJECT"),
         (["run", "--", "python"], "not a command after --"),
         (["run", "--tcp", "localhost", "a.py"], "not HOST:PORT: 'localhost'"),
-        (["run", "--tcp", ":80", "a.py"], "not HOST:PORT: ':80'"),
+        (["run", "--tcp", ":", "a.py"], "not HOST:PORT: ':'"),
+        (["run", "--http", "/80", "a.py"], "not HOST:PORT: '/80'"),
+        (["run", "--http", "²", "a.py"], "not HOST:PORT: '²'"),
         (["run", "--tcp", "h:99999", "a.py"], "not HOST:PORT: 'h:99999'"),
         (["run", "--tcp", "h:1", "--unix", "s", "a.py"], "not allowed with argument --tcp"),
         (["run", "--tcp", "h:1", "--ws", "h:2", "a.py"], "not allowed with argument --tcp"),

@@ -49,6 +49,24 @@ def test_who_serves(tmp_path: Path, more: str, serves_itself: bool) -> None:
 
 
 @pytest.mark.parametrize(
+    ("call", "serves_itself"),
+    [
+        ("server.run()", True),
+        ("server.run('stdio')", True),
+        ("server.run(transport='stdio')", True),
+        ("server.run('http')", False),
+        ("server.run(transport='http', port=80)", False),
+        ("trio.run(other)", False),
+    ],
+)
+def test_who_serves_with_run(tmp_path: Path, call: str, serves_itself: bool) -> None:
+    file = tmp_path / "app.py"
+    file.write_text(f"from trimcp import Server\nif __name__ == '__main__':\n    {call}\n")
+    command = [sys.executable, *([] if serves_itself else RUN), str(file)]
+    assert reachable(str(file)) == command
+
+
+@pytest.mark.parametrize(
     "text",
     ["from other import mcp\nmcp.run()\n", "this is no Python", "", "\0", "from .trimcp import x"],
 )

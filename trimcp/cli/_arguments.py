@@ -11,9 +11,10 @@
     trimcp listen  [options] TARGET [URI]…
     trimcp login   [options] URL
     trimcp logout  [options] URL
+    trimcp install [options] HOST FILE[:OBJECT] | URL
 
-Except for `run`, `login` and `logout`, the command that starts the server may stand at the end
-instead of TARGET::
+Except for `run`, `login`, `logout` and `install`, the command that starts the server may stand at
+the end instead of TARGET::
 
     trimcp call    [options] TOOL [KEY=VALUE | KEY:=JSON]… -- COMMAND [ARGUMENT…]
 

@@ -23,6 +23,7 @@ _COMMANDS: Final = {
     "listen": ("Listening", "tell of changes at a server"),
     "login": ("LoggingIn", "log in at a server"),
     "logout": ("LoggingOut", "forget a login"),
+    "install": ("Installing", "put a server into the settings of a program that uses servers"),
 }
 
 

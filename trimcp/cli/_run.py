@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import trio
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from ._handing import HandedOn
 
 __all__ = ["Running"]
+
+_THIS_MACHINE: Final = "127.0.0.1"
 
 
 @attrs.frozen(kw_only=True)
@@ -71,6 +73,7 @@ class Running(Command):
             "Serve the Server in a Python file, until the end of input, SIGINT or SIGTERM."
         )
         parser.epilog = (
+            "PORT or :PORT in place of HOST:PORT listens at 127.0.0.1, for this machine only.\n"
             "Without OBJECT, the only Server among the file's global names is served. The file "
             "is loaded like a module: its `if __name__ == '__main__'` part does not run."
         )
@@ -185,11 +188,12 @@ class Running(Command):
 
 
 def _address(text: str) -> Address:
+    """`HOST:PORT`, or `PORT` or `:PORT` for this machine only."""
     host, _, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
-    if not host or "/" in host or not port.isdecimal() or int(port) > 65535:
+    if "/" in host or not (port.isascii() and port.isdecimal()) or int(port) > 65535:
         raise argparse.ArgumentTypeError(f"not HOST:PORT: {text!r}")
-    return host, int(port)
+    return host or _THIS_MACHINE, int(port)
 
 
 def _handed_on() -> HandedOn:

@@ -58,8 +58,8 @@ def _serves_itself(file: str) -> bool:
         return True
     if not any(_imports_us(node) for node in ast.walk(tree)):
         return True
-    names = {name for node in ast.walk(tree) for name in _names(node)}
-    return _SERVING in names and any(_runs(statement) for statement in tree.body)
+    serves = any(_serves_stdio(node) for node in ast.walk(tree))
+    return serves and any(_runs(statement) for statement in tree.body)
 
 
 def _imports_us(node: ast.AST) -> bool:
@@ -70,6 +70,18 @@ def _imports_us(node: ast.AST) -> bool:
 
 def _is_ours(module: str) -> bool:
     return module.partition(".")[0] == "trimcp"
+
+
+def _serves_stdio(node: ast.AST) -> bool:
+    """Whether a node names `serve_stdio`, or is a call like `server.run()`."""
+    if _SERVING in _names(node):
+        return True
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+        return False
+    # Any other `run`, such as Trio's, is given what to run.
+    given = [*node.args, *(word.value for word in node.keywords if word.arg == "transport")]
+    texts = [each.value for each in given if isinstance(each, ast.Constant)]
+    return node.func.attr == "run" and (not given or texts == ["stdio"])
 
 
 def _names(node: ast.AST) -> Iterator[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar, overload
 
 import attrs
 import trio
@@ -29,6 +29,7 @@ from trimcp.types import (
 )
 
 from ._application import Application
+from ._blocking import run
 from ._completion import CompletionRegister, completion_key
 from ._context import Context, current_context
 from ._custom_routes import add_route, check_free
@@ -790,6 +791,32 @@ class Server(Generic[LifespanT]):
         return announce
 
     # -- doors ----------------------------------------------------------------------------
+
+    def run(
+        self,
+        transport: Literal["stdio", "http"] = "stdio",
+        *,
+        host: str | None = None,
+        port: int | None = None,
+        **options: Unpack[HttpOptions],
+    ) -> None:
+        """Start Trio and serve: the last statement of a program without async code of its own.
+
+        Returns when serving has ended, also after Ctrl-C; see `serve_stdio` and `serve_http`, which
+        have more options. With `http`, standard error gets a line with the URL.
+
+        Args:
+            transport: `stdio` for standard input and output, or `http`.
+            host: With `http`: where to listen, by default `127.0.0.1`.
+            port: With `http`: by default 8000; 0 lets the system choose.
+            options: With `http`: see `HttpOptions`.
+
+        Raises:
+            ValueError: The transport is unknown, or an option does not belong to it.
+            RuntimeError: Trio or asyncio already runs in this thread.
+            OSError: The address cannot be bound.
+        """
+        run(self, transport, host, port, options)
 
     async def serve_stdio(
         self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED
