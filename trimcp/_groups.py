@@ -1,13 +1,10 @@
-"""One exception comes out of a context manager bare, not wrapped in a group of one."""
+"""One exception comes out of a context manager, and into a log, bare: not in a group of one."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from types import TracebackType
 
-if TYPE_CHECKING:
-    from types import TracebackType
-
-__all__ = ["single_leaf", "unwrapping"]
+__all__ = ["logged", "single_leaf", "unwrapping"]
 
 
 def single_leaf(error: BaseException) -> BaseException | None:
@@ -45,3 +42,28 @@ class unwrapping:
             # Raising it here would make the group its context, and a cycle.
             leaf.__cause__, leaf.__context__ = cause, context
             del leaf, cause, context, error, traceback
+
+
+def logged(
+    error: BaseException,
+) -> tuple[type[BaseException], BaseException, TracebackType | None]:
+    """An error as `exc_info=` for a log: the only exception of a group, with the frames of both."""
+    traceback = error.__traceback__
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+        traceback = _joined(traceback, error.__traceback__)
+    return type(error), error, traceback
+
+
+def _joined(outer: TracebackType | None, inner: TracebackType | None) -> TracebackType | None:
+    """The frames of a group, then those of what is in it; `except*` makes both begin alike."""
+    if outer is None or inner is None or outer.tb_frame is inner.tb_frame:
+        return inner or outer
+    above = []
+    each: TracebackType | None = outer
+    while each is not None:
+        above.append(each)
+        each = each.tb_next
+    for each in reversed(above):
+        inner = TracebackType(inner, each.tb_frame, each.tb_lasti, each.tb_lineno)
+    return inner

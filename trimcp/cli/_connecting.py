@@ -15,7 +15,7 @@ from ._peer_logs import ask_for_logs, log_options
 from ._targets import reachable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from trimcp.client import Client, ClientOptions
 
@@ -32,13 +32,17 @@ _UNAUTHORIZED = 401
 
 @asynccontextmanager
 async def connected(
-    options: Connecting, answers: ClientOptions | None = None
+    options: Connecting,
+    answers: ClientOptions | None = None,
+    on_stderr: Callable[[str], None] | None = None,
 ) -> AsyncIterator[Client]:
     """Connect to the server that the options name.
 
     Args:
         options: The options of the command.
         answers: The client's options that answer the server's questions.
+        on_stderr: Called with each line that the server's process writes to standard error, if the
+            command starts one; by default they are logged.
 
     Raises:
         UsageError: The target or the revision cannot be understood.
@@ -47,7 +51,8 @@ async def connected(
         KeyboardInterrupt: Ctrl-C; the work with the client is cancelled.
     """
     try:
-        client = client_for(reachable(options.target), **_client_options(options, answers or {}))
+        target, given = reachable(options.target), _client_options(options, answers or {})
+        client = client_for(target, on_stderr=on_stderr, **given)
     except ValueError as error:
         raise UsageError(str(error)) from error
     interrupts = Interrupts(client.kill_server)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import attrs
 import trio
 
+from trimcp._groups import logged
 from trimcp.errors import (
     INTERNAL_ERROR,
     LIMIT_EXCEEDED,
@@ -298,7 +299,7 @@ def _log(exchange: Exchange, error: BaseException) -> None:
 
 def _write(text: str, error: BaseException) -> None:
     try:
-        logger.error("%s", text, exc_info=error)
+        logger.error("%s", text, exc_info=logged(error))
     except Exception:
         # A log handler's failure must not become the peer's.
         return
