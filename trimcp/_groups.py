@@ -3,8 +3,23 @@
 from __future__ import annotations
 
 from types import TracebackType
+from typing import TYPE_CHECKING
 
-__all__ = ["logged", "single_leaf", "unwrapping"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["leaves", "logged", "single_leaf", "unwrapping"]
+
+
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    """The exceptions in a (nested) group, in order; the exception itself if it is not a group."""
+    waiting = [error]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, BaseExceptionGroup):
+            waiting.extend(reversed(each.exceptions))
+        else:
+            yield each
 
 
 def single_leaf(error: BaseException) -> BaseException | None:
@@ -32,8 +47,12 @@ class unwrapping:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        leaf = single_leaf(error) if isinstance(error, BaseExceptionGroup) else None
-        if leaf is None:
+        if error is None:
+            return
+        leaf = single_leaf(error)
+        if leaf is not None:
+            _explain(leaf)
+        if leaf is None or leaf is error:
             return
         cause, context = leaf.__cause__, leaf.__context__
         try:
@@ -47,7 +66,11 @@ class unwrapping:
 def logged(
     error: BaseException,
 ) -> tuple[type[BaseException], BaseException, TracebackType | None]:
-    """An error as `exc_info=` for a log: the only exception of a group, with the frames of both."""
+    """An error as `exc_info=` for a log: the only exception of a group, with the frames of both.
+
+    Those that come from code for asyncio get a note that says so.
+    """
+    _explain(error)
     traceback = error.__traceback__
     while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
@@ -67,3 +90,12 @@ def _joined(outer: TracebackType | None, inner: TracebackType | None) -> Traceba
     for each in reversed(above):
         inner = TracebackType(inner, each.tb_frame, each.tb_lasti, each.tb_lineno)
     return inner
+
+
+def _explain(error: BaseException) -> None:
+    """Add notes to what comes from code for asyncio."""
+    # Loaded late: only errors need it.
+    from ._riddles import explain_riddle
+
+    for leaf in leaves(error):
+        explain_riddle(leaf)

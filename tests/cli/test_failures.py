@@ -6,6 +6,7 @@ The server's log goes to standard error of its process, which only the starting 
 from __future__ import annotations
 
 import json
+import sys
 import traceback
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ import pytest
 
 from trimcp.cli._traces import failure_in, traces_in
 
-from .harness import run, screen
+from .harness import is_one_line, run, screen
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -204,3 +205,27 @@ def test_a_traceback_of_which_only_the_end_is_there() -> None:
     lines = ['  File "/srv/app.py", line 1, in <module>', "ImportError: no", ""]
     [trace] = traces_in(lines)
     assert (trace.where, list(trace.text)) == ("/srv/app.py, line 1", ["ImportError: no"])
+
+
+# -- programs that do not start ---------------------------------------------------------------
+
+
+def test_a_program_that_dies_is_reported_with_its_file_and_line(tmp_path: Path) -> None:
+    file = tmp_path / "app.py"
+    file.write_text("import json\n\nimport nowhere_to_be_found\n")
+    done = run("call", file, "tool")
+    assert done.stderr == (
+        "trimcp: the server process ended with status 1; it last wrote to standard error: "
+        f"{file}, line 3: ModuleNotFoundError: No module named 'nowhere_to_be_found'\n"
+    )
+
+
+def test_a_program_that_does_not_serve_is_told_how(tmp_path: Path) -> None:
+    file = tmp_path / "app.py"
+    file.write_text("")
+    done = run("call", "tool", "--", sys.executable, file)
+    assert is_one_line(done.stderr)
+    assert "`if __name__ == '__main__':`" in done.stderr
+    done = run("call", file, "tool")
+    assert is_one_line(done.stderr)
+    assert f"write {file}:OBJECT" in done.stderr

@@ -90,10 +90,11 @@ def _with_hint(error: ProcessDied, target: str | list[str]) -> Exception:
     """Add advice to the error: a file that ends with status 0 probably does not serve by itself."""
     if isinstance(target, list) or error.returncode or ":" in target:
         return error
-    return CommandError(
-        f"{explain(error)} (a file that does not serve itself when run is served by "
-        f"`trimcp run`: write {target}:OBJECT)"
-    )
+    error.__notes__ = [
+        f"a file that does not serve itself when run is served by `trimcp run`: write "
+        f"{target}:OBJECT"
+    ]
+    return error
 
 
 def _with_login(error: RequestError | HTTPStatusError, options: Connecting) -> Exception:

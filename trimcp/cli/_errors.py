@@ -63,6 +63,8 @@ def _one_line(error: BaseException) -> str:
         text = lines[0] if len(lines) == 1 else f"{lines[0]} {lines[-1].strip()}"
     if not (text and isinstance(error, CommandError | MCPError | OSError)):
         text = f"{type(error).__name__}: {text}".removesuffix(": ")
+    # Notes are advice.
+    text += "".join(f" ({note})" for note in getattr(error, "__notes__", ()))
     return printable(text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…")
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import trio
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from ._handing import HandedOn
 
 __all__ = ["Running"]
+
+#: Seconds after which a task that blocks the server is named, while it is being developed.
+_BLOCKED_SECONDS: Final = 1.0
 
 
 @attrs.frozen(kw_only=True)
@@ -212,6 +216,8 @@ def _run_reloading(options: Running, words: Sequence[str]) -> int:
 
 async def _serve_handed_on(server: Server[Any], options: Running, given: HandedOn) -> None:
     """Serve for the process that watches the files, on its sockets."""
+    if server.limits.blocked_seconds == math.inf:
+        server.limits = attrs.evolve(server.limits, blocked_seconds=_BLOCKED_SECONDS)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(given.follow_parent, server, nursery.cancel_scope)
         with given.used():

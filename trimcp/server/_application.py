@@ -32,6 +32,7 @@ from trimcp.runtime import (
     ToolThreads,
     start_in,
     told_of_signals,
+    watching_for_blocks,
 )
 from trimcp.transports import Budget
 
@@ -159,7 +160,7 @@ class Application:
         """
         with unwrapping():
             async with told_of_signals(self._on_signal) if signals else nullcontext():
-                with self._life:
+                with watching_for_blocks(self.limits.blocked_seconds), self._life:
                     async with AsyncExitStack() as lifespans:
                         await self._enter_lifespan(lifespans)
                         try:

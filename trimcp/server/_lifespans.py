@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
-from trimcp._groups import logged
+from trimcp._groups import leaves, logged
 from trimcp.errors import NotServing, RegistrationError
 from trimcp.functions import check_opened
-from trimcp.runtime import NEEDS_TRIO, leaves
+from trimcp.runtime import NEEDS_TRIO
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
