@@ -70,8 +70,23 @@ TESTS: Final = (
 _FEW: Final = 5
 
 
-def forked(work: Callable[[], str], patience: float, cpu_seconds: int) -> str | None:
-    """What a function returns in a forked process; empty if it crashed, None if it hung."""
+def _sleeps(pid: int) -> bool:
+    """Whether a process waits; one that only gets no processor does not. Known on Linux."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except OSError:
+        return False
+    return status.rpartition(")")[2].split()[0] == "S"
+
+
+def forked(work: Callable[[], str], patience: int, cpu_seconds: int) -> str | None:
+    """What a function returns in a forked process; empty if it crashed, None if it hung.
+
+    Args:
+        work: The function.
+        patience: For so many seconds it may wait without a break.
+        cpu_seconds: For so many seconds it may work.
+    """
     reader, writer = os.pipe()
     pid = os.fork()
     if not pid:
@@ -84,7 +99,9 @@ def forked(work: Callable[[], str], patience: float, cpu_seconds: int) -> str | 
             os._exit(0)
     os.close(writer)
     with open(reader) as pipe:
-        is_ready = bool(select.select([pipe], [], [], patience)[0])
+        waited = 0
+        while not (is_ready := select.select([pipe], [], [], 1)[0]) and waited < patience:
+            waited = waited + 1 if _sleeps(pid) else 0
         said = pipe.read() if is_ready else None
     with contextlib.suppress(ProcessLookupError):
         os.killpg(pid, signal.SIGKILL)
@@ -118,7 +135,7 @@ class Runner:
         if session.testsfailed:
             raise pytest.UsageError("a test cannot be imported")
         if not self._entered.exists():
-            self._entered.write_text(forked(lambda: self._watch(session.items), 7200, 7200) or "")
+            self._entered.write_text(forked(lambda: self._watch(session.items), 300, 7200) or "")
         entered = json.loads(self._entered.read_text())
         kept = self._kept.read_text().splitlines() if self._kept.exists() else []
         known = {Mutant(**fields): verdict for fields, verdict in map(json.loads, kept)}
@@ -134,12 +151,12 @@ class Runner:
     def _watch(self, items: list[pytest.Item]) -> str:
         """The functions that each test enters, if it passes."""
         entered: set[str] = set()
-        paths = {str(ROOT / mutant.path): mutant.path for mutant in self._mutants}
+        prefix, skipped = str(ROOT / "trimcp"), len(str(ROOT)) + 1
 
         def note(frame: FrameType, event: str, _: object) -> None:
             code = frame.f_code
-            if event == "call" and code.co_filename in paths:
-                entered.add(f"{paths[code.co_filename]}:{code.co_firstlineno}")
+            if event == "call" and code.co_filename.startswith(prefix):
+                entered.add(f"{code.co_filename[skipped:]}:{code.co_firstlineno}")
 
         found = {}
         for item, following in zip(items, [*items[1:], None], strict=True):
@@ -163,7 +180,7 @@ class Runner:
         chosen.sort(key=lambda item: len(entered[item.nodeid]))
         if len(chosen) < _FEW:
             chosen += [item for item in passing if item not in chosen]
-        said = forked(lambda: self._killer(mutant, chosen), self._patience, 2 * self._seconds + 60)
+        said = forked(lambda: self._killer(mutant, chosen), self._patience, self._seconds + 30)
         return said or "hangs"
 
     def _killer(self, mutant: Mutant, items: list[pytest.Item]) -> str:
@@ -203,8 +220,8 @@ def main() -> int:
     parser.add_argument("--sample", type=int, default=300, help="how many (default: 300)")
     parser.add_argument("--seed", type=int, default=1, help="which of them (default: 1)")
     parser.add_argument("--examples", type=int, default=100, help="of a property (default: 100)")
-    parser.add_argument("--seconds", type=int, default=60, help="for a mutant (default: 60)")
-    parser.add_argument("--patience", type=int, default=300, help="for a hang (default: 300)")
+    parser.add_argument("--seconds", type=int, default=60, help="for a mutant (default: 60 s)")
+    parser.add_argument("--patience", type=int, default=20, help="before it hangs (default: 20 s)")
     parser.add_argument("--keep", type=Path, help="a directory for what was found")
     parser.add_argument("--tests", nargs="+", default=TESTS, help="what may notice a mutant")
     options = parser.parse_args()
@@ -224,7 +241,7 @@ def main() -> int:
         keep.mkdir(parents=True, exist_ok=True)
         mutants = sampled(options.path or TARGETS, options.sample, options.seed)
         runner = Runner(mutants, keep.resolve(), options.seconds, options.patience)
-        arguments = [*options.tests, f"--timeout={options.patience}", "-p", "no:cacheprovider"]
+        arguments = [*options.tests, "--timeout=600", "-p", "no:cacheprovider"]
         # Hypothesis is imported already, for its profile.
         arguments += ["-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning"]
         status = pytest.main(arguments, [runner])
