@@ -135,9 +135,10 @@ class Runner:
         session.config.get_terminal_writer()._file = open(os.devnull, "w")  # noqa: SIM115
         if session.testsfailed:
             raise pytest.UsageError("a test cannot be imported")
-        if not self._entered.exists():
-            self._entered.write_text(forked(lambda: self._watch(session.items), 300, 7200) or "")
-        entered = json.loads(self._entered.read_text())
+        entered = json.loads(self._entered.read_text()) if self._entered.exists() else {}
+        if new := [item for item in session.items if item.nodeid not in entered]:
+            entered |= json.loads(forked(lambda: self._watch(new), 300, 7200) or "{}")
+            self._entered.write_text(json.dumps(entered))
         kept = self._kept.read_text().splitlines() if self._kept.exists() else []
         known = {Mutant(**fields): verdict for fields, verdict in map(json.loads, kept)}
         for mutant in self._mutants:

@@ -353,6 +353,7 @@ def test_which_era(headers: dict[str, str], terms: Any, expected: bool) -> None:
         ("*/*, application/json;q=0.0", False),
         ("application/*;q=0, */*", False),
         ("application/json;q=0, application/*", False),
+        ("*/*;q=0, */*", True),
         ("*/*;q=0", False),
         ("text/*", False),
         ("", False),
