@@ -331,9 +331,21 @@ def test_decode_error_is_bounded() -> None:
     assert len(str(caught.value)) < 200
 
 
-def test_decode_error_names_huge_numbers() -> None:
-    with pytest.raises(DecodeError, match="expected a string, got a huge number"):
-        NEWEST.decode({"name": 10**5_000}, t.CallToolRequestParams)
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [
+        (2**64 - 1, "18446744073709551615"),
+        (2**64, "a huge number"),
+        (-(2**64), "a huge number"),
+        (10**5_000, "a huge number"),
+    ],
+    ids=["64 bits", "65 bits", "negative", "too long for Python"],
+)
+def test_errors_show_no_huge_numbers(number: int, shown: str) -> None:
+    with pytest.raises(DecodeError, match=f"expected a string, got {shown}"):
+        NEWEST.decode({"name": number}, t.CallToolRequestParams)
+    with pytest.raises(EncodeError, match=f"expected a string, got {shown}"):
+        NEWEST.encode(t.CallToolRequestParams(number))  # type: ignore[arg-type]
 
 
 def test_whole_numbers_are_integers() -> None:
