@@ -15,6 +15,7 @@ __all__ = ["make_parser"]
 #: The commands, with their classes (in the files of their names) and help texts.
 _COMMANDS: Final = {
     "run": ("Running", "serve the Server in a Python file"),
+    "dev": ("Developing", "serve a file while you write it, with the Inspector"),
     "list": ("Listing", "list what a server offers"),
     "inspect": ("Inspecting", "show everything about a server"),
     "call": ("Calling", "call a tool of a server"),
