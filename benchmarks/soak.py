@@ -53,6 +53,10 @@ SERVER: Final = Path(__file__).resolve().parent / "peers" / "soak_server.py"
 WARM: Final = 8
 LEAST: Final = 1
 
+#: How long the warming up lasts, as a part of the load. Resident memory grows with the first peaks
+#: of a load and stays; only what grows further can be kept for pieces of work.
+WARMING: Final = 0.5
+
 #: Seconds after which a kind of work that is not done counts as missing.
 MISSING: Final = 300.0
 
@@ -251,7 +255,7 @@ class Soak:
                 nursery.start_soon(self._sample, each)
             fresh = {each.watched.name: (await each.holdings()).statistics for each in self.all}
             say("warming up")
-            await self._load(warming, self.seconds / 6, WARM)
+            await self._load(warming, self.seconds * WARMING, WARM)
             await self._settle("before", fresh)
             say("the load begins")
             done = Done(errors=warming.errors, failed=warming.failed)

@@ -1,13 +1,25 @@
-"""One exception comes out of a context manager bare, not wrapped in a group of one."""
+"""One exception comes out of a context manager, and into a log, bare: not in a group of one."""
 
 from __future__ import annotations
 
+from types import TracebackType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from types import TracebackType
+    from collections.abc import Iterator
 
-__all__ = ["single_leaf", "unwrapping"]
+__all__ = ["leaves", "logged", "single_leaf", "unwrapping"]
+
+
+def leaves(error: BaseException) -> Iterator[BaseException]:
+    """The exceptions in a (nested) group, in order; the exception itself if it is not a group."""
+    waiting = [error]
+    while waiting:
+        each = waiting.pop()
+        if isinstance(each, BaseExceptionGroup):
+            waiting.extend(reversed(each.exceptions))
+        else:
+            yield each
 
 
 def single_leaf(error: BaseException) -> BaseException | None:
@@ -35,8 +47,12 @@ class unwrapping:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        leaf = single_leaf(error) if isinstance(error, BaseExceptionGroup) else None
-        if leaf is None:
+        if error is None:
+            return
+        leaf = single_leaf(error)
+        if leaf is not None:
+            _explain(leaf)
+        if leaf is None or leaf is error:
             return
         cause, context = leaf.__cause__, leaf.__context__
         try:
@@ -45,3 +61,41 @@ class unwrapping:
             # Raising it here would make the group its context, and a cycle.
             leaf.__cause__, leaf.__context__ = cause, context
             del leaf, cause, context, error, traceback
+
+
+def logged(
+    error: BaseException,
+) -> tuple[type[BaseException], BaseException, TracebackType | None]:
+    """An error as `exc_info=` for a log: the only exception of a group, with the frames of both.
+
+    Those that come from code for asyncio get a note that says so.
+    """
+    _explain(error)
+    traceback = error.__traceback__
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+        traceback = _joined(traceback, error.__traceback__)
+    return type(error), error, traceback
+
+
+def _joined(outer: TracebackType | None, inner: TracebackType | None) -> TracebackType | None:
+    """The frames of a group, then those of what is in it; `except*` makes both begin alike."""
+    if outer is None or inner is None or outer.tb_frame is inner.tb_frame:
+        return inner or outer
+    above = []
+    each: TracebackType | None = outer
+    while each is not None:
+        above.append(each)
+        each = each.tb_next
+    for each in reversed(above):
+        inner = TracebackType(inner, each.tb_frame, each.tb_lasti, each.tb_lineno)
+    return inner
+
+
+def _explain(error: BaseException) -> None:
+    """Add notes to what comes from code for asyncio."""
+    # Loaded late: only errors need it.
+    from ._riddles import explain_riddle
+
+    for leaf in leaves(error):
+        explain_riddle(leaf)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import attrs
@@ -40,6 +41,8 @@ class Limits:
         threads: Worker threads that run synchronous tools, shared by the whole server.
         abandoned_threads: Threads still running a tool whose call was cancelled. While there
             are that many, new synchronous calls are refused.
+        blocked_seconds: How long an async function may block a server's event loop before a warning
+            with its stack is logged. With `math.inf` nothing watches.
         parked: Handlers that wait for the client's answer to a question (stateless era). Beyond
             this, the handler that has waited longest is cancelled. With 0, handlers never wait;
             tools registered with `replay=True` still work.
@@ -78,6 +81,7 @@ class Limits:
     connections: int = attrs.field(default=1000, validator=_positive)
     threads: int = attrs.field(default=40, validator=_positive)
     abandoned_threads: int = attrs.field(default=200, validator=_positive)
+    blocked_seconds: float = attrs.field(default=math.inf, validator=_positive)
     parked: int = attrs.field(default=1000, validator=_not_negative)
     parked_seconds: float = attrs.field(default=600.0, validator=_positive)
     subscribers: int = attrs.field(default=10_000, validator=_positive)

@@ -52,7 +52,11 @@ def test_without_arguments(library_address: str) -> None:
         (["greet"], "missing: name; greet takes name (required), mood"),
         (["greet", "name=1", "z=1"], "unknown: z; greet takes name (required), mood"),
         (["plain", "a=1"], "unknown: a; plain takes no arguments"),
-        (["reet"], "no prompt 'reet'; the server has greet, plain, ask"),
+        (["reet"], "no prompt 'reet'; did you mean 'greet'? The server has greet, plain, ask"),
+        (
+            ["greet", "nam=1"],
+            "unknown: nam; did you mean 'name'? greet takes name (required), mood",
+        ),
     ],
 )
 def test_wrong_arguments(library_address: str, words: list[str], complaint: str) -> None:

@@ -76,6 +76,7 @@ async def test_one_server_with_two_names_is_one_server(tmp_path: Path) -> None:
         ("", SERVER + "\n1 / 0", "line 9: ZeroDivisionError: division by zero"),
         ("", "\n\nif:", "line 3: SyntaxError"),
         ("", "import nowhere_to_be_found", "line 1: ModuleNotFoundError"),
+        ("", "import nowhere_to_be_found", f"install its package for {sys.executable}"),
     ],
 )
 @pytest.mark.usefixtures("restored_modules")

@@ -402,6 +402,10 @@ async def streaming(client: Client) -> None:
     assert await call(client, "stream_data", items=3, delay=0) == done
 
 
+async def running(client: Client) -> None:
+    assert await call(client, "fahrenheit", celsius=100) == 212
+
+
 EXERCISES: dict[str, Callable[[Client], Awaitable[None]]] = {
     "bus.py": bus,
     "extension.py": extension,
@@ -413,6 +417,7 @@ EXERCISES: dict[str, Callable[[Client], Awaitable[None]]] = {
     "reporting.py": reporting,
     "resources.py": resources,
     "returned_questions.py": returned_questions,
+    "running.py": running,
     "sessions.py": sessions,
     "streaming.py": streaming,
     "tools.py": tools,

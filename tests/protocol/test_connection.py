@@ -690,6 +690,8 @@ def test_the_server_ends_a_listen() -> None:
     (event,) = give(connection, cancelled(listen.id))
     assert isinstance(event, FailureReceived)
     assert event.call is listen
+    # No error code, since the server has not failed.
+    assert (event.code, event.message) == (0, "ended by the server")
     assert connection.open_calls == 1
 
 

@@ -44,6 +44,31 @@ def test_as_much_as_fits() -> None:
     assert failure("\x01" * 1000, None, 500)["message"].count("\x01") > 50
 
 
+def test_the_limit_is_exact() -> None:
+    """What is as long as the limit is sent whole; of longer plain text, as many bytes as fit."""
+    text, mark = "x" * 300, "... (cut)"
+
+    def error(limit: int, data: Any = None) -> bytes:
+        return fitting_failure(7, -32000, text, data, omit_id=True, limit=limit)
+
+    whole, bare = error(WHOLE, [1]), error(WHOLE)
+    assert error(len(whole), [1]) == whole
+    assert error(len(whole) - 1, [1]) == error(len(bare)) == bare
+
+    def progress(limit: int) -> bytes:
+        wire = {"progressToken": 1, "progress": 1, "message": text}
+        return fitting_notification("notifications/progress", wire, limit)
+
+    assert progress(len(progress(WHOLE))) == progress(WHOLE)
+    for fitted in (error, progress):
+        longest = len(fitted(WHOLE))
+        shortest = longest - len(text) + len(mark)
+        limits = range(shortest, longest)
+        assert [len(fitted(limit)) for limit in limits] == list(limits)
+    with pytest.raises(LimitExceeded):
+        progress(shortest - 1)
+
+
 @given(TEXTS, st.integers(130, 600))
 def test_progress(message: str, limit: int) -> None:
     wire = {"progressToken": 1, "progress": 0.5, "total": 2, "message": message}

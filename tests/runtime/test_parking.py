@@ -891,12 +891,16 @@ async def test_question_changed_between_rounds() -> None:
 
 
 async def test_volunteered_answers() -> None:
-    """A client that knows what will be asked may say it at once, under the question's key."""
+    """A client that knows what will be asked may say it at once, under the question's key.
+
+    To ask is a checkpoint nevertheless.
+    """
     server = Server("asking")
 
     @server.tool
     async def ask(ctx: Context) -> str:
-        return (await ctx.elicit("first", Text, key="it")).value
+        with trio.testing.assert_checkpoints():
+            return (await ctx.elicit("first", Text, key="it")).value
 
     async with connected(server) as wire:
         assert text_of(await wire.call(inputResponses={"it": accept("a")})) == "a"

@@ -237,8 +237,13 @@ async def test_errors_come_where_the_chunks_do(autojump_clock: trio.abc.Clock) -
             await taken(client, "no_such_tool")
         async with client.stream_tool("endless", timeout=2.5) as stream:
             assert await until(RequestTimeout, stream) == [0, 1, 2]
-        with pytest.raises(RuntimeError, match="no result yet"):
+            with pytest.raises(RuntimeError, match="it failed: RequestTimeout"):
+                _ = stream.result
+        with pytest.raises(RuntimeError, match="it failed: RequestTimeout"):
             _ = stream.result
+        async with client.stream_tool("count", {"to": 2}) as stream:
+            with pytest.raises(RuntimeError, match="no result yet"):
+                _ = stream.result
         with pytest.raises(KeyError):
             async with client.stream_tool("endless"):
                 raise KeyError

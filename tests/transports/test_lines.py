@@ -172,3 +172,21 @@ async def test_leaving_with_an_error_is_bare() -> None:
         async with open_stream_channel(theirs, Limits(), peer="x"):
             raise ZeroDivisionError
     assert await ours.receive_some() == b""
+
+
+async def test_leaving_ends_a_reader_that_waits_for_its_consumer(autojump_clock: object) -> None:
+    ours, theirs = trio.testing.memory_stream_pair()
+    with trio.fail_after(1):
+        async with open_stream_channel(theirs, Limits(), peer="x"):
+            for _ in range(3):
+                await ours.send_all(b"x\n")
+                await trio.testing.wait_all_tasks_blocked()
+
+
+async def test_leaving_waits_for_nothing(autojump_clock: object) -> None:
+    """The time for last messages is not used up where there are none."""
+    _, theirs = trio.testing.memory_stream_pair()
+    began = trio.current_time()
+    async with open_stream_channel(theirs, Limits(), peer="x", farewell=5):
+        await trio.testing.wait_all_tasks_blocked()
+    assert trio.current_time() == began

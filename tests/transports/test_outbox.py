@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 import trio
 import trio.testing
@@ -11,6 +13,9 @@ from hypothesis import strategies as st
 from tests.strategies import examples
 from trimcp.transports import MessageChannel, Outbox, Oversized, write_out
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 
 async def blocked(outbox: Outbox) -> bool:
     try:
@@ -18,6 +23,11 @@ async def blocked(outbox: Outbox) -> bool:
     except trio.WouldBlock:
         return True
     return False
+
+
+def channel_of(outbox: Outbox) -> MessageChannel:
+    _, incoming = trio.open_memory_channel[list[bytes | Oversized]](1)
+    return MessageChannel(incoming, outbox, "test")
 
 
 async def test_order_and_batches() -> None:
@@ -132,6 +142,15 @@ async def test_the_end_wakes_who_waits(end: object, error: type[Exception]) -> N
     assert [type(reason) for reason in raised] == [error, error]
 
 
+@pytest.mark.parametrize("end", [Outbox.close, Outbox.abandon])
+async def test_nothing_is_parted_after_the_end(end: Callable[[Outbox], None]) -> None:
+    """A handler that has reported progress may answer at any moment."""
+    outbox = Outbox(10)
+    outbox.send_nowait(b"x")
+    end(outbox)
+    outbox.part()
+
+
 async def test_abandoned_for_good() -> None:
     outbox = Outbox(10)
     outbox.send_nowait(b"x")
@@ -208,8 +227,7 @@ async def test_who_waits_longest_is_next() -> None:
 async def test_bytes_count_until_they_are_written(ending: str) -> None:
     """The writer's own: what it has taken still takes room, until it is written or given up."""
     outbox = Outbox(10)
-    _, incoming = trio.open_memory_channel[list[bytes | Oversized]](1)
-    channel = MessageChannel(incoming, outbox, "test")
+    channel = channel_of(outbox)
     may_end = trio.Event()
     written: list[bytes] = []
 
@@ -227,7 +245,7 @@ async def test_bytes_count_until_they_are_written(ending: str) -> None:
         assert outbox.waiting_bytes == 10
         with pytest.raises(trio.WouldBlock):
             outbox.send_nowait(b"x")
-        assert outbox.delivered == 0
+        assert (outbox.accepted, outbox.delivered) == (2, 0)
         if ending == "cancelled":
             nursery.cancel_scope.cancel()
         may_end.set()
@@ -240,3 +258,37 @@ async def test_bytes_count_until_they_are_written(ending: str) -> None:
         else:
             with pytest.raises(trio.BrokenResourceError):
                 outbox.send_nowait(b"x")
+
+
+@pytest.mark.parametrize("is_writing", [False, True])
+async def test_what_is_sent_after_a_cancellation(is_writing: bool, autojump_clock: object) -> None:
+    """It is written until the outbox is closed; but nothing follows a part of a message."""
+    outbox = Outbox(100)
+    channel = channel_of(outbox)
+    written: list[bytes] = []
+
+    async def deliver(batch: list[bytes]) -> None:
+        written.extend(batch)
+        if batch == [b"half"]:
+            await trio.sleep_forever()
+
+    began = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(write_out, channel, deliver, 5.0)
+        outbox.send_nowait(b"first")
+        await trio.testing.wait_all_tasks_blocked()
+        if is_writing:
+            outbox.send_nowait(b"half")
+            await trio.testing.wait_all_tasks_blocked()
+        nursery.cancel_scope.cancel()
+        with trio.CancelScope(shield=True):
+            await trio.testing.wait_all_tasks_blocked()
+            assert channel.written.is_set() == is_writing
+            if not is_writing:
+                outbox.send_nowait(b"last")
+                outbox.close()
+                await channel.written.wait()
+    assert written == [b"first", b"half" if is_writing else b"last"]
+    assert trio.current_time() == began
+    with pytest.raises(trio.BrokenResourceError):
+        outbox.send_nowait(b"too late")

@@ -10,10 +10,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
+from trimcp.errors import RequestError
 from trimcp.protocol import Era, find_revision
 
 from ._connecting import connected
+from ._errors import CommandError, explain
 from ._fields import CONSENT, NOTHING, fields_of
+from ._overheard import Overheard
 from ._questions import Questioner
 from ._screen import printable
 from ._values import read_json
@@ -35,7 +38,8 @@ __all__ = ["connected_to_answer"]
 async def connected_to_answer(options: Answering, terminal: Terminal) -> AsyncIterator[Client]:
     """Connect, and answer questions with the options and at the terminal.
 
-    Raises what `connected` does.
+    At the end the terminal shows why a handler failed unexpectedly, if the server's process was
+    started by the command and its log says so. Raises what `connected` does.
     """
     prepared = Prepared(options, terminal)
     # Questions that cannot be answered have no callback, so the client does not declare them.
@@ -52,11 +56,19 @@ async def connected_to_answer(options: Answering, terminal: Terminal) -> AsyncIt
     roots = GivenRoots(options.roots)
     if options.roots:
         answers["roots"] = roots.tell
-    async with connected(options, answers) as client:
-        if options.roots and _asks_by_itself(client):
-            await roots.wait_taken()
-        yield client
-        prepared.name_unused()
+    overheard = Overheard(options)
+    try:
+        async with connected(options, answers, overheard.take) as client:
+            if options.roots and _asks_by_itself(client):
+                await roots.wait_taken()
+            yield client
+            prepared.name_unused()
+    except RequestError as error:
+        if not (failure := overheard.failure):
+            raise
+        raise CommandError(explain(error), beneath=failure) from error
+    if failure := overheard.failure:
+        terminal.say(failure)
 
 
 def _asks_by_itself(client: Client) -> bool:

@@ -28,7 +28,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ._parser import make_parser
+from ._parser import make_parser, similar_option
 
 if TYPE_CHECKING:
     import argparse
@@ -52,7 +52,8 @@ def parse(words: list[str]) -> Command:
     unknown = [word for word in found.words if word.startswith("--")]
     if unknown := unknown + [word for word in rest if word.startswith("-")]:
         # What stands behind it may be a secret.
-        parser.error(f"unknown option: {unknown[0].partition('=')[0]}")
+        option = unknown[0].partition("=")[0]
+        parser.error(f"unknown option: {option}{similar_option(parser, option)}")
     # argparse returns the words after an option as unknown.
     found.words += rest
     found.given = words

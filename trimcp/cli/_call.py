@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
+from trimcp._similar import did_you_mean
 from trimcp.types import Tool
 
 from ._answers import connected_to_answer
@@ -155,13 +156,14 @@ _OPEN: Final = ("additionalProperties", "patternProperties", "$ref", "allOf", "a
 
 def _refuse_unknown(tool: Tool, names: list[str]) -> None:
     schema = tool.input_schema
-    known = {name for name, *_ in properties(schema)}
+    known = [name for name, *_ in properties(schema)]
     if "properties" not in schema or any(schema.get(word) for word in _OPEN):
         # The tool may take arguments that its schema does not name.
         return
     unknown = [name for name in names if name not in known]
     if unknown:
-        raise CommandError(f"unknown: {', '.join(unknown)}; {_takes(tool)}")
+        hint = did_you_mean(unknown[0], (name for name in known if name not in names))
+        raise CommandError(f"unknown: {', '.join(unknown)}{hint or ';'} {_takes(tool)}")
 
 
 def _read(argument: Argument, schema: Mapping[str, Any]) -> Any:

@@ -15,7 +15,7 @@ from ._peer_logs import ask_for_logs, log_options
 from ._targets import reachable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from trimcp.client import Client, ClientOptions
 
@@ -32,13 +32,17 @@ _UNAUTHORIZED = 401
 
 @asynccontextmanager
 async def connected(
-    options: Connecting, answers: ClientOptions | None = None
+    options: Connecting,
+    answers: ClientOptions | None = None,
+    on_stderr: Callable[[str], None] | None = None,
 ) -> AsyncIterator[Client]:
     """Connect to the server that the options name.
 
     Args:
         options: The options of the command.
         answers: The client's options that answer the server's questions.
+        on_stderr: Called with each line that the server's process writes to standard error, if the
+            command starts one; by default they are logged.
 
     Raises:
         UsageError: The target or the revision cannot be understood.
@@ -47,7 +51,8 @@ async def connected(
         KeyboardInterrupt: Ctrl-C; the work with the client is cancelled.
     """
     try:
-        client = client_for(reachable(options.target), **_client_options(options, answers or {}))
+        target, given = reachable(options.target), _client_options(options, answers or {})
+        client = client_for(target, on_stderr=on_stderr, **given)
     except ValueError as error:
         raise UsageError(str(error)) from error
     interrupts = Interrupts(client.kill_server)
@@ -85,10 +90,11 @@ def _with_hint(error: ProcessDied, target: str | list[str]) -> Exception:
     """Add advice to the error: a file that ends with status 0 probably does not serve by itself."""
     if isinstance(target, list) or error.returncode or ":" in target:
         return error
-    return CommandError(
-        f"{explain(error)} (a file that does not serve itself when run is served by "
-        f"`trimcp run`: write {target}:OBJECT)"
-    )
+    error.__notes__ = [
+        f"a file that does not serve itself when run is served by `trimcp run`: write "
+        f"{target}:OBJECT"
+    ]
+    return error
 
 
 def _with_login(error: RequestError | HTTPStatusError, options: Connecting) -> Exception:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
+from trimcp._similar import did_you_mean
 from trimcp.errors import INVALID_PARAMS, METHOD_NOT_FOUND, RequestError
 
 from ._errors import CommandError
@@ -101,4 +102,6 @@ def asking_for(offered: Sequence[NamedT], name: str, kind: str) -> Iterator[None
 def not_listed(offered: Sequence[NamedT], name: str, kind: str) -> str:
     """That there is no tool or prompt of this name, and which there are."""
     known = ", ".join(each.name for each in offered) or f"no {kind}s at all"
-    return f"no {kind} {name!r}; the server has {known}"
+    hint = did_you_mean(name, (each.name for each in offered))
+    there = f"{hint} The" if hint else "; the"
+    return f"no {kind} {name!r}{there} server has {known}"

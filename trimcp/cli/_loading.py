@@ -74,7 +74,10 @@ def _where(error: Exception, path: str, file: str) -> str:
 
 def _what(error: Exception) -> str:
     text = error.msg if isinstance(error, SyntaxError) else str(error)
-    return f"{type(error).__name__}: {text}"
+    hint = ""
+    if isinstance(error, ModuleNotFoundError):
+        hint = f" (correct the name, or install its package for {sys.executable})"
+    return f"{type(error).__name__}: {text}{hint}"
 
 
 def _named_server(module: ModuleType, file: str, name: str) -> Server[Any]:

@@ -85,6 +85,8 @@ def _report(error: Exception, verbosity: int) -> int:
             traceback.print_exception(error)
         if sys.stderr is not None:
             sys.stderr.write(f"trimcp: {explain(error)}\n")
+            if isinstance(error, CommandError) and error.beneath:
+                sys.stderr.write(f"{error.beneath}\n")
     except OSError:
         # Standard error cannot be written either.
         pass

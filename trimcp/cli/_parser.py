@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, NoReturn
@@ -10,7 +11,11 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 if TYPE_CHECKING:
     from ._options import Command
 
-__all__ = ["make_parser"]
+__all__ = ["make_parser", "similar_option"]
+
+#: How argparse refuses a value that is none of those allowed.
+_WRONG_CHOICE: Final = re.compile(r"invalid choice: '([^']*)' \(choose from (.*)\)")
+_WORD: Final = re.compile(r"[\w-]+")
 
 #: The commands, with their classes (in the files of their names) and help texts.
 _COMMANDS: Final = {
@@ -51,10 +56,22 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def similar_option(parser: argparse.ArgumentParser, option: str) -> str:
+    """Which option of a command was meant, for the end of a message."""
+    from trimcp._similar import did_you_mean
+
+    return did_you_mean(option, parser._option_string_actions)
+
+
 class _Parser(argparse.ArgumentParser):
     """Prints errors in the same form as the rest of the command."""
 
     def error(self, message: str) -> NoReturn:
+        # Loaded late: only wrong words need it.
+        from trimcp._similar import did_you_mean
+
+        if found := _WRONG_CHOICE.search(message):
+            message += did_you_mean(found[1], _WORD.findall(found[2]))
         self.exit(2, f"trimcp: {message}\n{self.format_usage()}")
 
 

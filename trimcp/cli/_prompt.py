@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import attrs
 
+from trimcp._similar import did_you_mean
+
 from ._answers import connected_to_answer
 from ._errors import CommandError
 from ._listing import asking_for, find, prompts
@@ -93,7 +95,8 @@ def _check(prompt: Prompt, given: dict[str, str]) -> None:
     """Refuse arguments that the prompt does not take, and missing ones."""
     taken = {each.name: each for each in prompt.arguments or ()}
     if unknown := [name for name in given if name not in taken]:
-        raise CommandError(f"unknown: {', '.join(unknown)}; {_takes(prompt)}")
+        hint = did_you_mean(unknown[0], (name for name in taken if name not in given))
+        raise CommandError(f"unknown: {', '.join(unknown)}{hint or ';'} {_takes(prompt)}")
     if missing := [name for name, each in taken.items() if each.required and name not in given]:
         raise CommandError(f"missing: {', '.join(missing)}; {_takes(prompt)}")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import sys
 from typing import TYPE_CHECKING, Any, Final
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 __all__ = ["Running", "authority", "read_address"]
 
 _THIS_MACHINE: Final = "127.0.0.1"
+
+#: Seconds after which a task that blocks the server is named, while it is being developed.
+_BLOCKED_SECONDS: Final = 1.0
 
 
 @attrs.frozen(kw_only=True)
@@ -216,6 +220,8 @@ def _run_reloading(options: Running, words: Sequence[str]) -> int:
 
 async def _serve_handed_on(server: Server[Any], options: Running, given: HandedOn) -> None:
     """Serve for the process that watches the files, on its sockets."""
+    if server.limits.blocked_seconds == math.inf:
+        server.limits = attrs.evolve(server.limits, blocked_seconds=_BLOCKED_SECONDS)
     async with trio.open_nursery() as nursery:
         nursery.start_soon(given.follow_parent, server, nursery.cancel_scope)
         with given.used():

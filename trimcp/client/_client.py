@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import trio
 
 from trimcp._groups import unwrapping
+from trimcp._riddles import PAGE
 from trimcp.errors import MCPError, ProcessDied
 from trimcp.protocol import DecodeError, InvalidShape, read_object, reader_for
 from trimcp.transports import HTTPLink
@@ -125,6 +126,11 @@ class Client(Verbs):
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[Client]:
         """Connect, find the era, and disconnect at the end. Can be used once."""
+        if not trio.lowlevel.in_trio_run():
+            raise RuntimeError(
+                f"a client of trimcp needs Trio, and this program runs another event loop: start "
+                f"it with trio.run; see the page {PAGE}"
+            )
         async with AsyncExitStack() as stack:
             await self._connect(stack)
             yield self

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from trimcp.errors import (
     METHOD_NOT_FOUND,
@@ -38,6 +39,14 @@ logger = logging.getLogger("trimcp.client")
 
 #: The statuses with which a server of HTTP with SSE answers a POST to the URL of its stream.
 _NO_POST_HERE: Final = (400, 404, 405)
+
+_NOT_FOUND: Final = 404
+
+#: What to do about a program that ended with status 0, and answered nothing.
+_ENDED: Final = (
+    "a program that serves ends with `trio.run(server.serve_stdio)`, below "
+    "`if __name__ == '__main__':`; or `trimcp run FILE` serves it"
+)
 
 #: Errors with which a server of the stateless era may answer `initialize`.
 _MODERN_ERRORS: Final = STATELESS_ERRORS | {METHOD_NOT_FOUND}
@@ -82,7 +91,12 @@ async def connect(
     nursery.start_soon(peer.run)
     try:
         agreement = await agree(peer, offer, revisions, garbage)
+    except ProcessDied as error:
+        if error.returncode == 0:
+            error.add_note(_ENDED)
+        raise
     except (HTTPStatusError, RequestError) as error:
+        _advise_path(error, link)
         older = handshake_only(revisions)
         if not isinstance(link, HTTPLink) or not older or not _may_be_sse(error):
             raise
@@ -93,6 +107,16 @@ async def connect(
         agreement = await initialize(peer, offer, older, garbage)
     connection.terms = agreement.terms
     return peer, agreement
+
+
+def _advise_path(error: HTTPStatusError | RequestError, link: MessageChannel | HTTPLink) -> None:
+    """Name the usual path to who has given none, and found nothing."""
+    status = error.status if isinstance(error, HTTPStatusError) else error.http_status
+    if status != _NOT_FOUND or not isinstance(link, HTTPLink):
+        return
+    parts = urlsplit(link.url)
+    if parts.path in ("", "/"):
+        error.add_note(f"most servers are at {parts.scheme}://{parts.netloc}/mcp")
 
 
 def _may_be_sse(error: HTTPStatusError | RequestError) -> bool:

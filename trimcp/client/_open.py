@@ -112,11 +112,17 @@ def _extensions(options: ClientOptions) -> Mapping[str, Any] | None:
     return given if extension is None else {extension: {}, **(given or {})}
 
 
-def client_for(target: Target, **options: Unpack[ClientOptions]) -> Client:
+def client_for(
+    target: Target,
+    *,
+    on_stderr: Callable[[str], None] | None = None,
+    **options: Unpack[ClientOptions],
+) -> Client:
     """A client that is not connected yet, for `await nursery.start(client.run)`.
 
     Args:
         target: As for `open_client`.
+        on_stderr: As for `open_stdio_client`, if the target is a command.
         options: See `ClientOptions`.
 
     Raises:
@@ -129,7 +135,8 @@ def client_for(target: Target, **options: Unpack[ClientOptions]) -> Client:
         at_url = urlsplit(text).scheme in _AT_URL
         return _client(_connector_for(text, limits, options), options, at_url=at_url)
     if isinstance(target, list | tuple):
-        return _client(partial(_process_connector, checked_command(target), limits), options)
+        argv = checked_command(target)
+        return _client(partial(_process_connector, argv, limits, on_stderr=on_stderr), options)
     if isinstance(target, type) or not hasattr(target, "joined"):
         raise OptionError(
             f"a client is opened to a server, a text or a list, not to {target!r:.100}"

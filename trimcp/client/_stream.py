@@ -22,6 +22,7 @@ class ToolStream:
 
     def __init__(self, chunks: Chunks) -> None:
         self._chunks = chunks
+        self._left_with = ""
         self.outcome: CallToolResult | Exception | None = None
 
     def __aiter__(self) -> ToolStream:
@@ -40,13 +41,22 @@ class ToolStream:
         """The tool's result.
 
         Raises:
-            RuntimeError: The stream has not been read to its end.
+            RuntimeError: The stream has not been read to its end, or has failed.
         """
-        if not isinstance(self.outcome, CallToolResult):
-            raise RuntimeError("the stream has no result yet: read it to the end")
-        return self.outcome
+        if isinstance(self.outcome, CallToolResult):
+            return self.outcome
+        if failure := self._failure():
+            raise RuntimeError(f"the stream has no result, since it failed: {failure}")
+        raise RuntimeError("the stream has no result yet: read it to the end")
+
+    def _failure(self) -> str:
+        """What the stream failed with, as words; empty if it did not."""
+        if isinstance(self.outcome, Exception):
+            return f"{type(self.outcome).__name__}: {self.outcome}"
+        return self._left_with
 
     def leave(self) -> None:
         """Drop an error: it and the frames that it passed through would form a reference cycle."""
         if isinstance(self.outcome, Exception):
+            self._left_with = self._failure()
             self.outcome = None

@@ -50,12 +50,13 @@ class ModelBinder:
     def __init__(self, model: type[Arguments], names: dict[str, str]) -> None:
         self._validator = bounded_validator(model.__pydantic_core_schema__)
         self._names = tuple(names.items())
+        self._known = tuple(names.values())
 
     def bind(self, raw: bytes) -> dict[str, Any]:
         try:
             fields = self._validator.validate_json(raw).__dict__
         except pydantic.ValidationError as error:
-            raise BadArguments(explain(error)) from None
+            raise BadArguments(explain(error, self._known)) from None
         return {name: fields[field] for field, name in self._names}
 
     def bind_text(self, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -76,7 +77,7 @@ class ModelBinder:
             # As JSON, since a strict model accepts a date as text only in JSON.
             found: dict[str, Any] = self._validator.validate_json(to_json(values)).__dict__
         except pydantic.ValidationError as error:
-            raise BadArguments(explain(error)) from None
+            raise BadArguments(explain(error, self._known)) from None
         return found
 
 

@@ -6,6 +6,7 @@ Specification: Tools, Data Types.
 from __future__ import annotations
 
 import collections.abc
+import inspect
 import types
 import typing
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -26,7 +27,6 @@ from ._results import Output, final_hint, given_output, output_of
 from ._schemas import InvalidSchema, SchemaChecker
 
 if TYPE_CHECKING:
-    import inspect
     from collections.abc import Callable, Mapping
 
     from msgspec import Raw
@@ -105,7 +105,22 @@ class Function:
             TypeError, ValueError: It is not what the function promises, or it cannot be
                 written as JSON.
         """
-        return self._output.result(value)
+        try:
+            return self._output.result(value)
+        except (TypeError, ValueError) as error:
+            error.add_note(self.advice(value))
+            raise
+
+    def advice(self, value: Any) -> str:
+        """What to do about a result that cannot be used; a coroutine is closed."""
+        code = getattr(inner_of(self.call), "__code__", None)
+        where = f" ({code.co_filename}, line {code.co_firstlineno})" if code is not None else ""
+        if inspect.iscoroutine(value):
+            value.close()
+            called = value.__qualname__
+            return f"{self.name!r}{where} returned a coroutine: write `await` before {called}(...)."
+        kind = type(value).__name__
+        return f"{self.name!r}{where} returned a {kind}: correct that, or its return annotation."
 
 
 def compile_function(

@@ -5,18 +5,22 @@ from __future__ import annotations
 import functools
 import json
 import re
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pydantic
 from pydantic.json_schema import GenerateJsonSchema
 from pydantic_core import SchemaError
 
+from trimcp._similar import did_you_mean
 from trimcp.errors import RegistrationError
 from trimcp.protocol import refuse_non_finite
 from trimcp.types import Payload
 
 from ._attrs import adapted
 from ._bounded import bounded_validator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 __all__ = [
     "PlainSchema",
@@ -123,8 +127,13 @@ def convert(value: Any, cls: Any) -> Any:
     return bounded_validator(pydantic.TypeAdapter(adapted(cls)).core_schema).validate_python(value)
 
 
-def explain(error: pydantic.ValidationError) -> str:
-    """One line for each flaw: JSON path and what was expected. Inputs are not repeated."""
+def explain(error: pydantic.ValidationError, known: Iterable[str] = ()) -> str:
+    """One line for each flaw: JSON path and what was expected. Inputs are not repeated.
+
+    Args:
+        error: What pydantic found.
+        known: The names that are allowed at the top, for suggestions.
+    """
     flaws = flaws_of(error)
     if not flaws:
         return f"$: more than {_MOST_DESCRIBED} flaws"
@@ -133,7 +142,9 @@ def explain(error: pydantic.ValidationError) -> str:
         path = "$" + "".join(
             f"[{step}]" if isinstance(step, int) else f".{step}" for step in flaw["loc"]
         )
-        lines.append(f"{path}: {flaw['msg']}")
+        is_unknown = flaw["type"] == "extra_forbidden" and len(flaw["loc"]) == 1
+        hint = did_you_mean(str(flaw["loc"][0]), known) if is_unknown else ""
+        lines.append(f"{path}: {flaw['msg']}{hint}")
     return "\n".join(lines)
 
 

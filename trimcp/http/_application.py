@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import attrs
 import trio
 
+from trimcp._groups import logged
 from trimcp.errors import NotServing
 from trimcp.protocol.http import SESSION_ID, fold_headers
 from trimcp.runtime import NETWORK_GRACE, WELL_KNOWN, Denied, HttpRequest, path_in, root_of
@@ -139,7 +140,8 @@ class HttpApplication:
                 await receive()
                 state = "shutdown"
         except Exception as error:
-            logger.exception("the application of server %r failed", self._server.identity.name)
+            name = self._server.identity.name
+            logger.error("the application of server %r failed", name, exc_info=logged(error))
             outcome = {"type": "lifespan.shutdown.failed", "message": type(error).__name__}
         else:
             outcome = {"type": "lifespan.shutdown.complete"}
@@ -157,9 +159,9 @@ class HttpApplication:
         except* ENDINGS:
             raise
         except* ConnectionError as gone:
-            logger.debug("a client went away", exc_info=gone)
+            logger.debug("a client went away", exc_info=logged(gone))
         except* BaseException as failure:
-            logger.error("%s %s failed", scope["method"], scope["path"], exc_info=failure)
+            logger.error("%s %s failed", scope["method"], scope["path"], exc_info=logged(failure))
             await _fail(response)
 
     async def _serve(self, scope: Scope, receive: Receive, response: Response) -> None:

@@ -22,6 +22,7 @@ from hypercorn.events import Closed, RawData
 from hypercorn.typing import ConnectionState
 from hypercorn.utils import parse_socket_addr
 
+from trimcp._groups import logged
 from trimcp.transports import linger
 
 from ._asgi import ENDINGS, GONE, Disconnect
@@ -94,9 +95,9 @@ class GuardedConnection(hypercorn.trio.tcp_server.TCPServer):
         except* ENDINGS:
             raise
         except* (OSError, trio.BrokenResourceError, trio.ClosedResourceError) as lost:
-            logger.debug("a connection was lost", exc_info=lost)
+            logger.debug("a connection was lost", exc_info=logged(lost))
         except* BaseException as failure:
-            logger.error("a connection failed", exc_info=failure)
+            logger.error("a connection failed", exc_info=logged(failure))
 
     async def _shake_hands(self) -> str | None:
         """Do the TLS handshake. Returns the agreed protocol; None if the handshake failed."""
@@ -340,4 +341,4 @@ async def _run_app(app: Any, scope: Any, receive: Any, send: Any) -> None:
         logger.debug("the client disconnected before its answer was sent")
     except* BaseException as failure:
         # Also exceptions that are not an `Exception`: SystemExit would end the process.
-        logger.error("the ASGI application failed", exc_info=failure)
+        logger.error("the ASGI application failed", exc_info=logged(failure))

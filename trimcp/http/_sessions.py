@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
+from trimcp._groups import logged
 from trimcp.errors import NotServing
 from trimcp.protocol import Connection, Role
 from trimcp.runtime import NETWORK_GRACE, OutboxPeer
@@ -119,7 +120,7 @@ class HttpSession:
         except* NotServing:
             logger.debug("an HTTP session arrived after the application was closed")
         except* BaseException as failure:
-            logger.error("an HTTP session crashed", exc_info=failure)
+            logger.error("an HTTP session crashed", exc_info=logged(failure))
         finally:
             self._opened.set()
             self._ended.set()

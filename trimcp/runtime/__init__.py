@@ -2,7 +2,7 @@
 
 from ._authorization import WELL_KNOWN, Authorization, Denied
 from ._awaiting import awaited
-from ._boundary import Failed, ProtocolError, captured, contained, leaves, method_not_found
+from ._boundary import Failed, ProtocolError, captured, contained, method_not_found
 from ._bus import Bus, LocalBus
 from ._calls import Listener, ProgressCallback
 from ._channels import READS_NOTHING, ChannelPeer, OutboxPeer
@@ -26,6 +26,7 @@ from ._served import NEEDS_TRIO, NETWORK_GRACE, Guest, Served, Serving
 from ._signals import told_of_signals
 from ._streams import drain, in_threads
 from ._threads import ToolThreads
+from ._watchdog import watching_for_blocks
 
 __all__ = [
     "NEEDS_TRIO",
@@ -81,11 +82,11 @@ __all__ = [
     "flaw_of_conversation",
     "holding",
     "in_threads",
-    "leaves",
     "method_not_found",
     "path_in",
     "quoted_path",
     "root_of",
     "start_in",
     "told_of_signals",
+    "watching_for_blocks",
 ]

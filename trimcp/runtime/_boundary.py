@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import attrs
 import trio
 
+from trimcp._groups import leaves, logged
 from trimcp.errors import (
     INTERNAL_ERROR,
     LIMIT_EXCEEDED,
@@ -33,7 +34,7 @@ from trimcp.protocol import InvalidShape, TooLarge, read_object
 from trimcp.types import CallToolResult, TextContent
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable
 
     from trimcp.protocol import Exchange
 
@@ -43,7 +44,6 @@ __all__ = [
     "answer_to",
     "captured",
     "contained",
-    "leaves",
     "log_unheard",
     "method_not_found",
 ]
@@ -114,17 +114,6 @@ def _passes(leaf: BaseException) -> bool:
         # A `Cancelled` that was kept and raised again later: no scope is being cancelled now.
         return trio.current_effective_deadline() == -math.inf
     return isinstance(leaf, KeyboardInterrupt)
-
-
-def leaves(error: BaseException) -> Iterator[BaseException]:
-    """The exceptions in a (nested) group, in order; the exception itself if it is not a group."""
-    waiting = [error]
-    while waiting:
-        each = waiting.pop()
-        if isinstance(each, BaseExceptionGroup):
-            waiting.extend(reversed(each.exceptions))
-        else:
-            yield each
 
 
 # -- answering --------------------------------------------------------------------------------
@@ -298,7 +287,7 @@ def _log(exchange: Exchange, error: BaseException) -> None:
 
 def _write(text: str, error: BaseException) -> None:
     try:
-        logger.error("%s", text, exc_info=error)
+        logger.error("%s", text, exc_info=logged(error))
     except Exception:
         # A log handler's failure must not become the peer's.
         return

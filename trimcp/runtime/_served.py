@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from trimcp._riddles import PAGE
+
 from ._home import Home
 from ._round import Responder
 
@@ -32,7 +34,7 @@ NETWORK_GRACE: Final = 5.0
 
 NEEDS_TRIO: Final = (
     "trimcp needs Trio, and this program runs another event loop: start the server with trio.run, "
-    "or let `hypercorn -k trio module:app` serve its application"
+    f"or let `hypercorn -k trio module:app` serve its application; see the page {PAGE}"
 )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import trio
 
+from trimcp._groups import logged
 from trimcp.errors import HandshakeFailed, NotServing
 from trimcp.runtime import NETWORK_GRACE
 from trimcp.transports import accept_connections
@@ -72,5 +73,5 @@ async def _serve_connection(
     except* HandshakeFailed as group:
         failure = group.exceptions[0]
         logger.info("no connection: %s", failure, exc_info=failure.__cause__)
-    except* Exception:
-        logger.exception("a connection crashed")
+    except* Exception as group:
+        logger.error("a connection crashed", exc_info=logged(group))

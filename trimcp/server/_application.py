@@ -20,9 +20,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
-from trimcp._groups import unwrapping
+from trimcp._groups import logged, unwrapping
 from trimcp.errors import NotServing
-from trimcp.functions import takes
 from trimcp.protocol import Connection, ResourceUpdated, Role
 from trimcp.runtime import (
     ChannelPeer,
@@ -33,12 +32,14 @@ from trimcp.runtime import (
     ToolThreads,
     start_in,
     told_of_signals,
+    watching_for_blocks,
 )
 from trimcp.transports import Budget
 
 from ._context import Context
 from ._expiring import run_until_expiry
 from ._hearing import Hearing
+from ._hooks import call_hook, log_failure
 from ._lifespans import CLEANUP_SECONDS, check_trio, entered, grant_cleanup
 from ._needs import check_scopes
 from ._notifier import Notifier
@@ -159,7 +160,7 @@ class Application:
         """
         with unwrapping():
             async with told_of_signals(self._on_signal) if signals else nullcontext():
-                with self._life:
+                with watching_for_blocks(self.limits.blocked_seconds), self._life:
                     async with AsyncExitStack() as lifespans:
                         await self._enter_lifespan(lifespans)
                         try:
@@ -199,7 +200,7 @@ class Application:
         # A separate scope: its cancellation does not reach the cleanup of the lifespan.
         with trio.CancelScope() as self._starting:
             for startup in self.server.startup_hooks:
-                await _call(startup, self.value)
+                await call_hook(startup, self.value)
 
     async def _start_tasks(self, nursery: trio.Nursery) -> None:
         self._starting = nursery.cancel_scope
@@ -213,8 +214,10 @@ class Application:
     async def _run_bus(self, *, task_status: trio.TaskStatus[None]) -> None:
         try:
             await self.server.bus.run(self._deliver, task_status=task_status)
-        except Exception:
-            logger.exception("the bus %r broke: the server ends", self.server.bus)
+        except Exception as error:
+            logger.error(
+                "the bus %r broke: the server ends", self.server.bus, exc_info=logged(error)
+            )
             raise
 
     def _deliver(self, change: Change) -> None:
@@ -230,18 +233,18 @@ class Application:
 
     async def _run_background(self, task: Callable[..., Awaitable[Any]]) -> None:
         try:
-            await _call(task, self.value)
-        except Exception:
-            logger.exception("background task %r crashed: the server ends", _name(task))
+            await call_hook(task, self.value)
+        except Exception as error:
+            log_failure("background task %r crashed: the server ends", task, error)
             raise
 
     async def _run_shutdown_hooks(self) -> None:
         for hook in reversed(self.server.shutdown_hooks):
             try:
-                await _call(hook, self.value)
-            except Exception:
+                await call_hook(hook, self.value)
+            except Exception as error:
                 # One hook's failure must not keep the others from running.
-                logger.exception("on_shutdown hook %r failed", _name(hook))
+                log_failure("on_shutdown hook %r failed", hook, error)
 
     def _on_signal(self, name: str) -> None:
         """The first signal drains; a second one cancels at once what still runs.
@@ -439,12 +442,3 @@ class Application:
             threads=self.threads.running,
             abandoned_threads=self.threads.abandoned,
         )
-
-
-def _call(function: Callable[..., Awaitable[Any]], value: Any) -> Awaitable[Any]:
-    """Call a hook, with the lifespan's value if the hook takes an argument."""
-    return function(value) if takes(function, 1) else function()
-
-
-def _name(function: object) -> str:
-    return getattr(function, "__qualname__", repr(function))

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
+from trimcp._groups import leaves, logged
 from trimcp.errors import NotServing, RegistrationError
 from trimcp.functions import check_opened
-from trimcp.runtime import NEEDS_TRIO, leaves
+from trimcp.runtime import NEEDS_TRIO
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -84,7 +85,7 @@ async def entered(lifespan: AbstractAsyncContextManager[Any]) -> AsyncIterator[A
         except BaseException as error:
             if _is_cancellation(reason) or reason in leaves(error):
                 raise
-            logger.exception("leaving a lifespan failed too")
+            logger.error("leaving a lifespan failed too", exc_info=logged(error))
             raise reason from None
         if not swallowed:
             raise

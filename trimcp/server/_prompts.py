@@ -79,7 +79,11 @@ class RegisteredPrompt(Registered):
         value = await call_function(context, self.function, bound)
         if isinstance(value, InputRequired):
             return value
-        return prompt_result(value, self.description.description)
+        try:
+            return prompt_result(value, self.description.description)
+        except (TypeError, ValueError) as error:
+            error.add_note(self.function.advice(value))
+            raise
 
 
 class PromptRegister(Register[RegisteredPrompt]):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import attrs
 import trio
 
+from trimcp._groups import leaves
 from trimcp.errors import InvalidToken, VerifierUnavailable
 from trimcp.runtime import (
     Denied,
@@ -25,7 +26,6 @@ from trimcp.runtime import (
     ProofRefused,
     Proven,
     captured,
-    leaves,
     path_in,
 )
 

@@ -106,7 +106,11 @@ class Reading(Registered):
         value = await call_function(context, self.function, dict(arguments))
         if isinstance(value, InputRequired):
             return value
-        result = read_result(value, uri, self.description.mime_type)
+        try:
+            result = read_result(value, uri, self.description.mime_type)
+        except (TypeError, ValueError) as error:
+            error.add_note(self.function.advice(value))
+            raise
         return attrs.evolve(
             result,
             ttl_ms=self.ttl_ms if result.ttl_ms is None else result.ttl_ms,

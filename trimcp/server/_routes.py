@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import attrs
 
+from trimcp._similar import did_you_mean
 from trimcp.errors import INVALID_PARAMS, RequestError, ResourceNotFound
 from trimcp.protocol import (
     META_SERVER_INFO,
@@ -91,10 +92,18 @@ def _call_tool(offer: Offer, context: Context[Any]) -> Awaitable[Any]:
     shape = read_call(context._handler.exchange.params)
     tool = offer.tools.find(shape.name)
     if tool is None:
-        raise RequestError(INVALID_PARAMS, f"Unknown tool: {shape.name}")
+        raise _unknown(context, "tool", shape.name, offer.tools)
     if tool.scopes is not None:
         require(offer, context, lambda caller: tool.needed(caller, shape))
     return tool.call(context, shape)
+
+
+def _unknown(context: Context[Any], kind: str, name: str, register: Register[Any]) -> RequestError:
+    """The error for a name that is not known; it tells no name that scopes hide from the caller."""
+    principal = context.principal
+    told = (each.description.name for each in register if may_use(principal, each))
+    hint = did_you_mean(name, told)
+    return RequestError(INVALID_PARAMS, f"Unknown {kind}: {name}{hint}")
 
 
 def _read_resource(offer: Offer, context: Context[Any]) -> Awaitable[Any]:
@@ -112,7 +121,7 @@ def _get_prompt(offer: Offer, context: Context[Any]) -> Awaitable[Any]:
     params = params_as(context._handler.exchange, GetPromptRequestParams)
     prompt = offer.prompts.find(params.name)
     if prompt is None:
-        raise RequestError(INVALID_PARAMS, f"Unknown prompt: {params.name}")
+        raise _unknown(context, "prompt", params.name, offer.prompts)
     if prompt.scopes is not None:
         require(offer, context, lambda caller: prompt.needed(caller, params.arguments or {}))
     return prompt.get(context, params.arguments or {})

@@ -66,6 +66,7 @@ def simply(
 @examples(400)
 @given(STREAMS, st.lists(st.integers(0, 200), max_size=8), st.integers(8, 60))
 @example(b"data: a\r\n\r\ndata: b\r\n\r\n", [8, 9, 10], 60)
+@example(b"\n\xef\xbb\xbfdata: no field\n\n", [], 60)
 def test_any_chunking_gives_the_same_events(stream: bytes, cuts: list[int], limit: int) -> None:
     ends = [*sorted(min(cut, len(stream)) for cut in cuts), len(stream)]
     pieces = [stream[begin:end] for begin, end in zip([0, *ends], ends, strict=False)]
@@ -149,9 +150,13 @@ def test_no_field_but_data_may_be_long() -> None:
 
 @pytest.mark.parametrize("limit", [1, 10, 300, 1000])
 def test_limit_is_exact(limit: int) -> None:
-    (fits,) = read([encode_event(b"x" * limit)], limit)[0]
-    assert fits.data == b"x" * limit
-    assert not fits.is_oversized
+    written = encode_event(b"x" * limit)
+    # The longest line that can be valid begins with a byte order mark.
+    for stream in (written, b"\xef\xbb\xbf" + written):
+        for pieces in ([stream], [bytes([byte]) for byte in stream]):
+            (fits,) = read(pieces, limit)[0]
+            assert fits.data == b"x" * limit
+            assert not fits.is_oversized
     (over,) = read([encode_event(b"x" * (limit + 1))], limit)[0]
     assert over.is_oversized
     assert over.size == limit + 1
