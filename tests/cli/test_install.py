@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import attrs
 import pytest
 
 import trimcp
@@ -414,8 +415,44 @@ def test_a_directory_that_cannot_be_written_is_one_line(file: Path, tmp_path: Pa
     assert is_one_line(done.stderr), done.stderr
 
 
-def test_the_packaged_claude_desktop_has_its_own_folder(tmp_path: Path) -> None:
-    (tmp_path / "Claude_1").mkdir()
-    (tmp_path / "Other").mkdir()
-    pattern = str(tmp_path / "Claude_*" / "settings.json")
-    assert _install._directories(pattern) == [str(tmp_path / "Claude_1" / "settings.json")]
+@pytest.mark.parametrize(
+    ("there", "changed"),
+    [
+        ([], ["usual"]),
+        (["usual"], ["usual"]),
+        (["Claude_1", "Claude_2", "Other"], ["Claude_1", "Claude_2"]),
+        (["Claude_1", "usual"], ["usual", "Claude_1"]),
+    ],
+)
+def test_the_packaged_claude_desktop_has_its_own_folder(
+    there: list[str],
+    changed: list[str],
+    file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in there:
+        (tmp_path / name).mkdir()
+    if "usual" in there:
+        (tmp_path / "usual/c.json").write_text("{}")
+    places = [str(tmp_path / name / "c.json") for name in ("usual", "Claude_*")]
+    host = attrs.evolve(HOSTS["claude-desktop"], files=lambda _: places)
+    monkeypatch.setattr(_install, "find_host", lambda _: host)
+    assert install("claude-desktop", file).returncode == 0
+    found = [str(path) for path in sorted(tmp_path.glob("*/c.json"))]
+    assert found == sorted(str(tmp_path / name / "c.json") for name in changed)
+
+
+def test_a_path_that_is_not_text_is_refused(
+    tmp_path: Path, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home / ".claude.json").write_text("{}")
+    path = tmp_path / "\udcff.py"
+    try:
+        path.write_text(SERVER)
+    except (OSError, UnicodeEncodeError):
+        pytest.skip("this file system has no such names")
+    done = install("claude-code", path, "--name", "app")
+    assert done.returncode == 1
+    assert "a path that is not text" in done.stderr
+    assert [each.name for each in home.iterdir()] == [".claude.json"]

@@ -87,6 +87,11 @@ def test_of_two_members_with_one_name_the_last_counts_and_both_go() -> None:
     assert without(text, ["servers", "new"]) == '{"servers": {"b": 3}}'
 
 
+def test_an_object_that_becomes_empty_has_no_blanks() -> None:
+    for before in ('{"servers": {}}', '{\n  "servers": {},\n}', '{\r\n\t"servers": {}}'):
+        assert without(added(before), ["servers", "new"]) == before
+
+
 def test_elements_of_an_array_come_and_go() -> None:
     before = '{\n  "inputs": [\n    // mine\n    {"id": "a"}\n  ]\n}'
     after = with_element(before, "inputs", {"id": "b"})

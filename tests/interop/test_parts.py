@@ -26,6 +26,7 @@ from .environments import programs_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
+    from pathlib import Path
 
 PARTS: Final = HERE / "parts"
 MODULES: Final = PARTS / "node_modules"
@@ -246,6 +247,28 @@ def test_inspector(way: str) -> None:
         assert [tool["name"] for tool in listed["tools"]] == TOOLS
         call = ("--method", "tools/call", "--tool-name", "add", "--tool-arg", "a=2", "b=3")
         assert inspect(*call)["structuredContent"] == {"result": 5}
+
+
+@pytest.mark.usefixtures("part_modules")
+def test_inspector_is_opened_by_dev(tmp_path: Path) -> None:
+    npx = tmp_path / "npx"
+    npx.write_text(f'#!/bin/sh\nshift 2\nexec "{NODE}" "{INSPECTOR}" "$@"\n')
+    npx.chmod(0o755)
+    path = f"{tmp_path}:{os.environ['PATH']}"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "trimcp", "dev", "--http", "0", OUR_SERVER[-1]],
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PATH": path, "MCP_AUTO_OPEN_ENABLED": "false"},
+    )
+    with process:
+        try:
+            assert process.stderr is not None
+            assert any("Inspector Web is up and running" in line for line in process.stderr)
+            process.send_signal(signal.SIGINT)
+            assert process.wait(PATIENCE) == 0
+        finally:
+            process.kill()
 
 
 # -- bridges ----------------------------------------------------------------------------------

@@ -3,6 +3,7 @@
 ::
 
     trimcp run     [options] FILE[:OBJECT]
+    trimcp dev     [options] FILE[:OBJECT]
     trimcp list    [options] TARGET
     trimcp inspect [options] TARGET
     trimcp call    [options] TARGET TOOL [KEY=VALUE | KEY:=JSON]…
@@ -13,8 +14,8 @@
     trimcp logout  [options] URL
     trimcp install [options] HOST FILE[:OBJECT] | URL
 
-Except for `run`, `login`, `logout` and `install`, the command that starts the server may stand at
-the end instead of TARGET::
+Except for `run`, `dev`, `login`, `logout` and `install`, the command that starts the server may
+stand at the end instead of TARGET::
 
     trimcp call    [options] TOOL [KEY=VALUE | KEY:=JSON]… -- COMMAND [ARGUMENT…]
 

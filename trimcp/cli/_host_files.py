@@ -157,24 +157,27 @@ class HostFile:
             CommandError: It cannot be written, or another program has changed it meanwhile.
         """
         try:
-            os.makedirs(os.path.dirname(self.path), exist_ok=True)
-            copy = None
-            if self.before is not None:
+            data = (self._mark + self.after).encode()
+        except UnicodeEncodeError:
+            raise CommandError("a path that is not text cannot stand in settings") from None
+        copy = None
+        try:
+            if self.before is None:
+                os.makedirs(os.path.dirname(self.path), exist_ok=True)
+            else:
                 copy = self.path + _BACKUP
                 _replace(copy, (self._mark + self.before).encode(), self._mode)
             if self._read_again() != self.before:
                 raise CommandError(f"{self.path} has just been changed by another program")
-            _replace(self.path, (self._mark + self.after).encode(), self._mode)
+            _replace(self.path, data, self._mode)
         except OSError as error:
             raise CommandError(f"cannot write {self.path}: {reason(error)}") from error
-        except UnicodeEncodeError:
-            raise CommandError("a name that is not text cannot stand in the file") from None
         return copy
 
     def _read_again(self) -> str | None:
         try:
             with open(self.path, "rb") as file:
-                return file.read().decode().removeprefix(_MARK)
+                return file.read().decode(errors="replace").removeprefix(_MARK)
         except FileNotFoundError:
             return None
 

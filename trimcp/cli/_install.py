@@ -265,11 +265,11 @@ class Installing(Command):
 
     def _finish(self, files: list[HostFile], what: str) -> None:
         for file in files:
-            if self.dry_run:
-                sys.stdout.write(file.difference())
-                continue
             if file.after == file.before:
                 print(f"{self.host.title}: {file.path} has it already")
+                continue
+            if self.dry_run:
+                sys.stdout.write(file.difference())
                 continue
             copy = file.write()
             print(f"{self.host.title}: {what} in {file.path}")

@@ -313,6 +313,9 @@ def without(text: str, path: Sequence[str]) -> str:
 def _without_item(text: str, node: Node, index: int) -> str:
     item = node.items[index]
     start, end = item.start, item.node.end
+    after = text[end : node.end - 1]
+    if len(node.items) == 1 and not (text[node.start + 1 : start] + after).strip(" \t\r\n,"):
+        return text[: node.start + 1] + text[node.end - 1 :]
     if item.comma is not None:
         # Between a member and its comma there may be a comment, which stays.
         between = text[end : item.comma]

@@ -20,6 +20,7 @@ _WORD: Final = re.compile(r"[\w-]+")
 #: The commands, with their classes (in the files of their names) and help texts.
 _COMMANDS: Final = {
     "run": ("Running", "serve the Server in a Python file"),
+    "dev": ("Developing", "serve a file while you write it, with the Inspector"),
     "list": ("Listing", "list what a server offers"),
     "inspect": ("Inspecting", "show everything about a server"),
     "call": ("Calling", "call a tool of a server"),

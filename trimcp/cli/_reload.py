@@ -24,7 +24,7 @@ from ._errors import CommandError, reason
 from ._handing import start
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 
     from ._options import Address
 
@@ -40,21 +40,33 @@ _HURRY: Final = 3.0
 _WATCH_MS: Final = 200
 
 
-def run_reloading(file: str, command: Sequence[str], where: Address | str) -> int:
+def run_reloading(
+    file: str,
+    command: Sequence[str],
+    where: Address | str,
+    beside: Callable[[Address], Awaitable[None]] | None = None,
+) -> int:
     """Serve until a signal comes.
 
     Args:
         file: The server's file: Python files in and below its directory are watched.
         command: The command that serves it, in a separate process.
         where: The host and port to listen on, or the path of a Unix socket.
+        beside: What runs meanwhile, given the host and port that are listened on; it is cancelled
+            at the end.
 
     Raises:
         CommandError: The address cannot be bound.
     """
-    return trio.run(_reload, Path(file).resolve().parent, list(command), where)
+    return trio.run(_reload, Path(file).resolve().parent, list(command), where, beside)
 
 
-async def _reload(directory: Path, command: list[str], where: Address | str) -> int:
+async def _reload(
+    directory: Path,
+    command: list[str],
+    where: Address | str,
+    beside: Callable[[Address], Awaitable[None]] | None,
+) -> int:
     # The children are in a separate session: the terminal's signals reach this process only, which
     # ends them in order.
     with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
@@ -63,6 +75,8 @@ async def _reload(directory: Path, command: list[str], where: Address | str) -> 
             async with trio.open_nursery() as nursery:
                 child = _Child(command, listeners)
                 nursery.start_soon(_end_at_signals, signals, child)
+                if beside is not None:
+                    nursery.start_soon(beside, listeners[0].socket.getsockname()[:2])
                 await child.serve(directory)
                 nursery.cancel_scope.cancel(reason="the last child has ended")
     return 0

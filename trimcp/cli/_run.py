@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from ._handing import HandedOn
 
-__all__ = ["Running"]
+__all__ = ["Running", "authority", "read_address"]
 
 _THIS_MACHINE: Final = "127.0.0.1"
 
@@ -87,21 +87,21 @@ class Running(Command):
         )
         doors.add_argument(
             "--http",
-            type=_address,
+            type=read_address,
             metavar="HOST:PORT",
             help="listen for HTTP, without authentication unless the server has `auth=`: "
             "Streamable HTTP at the path /mcp, and all that `Server.asgi_app()` has",
         )
         doors.add_argument(
             "--tcp",
-            type=_address,
+            type=read_address,
             metavar="HOST:PORT",
             help="listen on TCP, without authentication; port 0 lets the system choose",
         )
         doors.add_argument("--unix", metavar="PATH", help="listen on a Unix socket of this user")
         doors.add_argument(
             "--ws",
-            type=_address,
+            type=read_address,
             metavar="HOST:PORT",
             help="listen for WebSockets at the path /ws, without authentication unless the server "
             "has `auth=`",
@@ -191,7 +191,7 @@ class Running(Command):
         return 0
 
 
-def _address(text: str) -> Address:
+def read_address(text: str) -> Address:
     """`HOST:PORT`, or `PORT` or `:PORT` for this machine only."""
     host, _, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
@@ -266,7 +266,7 @@ async def _serve_http(server: Server[Any], address: Address, options: Running) -
     try:
         await server.serve_http(*address, root_path=options.root_path, task_status=status, **access)
     except OSError as error:
-        raise status.explain(error, _endpoint(f"http://{_authority(address)}")) from error
+        raise status.explain(error, _endpoint(f"http://{authority(address)}")) from error
 
 
 async def _serve_websocket(server: Server[Any], address: Address, options: Running) -> None:
@@ -319,7 +319,7 @@ def _endpoint(url: str) -> str:
 
 
 def _tcp_name(address: Address) -> str:
-    return f"tcp://{_authority(address)}"
+    return f"tcp://{authority(address)}"
 
 
 def _unix_name(path: str) -> str:
@@ -327,11 +327,12 @@ def _unix_name(path: str) -> str:
 
 
 def _websocket_name(address: Address) -> str:
-    return f"ws://{_authority(address)}/ws"
+    return f"ws://{authority(address)}/ws"
 
 
-def _authority(address: Address) -> str:
-    host, port = address
+def authority(where: Address) -> str:
+    """An address as it stands in a URL."""
+    host, port = where
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
