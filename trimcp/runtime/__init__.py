@@ -26,8 +26,10 @@ from ._served import NEEDS_TRIO, NETWORK_GRACE, Guest, Served, Serving
 from ._signals import told_of_signals
 from ._streams import drain, in_threads
 from ._threads import ToolThreads
+from ._workers import MOST_IDLE, Workers
 
 __all__ = [
+    "MOST_IDLE",
     "NEEDS_TRIO",
     "NETWORK_GRACE",
     "READS_NOTHING",
@@ -74,6 +76,7 @@ __all__ = [
     "Subscriber",
     "TokenVerifier",
     "ToolThreads",
+    "Workers",
     "awaited",
     "captured",
     "contained",
