@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.counting import calls_of
 from tests.strategies import JSON_VALUES, examples, payloads
 from trimcp import types as t
 from trimcp.protocol._codec import DecodeError, EncodeError, codec_for, wire_name
+from trimcp.protocol._converters import converter_for
 from trimcp.protocol._revisions import (
     HANDSHAKE_REVISIONS,
     LATEST,
@@ -437,3 +439,15 @@ def test_cancellation_may_lack_its_id_in_one_revision() -> None:
     assert codec_for(URLS).decode({"reason": "a task"}, t.CancelledNotificationParams) == params
     with pytest.raises(EncodeError, match="request_id is required"):
         codec_for(STRUCTURED).encode(params)
+
+
+def test_the_decoder_of_questions_is_built_when_it_is_used() -> None:
+    """It costs several times as much as all else that a server needs before its first answer."""
+    converter = converter_for(LATEST, forgiving=False)
+
+    def find() -> None:
+        converter.get_structure_hook(t.InputRequest)
+
+    built, found = calls_of(find), calls_of(find)
+    assert built > 1000
+    assert found < 100
