@@ -243,12 +243,15 @@ class MemoryListener(trio.abc.Listener[Any]):
     def __init__(self) -> None:
         self._send, self._receive = trio.open_memory_channel[Any](100)
 
-    def connect(self) -> trio.StapledStream[Any, Any]:
-        """A connection to whoever listens."""
-        ours, theirs = trio.testing.memory_stream_pair()
-        theirs.socket = _Socket()  # type: ignore[attr-defined]
+    def connect(
+        self, pair: Callable[[], Any] = trio.testing.memory_stream_pair
+    ) -> trio.StapledStream[Any, Any]:
+        """A connection to whoever listens, by default one that takes whatever is sent."""
+        ours, theirs = pair()
+        theirs.socket = _Socket()
         self._send.send_nowait(theirs)
-        return ours
+        connection: trio.StapledStream[Any, Any] = ours
+        return connection
 
     async def accept(self) -> Any:
         try:

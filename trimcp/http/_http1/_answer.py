@@ -135,7 +135,8 @@ class Answer:
                 has_date = True
             lines.append(b"%s: %s\r\n" % (name, value))
         block = b"".join(lines)
-        if not _HEADERS.fullmatch(block):
+        # A line feed in a value would make another header, which alone is none to complain of.
+        if block.count(b"\n") != len(lines) or not _HEADERS.fullmatch(block):
             raise ValueError("a header of the answer has a name or a value that HTTP forbids")
         self.is_last = self.is_last or closes
         block += b"" if has_date else _date.header()
