@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from trimcp.http._http1 import fastest_parser
 from trimcp.http._http1._h11 import H11Parser
-from trimcp.http._http1._heads import BadRequest, RequestHead
+from trimcp.http._http1._heads import _METHODS, BadRequest, RequestHead
 from trimcp.http._http1._llhttp import LlhttpParser
 from trimcp.http._http1._parsing import END
 
@@ -177,6 +177,12 @@ def test_which_request_is_a_websocket_s_handshake(
 ) -> None:
     head = head_of(make, f"{method} / HTTP/1.1\r\nhost: x\r\n{lines}\r\n".encode())
     assert head.is_websocket == is_websocket
+
+
+@every_parser
+@pytest.mark.parametrize("method", sorted(_METHODS))
+def test_a_method(make: Any, method: bytes) -> None:
+    assert read(make, GET.replace(b"GET", method) + b"\r\n")[1:] == [END]
 
 
 # -- what is refused --------------------------------------------------------------------------

@@ -170,6 +170,9 @@ class ClientConnection:
 
     async def _speak_http1(self, place: Place) -> None:
         hosted = self._hosted
+        if hosted.is_draining:
+            # Its handshake has ended in the same moment.
+            return
         spoken = self._spoken = Http1Connection(
             hosted.app,
             self._stream,
@@ -201,8 +204,9 @@ class ClientConnection:
     async def _close(self) -> None:
         """Close the connection in order, within `_CLOSE_SECONDS`."""
         stream = self._stream
-        broken = suppress(trio.BrokenResourceError, trio.ClosedResourceError)
-        with trio.move_on_after(_CLOSE_SECONDS), broken:
+        # A send that was given up may not have ended yet.
+        over = (trio.BrokenResourceError, trio.ClosedResourceError, trio.BusyResourceError)
+        with trio.move_on_after(_CLOSE_SECONDS), suppress(*over):
             if self._spoken is not None and self._spoken.lingers:
                 await linger(stream)
             if isinstance(stream, trio.abc.HalfCloseableStream):

@@ -77,14 +77,16 @@ class Sender:
         if self.has_given_up:
             return False
         try:
-            with trio.CancelScope(shield=True, relative_deadline=self.seconds):
+            with trio.CancelScope(shield=True, relative_deadline=self.seconds) as scope:
                 async with self._turn:
                     if self.has_given_up:
                         return False
-                    with trio.CancelScope() as self._sending:
+                    self._sending = scope
+                    try:
                         await self._stream.send_all(data)
-                        return True
-                    return False
+                    finally:
+                        self._sending = None
+                return True
         except (trio.BrokenResourceError, trio.ClosedResourceError):
             return False
         if not self.has_given_up:
