@@ -51,7 +51,8 @@ server = Server("asyncio", version="1.0", lifespan=lifespan)
 @server.tool
 async def add(title: str, ctx: Context[App]) -> int:
     """Add a note; how many there are."""
-    return await aio_as_trio(_add)(ctx.lifespan_context.db, title)
+    count: int = await aio_as_trio(_add)(ctx.lifespan_context.db, title)
+    return count
 
 
 async def _add(db: aiosqlite.Connection, title: str) -> int:
@@ -64,7 +65,8 @@ async def _add(db: aiosqlite.Connection, title: str) -> int:
 @server.tool
 async def fetch(urls: list[str], ctx: Context[App]) -> list[str]:
     """Fetch pages."""
-    return await aio_as_trio(_fetch)(ctx, urls)
+    pages: list[str] = await aio_as_trio(_fetch)(ctx, urls)
+    return pages
 
 
 async def _fetch(ctx: Context[App], urls: list[str]) -> list[str]:
@@ -94,7 +96,8 @@ async def _wait() -> None:
 @server.tool
 async def hurry() -> str:
     """A deadline of asyncio cancels code of Trio."""
-    return await aio_as_trio(_hurry)()
+    text: str = await aio_as_trio(_hurry)()
+    return text
 
 
 async def _hurry() -> str:
