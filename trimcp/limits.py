@@ -51,7 +51,8 @@ class Limits:
         subscribed_uris: Resources that one subscription may name. Each change that has not been
             sent to a slow client yet is one entry, so this bounds these changes too.
         header_seconds: How long the head of an HTTP request, or the next one on an open connection,
-            may take; also the TLS handshake. After that the connection is closed.
+            may take; also the TLS handshake. After that, or up to an eighth later, the connection
+            is closed.
         heartbeat_seconds: Seconds of silence after which the peer of a WebSocket is pinged, and an
             HTTP server to which a client listens gets a request; a peer that stays silent for the
             same time again is disconnected. `math.inf` turns this off.

@@ -69,7 +69,8 @@ NURSERIES = {
     "client._listening.Listening._by_session": "the watch on the connection",
     "runtime._streams.drain": "the generator of a streaming tool",
     "http._websocket._open_channel": "the reader and the one writer",
-    "http._hosting.host": "connections, and the watch that ends their sends",
+    "http._hosting.host": "connections, the watch that ends their sends, the sweeper",
+    "http._http1._connection.Http1Connection.run": "the runner, beside the reader",
     "http._stateless.RequestPeer._answer_watched": "the watch on the client of a POST",
     "http._handshake._while_there": "the watch on the client of a stream",
     "http._legacy.StreamEndpoint.serve": "the one writer, and the watch on the client",
@@ -90,8 +91,8 @@ BOUNDARIES = {
     "runtime._boundary._meant": "what they raised, while it is read",
     "server._needs._needed": "a user's function that names scopes, until the route asks it again",
     "server._accepting._serve_connection": "one connection over a socket",
-    "http._guard.GuardedConnection.run": "one connection of an HTTP client",
-    "http._guard._run_app": "the ASGI application, for one request",
+    "http._clients.ClientConnection.run": "one connection of an HTTP client",
+    "http._running.contained": "the ASGI application, for one request",
     "http._application.HttpApplication._contained": "one HTTP request",
     "http._sessions.HttpSession.run": "one session over HTTP",
 }
@@ -274,7 +275,17 @@ PACKAGES = {
     "runtime": {"attrs", "trio", "msgspec", "cryptography"},
     "server": {"attrs", "trio", "msgspec", "typing_extensions"},
     # The last five are the parsers that hypercorn brings.
-    "http": {"attrs", "trio", "hypercorn", "h11", "h2", "hpack", "hyperframe", "wsproto"},
+    "http": {
+        "attrs",
+        "trio",
+        "httptools",
+        "hypercorn",
+        "h11",
+        "h2",
+        "hpack",
+        "hyperframe",
+        "wsproto",
+    },
     # httpx2 brings httpcore2, whose connections can be judged.
     "auth": {"attrs", "trio", "msgspec", "httpx2", "httpcore2", "joserfc"},
     "client": {"attrs", "trio", "msgspec"},
@@ -606,6 +617,7 @@ def test_faces_say_what_they_show() -> None:
 # -- what an import costs ---------------------------------------------------------------------
 
 LAZY = [
+    "httptools",
     "hypercorn",
     "wsproto",
     "trio_websocket",

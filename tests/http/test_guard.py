@@ -1,4 +1,4 @@
-"""One connection ends nobody else: each request here is known to have ended hypercorn's worker.
+"""One connection ends nobody else: each request here is known to have ended a server's process.
 
 `echo` is the application; a healthy stream of it is open meanwhile, and must survive.
 """
@@ -23,6 +23,8 @@ from trimcp.http._hosting import config_for, host
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+pytestmark = pytest.mark.usefixtures("parser")
 
 #: A bound after which a promise counts as broken; never what makes a test right.
 PATIENCE = 10.0

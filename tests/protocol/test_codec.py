@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.counting import calls_of
 from tests.strategies import JSON_VALUES, examples, payloads
 from trimcp import types as t
 from trimcp.protocol._codec import DecodeError, EncodeError, codec_for, wire_name
+from trimcp.protocol._converters import converter_for
 from trimcp.protocol._revisions import (
     HANDSHAKE_REVISIONS,
     LATEST,
@@ -331,9 +333,21 @@ def test_decode_error_is_bounded() -> None:
     assert len(str(caught.value)) < 200
 
 
-def test_decode_error_names_huge_numbers() -> None:
-    with pytest.raises(DecodeError, match="expected a string, got a huge number"):
-        NEWEST.decode({"name": 10**5_000}, t.CallToolRequestParams)
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [
+        (2**64 - 1, "18446744073709551615"),
+        (2**64, "a huge number"),
+        (-(2**64), "a huge number"),
+        (10**5_000, "a huge number"),
+    ],
+    ids=["64 bits", "65 bits", "negative", "too long for Python"],
+)
+def test_errors_show_no_huge_numbers(number: int, shown: str) -> None:
+    with pytest.raises(DecodeError, match=f"expected a string, got {shown}"):
+        NEWEST.decode({"name": number}, t.CallToolRequestParams)
+    with pytest.raises(EncodeError, match=f"expected a string, got {shown}"):
+        NEWEST.encode(t.CallToolRequestParams(number))  # type: ignore[arg-type]
 
 
 def test_whole_numbers_are_integers() -> None:
@@ -425,3 +439,15 @@ def test_cancellation_may_lack_its_id_in_one_revision() -> None:
     assert codec_for(URLS).decode({"reason": "a task"}, t.CancelledNotificationParams) == params
     with pytest.raises(EncodeError, match="request_id is required"):
         codec_for(STRUCTURED).encode(params)
+
+
+def test_the_decoder_of_questions_is_built_when_it_is_used() -> None:
+    """It costs several times as much as all else that a server needs before its first answer."""
+    converter = converter_for(LATEST, forgiving=False)
+
+    def find() -> None:
+        converter.get_structure_hook(t.InputRequest)
+
+    built, found = calls_of(find), calls_of(find)
+    assert built > 1000
+    assert found < 100

@@ -391,6 +391,26 @@ def test_answer(identity: int | str) -> None:
     assert accepted(connection, stateless(identity)).is_open
 
 
+@pytest.mark.parametrize(
+    ("brought", "is_retry"),
+    [
+        ({}, False),
+        ({"requestState": "state"}, True),
+        ({"inputResponses": {}}, True),
+        ({"requestState": "state", "inputResponses": {"it": {}}}, True),
+    ],
+)
+def test_a_retry_brings_a_state_or_answers(brought: dict[str, Any], is_retry: bool) -> None:
+    """And its result is for this user only, whatever the handler says."""
+    message = request(1, "resources/read", _meta=META, uri="a:b", **brought)
+    exchange = accepted(server(), message)
+    assert exchange.is_retry is is_retry
+    answer = exchange.answer({"contents": [], "cacheScope": "public"})
+    assert answer is not None
+    scope = json.loads(answer)["result"]["cacheScope"]
+    assert scope == ("private" if is_retry else "public")
+
+
 def test_id_in_use() -> None:
     connection = server()
     exchange = accepted(connection, stateless(1))

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from tests.runtime.test_parking import connected
 from trimcp import Server
-from trimcp.runtime import Failed, captured, leaves
+from trimcp._groups import leaves
+from trimcp.runtime import Failed, captured
 
 #: Exceptions that stay inside: those of a program, and those that would end another program.
 INSIDE: list[type[BaseException]] = [ValueError, SystemExit, GeneratorExit, BaseException]

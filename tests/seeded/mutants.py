@@ -11,8 +11,8 @@ The tests are imported once. They run in a new process for each mutant, which is
 first and replaces the code of the functions that exist already. So only the inside of functions is
 changed, and a change has no effect on what was computed during the import. At first all tests run
 without a mutant, to see which functions each of them enters. A mutant is tried with the tests that
-enter its function, those first that enter the fewest functions; and with all others if they are
-few, since what the function returns may be remembered from test to test.
+enter its function; and with all others if they are few, since what the function returns may be
+remembered from test to test.
 
 The same sample and seed give the same mutants of the same code. With `--keep`, what was found is
 kept in that directory, and is not tried again. The exit status is 0, whatever survives.
@@ -59,6 +59,7 @@ TARGETS: Final = (
 #: Tests in memory; what needs processes and sockets is slow, and tests other code besides.
 TESTS: Final = (
     "tests/protocol",
+    "tests/auth/test_challenges.py",
     "tests/runtime",
     "tests/server",
     "tests/transports/test_lines.py",
@@ -67,11 +68,26 @@ TESTS: Final = (
 )
 
 #: So few tests may enter a function because what it returns is remembered.
-_FEW: Final = 5
+_FEW: Final = 20
 
 
-def forked(work: Callable[[], str], patience: float, cpu_seconds: int) -> str | None:
-    """What a function returns in a forked process; empty if it crashed, None if it hung."""
+def _sleeps(pid: int) -> bool:
+    """Whether a process waits; one that only gets no processor does not. Known on Linux."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except OSError:
+        return False
+    return status.rpartition(")")[2].split()[0] == "S"
+
+
+def forked(work: Callable[[], str], patience: int, cpu_seconds: int) -> str | None:
+    """What a function returns in a forked process; empty if it crashed, None if it hung.
+
+    Args:
+        work: The function.
+        patience: For so many seconds it may wait without a break.
+        cpu_seconds: For so many seconds it may work.
+    """
     reader, writer = os.pipe()
     pid = os.fork()
     if not pid:
@@ -84,7 +100,9 @@ def forked(work: Callable[[], str], patience: float, cpu_seconds: int) -> str | 
             os._exit(0)
     os.close(writer)
     with open(reader) as pipe:
-        is_ready = bool(select.select([pipe], [], [], patience)[0])
+        waited = 0
+        while not (is_ready := select.select([pipe], [], [], 1)[0]) and waited < patience:
+            waited = waited + 1 if _sleeps(pid) else 0
         said = pipe.read() if is_ready else None
     with contextlib.suppress(ProcessLookupError):
         os.killpg(pid, signal.SIGKILL)
@@ -117,9 +135,10 @@ class Runner:
         session.config.get_terminal_writer()._file = open(os.devnull, "w")  # noqa: SIM115
         if session.testsfailed:
             raise pytest.UsageError("a test cannot be imported")
-        if not self._entered.exists():
-            self._entered.write_text(forked(lambda: self._watch(session.items), 7200, 7200) or "")
-        entered = json.loads(self._entered.read_text())
+        entered = json.loads(self._entered.read_text()) if self._entered.exists() else {}
+        if new := [item for item in session.items if item.nodeid not in entered]:
+            entered |= json.loads(forked(lambda: self._watch(new), 300, 7200) or "{}")
+            self._entered.write_text(json.dumps(entered))
         kept = self._kept.read_text().splitlines() if self._kept.exists() else []
         known = {Mutant(**fields): verdict for fields, verdict in map(json.loads, kept)}
         for mutant in self._mutants:
@@ -134,12 +153,12 @@ class Runner:
     def _watch(self, items: list[pytest.Item]) -> str:
         """The functions that each test enters, if it passes."""
         entered: set[str] = set()
-        paths = {str(ROOT / mutant.path): mutant.path for mutant in self._mutants}
+        prefix, skipped = str(ROOT / "trimcp"), len(str(ROOT)) + 1
 
         def note(frame: FrameType, event: str, _: object) -> None:
             code = frame.f_code
-            if event == "call" and code.co_filename in paths:
-                entered.add(f"{paths[code.co_filename]}:{code.co_firstlineno}")
+            if event == "call" and code.co_filename.startswith(prefix):
+                entered.add(f"{code.co_filename[skipped:]}:{code.co_firstlineno}")
 
         found = {}
         for item, following in zip(items, [*items[1:], None], strict=True):
@@ -160,10 +179,17 @@ class Runner:
         chosen = [item for item in passing if place in entered[item.nodeid]]
         if not chosen:
             return "not reached"
+        # One test of each file, then another of each: those first that enter the fewest functions.
         chosen.sort(key=lambda item: len(entered[item.nodeid]))
+        ranks: Counter[Path] = Counter()
+        rank = {}
+        for item in chosen:
+            rank[item] = ranks[item.path]
+            ranks[item.path] += 1
+        chosen.sort(key=rank.__getitem__)
         if len(chosen) < _FEW:
             chosen += [item for item in passing if item not in chosen]
-        said = forked(lambda: self._killer(mutant, chosen), self._patience, 2 * self._seconds + 60)
+        said = forked(lambda: self._killer(mutant, chosen), self._patience, self._seconds + 30)
         return said or "hangs"
 
     def _killer(self, mutant: Mutant, items: list[pytest.Item]) -> str:
@@ -203,8 +229,8 @@ def main() -> int:
     parser.add_argument("--sample", type=int, default=300, help="how many (default: 300)")
     parser.add_argument("--seed", type=int, default=1, help="which of them (default: 1)")
     parser.add_argument("--examples", type=int, default=100, help="of a property (default: 100)")
-    parser.add_argument("--seconds", type=int, default=60, help="for a mutant (default: 60)")
-    parser.add_argument("--patience", type=int, default=300, help="for a hang (default: 300)")
+    parser.add_argument("--seconds", type=int, default=60, help="for a mutant (default: 60 s)")
+    parser.add_argument("--patience", type=int, default=20, help="before it hangs (default: 20 s)")
     parser.add_argument("--keep", type=Path, help="a directory for what was found")
     parser.add_argument("--tests", nargs="+", default=TESTS, help="what may notice a mutant")
     options = parser.parse_args()
@@ -224,7 +250,7 @@ def main() -> int:
         keep.mkdir(parents=True, exist_ok=True)
         mutants = sampled(options.path or TARGETS, options.sample, options.seed)
         runner = Runner(mutants, keep.resolve(), options.seconds, options.patience)
-        arguments = [*options.tests, f"--timeout={options.patience}", "-p", "no:cacheprovider"]
+        arguments = [*options.tests, "--timeout=600", "-p", "no:cacheprovider"]
         # Hypothesis is imported already, for its profile.
         arguments += ["-W", "ignore:Module already imported:pytest.PytestAssertRewriteWarning"]
         status = pytest.main(arguments, [runner])

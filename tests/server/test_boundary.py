@@ -41,6 +41,7 @@ from trimcp import (
     open_client,
 )
 from trimcp.errors import ConnectionLost, MissingCapability, RegistrationError, received_error
+from trimcp.runtime._boundary import contained
 from trimcp.types import (
     CallToolResult,
     Completion,
@@ -949,6 +950,31 @@ async def test_no_cycle_keeps_what_a_function_in_a_thread_held(revision: str, ho
                 await script.call("work")
             await trio.testing.wait_all_tasks_blocked()
             assert len(alive) == 0
+    finally:
+        gc.enable()
+        logging.getLogger("trimcp.server").disabled = False
+
+
+@pytest.mark.parametrize("how", ["raise", "cancel"])
+async def test_no_cycle_keeps_what_nobody_waits_for(how: str) -> None:
+    alive: weakref.WeakSet[Kept] = weakref.WeakSet()
+
+    async def work() -> None:
+        kept = Kept()
+        alive.add(kept)
+        if how == "raise":
+            raise ValueError("no")
+        await trio.sleep_forever()
+
+    logging.getLogger("trimcp.server").disabled = True  # pytest keeps what is logged
+    gc.collect()
+    gc.disable()
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(contained, "it", work)
+            await trio.testing.wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
+        assert len(alive) == 0
     finally:
         gc.enable()
         logging.getLogger("trimcp.server").disabled = False

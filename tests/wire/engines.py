@@ -19,6 +19,8 @@ import trio
 import trio.testing
 
 from trimcp.http._hosting import host
+from trimcp.http._http1._h11 import H11Parser
+from trimcp.http._http1._llhttp import LlhttpParser
 from trimcp.protocol import callers_of
 from trimcp.protocol.http import SSEDecoder
 from trimcp.server._accepting import serve_listeners
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
     from trimcp import Server
+    from trimcp.http._http1 import MakeParser
 
 #: The name under which the server is called.
 HOST: Final = "localhost:8000"
@@ -240,12 +243,15 @@ class MemoryListener(trio.abc.Listener[Any]):
     def __init__(self) -> None:
         self._send, self._receive = trio.open_memory_channel[Any](100)
 
-    def connect(self) -> trio.StapledStream[Any, Any]:
-        """A connection to whoever listens."""
-        ours, theirs = trio.testing.memory_stream_pair()
-        theirs.socket = _Socket()  # type: ignore[attr-defined]
+    def connect(
+        self, pair: Callable[[], Any] = trio.testing.memory_stream_pair
+    ) -> trio.StapledStream[Any, Any]:
+        """A connection to whoever listens, by default one that takes whatever is sent."""
+        ours, theirs = pair()
+        theirs.socket = _Socket()
         self._send.send_nowait(theirs)
-        return ours
+        connection: trio.StapledStream[Any, Any] = ours
+        return connection
 
     async def accept(self) -> Any:
         try:
@@ -258,28 +264,33 @@ class MemoryListener(trio.abc.Listener[Any]):
         await trio.lowlevel.checkpoint()
 
 
-@asynccontextmanager
-async def hypercorn_streams(server: Server[Any], **options: Any) -> AsyncIterator[Connect]:
-    """`serve_http` without its sockets: hypercorn's protocols as they are guarded there."""
-    listener = MemoryListener()
-    app = server.asgi_app(**options)
-    async with (
-        server.joined(signals=False) as application,
-        trio.open_nursery() as nursery,
-    ):
+def http_streams(make_parser: MakeParser) -> StreamEngine:
+    """`serve_http` without its sockets, with that parser; hypercorn takes the WebSockets."""
 
-        async def serve(*, task_status: trio.TaskStatus[None]) -> None:
-            await host(
-                app,
-                [listener],  # type: ignore[list-item]
-                application.limits,
-                accepting=application.accepting,
-                started=task_status.started,
-            )
+    @asynccontextmanager
+    async def opened(server: Server[Any], **options: Any) -> AsyncIterator[Connect]:
+        listener = MemoryListener()
+        app = server.asgi_app(**options)
+        async with (
+            server.joined(signals=False) as application,
+            trio.open_nursery() as nursery,
+        ):
 
-        await nursery.start(serve)
-        yield listener.connect
-        nursery.cancel_scope.cancel()
+            async def serve(*, task_status: trio.TaskStatus[None]) -> None:
+                await host(
+                    app,
+                    [listener],  # type: ignore[list-item]
+                    application.limits,
+                    accepting=application.accepting,
+                    started=task_status.started,
+                    make_parser=make_parser,
+                )
+
+            await nursery.start(serve)
+            yield listener.connect
+            nursery.cancel_scope.cancel()
+
+    return opened
 
 
 @asynccontextmanager
@@ -301,7 +312,10 @@ async def own_websockets(server: Server[Any]) -> AsyncIterator[Connect]:
 
 
 #: Engines that are reached by a stream of bytes, for HTTP/1.1 and for WebSockets at `/ws`.
-STREAM_ENGINES: Final[dict[str, StreamEngine]] = {"hypercorn": hypercorn_streams}
+STREAM_ENGINES: Final[dict[str, StreamEngine]] = {
+    "httptools": http_streams(LlhttpParser),
+    "h11": http_streams(H11Parser),
+}
 
 
 def _http_over(engine: StreamEngine) -> Engine:

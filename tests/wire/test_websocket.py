@@ -39,7 +39,10 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.timeout(1200)
 
 #: Who parses the frames.
-WEBSOCKETS: Final[dict[str, StreamEngine]] = {"own": own_websockets, **STREAM_ENGINES}
+WEBSOCKETS: Final[dict[str, StreamEngine]] = {
+    "own": own_websockets,
+    "hypercorn": STREAM_ENGINES["httptools"],
+}
 
 every_websocket = pytest.mark.parametrize("engine", WEBSOCKETS.values(), ids=WEBSOCKETS)
 every_session = pytest.mark.parametrize(

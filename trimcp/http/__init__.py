@@ -1,4 +1,4 @@
-"""Serving MCP over HTTP: ASGI applications, and running them with hypercorn's trio worker."""
+"""Serving MCP over HTTP: ASGI applications, and running them in this process."""
 
 from ._application import WebSocketApp, make_asgi_app, make_http_app, make_sse_app
 from ._asgi import ASGIApp

@@ -1,9 +1,8 @@
-"""hypercorn's connection, changed so that its failure affects no other connection.
+"""hypercorn's connection, for HTTP/2 and WebSocket, changed so that it always ends.
 
-In hypercorn 0.18 an exception of one connection ends the whole server, an answer that is not read
-keeps it alive forever, and the idle timer is lost if the request that should start it is cancelled.
-Here a connection's failure ends only that connection, every send has a deadline, and a connection
-without open requests has one too.
+In hypercorn 0.18 an answer that is not read keeps a connection alive forever, and the idle timer is
+lost if the request that should start it is cancelled. Here every send has a deadline, and a
+connection without open requests has one too.
 
 This uses hypercorn's internal classes, so its version is pinned; the tests are in
 `tests/http/test_guard.py` and `tests/http/test_connections.py`.
@@ -11,7 +10,6 @@ This uses hypercorn's internal classes, so its version is pinned; the tests are 
 
 from __future__ import annotations
 
-import logging
 import math
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,14 +18,9 @@ import hypercorn.trio.tcp_server
 import trio
 from hypercorn.events import Closed, RawData
 from hypercorn.typing import ConnectionState
-from hypercorn.utils import parse_socket_addr
 
-from trimcp._groups import logged
-from trimcp.transports import linger
-
-from ._asgi import ENDINGS, GONE, Disconnect
-from ._guard_http1 import GuardedHTTP1
-from ._guard_http2 import GuardedHTTP2
+from ._asgi import GONE, Disconnect
+from ._running import ClientGone, contained
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -37,31 +30,34 @@ if TYPE_CHECKING:
     from hypercorn.trio.worker_context import WorkerContext
     from hypercorn.typing import AppWrapper
 
+    from ._guard_http1 import GuardedHandshake
+    from ._guard_http2 import GuardedHTTP2
+    from ._place import Place
+    from ._sending import Sender
+
 __all__ = ["GuardedConnection"]
-
-logger = logging.getLogger("trimcp.http")
-
-#: Seconds for closing a connection in order. What the client still sends is read and discarded
-#: meanwhile, since otherwise it could not read the last answer.
-_CLOSE_SECONDS: Final = 2.0
 
 #: The events that say that the client is gone.
 _DISCONNECTS: Final = ("http.disconnect", "websocket.disconnect")
 
 
 class GuardedConnection(hypercorn.trio.tcp_server.TCPServer):
-    """A connection of a client.
+    """HTTP/2 on a connection of a client, or one WebSocket.
 
     It is idle while no request is open. Then its reader has a deadline, and ends at once when the
-    server shuts down. Everything else that ends a connection also ends its reader, and the
-    connection's own task closes it.
+    server shuts down. Everything else that ends a connection also ends its reader.
 
     Args:
         app: The wrapped ASGI application.
         config: hypercorn's settings.
         context: What the connections of one server share.
-        stream: The connection.
-        send_seconds: How long a client may leave one piece of an answer unread.
+        stream: The connection. Only its sender writes to it.
+        sender: Writes to it.
+        place: Where it leads.
+        close: Closes the connection.
+
+    Attributes:
+        lingers: Whether the client may still be sending although all is answered.
     """
 
     def __init__(
@@ -71,77 +67,48 @@ class GuardedConnection(hypercorn.trio.tcp_server.TCPServer):
         context: WorkerContext,
         stream: Any,
         *,
-        send_seconds: float,
+        sender: Sender,
+        place: Place,
+        close: Callable[[], Awaitable[None]],
     ) -> None:
         super().__init__(app, config, context, {}, stream)
-        self.protocol: GuardedHTTP1 | GuardedHTTP2  # type: ignore[assignment]
-        self._send_seconds = send_seconds
-        self._sending: trio.CancelScope | None = None
-        self._given_up = False
+        self.protocol: GuardedHandshake | GuardedHTTP2  # type: ignore[assignment]
+        self.lingers = False
+        self._sender = sender
+        self._place = place
+        self._end = close
         self._is_idle = True
-        self._lingers = False
-        #: The scope of waiting for the client: for its handshake, then for its requests.
+        #: The scope of waiting for requests of the client.
         self._waiting = trio.CancelScope()
 
-    async def run(self) -> None:
-        """Serve the connection to its end. Raises nothing but Cancelled."""
-        try:
-            try:
-                alpn = await self._shake_hands()
-                if alpn is not None:
-                    await self._serve(alpn)
-            finally:
-                await self._close()
-        except* ENDINGS:
-            raise
-        except* (OSError, trio.BrokenResourceError, trio.ClosedResourceError) as lost:
-            logger.debug("a connection was lost", exc_info=logged(lost))
-        except* BaseException as failure:
-            logger.error("a connection failed", exc_info=logged(failure))
+    async def serve(self, make_protocol: Callable[..., GuardedHandshake | GuardedHTTP2]) -> None:
+        """Serve the connection to its end.
 
-    async def _shake_hands(self) -> str | None:
-        """Do the TLS handshake. Returns the agreed protocol; None if the handshake failed."""
-        if not isinstance(self.stream, trio.SSLStream):
-            return "http/1.1"
-        self._waiting.deadline = trio.current_time() + self.config.ssl_handshake_timeout
-        try:
-            with self._waiting:
-                await self.stream.do_handshake()
-                return self.stream.selected_alpn_protocol() or "http/1.1"
-        except trio.BrokenResourceError:
-            pass
-        return None
-
-    async def _serve(self, alpn: str) -> None:
-        is_secure = isinstance(self.stream, trio.SSLStream)
-        socket = (self.stream.transport_stream if is_secure else self.stream).socket
-        self._waiting = trio.CancelScope()
-        applications = _Applications(self._tell_idle, self._invite_body)
+        Args:
+            make_protocol: Makes the protocol, with the arguments of hypercorn's protocols.
+        """
+        place = self._place
+        applications = _Applications(self._tell_idle)
         async with applications:
-            given = (
+            self.protocol = make_protocol(
                 self.app,
                 self.config,
                 self.context,
                 applications,
                 ConnectionState({}),
-                is_secure,
-                parse_socket_addr(socket.family, socket.getpeername()),
-                parse_socket_addr(socket.family, socket.getsockname()),
+                place.is_secure,
+                place.client,
+                place.server,
                 self.protocol_send,
-            )
-            self.protocol = (
-                GuardedHTTP2(*given, send_seconds=self._send_seconds)
-                if alpn == "h2"
-                else GuardedHTTP1(*given)
             )
             await self.protocol.initiate()
             self._tell_idle(is_idle=True)
             with self._waiting:
                 await self._read_data()
-            self.give_up()
+            self._sender.give_up()
             await self.protocol.handle(Closed())
             applications.end_helpers()
-            await self._close()
+            await self._end()
 
     # -- idleness -----------------------------------------------------------------------------
 
@@ -160,64 +127,14 @@ class GuardedConnection(hypercorn.trio.tcp_server.TCPServer):
         if self._is_idle:
             self._waiting.cancel(reason="the server is shutting down")
 
-    def give_up(self) -> None:
-        """Stop sending: the client is gone, or its time is over."""
-        self._given_up = True
-        if self._sending is not None:
-            self._sending.cancel(reason="the answer is not read any more")
-
-    async def _invite_body(self) -> None:
-        """Ask the client for the body, since the application waits for it."""
-        if isinstance(self.protocol, GuardedHTTP1):
-            await self.protocol.say_continue()
-
-    # -- sending and closing ------------------------------------------------------------------
-
     async def protocol_send(self, event: Event) -> None:
         if isinstance(event, RawData):
-            if not await self._send(event.data):
-                self._given_up = True
+            if not await self._sender.send(event.data):
                 self._waiting.cancel(reason="the answer cannot be sent")
                 await self.protocol.handle(Closed())
         elif isinstance(event, Closed):
-            self._lingers = not self.context.terminated.is_set()
+            self.lingers = not self.context.terminated.is_set()
             self._waiting.cancel(reason="the protocol has ended")
-
-    async def _send(self, data: bytes) -> bool:
-        """Send data. Returns whether all of it was sent.
-
-        A frame that is sent only in part, or left out, would break the connection for the other
-        answers on it. So a send cannot be cancelled; only the deadline and `give_up` end it.
-        """
-        if self._given_up:
-            return False
-        try:
-            with trio.CancelScope(shield=True, relative_deadline=self._send_seconds) as scope:
-                async with self.send_lock:
-                    if self._given_up:
-                        return False
-                    self._sending = scope
-                    try:
-                        await self.stream.send_all(data)
-                    finally:
-                        self._sending = None
-                return True
-        except (trio.BrokenResourceError, trio.ClosedResourceError):
-            return False
-        if not self._given_up:
-            logger.warning("a client read nothing for %g s: disconnected", self._send_seconds)
-        return False
-
-    async def _close(self) -> None:
-        with trio.move_on_after(_CLOSE_SECONDS):
-            if self._lingers:
-                await linger(self.stream)
-            await super()._close()
-        await trio.aclose_forcefully(self.stream)
-
-
-class ClientGone(OSError):
-    """The client is gone, so nothing can be sent to it."""
 
 
 class _Applications(hypercorn.trio.task_group.TaskGroup):
@@ -225,14 +142,10 @@ class _Applications(hypercorn.trio.task_group.TaskGroup):
 
     Args:
         tell_idle: Called when the first request opens, and when the last one has ended.
-        invite_body: Called before an application waits for the body of its request.
     """
 
-    def __init__(
-        self, tell_idle: Callable[..., None], invite_body: Callable[[], Awaitable[None]]
-    ) -> None:
+    def __init__(self, tell_idle: Callable[..., None]) -> None:
         super().__init__()
-        self.invite_body = invite_body
         self._tell_idle = tell_idle
         self._open: set[_Run] = set()
         self._helpers: set[trio.CancelScope] = set()
@@ -311,14 +224,15 @@ class _Run:
         """Run the application; its failure only affects this request."""
         with self._events:
             try:
-                await _run_app(app, scope, self._receive, self._guarded_send)
+                # hypercorn's wrapper also wants to know how a WSGI application would be called.
+                threads = trio.to_thread.run_sync, trio.from_thread.run
+                await contained(app, scope, self._receive, self._guarded_send, *threads)
             finally:
                 # Completes the answer: 500 if there was none.
                 await self._send(None)
         self._owner.close(self)
 
     async def _receive(self) -> Any:
-        await self._owner.invite_body()
         try:
             return await self._events.receive()
         except trio.EndOfChannel:
@@ -329,16 +243,3 @@ class _Run:
         if self.disconnect.event is not None:
             raise ClientGone("the client is gone, or the answer is complete")
         await self._send(event)
-
-
-async def _run_app(app: Any, scope: Any, receive: Any, send: Any) -> None:
-    """Run the application for one request; its failure only affects this request."""
-    try:
-        await app(scope, receive, send, trio.to_thread.run_sync, trio.from_thread.run)
-    except* ENDINGS:
-        raise
-    except* ClientGone:
-        logger.debug("the client disconnected before its answer was sent")
-    except* BaseException as failure:
-        # Also exceptions that are not an `Exception`: SystemExit would end the process.
-        logger.error("the ASGI application failed", exc_info=logged(failure))

@@ -1,19 +1,19 @@
-"""Serving an ASGI application with hypercorn's trio worker, in this process.
+"""Serving an ASGI application in this process.
 
 ::
 
-    host              one watch, which ends blocked sends when the time is over
+    host              one watch, which ends blocked sends when the time is over; one sweeper
     └── connections   one task per client connection
-        └── requests  the ASGI application, once per request (hypercorn's own nursery)
+        └── requests  the ASGI application, once per request
 
-hypercorn's parsers and protocols are used. Its serving loop is not used, since it cannot drain, and
-one connection can end all others.
+HTTP/1.1 is our own. For HTTP/2 and WebSockets hypercorn's parsers and protocols are used. Its
+serving loop is not used, since it cannot drain, and one connection can end all others.
 """
 
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
@@ -22,7 +22,8 @@ from hypercorn.trio.worker_context import WorkerContext
 
 from trimcp.transports import accept_connections, encrypted
 
-from ._guard import GuardedConnection
+from ._clients import ClientConnection, Hosted
+from ._http1 import fastest_parser
 
 if TYPE_CHECKING:
     import ssl
@@ -32,10 +33,14 @@ if TYPE_CHECKING:
     from trimcp.limits import Limits
 
     from ._asgi import ASGIApp
+    from ._http1 import MakeParser
 
 __all__ = ["config_for", "host"]
 
 logger = logging.getLogger("trimcp.http")
+
+#: How often in `Limits.header_seconds` it is looked for connections that are idle for too long.
+_SWEEPS: Final = 8
 
 
 def config_for(limits: Limits, root_path: str = "") -> Config:
@@ -63,6 +68,7 @@ async def host(
     started: Callable[[], None],
     tls: ssl.SSLContext | None = None,
     config: Config | None = None,
+    make_parser: MakeParser | None = None,
 ) -> None:
     """Serve an application until `accepting` ends, then until its connections have ended.
 
@@ -77,42 +83,80 @@ async def host(
         started: Called when connections are accepted.
         tls: The TLS configuration, or None for cleartext.
         config: hypercorn's settings; by default `config_for(limits)`.
+        make_parser: Makes the parser of HTTP/1.1; by default the fastest that is installed.
     """
     config = config or config_for(limits)
-    context = WorkerContext(None)
-    connections: set[GuardedConnection] = set()
-    wrapped = ASGIWrapper(app)  # type: ignore[arg-type]
-
-    async def serve(stream: Any) -> None:
-        if len(connections) >= limits.connections:
-            logger.warning("more than %d connections: one refused", limits.connections)
-            await trio.aclose_forcefully(stream)
-            return
-        connection = GuardedConnection(
-            wrapped, config, context, stream, send_seconds=limits.send_seconds
-        )
-        connections.add(connection)
-        try:
-            await connection.run()
-        finally:
-            connections.discard(connection)
-
+    hosted = Hosted(
+        app=app,
+        limits=limits,
+        make_parser=make_parser or fastest_parser(),
+        wrapped=ASGIWrapper(app),  # type: ignore[arg-type]
+        config=config,
+        context=WorkerContext(None),
+    )
+    connections = _Connections(hosted)
     async with trio.open_nursery() as watching:
-        watching.start_soon(_give_up_at_the_end, connections)
+        watching.start_soon(connections.give_up_at_the_end)
+        watching.start_soon(connections.sweep)
         async with trio.open_nursery() as serving:
             with accepting():
                 started()
-                await accept_connections(serve, encrypted(listeners, tls), serving)
-            await context.terminated.set()
-            for connection in connections:
-                connection.drain()
+                await accept_connections(connections.serve, encrypted(listeners, tls), serving)
+            await hosted.context.terminated.set()
+            connections.drain()
         watching.cancel_scope.cancel(reason="all connections have ended")
 
 
-async def _give_up_at_the_end(connections: set[GuardedConnection]) -> None:
-    """End all sends when cancelled, since they are shielded and cannot be cancelled themselves."""
-    try:
-        await trio.sleep_forever()
-    finally:
-        for connection in connections:
-            connection.give_up()
+class _Connections:
+    """The open connections of one server.
+
+    Args:
+        hosted: What they have in common.
+    """
+
+    def __init__(self, hosted: Hosted) -> None:
+        self._hosted = hosted
+        self._open: set[ClientConnection] = set()
+        self._first = trio.lowlevel.ParkingLot()
+
+    async def serve(self, stream: Any) -> None:
+        """Serve one to its end, if there may be one more."""
+        limits = self._hosted.limits
+        if len(self._open) >= limits.connections:
+            logger.warning("more than %d connections: one refused", limits.connections)
+            await trio.aclose_forcefully(stream)
+            return
+        connection = ClientConnection(self._hosted, stream)
+        self._open.add(connection)
+        self._first.unpark_all()
+        try:
+            await connection.run()
+        finally:
+            self._open.discard(connection)
+
+    def drain(self) -> None:
+        """Let each end after what it is doing."""
+        for connection in self._open:
+            connection.drain()
+
+    async def sweep(self) -> None:
+        """End connections that were idle for too long, at most an eighth later; until cancelled.
+
+        One task for all of them: a timer for each request would cost as much as its parser.
+        """
+        period = self._hosted.limits.header_seconds / _SWEEPS
+        while True:
+            if not self._open:
+                await self._first.park()
+            await trio.sleep(period)
+            now = trio.current_time()
+            for connection in self._open:
+                connection.expire(now)
+
+    async def give_up_at_the_end(self) -> None:
+        """End all sends when cancelled, since they are shielded and cannot be cancelled."""
+        try:
+            await trio.sleep_forever()
+        finally:
+            for connection in self._open:
+                connection.give_up()

@@ -10,7 +10,7 @@ from trimcp.runtime import OutboxPeer
 
 if TYPE_CHECKING:
     from trimcp.protocol import Batch, Exchange, Message
-    from trimcp.runtime import HttpRequest, Round
+    from trimcp.runtime import HttpRequest
 
     from ._streams import EventStream
 
@@ -61,14 +61,6 @@ class SidePeer(OutboxPeer):
             self._stream.close()
         return self._unanswered > 0
 
-    async def answer(self, round_: Round) -> None:
-        try:
-            await super().answer(round_)
-        finally:
-            self._unanswered -= 1
-            if not self._unanswered:
-                self._stream.close()
-
     def interrupt(self, seconds: float) -> bool:
         return self._stream.interrupt(seconds)
 
@@ -76,3 +68,6 @@ class SidePeer(OutboxPeer):
         if exchange.is_open:
             # The session ends, but the client of this POST still waits for an answer.
             self.send_nowait(exchange.fail(SHUTTING_DOWN, "the session has ended"))
+        self._unanswered -= 1
+        if not self._unanswered:
+            self._stream.close()

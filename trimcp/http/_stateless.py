@@ -137,8 +137,7 @@ class RequestPeer(Peer):
         # From now on only the params are held, not the whole body.
         visit.release_body()
         round_ = Round(self, exchange)
-        round_.scope.deadline = visit.deadline
-        visit.scope = round_.scope
+        visit.scope = round_.scope = trio.CancelScope(deadline=visit.deadline)
         at_gone = visit.http.scope.get("extensions", {}).get(GONE)
         if at_gone is None:
             await self._answer_watched(round_, keepalive)

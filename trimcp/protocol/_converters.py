@@ -74,9 +74,10 @@ def converter_for(revision: Revision, *, forgiving: bool) -> Converter:
     register_icons(converter)
     if forgiving:
         register_lists(converter)
-    converter.register_structure_hook_func(
+    # Built when it is first used: few programs ask, and it costs more than all the rest.
+    converter.register_structure_hook_factory(
         lambda cls: cls is t.InputRequest,
-        _input_request_decoder(converter, revision, forgiving=forgiving),
+        lambda _: _input_request_decoder(converter, revision, forgiving=forgiving),
     )
     return converter
 

@@ -27,8 +27,10 @@ from ._signals import told_of_signals
 from ._streams import drain, in_threads
 from ._threads import ToolThreads
 from ._watchdog import watching_for_blocks
+from ._workers import MOST_IDLE, Workers
 
 __all__ = [
+    "MOST_IDLE",
     "NEEDS_TRIO",
     "NETWORK_GRACE",
     "READS_NOTHING",
@@ -75,6 +77,7 @@ __all__ = [
     "Subscriber",
     "TokenVerifier",
     "ToolThreads",
+    "Workers",
     "awaited",
     "captured",
     "contained",

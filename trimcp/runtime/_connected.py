@@ -1,8 +1,8 @@
 """The driver of a connection, which turns its events into tasks.
 
-One task reads; each request of the peer gets a task of its own in the connection's nursery.
-The reader awaits nothing but the next messages, so no handler and no slow reader on the other
-side can delay a ping or a cancellation.
+One task reads; the requests of the peer are answered in other tasks in the connection's nursery.
+The reader awaits nothing but the next messages, so no handler and no slow reader on the other side
+can delay a ping or a cancellation.
 """
 
 from __future__ import annotations
@@ -36,9 +36,10 @@ from ._held import NO_ROOM, Slots
 from ._life import Life
 from ._peer import Peer
 from ._round import Round
+from ._workers import Workers
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Callable, Iterator
 
     from msgspec import Raw
 
@@ -98,6 +99,7 @@ class ConnectedPeer(Peer):
         self._unsent = 0
         self._answering = 0
         self._pausing = 0
+        self._workers = Workers(responder)
 
     # -- its life -------------------------------------------------------------------------
 
@@ -149,6 +151,7 @@ class ConnectedPeer(Peer):
         reason = "the peer closed the connection"
         self.lose(reason if self.failure is None else f"the connection broke: {self.failure!r}")
         self.life.end_waits(reason)
+        self._workers.dismiss()
         is_drained = self.life.is_draining and not self.connection.open_exchanges
         if not is_drained and not self._outlives_its_input():
             # Nobody reads what a handler may still send while it cleans up.
@@ -254,13 +257,9 @@ class ConnectedPeer(Peer):
         self.slots.taken += 1
         round_ = Round(self, exchange)
         if self.life.host is None:
-            self.life.nursery.start_soon(self.answer, round_)
+            self._workers.attend(self.life.nursery.start_soon, round_)
         else:
-            self.life.host.attend(self.answer, round_)
-
-    def answer(self, round_: Round) -> Awaitable[None]:
-        """Answer a request; see `Round.answer`."""
-        return round_.answer(self.responder)
+            self.life.host.attend(round_)
 
     def free_slot(self) -> None:
         self.slots.taken -= 1

@@ -27,8 +27,8 @@ class Host(Protocol):
     async def begin(self, nursery: trio.Nursery) -> None:
         """Open what the first requests need, such as a session."""
 
-    def attend(self, answer: Callable[[Round], Awaitable[None]], round_: Round) -> None:
-        """Start the task of a request. Must not block."""
+    def attend(self, round_: Round) -> None:
+        """Let a task answer a request. Must not block."""
 
     def renew(self) -> None:
         """Open a new session, since the client has begun one. Must not block."""

@@ -59,7 +59,7 @@ class Round:
         principal: Who sent the request, where the server asks that. On HTTP+SSE each message has a
             token of its own; what comes later changes nothing for a request that is answered.
         data: What the role kept for the peer when the round began.
-        scope: Cancels what runs in the round.
+        scope: Cancels what runs in the round; None before that begins and after it has ended.
         handler: A handler that may outlive the round, while this is its current round.
         afterword: A message that is sent after the answer, on transports where requests share a
             connection.
@@ -73,12 +73,17 @@ class Round:
         self.exchange = exchange
         self.principal: Principal | None = peer.principal
         self.data: Any = peer.data
-        self.scope = trio.CancelScope()
+        self.scope: trio.CancelScope | None = None
         self.handler: Lasting | None = None
         self.afterword: bytes | None = None
         self.held = exchange.size
         peer.budget.hold(self.held)
         exchange.owner = self
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it was cancelled before it began. A retry still has to end its handler."""
+        return not self.exchange.is_open and not self.exchange.is_retry
 
     async def answer(self, responder: Responder) -> None:
         """Run the handler and send its outcome. Raises nothing but Cancelled and KeyboardInterrupt.
@@ -86,14 +91,27 @@ class Round:
         Args:
             responder: The role.
         """
-        peer, exchange = self.peer, self.exchange
         outcome: Any = None
         passing: BaseException | None = None
+        if self.scope is None:
+            self.scope = trio.CancelScope()
         try:
-            if not exchange.is_open and not exchange.is_retry:
-                # Cancelled before it began. A retry still has to end its handler.
-                return
-            outcome, passing = await captured(self.scope, responder.handle, self)
+            if not self.is_over:
+                outcome, passing = await captured(self.scope, responder.handle, self)
+                await self.conclude(outcome, passing)
+        finally:
+            self.end()
+            outcome = passing = None
+
+    async def conclude(self, outcome: Any, passing: BaseException | None) -> None:
+        """Send the outcome.
+
+        Args:
+            outcome: What the handler returned; see `captured`.
+            passing: What must be raised further, without waiting for anything.
+        """
+        peer, exchange = self.peer, self.exchange
+        try:
             if passing is not None:
                 if outcome is not None:
                     peer.finish_nowait(answer_to(exchange, outcome))
@@ -105,19 +123,21 @@ class Round:
             if self.afterword is not None:
                 await peer.send(self.afterword)
         finally:
-            self._end()
-            # Not needed any more; breaks a cycle that only the garbage collector would free.
-            exchange.owner = outcome = passing = None
+            # An error and its frames would form a reference cycle.
+            outcome = passing = None
 
     def cancel(self, reason: str) -> None:
-        """Cancel what runs in the round."""
+        """Cancel what runs in the round, or will run."""
+        if self.scope is None:
+            self.scope = trio.CancelScope()
         self.scope.cancel(reason=reason)
 
-    def _end(self) -> None:
+    def end(self) -> None:
         """Release what the round held; cancel a handler that its client cannot reach any more."""
         peer, exchange = self.peer, self.exchange
         # If the server cancels a round, its answer is an error, and its handler goes on nowhere.
-        has_outcome = exchange.is_answered and not self.scope.cancelled_caught
+        was_cancelled = self.scope is not None and self.scope.cancelled_caught
+        has_outcome = exchange.is_answered and not was_cancelled
         if self.handler is None or has_outcome:
             peer.free_slot()
         else:
@@ -127,3 +147,5 @@ class Round:
             self.held = peer.keep(self.held)
         peer.budget.give(self.held)
         peer.let_go(exchange)
+        # Not needed any more; breaks a cycle that only the garbage collector would free.
+        exchange.owner = None

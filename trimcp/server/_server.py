@@ -1081,7 +1081,7 @@ class Server(Generic[LifespanT]):
         task_status: trio.TaskStatus[list[str]] = trio.TASK_STATUS_IGNORED,
         **options: Unpack[HttpOptions],
     ) -> None:
-        """Serve HTTP with hypercorn until cancelled or shut down.
+        """Serve HTTP until cancelled or shut down.
 
         At shutdown no more connections are accepted, open subscriptions end with their result,
         and requests in flight get `shutdown_grace` (5 seconds by default).

@@ -20,20 +20,19 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import trio
 
 from trimcp.protocol import Era
-from trimcp.runtime import start_in
+from trimcp.runtime import Workers, start_in
 
 from ._session import Session
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from trimcp.runtime import ConnectedPeer, Round
+    from trimcp.runtime import ConnectedPeer, Responder, Round
 
     from ._services import Services
 
 __all__ = ["Succession"]
 
-Answering: TypeAlias = "Callable[[Round], Awaitable[None]]"
 Start: TypeAlias = "tuple[Callable[..., Awaitable[Any]], tuple[Any, ...]]"
 
 
@@ -42,10 +41,14 @@ class LateNursery:
 
     Once it is closed it accepts no more tasks. There are no such tasks then, since a connection
     that ends refuses requests.
+
+    Args:
+        responder: Handles the requests that are answered here.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, responder: Responder) -> None:
         self.waiting: list[Start] = []
+        self._workers = Workers(responder)
         self._nursery: trio.Nursery | None = None
         self._is_over = False
 
@@ -61,6 +64,19 @@ class LateNursery:
             return start_in(self._nursery, function, *args)
         self.waiting.append((function, args))
         return True
+
+    def attend(self, round_: Round) -> None:
+        """Let a task answer a request."""
+        self._workers.attend(self.try_start, round_)
+
+    def dismiss(self) -> bool:
+        """End the tasks that wait for requests.
+
+        Returns:
+            Whether other tasks still run.
+        """
+        dismissed = self._workers.dismiss()
+        return self._nursery is not None and bool(self._nursery.child_tasks - dismissed)
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[trio.Nursery]:
@@ -85,15 +101,15 @@ class Stay:
         after: The session before it, which it replaces.
 
     Attributes:
-        early: The session's requests that came before it was open.
+        early: Requests that came before it was open.
         stateless: The nursery of requests that belong to no session.
         handshake: The nursery of the session's own tasks.
     """
 
     def __init__(self, session: Session[Any], peer: ConnectedPeer, after: Stay | None) -> None:
-        self.early: list[tuple[Answering, Round]] = []
-        self.stateless = LateNursery()
-        self.handshake = LateNursery()
+        self.early: list[Round] = []
+        self.stateless = LateNursery(peer.responder)
+        self.handshake = LateNursery(peer.responder)
         self._session = session
         self._peer = peer
         self._after = after
@@ -122,16 +138,17 @@ class Stay:
             self._vacated.set()
 
     async def _work(self, task_status: trio.TaskStatus[None]) -> None:
-        async with self.stateless.opened() as outlasting:
+        async with self.stateless.opened():
             async with self.handshake.opened() as handshake:
                 self._handshake_scope = handshake.cancel_scope
-                for answer, round_ in self.early:
-                    handshake.start_soon(answer, round_)
+                for round_ in self.early:
+                    self.attend(round_)
                 self.early.clear()
                 task_status.started()
                 await self._over.wait()
+                self.handshake.dismiss()
             self._session.end_subscription()
-            if outlasting.child_tasks:
+            if self.stateless.dismiss():
                 self._vacated.set()
 
     async def wait_vacated(self) -> None:
@@ -156,14 +173,18 @@ class Stay:
         self._opening.cancel(reason="the client has begun another session")
         return self if self._is_begun else self._after
 
-    def attend(self, answer: Answering, round_: Round) -> None:
-        """Start the task of a request, now or when the session is open."""
-        if round_.exchange.terms.revision.era is Era.STATELESS:
-            self.stateless.try_start(answer, round_)
-        elif self._handshake_scope is not None:
-            self.handshake.try_start(answer, round_)
+    def attend(self, round_: Round) -> None:
+        """Let a task answer a request, now or when the session is open."""
+        if self._handshake_scope is None:
+            self.early.append(round_)
+        elif _is_stateless(round_):
+            self.stateless.attend(round_)
         else:
-            self.early.append((answer, round_))
+            self.handshake.attend(round_)
+
+
+def _is_stateless(round_: Round) -> bool:
+    return round_.exchange.terms.revision.era is Era.STATELESS
 
 
 class Succession:
@@ -208,24 +229,24 @@ class Succession:
         old = self._current
         self._peer.at_drain.discard(old.close)
         new = self._current = self._next(old.end())
-        for function, args in old.stateless.waiting:
-            # They came before the session was open, and belong to the next one.
-            round_: Round = args[0]
-            round_.data = self._peer.data
-            new.stateless.try_start(function, *args)
         # They give back what they hold when they have run.
         new.handshake.waiting += old.handshake.waiting
+        for round_ in old.early:
+            if _is_stateless(round_):
+                # It belongs to no session, and so to the next one.
+                round_.data = self._peer.data
+                new.early.append(round_)
+            elif self._nursery is not None:
+                # Cancelled already; this task ends at once.
+                self._nursery.start_soon(round_.answer, self._peer.responder)
         if self._nursery is None:
             return
-        for answer, round_ in old.early:
-            # Cancelled already; these tasks end at once.
-            self._nursery.start_soon(answer, round_)
         if not self._peer.life.is_draining:
             self._nursery.start_soon(new.run)
 
-    def attend(self, answer: Answering, round_: Round) -> None:
-        """Start the task of a request."""
-        self._current.attend(answer, round_)
+    def attend(self, round_: Round) -> None:
+        """Let a task answer a request."""
+        self._current.attend(round_)
 
     def try_start(self, function: Callable[..., Awaitable[Any]], *args: Any) -> bool:
         """Start a handler that may outlive its request; returns whether it was started."""

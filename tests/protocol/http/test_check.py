@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import msgspec
@@ -20,6 +21,7 @@ from trimcp.protocol.http import (
     check_request,
     encode_value,
     fold_headers,
+    has_websocket_key,
     is_stateless,
     media_type,
     mirror_headers,
@@ -275,6 +277,27 @@ def test_media_types(value: str, expected: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("keys", "is_key"),
+    [
+        ([base64.b64encode(b"k" * 16)], True),
+        ([base64.b64encode(b"\xff" * 16)], True),
+        ([], False),
+        ([b""], False),
+        ([base64.b64encode(b"k" * 15)], False),
+        ([base64.b64encode(b"k" * 17)], False),
+        ([base64.b64encode(b"k" * 16).rstrip(b"=")], False),
+        ([base64.b64encode(b"k" * 16).replace(b"ra", b"r a", 1)], False),
+        ([base64.urlsafe_b64encode(b"\xff" * 16)], False),
+        ([base64.b64encode(b"k" * 16)] * 2, False),
+    ],
+)
+def test_the_key_of_a_websocket(keys: list[bytes], is_key: bool) -> None:
+    """One, of 16 bytes, and nothing but Base64."""
+    pairs = [(b"Sec-WebSocket-Version", b"13"), *((b"Sec-WebSocket-Key", key) for key in keys)]
+    assert has_websocket_key(pairs) is is_key
+
+
+@pytest.mark.parametrize(
     ("code", "status"),
     [
         (-32700, 400),
@@ -330,6 +353,7 @@ def test_which_era(headers: dict[str, str], terms: Any, expected: bool) -> None:
         ("*/*, application/json;q=0.0", False),
         ("application/*;q=0, */*", False),
         ("application/json;q=0, application/*", False),
+        ("*/*;q=0, */*", True),
         ("*/*;q=0", False),
         ("text/*", False),
         ("", False),

@@ -1,0 +1,181 @@
+"""Tasks that answer one request after another.
+
+A task and a cancel scope of its own cost each request more than a small tool does. So a task that
+has answered a request waits for another one, in the scope that it has entered already. It is used
+again only if nothing is left of the request in it: if the handler raised nothing, was not
+cancelled, and left no lock and no scope behind. Otherwise the task ends, as it would have ended
+anyway.
+"""
+
+from __future__ import annotations
+
+import collections
+import contextvars
+from typing import TYPE_CHECKING, Any, Final
+
+import trio
+
+from ._boundary import Failed, captured
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ._round import Responder, Round
+
+try:
+    from trio._core._parking_lot import GLOBAL_PARKING_LOT_BREAKER as _HOLDERS
+except ImportError:
+    _HOLDERS = None  # type: ignore[assignment]
+
+__all__ = ["MOST_IDLE", "Workers"]
+
+#: How many tasks of one nursery may wait for a request.
+MOST_IDLE: Final = 64
+
+
+class Workers:
+    """The tasks that answer requests in one nursery.
+
+    Args:
+        responder: The role.
+    """
+
+    def __init__(self, responder: Responder) -> None:
+        self.responder = responder
+        self._idle: collections.deque[_Worker] = collections.deque()
+        self._is_over = False
+
+    def attend(self, start: Callable[..., object], round_: Round) -> None:
+        """Answer a request in a task that waits, or else in a new one.
+
+        Args:
+            start: Starts a task in the nursery.
+            round_: The request.
+        """
+        # A round that has a scope was cancelled before.
+        if self._idle and round_.scope is None:
+            self._idle.pop().give(round_)
+        else:
+            start(_Worker(self, round_).run)
+
+    def dismiss(self) -> frozenset[trio.lowlevel.Task]:
+        """End the tasks that wait; the others end when they have answered.
+
+        Returns:
+            Those that waited. They have not ended yet, but do nothing more.
+        """
+        self._is_over = True
+        waiting = frozenset(worker.task for worker in self._idle)
+        self._idle.clear()
+        for task in waiting:
+            trio.lowlevel.reschedule(task)
+        return waiting
+
+    def join(self, worker: _Worker) -> bool:
+        """Let a task wait for a request. Returns False if it is not needed any more."""
+        if self._is_over or len(self._idle) >= MOST_IDLE:
+            return False
+        self._idle.append(worker)
+        return True
+
+    def leave(self, worker: _Worker) -> None:
+        """A task that waited has been cancelled."""
+        self._idle.remove(worker)
+
+
+class _Worker:
+    """One task.
+
+    Args:
+        workers: Where it waits.
+        round_: Its first request.
+
+    Attributes:
+        task: The task, once it runs.
+    """
+
+    __slots__ = ("_round", "_scope", "_workers", "task")
+
+    task: trio.lowlevel.Task
+
+    def __init__(self, workers: Workers, round_: Round) -> None:
+        self._workers = workers
+        self._scope = round_.scope = round_.scope or trio.CancelScope()
+        self._round: Round | None = round_
+
+    def give(self, round_: Round) -> None:
+        """Give a request to the task, which waits, with the context variables of the caller."""
+        self._round = round_
+        # From now on, not from when the task runs again: a cancellation may come before.
+        round_.scope = self._scope
+        self.task.context = contextvars.copy_context()
+        trio.lowlevel.reschedule(self.task)
+
+    async def run(self) -> None:
+        """Answer requests. Raises nothing but Cancelled and KeyboardInterrupt."""
+        outcome: Any = None
+        passing: BaseException | None = None
+        self.task = trio.lowlevel.current_task()
+        try:
+            outcome, passing = await captured(self._scope, self._answer_each)
+            if self._round is not None:
+                await self._round.conclude(outcome, passing)
+            elif passing is not None:
+                raise passing
+            elif isinstance(outcome, Failed):
+                # No handler raised it.
+                raise outcome.error
+        finally:
+            if self._round is not None:
+                self._round.end()
+            outcome = passing = None
+
+    async def _answer_each(self) -> Any:
+        """Answer requests until there are no more, or one leaves something behind.
+
+        Returns:
+            The outcome of the last one, if it is not answered yet.
+
+        Raises:
+            BaseException: What the handler of the last one raised.
+        """
+        while (round_ := self._round) is not None:
+            if round_.is_over:
+                break
+            outcome = await self._workers.responder.handle(round_)
+            if self._scope.cancel_called or not _is_untouched(self.task, self._scope):
+                return outcome
+            # Nobody can cancel the task any more on account of this request.
+            round_.scope = None
+            try:
+                await round_.conclude(outcome, None)
+            finally:
+                self._round = None
+                round_.end()
+            # Nothing of the request is kept while the task waits.
+            del round_, outcome
+            await self._wait()
+        return None
+
+    async def _wait(self) -> None:
+        """Wait for a request, or for the end, where there is no request."""
+        if self._workers.join(self):
+            # Of the context variables nothing is kept either.
+            self.task.context = contextvars.Context()
+            await trio.lowlevel.wait_task_rescheduled(self._abort)
+
+    def _abort(self, _: object) -> trio.lowlevel.Abort:
+        self._workers.leave(self)
+        return trio.lowlevel.Abort.SUCCEEDED
+
+
+def _is_untouched(task: trio.lowlevel.Task, scope: trio.CancelScope) -> bool:
+    """Whether a task is in no other scope than this one, and holds no lock.
+
+    Trio's public interface does not tell. If its internals change, no task is used twice: that is
+    slower, and nothing else.
+    """
+    try:
+        return task._cancel_status is scope._cancel_status and task not in _HOLDERS
+    except (AttributeError, TypeError):
+        return False
