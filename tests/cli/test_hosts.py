@@ -15,6 +15,7 @@ from trimcp.cli._host_places import Machine
 from trimcp.cli._hosts import HOSTS, Host, Local, Remote, find_host
 
 STORED = Path(__file__).parent / "hosts"
+ROOT = Path(__file__).parents[2]
 
 MACHINES = {
     "Linux": Machine("linux", {}, "/home/ada"),
@@ -83,6 +84,16 @@ def test_files_and_entries(word: str) -> None:
 )
 def test_variables_move_files(word: str, machine: Machine, path: str) -> None:
     assert HOSTS[word].files(machine) == [path]
+
+
+def test_the_page_and_the_readme_name_every_host() -> None:
+    page = (ROOT / "docs/hosts.md").read_text()
+    readme = (ROOT / "README.md").read_text()
+    for word, host in HOSTS.items():
+        assert f"\n| `{word}` |" in page
+        assert word in readme
+        if host.project_file not in (None, "mcp.json"):
+            assert f"`{host.project_file}` of a project" in page
 
 
 def test_an_unknown_host_lists_all() -> None:

@@ -37,6 +37,8 @@ PROGRAMS: Final = {
     "gemini": [str(NODE), str(MODULES / "@google/gemini-cli/bundle/gemini.js")],
 }
 
+UV: Final = shutil.which("uv") or str(Path(sys.executable).parent / "uv")
+
 #: Variables that say from where packages come, and how.
 OF_DOWNLOADS: Final = re.compile(r"(PIP|UV|SSL_CERT|HTTPS?|NO|ALL)_\w+$", re.IGNORECASE)
 
@@ -177,14 +179,13 @@ def test_three_commands_lead_from_nothing_to_a_tool_in_a_host(person: Person, wh
 
 
 def test_a_package_is_had_through_uv(person: Person, wheels: Path) -> None:
-    uv = shutil.which("uv") or str(Path(sys.executable).parent / "uv")
-    person.environment.update(UV=uv, UV_FIND_LINKS=str(wheels))
+    person.environment.update(UV=UV, UV_FIND_LINKS=str(wheels))
     (person.work / "table.py").write_text(
         "import tabulate\nfrom trimcp import Server\nserver = Server('table')\n"
     )
     person.trimcp("install", "cursor", "table.py", "--with", "tabulate")
     entry = json.loads((person.home / ".cursor/mcp.json").read_text())["mcpServers"]["table"]
-    assert entry["command"] == uv
+    assert entry["command"] == UV
     assert "--no-project" in entry["args"]
     # Nothing was made beside the file.
     assert {path.name for path in person.work.iterdir()} <= {
@@ -192,6 +193,17 @@ def test_a_package_is_had_through_uv(person: Person, wheels: Path) -> None:
         "table.py",
         "__pycache__",
     }
+
+
+def test_with_uvx_the_entry_does_not_need_its_temporary_environment(
+    person: Person, wheels: Path
+) -> None:
+    person.environment.update(UV_FIND_LINKS=str(wheels))
+    uvx = (UV, "tool", "run", "--python", sys.executable)
+    person.run(*uvx, "trimcp", "install", "cursor", "quickstart.py")
+    entry = json.loads((person.home / ".cursor/mcp.json").read_text())["mcpServers"]["quickstart"]
+    assert entry["command"] == UV
+    assert str(person.home) not in " ".join(entry["args"])
 
 
 def test_the_commands_of_the_page_run(person: Person) -> None:

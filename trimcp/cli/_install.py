@@ -18,6 +18,7 @@ from ._host_places import Machine
 from ._hosts import HOSTS, Host, Local, Remote, find_host
 from ._launching import launch_command
 from ._loading import split_object
+from ._logging import log_as_tool
 from ._options import Command
 
 if TYPE_CHECKING:
@@ -51,6 +52,7 @@ class Installing(Command):
         check: Whether the server is started first, to see that it works.
         dry_run: Whether the change is only shown.
         uninstall: Whether the server is removed.
+        verbosity: How many `-v` were given.
     """
 
     host: Host
@@ -171,6 +173,7 @@ class Installing(Command):
         Raises:
             CommandError: They cannot be read or changed, or the server does not start.
         """
+        log_as_tool(self.verbosity)
         paths = self._paths()
         if self.uninstall:
             return self._uninstall([HostFile.read(self.host, path) for path in paths])
