@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 #: Pages with tests of their own, since not all of their programs are in docs/examples.
-ELSEWHERE = {"testing.md", "conformance.md", "benchmarks.md"}
+ELSEWHERE = {"testing.md", "conformance.md", "benchmarks.md", "when-something-goes-wrong.md"}
 
 PAGES = sorted(DOCS.glob("*.md"))
 OURS = [page for page in PAGES if page.name not in ELSEWHERE]

@@ -58,7 +58,10 @@ def _one_line(error: BaseException) -> str:
 
     lines = str(error).splitlines() or [""]
     if isinstance(error, ProcessDied):
-        text = f"{lines[0]} {_last_words(error.stderr)}".rstrip()
+        said = _last_words(error.stderr)
+        # What `trimcp run` itself has said needs no more words.
+        ours = said.removeprefix("trimcp: ")
+        text = f"{lines[0]} {said}".rstrip() if ours == said else ours
     else:
         text = lines[0] if len(lines) == 1 else f"{lines[0]} {lines[-1].strip()}"
     if not (text and isinstance(error, CommandError | MCPError | OSError)):

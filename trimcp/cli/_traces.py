@@ -70,7 +70,8 @@ class Trace:
         """What is shown of it."""
         place = [] if self.where is None else [f"  {self.where}, in {self.function}"]
         source = [f"    {self.source}"] if self.source else []
-        return [*place, *source, *(f"  {line}" for line in self.text)]
+        here = os.getcwd() + os.sep
+        return [*place, *source, *(f"  {line.replace(here, '')}" for line in self.text)]
 
 
 def failure_in(lines: Sequence[str]) -> str:

@@ -44,6 +44,9 @@ _MOST_DIGITS: Final = 4300
 #: A longer row of digits, which may also be part of a text; tried only at its first digit.
 _LONG_NUMBER: Final = re.compile(rb"(?<![0-9])[0-9]{4301}")
 
+#: What pydantic says of a class that it does not know; its advice is for pydantic's own models.
+_NO_SCHEMA: Final = re.compile(r"Unable to generate pydantic-core schema for (.+?)\. Set ")
+
 
 class PlainSchema(GenerateJsonSchema):
     """JSON Schema without titles that only repeat the names."""
@@ -156,5 +159,11 @@ def flaws_of(error: pydantic.ValidationError) -> list[Any]:
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of an exception's text."""
-    return str(error).strip().splitlines()[0]
+    """The first line of an exception's text, with advice that fits here."""
+    line = str(error).strip().splitlines()[0]
+    if found := _NO_SCHEMA.match(line):
+        return (
+            f"{found[1]} has no JSON Schema; use a dataclass, a TypedDict, an attrs class or a "
+            "pydantic model"
+        )
+    return line
