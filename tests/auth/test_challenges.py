@@ -145,3 +145,9 @@ def test_a_header_that_is_too_long_is_not_read() -> None:
     assert parse_challenges(['Bearer scope="a"', "Basic " + "x" * 20_000, "Digest"]) == [
         Challenge("bearer", {"scope": "a"})
     ]
+
+
+def test_many_lines_are_no_longer_than_one() -> None:
+    line = "Bearer realm=" + "x" * (4 * 1024 - len("Bearer realm="))
+    assert len(parse_challenges([line] * 4)) == 4
+    assert len(parse_challenges([line] * 1000)) == 4

@@ -333,6 +333,21 @@ def test_decode_error_is_bounded() -> None:
     assert len(str(caught.value)) < 200
 
 
+def test_a_result_is_one_of_its_method() -> None:
+    """Also as an instance of a subclass."""
+
+    @attrs.frozen
+    class Own(t.ListToolsResult):
+        pass
+
+    plain = NEWEST.encode_result("tools/list", t.ListToolsResult(()))
+    assert NEWEST.encode_result("tools/list", Own(())) == plain
+    assert plain["tools"] == []
+    for stranger in (t.CallToolResult(()), None, "text"):
+        with pytest.raises(EncodeError):
+            NEWEST.encode_result("tools/list", stranger)
+
+
 @pytest.mark.parametrize(
     ("number", "shown"),
     [

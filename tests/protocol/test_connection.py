@@ -411,6 +411,17 @@ def test_a_retry_brings_a_state_or_answers(brought: dict[str, Any], is_retry: bo
     assert scope == ("private" if is_retry else "public")
 
 
+def test_the_next_progress_is_the_next_whole_number() -> None:
+    exchange = accepted(server(), stateless(progressToken="t"))
+    assert [exchange.next_progress() for _ in range(3)] == [1, 2, 3]
+    assert exchange.advances(7.5)
+    assert exchange.next_progress() == 8
+    assert not exchange.advances(8)
+    exchange.answer({})
+    assert exchange.next_progress() is None
+    assert accepted(server(), stateless()).next_progress() is None
+
+
 def test_id_in_use() -> None:
     connection = server()
     exchange = accepted(connection, stateless(1))

@@ -41,13 +41,15 @@ from trimcp import (
     open_client,
 )
 from trimcp.errors import ConnectionLost, MissingCapability, RegistrationError, received_error
-from trimcp.runtime._boundary import contained
+from trimcp.protocol import LATEST_HANDSHAKE, Connection, RequestReceived, Role, Terms
+from trimcp.runtime._boundary import Failed, ProtocolError, answer_to, contained
 from trimcp.types import (
     CallToolResult,
     Completion,
     GetPromptResult,
     Icon,
     ImageContent,
+    Implementation,
     PromptMessage,
     ReadResourceResult,
     TextContent,
@@ -1015,3 +1017,22 @@ async def ask_and_answer(script: Script) -> None:
         "inputResponses": {key: {"roots": []}},
     }
     assert text_of(await script.do("tools/call", params)) == "no"
+
+
+@pytest.mark.parametrize(
+    ("error", "by_handler"),
+    [
+        (RequestError(-32002, "no"), True),
+        (ProtocolError(-32002, "no"), False),
+        (ValueError("no"), False),
+    ],
+)
+def test_whose_error_code_it_is(error: Exception, by_handler: bool) -> None:
+    """Over HTTP only the codes of the protocol have a status of their own."""
+    connection = Connection(Role.SERVER, Implementation("server", "1"), Limits())
+    connection.assume(Terms(LATEST_HANDSHAKE))
+    wire = {"jsonrpc": "2.0", "id": 1, "method": "resources/read"}
+    [event] = connection.receive(json.dumps(wire).encode())
+    assert isinstance(event, RequestReceived)
+    assert answer_to(event.exchange, Failed(error)) is not None
+    assert event.exchange.by_handler is by_handler

@@ -152,9 +152,13 @@ async def test_nothing_is_parted_after_the_end(end: Callable[[Outbox], None]) ->
 
 
 async def test_abandoned_for_good() -> None:
+    """Whoever waits for answers to what was dropped is told at once."""
     outbox = Outbox(10)
+    dropped: list[int] = []
+    outbox.at_abandon = lambda: dropped.append(outbox.accepted - outbox.delivered)
     outbox.send_nowait(b"x")
     outbox.abandon()
+    assert dropped == [1]
     for _ in range(2):
         with pytest.raises(trio.BrokenResourceError):
             outbox.send_nowait(b"y")
