@@ -95,7 +95,7 @@ def _joined(outer: TracebackType | None, inner: TracebackType | None) -> Traceba
 def _explain(error: BaseException) -> None:
     """Add notes to what comes from code for asyncio."""
     # Loaded late: only errors need it.
-    from ._riddles import explain_riddle
+    from ._asyncio_errors import explain_asyncio_error
 
     for leaf in leaves(error):
-        explain_riddle(leaf)
+        explain_asyncio_error(leaf)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from trimcp._riddles import PAGE
+from trimcp._asyncio_errors import PAGE
 
 from ._home import Home
 from ._round import Responder

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-__all__ = ["PAGE", "explain_riddle"]
+__all__ = ["PAGE", "explain_asyncio_error"]
 
 #: The page that says what to do.
 PAGE: Final = '"Libraries made for asyncio" (docs/asyncio.md)'
@@ -15,7 +15,7 @@ _ADVICE: Final = (
 )
 
 #: What asyncio, Trio, trio-asyncio, anyio and sniffio say then.
-_RIDDLE: Final = re.compile(
+_TEXTS: Final = re.compile(
     r"no running event loop"
     r"|trio\.run received unrecognized yield message"
     r"|There is no current event loop in thread"
@@ -30,7 +30,7 @@ _RIDDLE: Final = re.compile(
 _LONGEST: Final = 500
 
 
-def explain_riddle(error: BaseException) -> None:
+def explain_asyncio_error(error: BaseException) -> None:
     """Add a note to the error if it comes from code for asyncio; once, however often it is called.
 
     Only the log and tracebacks show it: what a peer hears does not change.
@@ -38,7 +38,7 @@ def explain_riddle(error: BaseException) -> None:
     if not isinstance(error, RuntimeError | TypeError | AttributeError) or not error.args:
         return
     text = error.args[0]
-    if not isinstance(text, str) or not _RIDDLE.search(text[:_LONGEST]):
+    if not isinstance(text, str) or not _TEXTS.search(text[:_LONGEST]):
         return
     if _ADVICE not in getattr(error, "__notes__", ()):
         error.add_note(_ADVICE)
