@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
     from msgspec import Raw
 
+    from trimcp.protocol import WireResult
     from trimcp.types import CallToolResult
 
 __all__ = ["Function", "compile_function", "is_marked"]
@@ -121,6 +122,10 @@ class Function:
             return f"{self.name!r}{where} returned a coroutine: write `await` before {called}(...)."
         kind = type(value).__name__
         return f"{self.name!r}{where} returned a {kind}: correct that, or its return annotation."
+
+    def wire_result(self, value: Any, *, structured: bool) -> WireResult | None:
+        """The same in wire form, where only one form is possible; see `Output.wire_result`."""
+        return self._output.wire_result(value, structured=structured)
 
 
 def compile_function(

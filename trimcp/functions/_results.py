@@ -19,7 +19,7 @@ import msgspec
 from pydantic_core import from_json
 
 from trimcp.errors import RegistrationError
-from trimcp.protocol import refuse_non_finite
+from trimcp.protocol import WireResult, refuse_non_finite
 from trimcp.types import UNSET, CallToolResult
 
 from ._blocks import CONTENT, content_result, structured_result
@@ -58,6 +58,23 @@ class Output:
             return value
         return content_result(value, promised=self._promised)
 
+    def wire_result(self, value: Any, *, structured: bool) -> WireResult | None:
+        """The same result in wire form, for values of which only one form is possible.
+
+        Args:
+            value: What the function returned.
+            structured: Whether structured content may be any JSON.
+
+        Returns:
+            None for all other values.
+
+        Raises:
+            TypeError, ValueError: As `result`.
+        """
+        if type(value) is not str:
+            return None
+        return WireResult(content=[{"text": value, "type": "text"}])
+
 
 class SchemaOutput(Output):
     """Structured content that an output schema promises.
@@ -86,6 +103,9 @@ class SchemaOutput(Output):
             self._check_whole(value)
             return value
         return structured_result(value, self._write(value), is_text=self._is_text)
+
+    def wire_result(self, value: Any, *, structured: bool) -> WireResult | None:
+        return None
 
     def _write(self, value: Any) -> bytes:
         """The JSON that is sent. Raises TypeError or ValueError if it does not fit."""
@@ -128,6 +148,9 @@ class AnnotatedOutput(SchemaOutput):
         self._scalar = scalar_class(adapter.core_schema)
         schema = adapter.json_schema(mode="serialization", schema_generator=PlainSchema)
         schema.pop("title", None)
+        # Of these, each value has one text. A float may be no JSON, an instance of any other class
+        # may have been changed, and of text a client may expect the content alone.
+        self._is_plain = self._is_sure and self._scalar in (int, bool)
         if _has_binary(schema):
             raise InvalidSchema(_BINARY)
         if self._is_sure:
@@ -142,6 +165,13 @@ class AnnotatedOutput(SchemaOutput):
         if not self._is_sure:
             self._check(raw)
         return raw
+
+    def wire_result(self, value: Any, *, structured: bool) -> WireResult | None:
+        if not (structured and self._is_plain and type(value) is self._scalar):
+            return None
+        raw = self._write(value)
+        text = {"text": raw.decode(), "type": "text"}
+        return WireResult(content=[text], structuredContent=msgspec.Raw(raw))
 
 
 # -- which kind a function returns ------------------------------------------------------------

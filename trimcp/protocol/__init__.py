@@ -43,7 +43,7 @@ from ._events import (
     SessionEnded,
     SubscriptionReceived,
 )
-from ._exchange import Call, Exchange, TooLarge
+from ._exchange import Call, Exchange, TooLarge, WireResult
 from ._extensions import check_extensions
 from ._messages import (
     Answer,
@@ -141,6 +141,7 @@ __all__ = [
     "TooLarge",
     "ToolCall",
     "ToolsListChanged",
+    "WireResult",
     "callers_of",
     "change_of",
     "check_extensions",

@@ -43,6 +43,15 @@ class TooLarge(ValueError):
     """An answer is longer than the limit."""
 
 
+class WireResult(dict[str, Any]):
+    """A result in the wire form of its request's revision, which is not checked again.
+
+    For those who can prove at registration what they write; all others give payloads or mappings.
+    """
+
+    __slots__ = ()
+
+
 class BatchAnswer:
     """Collects the answers to one batch, which are sent as one array (2025-03-26)."""
 
@@ -131,6 +140,8 @@ class Exchange:
         Raises:
             EncodeError: It is no result of the method, or the revision cannot say it.
         """
+        if result.__class__ is WireResult:
+            return result
         wire = codec_for(self.terms.revision).encode_result(self.method, result)
         if isinstance(result, InputRequiredResult):
             wire[RESULT_TYPE] = INPUT_REQUIRED

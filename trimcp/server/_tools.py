@@ -83,7 +83,7 @@ class RegisteredTool(Registered):
         """Run the tool for one request.
 
         Returns:
-            A `CallToolResult`, or an `InputRequiredResult` if the tool asks.
+            A `CallToolResult`, the same in wire form, or an `InputRequiredResult` if the tool asks.
 
         Raises:
             Exception: Whatever the tool raises.
@@ -105,7 +105,7 @@ class RegisteredTool(Registered):
             raise ProtocolError(error.code, error.message, error.data) from None
 
     async def work(self, context: Context[Any], given: ToolCall) -> Any:
-        """Run the tool once. Returns a `CallToolResult`, or an `InputRequired` with questions."""
+        """Run the tool once. Returns a result, see `call`, or an `InputRequired` with questions."""
         arguments = given.arguments if isinstance(given.arguments, Raw) else None
         if arguments is not None and not _is_object(arguments):
             # A model cannot correct this: the request itself is malformed (Tools, Error Handling).
@@ -123,7 +123,13 @@ class RegisteredTool(Registered):
             value = await self._call_in_time(context, bound, self.timeout)
         if isinstance(value, InputRequired):
             return value
-        return self._fitted(self.function.result(value), context._handler.exchange.terms.revision)
+        revision = context._handler.exchange.terms.revision
+        if not context._application.server.middlewares:
+            # Nobody looks at the result before it is sent.
+            wire = self.function.wire_result(value, structured=revision.structured_any)
+            if wire is not None:
+                return wire
+        return self._fitted(self.function.result(value), revision)
 
     async def _call_in_time(
         self, context: Context[Any], bound: dict[str, Any], seconds: float
