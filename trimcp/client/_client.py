@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import trio
 
-from trimcp._groups import unwrapping
 from trimcp._asyncio_errors import PAGE
+from trimcp._groups import unwrapping
 from trimcp.errors import MCPError, ProcessDied
 from trimcp.protocol import DecodeError, InvalidShape, read_object, reader_for
 from trimcp.transports import HTTPLink
