@@ -39,6 +39,9 @@ REVISIONS = ["2026-07-28", "2025-11-25"]
 
 #: Programs that are no servers to be launched: they run on the pages that show them.
 PROGRAMS = {
+    "asyncio_host.py",
+    "asyncio_loop.py",
+    "asyncio_thread.py",
     "auth.py",
     "auth_api_keys.py",
     "auth_dpop.py",
