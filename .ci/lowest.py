@@ -12,8 +12,8 @@ PROJECT = Path(__file__).resolve().parents[1] / "pyproject.toml"
 
 
 def pin(requirement: str) -> str:
-    """`attrs>=25.4` as `attrs==25.4`."""
-    found = re.fullmatch(r"([\w.-]+)\s*>=\s*([\w.]+)(?:,.*)?", requirement)
+    """`attrs>=25.4` as `attrs==25.4`; a condition after `;` stays a matter of pyproject.toml."""
+    found = re.fullmatch(r"([\w.-]+)\s*>=\s*([\w.]+)(?:,[^;]*)?(?:;.*)?", requirement)
     if found is None:
         sys.exit(f"{requirement!r} has no floor of the form NAME>=VERSION")
     return f"{found[1]}=={found[2]}"
