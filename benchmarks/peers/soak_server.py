@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import gc
 import logging
+import math
 import os
 import resource
 import sys
@@ -26,10 +27,12 @@ from trimcp import Context, Limits, RequestError, Server, ToolError
 #: What `--leak` makes it do.
 LEAKS: Final = ("memory", "tasks", "descriptors", "log", "answers")
 
-#: Bytes that each call of a server that leaks memory keeps, and how often something is leaked: a
-#: fault on purpose need not bring the machine down.
+#: Bytes that a server that leaks memory keeps each time, and how often something is leaked: a fault
+#: on purpose need not bring the machine down. The seconds in between leave enough of them for the
+#: time after the warming up.
 LEAKED_BYTES: Final = 1_000_000
 MOST_LEAKS: Final = 200
+LEAK_SECONDS: Final = 0.5
 
 #: What peers leave behind is given up while somebody watches. An idle connection is kept for long:
 #: on a busy machine a client may need seconds to use one that it has just seen open.
@@ -85,7 +88,7 @@ def holdings(server: Server[Any], *, collect: bool) -> dict[str, Any]:
 
 
 class Leaky:
-    """Does with each call what no server should.
+    """Does with calls, now and then, what no server should.
 
     Args:
         kinds: Those of `LEAKS` that it does.
@@ -95,12 +98,16 @@ class Leaky:
         self._kinds = kinds
         self._kept: list[object] = []
         self._count = 0
+        self._sums = 0
+        self._last = -math.inf
 
     def leak(self, nursery: trio.Nursery) -> None:
-        """Once more."""
-        self._count += 1
-        if self._count > MOST_LEAKS:
+        """Once more, if it is time."""
+        now = trio.current_time()
+        if self._count >= MOST_LEAKS or now - self._last < LEAK_SECONDS:
             return
+        self._count += 1
+        self._last = now
         if "memory" in self._kinds:
             self._kept.append(bytearray(b"x" * LEAKED_BYTES))
         if "tasks" in self._kinds:
@@ -112,7 +119,8 @@ class Leaky:
 
     def sum(self, a: int, b: int) -> int:
         """Of two numbers; wrong every other time."""
-        return a + b + ("answers" in self._kinds and self._count % 2)
+        self._sums += 1
+        return a + b + ("answers" in self._kinds and self._sums % 2)
 
 
 def make_server(leaky: Leaky) -> Server[trio.Nursery]:
