@@ -18,6 +18,8 @@ import outcome
 import trio
 import trio.testing
 
+from trimcp.runtime._workers import _Worker
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -156,6 +158,12 @@ def tasks_below(task: trio.lowlevel.Task) -> list[trio.lowlevel.Task]:
         for nursery in each.child_nurseries:
             found += nursery.child_tasks
     return found
+
+
+def waits_for_a_request(task: trio.lowlevel.Task) -> bool:
+    """Whether a task has answered its requests, and is kept for another one."""
+    waiting = _Worker._wait.__code__
+    return any(frame.f_code is waiting for frame, _ in task.iter_await_frames())
 
 
 def names_of(tasks: list[trio.lowlevel.Task]) -> list[str]:
