@@ -43,6 +43,7 @@ SHOWN: Final = {
 }
 #: Bounds of a single message, list, session or time, of which there is nothing to count.
 UNCOUNTED: Final = {
+    "blocked_seconds",
     "list_bytes",
     "list_pages",
     "message_bytes",
