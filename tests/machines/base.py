@@ -13,9 +13,10 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from tests.tasks import tasks_below
 from trimcp import ResourceUpdated, ToolsListChanged
 
-from .host import TrioHost, names_of, tasks_below
+from .host import TrioHost, names_of
 from .model import check_bounds, check_puppets, expected_counts
 from .puppets import ENDS, EXTRAS, LINGER, URIS, Puppets
 

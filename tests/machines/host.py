@@ -18,12 +18,10 @@ import outcome
 import trio
 import trio.testing
 
-from trimcp.runtime._workers import _Worker
-
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-__all__ = ["TrioHost", "names_of", "tasks_below"]
+__all__ = ["TrioHost", "names_of"]
 
 #: Real seconds in which a call has to come to rest.
 _PATIENCE: Final = 60.0
@@ -149,21 +147,6 @@ class TrioHost:
         while self._ended is None:
             self._turns.get(timeout=_PATIENCE)()
         self._report()
-
-
-def tasks_below(task: trio.lowlevel.Task) -> list[trio.lowlevel.Task]:
-    """A task, and all tasks that it and they have started."""
-    found = [task]
-    for each in found:
-        for nursery in each.child_nurseries:
-            found += nursery.child_tasks
-    return found
-
-
-def waits_for_a_request(task: trio.lowlevel.Task) -> bool:
-    """Whether a task has answered its requests, and is kept for another one."""
-    waiting = _Worker._wait.__code__
-    return any(frame.f_code is waiting for frame, _ in task.iter_await_frames())
 
 
 def names_of(tasks: list[trio.lowlevel.Task]) -> list[str]:

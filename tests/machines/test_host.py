@@ -5,7 +5,9 @@ from __future__ import annotations
 import pytest
 import trio
 
-from .host import TrioHost, names_of, tasks_below
+from tests.tasks import tasks_below
+
+from .host import TrioHost, names_of
 
 
 class Broken(Exception):

@@ -20,12 +20,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 
 from tests.guarantees.held import End, Record, Way
+from tests.tasks import tasks_below, waits_for_a_request
 from trimcp import Client, MCPError, RequestError, RequestTimeout, open_stream_client
 from trimcp.errors import INTERNAL_ERROR, INVALID_PARAMS, LIMIT_EXCEEDED, SHUTTING_DOWN
 from trimcp.runtime import MOST_IDLE
 
 from .base import SCHEDULES, TOOLS, ServerMachine, among, name_of, steps
-from .host import names_of, tasks_below, waits_for_a_request
+from .host import names_of
 from .model import Conversation, Told
 from .puppets import EXTRAS, LIMITS, NOTICE, URIS, Kept, Outcome
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 import trio
 import trio.testing
 
+from tests.tasks import working_tasks
 from tests.wire.fuzzed import LIMITS, no_errors_logged
 from tests.wire_fuzz import WATCHED, check_answers
 
@@ -119,7 +120,7 @@ async def converse(
     living = trio.lowlevel.current_statistics().tasks_living
     async with door(server) as talk:
         await trio.testing.wait_all_tasks_blocked()
-        idle = trio.lowlevel.current_statistics().tasks_living
+        idle = working_tasks()
         for piece in pieces:
             await talk.say(piece)
             await trio.lowlevel.checkpoint()
@@ -132,7 +133,7 @@ async def converse(
         await server.notify_tools_changed()
         await trio.testing.wait_all_tasks_blocked()
         numbers = server.statistics()
-        busy = trio.lowlevel.current_statistics().tasks_living - idle
+        busy = working_tasks() - idle
         assert numbers.connections == 1, "the connection lives"
         assert numbers.in_flight <= len(expected.unsure)
         assert busy == numbers.in_flight + sessions, "a task for each request not answered"

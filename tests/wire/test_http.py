@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from tests.protocol.test_schemas import check
 from tests.strategies import examples
+from tests.tasks import working_tasks
 from tests.wire.engines import HOST, Got, Sent, every_engine, post
 from tests.wire.fuzzed import LIMITS, handshake, last_request, make_server, no_errors_logged
 from tests.wire_fuzz import (
@@ -169,7 +170,7 @@ async def quiet() -> int:
     """Wait until nothing happens any more; the number of tasks that are left."""
     await trio.sleep(1000)
     await trio.testing.wait_all_tasks_blocked()
-    return trio.lowlevel.current_statistics().tasks_living
+    return working_tasks()
 
 
 async def survive(engine: Engine, session: Revision | None, said: list[Posted]) -> None:
