@@ -32,7 +32,7 @@ def with_member(text: str, section: str, name: str, value: dict[str, Any]) -> st
     """The document with a member added to, or replaced in, a mapping at the top."""
     data = _load(text)
     if data is None:
-        # Comments alone are no document: they stay above of the new one.
+        # Comments alone are no document: they stay above the new one.
         head = f"{text.rstrip()}\n" if text.strip() else ""
         return head + _dumped(text, {section: {name: value}})
     data.setdefault(section, {})[name] = value
@@ -76,11 +76,9 @@ def _load(text: str) -> Any:
 def _dumped(text: str, data: Any) -> str:
     """The text of a document, laid out as the text from which it came."""
     yaml = _yaml()
-    found = re.search(
-        r"^[^\s#][^\n]*:[ \t]*\r?\n(?:[ \t]*#[^\n]*\n)*( +)[^\s#-]", text, re.MULTILINE
-    )
+    found = _MAPPING.search(text)
     yaml.map_indent = len(found[1]) if found else 2
-    found = re.search(r"^( *)[^\s#-][^\n]*:[ \t]*\r?\n( *)- ", text, re.MULTILINE)
+    found = _SEQUENCE.search(text)
     if found and len(found[2]) > len(found[1]):
         yaml.sequence_indent = len(found[2]) - len(found[1]) + 2
         yaml.sequence_dash_offset = len(found[2]) - len(found[1])
