@@ -48,9 +48,10 @@ def launch_command(
     if not (packages or python is not None or needs_script or is_temporary(here)):
         return [here, "-m", "trimcp", *run]
     if uv is None:
+        asked = bool(packages) or python is not None
+        what = "--with and --python need" if asked else f"{here} may be removed at any time without"
         raise CommandError(
-            "--with and --python need uv, which is not here: see https://docs.astral.sh/uv/, or "
-            "`pip install uv`"
+            f"{what} uv, which is not here: see https://docs.astral.sh/uv/, or `pip install uv`"
         )
     if python is None:
         # Where uv made the environment, only the Python below it stays.
