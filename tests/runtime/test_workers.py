@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextvars
 import json
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
@@ -16,9 +16,10 @@ import trio
 import trio.testing
 from pydantic import BaseModel
 
+from tests.tasks import working_tasks
 from trimcp import Context, Server, ToolError
 from trimcp.protocol import LATEST, LATEST_HANDSHAKE
-from trimcp.runtime import MOST_IDLE
+from trimcp.runtime import MOST_IDLE, _workers
 from trimcp.testing import RawPeer, stateless
 from trimcp.transports import open_memory_channels
 
@@ -32,6 +33,11 @@ VARIABLE: contextvars.ContextVar[str] = contextvars.ContextVar("variable", defau
 
 #: Members of `_meta`: a client that can be asked.
 ELICITS: Final = {"io.modelcontextprotocol/clientCapabilities": {"elicitation": {}}}
+
+
+def tasks_living() -> int:
+    """How many tasks there are in this run of Trio."""
+    return trio.lowlevel.current_statistics().tasks_living
 
 
 class Word(BaseModel):
@@ -318,13 +324,30 @@ async def test_how_many_wait(revision: str, autojump_clock: object) -> None:
     many = 2 * MOST_IDLE
     async with calling(tools, revision) as caller:
         await trio.testing.wait_all_tasks_blocked()
-        before = count_tasks()
+        before = tasks_living()
         caller.send(*(caller.request("sleep") for _ in range(many)))
         await trio.testing.wait_all_tasks_blocked()
-        assert count_tasks() >= before + many - 1
+        assert tasks_living() >= before + many - 1
         await trio.sleep(10)
         assert tools.finished == many
-        assert count_tasks() <= before + MOST_IDLE
+        assert tasks_living() <= before + MOST_IDLE
+
+
+@by_era
+async def test_how_many_wait_in_all(
+    revision: str, autojump_clock: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of all connections and servers together; the longest idle end, and all are served."""
+    monkeypatch.setattr(_workers, "MOST_IDLE_IN_ALL", 5)
+    servers = [Tools() for _ in range(3)]
+    async with AsyncExitStack() as stack:
+        callers = [await stack.enter_async_context(calling(tools, revision)) for tools in servers]
+        for finished in (4, 8):
+            for caller in callers:
+                caller.send(*(caller.request("sleep") for _ in range(4)))
+            await trio.sleep(10)
+            assert [tools.finished for tools in servers] == [finished] * 3
+            assert tasks_living() - working_tasks() == 5
 
 
 @pytest.mark.parametrize("end", ["end of input", "shutdown"])
@@ -356,16 +379,3 @@ async def test_a_session_ends_before_the_next_begins(autojump_clock: object) -> 
         await caller.peer.initialize()
         await caller.call("plain")
         assert tools.sessions == ["opened", "closed", "opened"]
-
-
-def count_tasks() -> int:
-    """How many tasks there are in this run of Trio."""
-    root = trio.lowlevel.current_root_task()
-    assert root is not None
-    count, waiting = 0, [root]
-    while waiting:
-        task = waiting.pop()
-        count += 1
-        for nursery in task.child_nurseries:
-            waiting.extend(nursery.child_tasks)
-    return count

@@ -32,6 +32,40 @@ __all__ = ["MOST_IDLE", "Workers"]
 #: How many tasks of one nursery may wait for a request.
 MOST_IDLE: Final = 64
 
+#: How many tasks may wait in all nurseries of a run of Trio: some kilobytes each.
+MOST_IDLE_IN_ALL: Final = 1000
+
+
+class _Bench:
+    """All tasks of a run of Trio that wait for a request, those that wait longest first."""
+
+    def __init__(self) -> None:
+        self._waiting: collections.OrderedDict[_Worker, None] = collections.OrderedDict()
+
+    def join(self, worker: _Worker) -> None:
+        """One more waits; if there are too many, the one that waits longest ends."""
+        self._waiting[worker] = None
+        if len(self._waiting) > MOST_IDLE_IN_ALL:
+            next(iter(self._waiting)).dismiss()
+
+    def leave(self, worker: _Worker) -> None:
+        """One waits no more."""
+        del self._waiting[worker]
+
+
+_BENCH: Final[trio.lowlevel.RunVar[_Bench | None]] = trio.lowlevel.RunVar(
+    "trimcp: tasks that wait for a request", None
+)
+
+
+def _bench() -> _Bench:
+    """The one of this run of Trio."""
+    bench = _BENCH.get()
+    if bench is None:
+        bench = _Bench()
+        _BENCH.set(bench)
+    return bench
+
 
 class Workers:
     """The tasks that answer requests in one nursery.
@@ -43,6 +77,7 @@ class Workers:
     def __init__(self, responder: Responder) -> None:
         self.responder = responder
         self._idle: collections.deque[_Worker] = collections.deque()
+        self._bench: _Bench | None = None
         self._is_over = False
 
     def attend(self, start: Callable[..., object], round_: Round) -> None:
@@ -54,7 +89,9 @@ class Workers:
         """
         # A round that has a scope was cancelled before.
         if self._idle and round_.scope is None:
-            self._idle.pop().give(round_)
+            worker = self._idle[-1]
+            self.leave(worker)
+            worker.give(round_)
         else:
             start(_Worker(self, round_).run)
 
@@ -66,21 +103,28 @@ class Workers:
         """
         self._is_over = True
         waiting = frozenset(worker.task for worker in self._idle)
-        self._idle.clear()
-        for task in waiting:
-            trio.lowlevel.reschedule(task)
+        while self._idle:
+            self._idle[-1].dismiss()
         return waiting
 
     def join(self, worker: _Worker) -> bool:
         """Let a task wait for a request. Returns False if it is not needed any more."""
         if self._is_over or len(self._idle) >= MOST_IDLE:
             return False
+        if self._bench is None:
+            self._bench = _bench()
         self._idle.append(worker)
+        self._bench.join(worker)
         return True
 
     def leave(self, worker: _Worker) -> None:
-        """A task that waited has been cancelled."""
-        self._idle.remove(worker)
+        """A task waits no more."""
+        if self._idle[-1] is worker:
+            self._idle.pop()
+        else:
+            self._idle.remove(worker)
+        if self._bench is not None:
+            self._bench.leave(worker)
 
 
 class _Worker:
@@ -109,6 +153,11 @@ class _Worker:
         # From now on, not from when the task runs again: a cancellation may come before.
         round_.scope = self._scope
         self.task.context = contextvars.copy_context()
+        trio.lowlevel.reschedule(self.task)
+
+    def dismiss(self) -> None:
+        """End the task, which waits."""
+        self._workers.leave(self)
         trio.lowlevel.reschedule(self.task)
 
     async def run(self) -> None:
