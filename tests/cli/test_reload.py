@@ -186,6 +186,20 @@ async def test_without_a_server_nobody_waits(tmp_path: Path) -> None:
         async with await trio.open_tcp_stream("127.0.0.1", port) as stream:
             with trio.fail_after(30), suppress(trio.BrokenResourceError):
                 assert await stream.receive_some() == b""
+        process.send_signal(signal.SIGINT)
+        with trio.fail_after(10):
+            assert await trio.to_thread.run_sync(process.wait) == 0
+
+
+async def test_it_ends_in_order_while_it_begins(tmp_path: Path) -> None:
+    file = tmp_path / "app.py"
+    file.write_text(SERVER.format(name="first"))
+    with reloading(file, "--tcp", "127.0.0.1:0") as process:
+        await wait_for(process, "watching")
+        process.send_signal(signal.SIGINT)
+        with trio.fail_after(30):
+            assert await trio.to_thread.run_sync(process.stderr.read) == ""
+            assert await trio.to_thread.run_sync(process.wait) == 0
 
 
 async def test_a_killed_watch_takes_its_server_along(tmp_path: Path) -> None:

@@ -262,7 +262,8 @@ def test_inspector_is_opened_by_dev(tmp_path: Path) -> None:
             assert process.stderr is not None
             assert any("Inspector Web is up and running" in line for line in process.stderr)
             process.send_signal(signal.SIGINT)
-            assert process.wait(PATIENCE) == 0
+            said = process.stderr.read()
+            assert process.wait(PATIENCE) == 0, said
         finally:
             process.kill()
 

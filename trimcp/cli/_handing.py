@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -69,18 +69,22 @@ def handed_on() -> HandedOn:
 async def start(
     command: Sequence[str], listeners: Sequence[trio.SocketListener], **options: Any
 ) -> trio.Process:
-    """Start a process that serves on these sockets.
+    """Start a process that serves on these sockets, which may be closed meanwhile.
 
     Args:
         command: The program and its arguments.
         listeners: The sockets on which it listens.
         options: As for `trio.lowlevel.open_process`.
     """
-    sockets = [listener.socket.fileno() for listener in listeners]
-    given = HandedOn(os.getpid(), sockets)
-    return await trio.lowlevel.open_process(
-        list(command),
-        env={**os.environ, RELOADED: json.dumps(attrs.asdict(given))},
-        pass_fds=sockets,
-        **options,
-    )
+    await trio.lowlevel.checkpoint()
+    with ExitStack() as stack:
+        sockets = [os.dup(listener.socket.fileno()) for listener in listeners]
+        for descriptor in sockets:
+            stack.callback(os.close, descriptor)
+        given = HandedOn(os.getpid(), sockets)
+        return await trio.lowlevel.open_process(
+            list(command),
+            env={**os.environ, RELOADED: json.dumps(attrs.asdict(given))},
+            pass_fds=sockets,
+            **options,
+        )

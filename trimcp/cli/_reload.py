@@ -120,9 +120,10 @@ class _Child:
 
     def stop(self) -> None:
         """Stop serving: `serve` returns when the child has ended; new connections are refused."""
+        self._scope.cancel(reason="a signal came")
+        # Whoever still waited for a connection would fail, and not be cancelled.
         for listener in self._listeners:
             listener.socket.close()
-        self._scope.cancel(reason="a signal came")
 
     async def hurry(self) -> None:
         """End the child without waiting for its requests, and kill it if it hangs."""
