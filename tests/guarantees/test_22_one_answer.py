@@ -32,6 +32,7 @@ from trimcp import (
     ToolError,
     open_stream_client,
 )
+from trimcp.errors import LIMIT_EXCEEDED
 
 from .harness import ERAS, Dialect
 from .held import End, Message, Passed, Record, Way
@@ -302,9 +303,29 @@ def check_answers(record: Record, asker: Any, other: Any) -> Counter[Any]:
             assert answers[about] == 1, f"a second answer: {each}"
         elif each.message["method"] != "notifications/progress" and about is not None:
             assert not answers[about], f"after the answer: {each}"
-        if about in gone:
-            assert each.sent <= record.unaware[gone[about]], f"after the cancellation: {each}"
+        if about in gone and each.sent > record.unaware[gone[about]]:
+            assert is_refusal(each.message), f"after the cancellation: {each}"
+            assert arrived_together(record, asker, about, gone[about]), f"too late: {each}"
     return answers
+
+
+def is_refusal(message: Message) -> bool:
+    """Whether it says that too many requests are in flight, for which no handler begins."""
+    return bool(message.get("error", {}).get("code") == LIMIT_EXCEEDED)
+
+
+def arrived_together(record: Record, asker: Any, identity: Any, cancellation: int) -> bool:
+    """Whether a request was read at once with its cancellation, after it.
+
+    What is refused is complete before the cancellation is read, which then may be ignored
+    (Cancellation, Behavior Requirements).
+    """
+    request = next(
+        number
+        for number, each in record.by(asker)
+        if each.message.get("id") == identity and not is_answer(each.message)
+    )
+    return record.heard[request] == record.heard[cancellation]
 
 
 def check(world: World, ending: str) -> None:

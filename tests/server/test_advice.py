@@ -112,11 +112,13 @@ async def test_no_name_is_told_that_scopes_hide_from_the_caller() -> None:
 async def test_parameters_are_suggested() -> None:
     async with open_client(make_server()) as client:
         result = await client.call_tool("weather", {"citty": "Lima"})
-        assert result.content[0].text == (  # type: ignore[union-attr]
-            "Invalid arguments for tool weather:\n"
-            "$.city: Field required\n"
-            "$.citty: Extra inputs are not permitted; did you mean 'city'?"
-        )
+        headline, *flaws = result.text.splitlines()
+        assert headline == "Invalid arguments for tool weather:"
+        # Older versions of pydantic name them in the other order.
+        assert sorted(flaws) == [
+            "$.citty: Extra inputs are not permitted; did you mean 'city'?",
+            "$.city: Field required",
+        ]
         with pytest.raises(RequestError, match="did you mean 'name'"):
             await client.get_prompt("greet", {"nam": "Ada"})
 
