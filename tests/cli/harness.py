@@ -30,8 +30,9 @@ COMMAND: Final = (sys.executable, "-m", "trimcp")
 
 def environment() -> dict[str, str]:
     """This process's environment without what would change the command's looks."""
-    hidden = ("COLUMNS", "LINES", "PYTHONPATH")
-    return {name: value for name, value in os.environ.items() if name not in hidden}
+    hidden = ("COLUMNS", "LINES", "NO_COLOR", "PYTHONPATH")
+    kept = {name: value for name, value in os.environ.items() if name not in hidden}
+    return {**kept, "TERM": "xterm-256color"}
 
 
 def run(*words: str | Path, stdin: str = "") -> subprocess.CompletedProcess[str]:
@@ -143,7 +144,11 @@ def _overwritten(line: str) -> str:
 
 @contextmanager
 def screen(
-    *words: str | Path, columns: int = 80, stdout: int | None = None, stdin: int | None = None
+    *words: str | Path,
+    columns: int = 80,
+    stdout: int | None = None,
+    stdin: int | None = None,
+    colours: bool = False,
 ) -> Iterator[Screen]:
     """Run `trimcp` at a new terminal.
 
@@ -152,6 +157,7 @@ def screen(
         columns: The terminal's width.
         stdout: Standard output, if it is not the terminal.
         stdin: Standard input, if it is not the terminal.
+        colours: Whether the user takes them.
     """
     master, terminal = os.openpty()
     fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
@@ -160,7 +166,7 @@ def screen(
         stdin=terminal if stdin is None else stdin,
         stdout=terminal if stdout is None else stdout,
         stderr=terminal,
-        env=environment(),
+        env=environment() if colours else {**environment(), "NO_COLOR": "1"},
     )
     os.close(terminal)
     with process:

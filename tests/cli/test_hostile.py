@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from trimcp.cli import _schemas
+from trimcp.cli._colours import as_text
 from trimcp.cli._list import _describe_arguments
 from trimcp.cli._schemas import choices, describe, kinds, properties, resolve
 from trimcp.cli._screen import printable, visible
@@ -240,11 +241,11 @@ def test_a_long_default_is_not_shown_whole() -> None:
 LETTERS = st.lists(st.sampled_from(["a", "b ", "界", "é", "e\u0301", "👩\u200d🔬"]), max_size=20)
 
 
-@example(["", "👩\u200d🔬aa"])
-@given(st.lists(LETTERS.map("".join), min_size=1))
-def test_columns_stand_below_each_other(cells: list[str]) -> None:
+@example(["", "👩\u200d🔬aa"], "column")
+@given(st.lists(LETTERS.map("".join), min_size=1), st.sampled_from(["row", "column"]))
+def test_columns_stand_below_each_other(cells: list[str], headings: Any) -> None:
     rows = [(cell, "|") for cell in cells]
-    lines = table(rows, 40).splitlines()
+    lines = as_text(table(rows, 40, headings=headings)).splitlines()
     places = {width_of(line[: line.index("|")]) for line in lines if line.endswith("|")}
     assert len(places) == 1
 
@@ -262,11 +263,11 @@ def test_wide_words_are_wrapped_and_clipped(text: str, width: int) -> None:
 def test_a_huge_cell_is_cut_and_costs_no_more_than_to_look_at_it(letter: str) -> None:
     def draw(size: int) -> int:
         rows = [("A", "B"), ("x", letter * size)]
-        return calls_of(lambda: table(rows, 80))
+        return calls_of(lambda: list(table(rows, 80, headings="row")))
 
     draw(10)
     assert draw(2_000_000 // len(letter)) < 2 * draw(10_100 // len(letter)) + 1000
-    text = table([("A", "B"), ("x", "y" * 2_000_000)], 80)
+    text = as_text(table([("A", "B"), ("x", "y" * 2_000_000)], 80, headings="row"))
     assert "… (2,000,000 characters)" in text.replace("\n", "").replace("   ", "")
 
 

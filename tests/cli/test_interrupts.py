@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import select
 import sys
 from typing import TYPE_CHECKING, Final
 
 import pytest
 
-from .harness import screen
+from .harness import PATIENCE, screen
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,6 +48,17 @@ def is_running(pid: int) -> bool:
             return file.read().rpartition(")")[2].split()[0] != "Z"
     except OSError:
         return False
+
+
+def wait_for_end(pid: int) -> None:
+    """Wait until a process that was killed has ended, which the system does in its own time."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    ready, _, _ = select.select([descriptor], [], [], PATIENCE)
+    os.close(descriptor)
+    assert ready
 
 
 @pytest.fixture
@@ -99,7 +112,7 @@ def test_a_second_ctrl_c_kills_the_server(
         assert is_running(pid)
         terminal.interrupt()
         assert terminal.finish() == 130
-    assert not is_running(pid)
+    wait_for_end(pid)
     assert "Traceback" not in terminal.text
 
 

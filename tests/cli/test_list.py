@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from trimcp.cli._colours import as_text
 from trimcp.cli._table import table
 
 from .harness import is_one_line, run, run_here, screen
@@ -111,7 +112,7 @@ def test_servers_that_cannot_be_reached(target: str, status: int, words: str) ->
 
 def test_tables_wrap_the_widest_column() -> None:
     rows = [("A", "B"), ("x", "one two three four"), ("yy", "")]
-    assert table(rows, 14).splitlines() == [
+    assert as_text(table(rows, 14, headings="row")).splitlines() == [
         "A   B",
         "x   one two",
         "      three",
@@ -121,7 +122,8 @@ def test_tables_wrap_the_widest_column() -> None:
 
 
 def test_an_empty_cell_has_its_line() -> None:
-    assert table([("A", "B"), ("", "")], 20).split("\n") == ["A  B", ""]
+    shown = as_text(table([("A", "B"), ("", "")], 20, headings="row"))
+    assert shown.split("\n") == ["A  B", "", ""]
 
 
 # -- all that a server offers -----------------------------------------------------------------

@@ -96,9 +96,9 @@ def test_a_form_is_filled_in_field_by_field(demo: Path, revision: str) -> None:
         ("sure (really now; yes or no): ", "maybe"),
         ("'maybe' is not a boolean\r\n  sure (really now; yes or no): ", ""),
         ("a value is needed\r\n  sure (really now; yes or no): ", "yes"),
-        ("How many (integer): ", "many"),
-        ("'many' is not an integer\r\n  How many (integer): ", "11"),
-        ("11 is more than 10\r\n  How many (integer): ", "3"),
+        ("How many (integer, 1 to 10): ", "many"),
+        ("'many' is not an integer\r\n  How many (integer, 1 to 10): ", "11"),
+        ("11 is more than 10\r\n  How many (integer, 1 to 10): ", "3"),
         ("price (number) [2.5]: ", "4"),
         ("size (small | large) [small]: ", "huge"),
         ("'huge' is not one of small, large\r\n  size (small | large) [small]: ", "large"),
@@ -110,7 +110,8 @@ def test_a_form_is_filled_in_field_by_field(demo: Path, revision: str) -> None:
             terminal.wait_for(prompt)
             terminal.type(f"{answer}\n")
         assert terminal.finish() == 0
-    order = json.loads(terminal.lines[-2])
+    # The result, laid out for people.
+    order = json.loads("".join(terminal.lines[terminal.lines.index("{") :]))
     assert order == {
         "sure": True,
         "count": 3,
@@ -162,10 +163,11 @@ def test_questions_wait_for_their_turn(demo_address: str, revision: str) -> None
 
 
 def test_what_the_form_refuses_is_asked_again(demo_address: str) -> None:
+    prompt = "  code (string, at least 3 characters): "
     with screen("call", demo_address, "unlock") as terminal:
-        terminal.wait_for("code (string): ")
+        terminal.wait_for(prompt)
         terminal.type("ab\n")
-        terminal.wait_for('"ab" is shorter than 3 characters\r\n  code (string): ')
+        terminal.wait_for(f'"ab" is shorter than 3 characters\r\n{prompt}')
         terminal.type("abc\n")
         terminal.wait_for("note (string) []: ")
         terminal.type("\n")

@@ -26,10 +26,10 @@ from ._options import (
     find_target,
     usage,
 )
-from ._output import chosen_output, encoded, write, write_json
-from ._results import as_text, failure_text
+from ._output import chosen_output, encoded, write_json, write_texts
+from ._results import failure_text, texts_of
 from ._schemas import describe, properties
-from ._screen import printable
+from ._screen import paint, printable
 from ._terminal import Terminal
 from ._values import read_json, read_value
 
@@ -42,6 +42,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Calling"]
 
+
+#: How many chunks may wait to be written; one batch of a connection has far fewer.
+_CHUNKS: Final = 10_000
 
 #: Help about the arguments.
 _ARGUMENTS: Final = """
@@ -118,21 +121,66 @@ async def _call(options: Calling) -> CallToolResult:
         offered = await tools(client)
         listed = find(offered, options.tool, "tool", may_be_hidden=is_url(options.target))
         arguments = _arguments(listed or Tool(name=options.tool, input_schema={}), options)
-        with asking_for(offered, options.tool, "tool"), terminal.bar() as progress:
-            result = await client.call_tool(options.tool, arguments, progress=progress)
-        _show(result, client, options)
+        shown = Shown(terminal, options)
+        with asking_for(offered, options.tool, "tool"):
+            async with (
+                terminal.bar() as progress,
+                client.stream_tool(
+                    options.tool,
+                    arguments,
+                    progress=progress,
+                    timeout=options.timeout,
+                    buffer=_CHUNKS,
+                ) as stream,
+            ):
+                async for chunk in stream:
+                    shown.add(chunk)
+        result = stream.result
+        shown.end(result, client)
         if result.is_error and listed is None:
             sys.stderr.write(f"trimcp: {printable(not_listed(offered, options.tool, 'tool'))}\n")
         return result
 
 
-def _show(result: CallToolResult, client: Client, options: Calling) -> None:
-    if chosen_output(options.output) == "json":
-        write_json(encoded(result, client))
-    elif not result.is_error:
-        write(as_text(result))
-    if result.is_error:
-        sys.stderr.write(f"{failure_text(result)}\n")
+class Shown:
+    """What is shown of a call: on a terminal each chunk as it comes, then the result.
+
+    Args:
+        terminal: Where the progress is shown.
+        options: The command.
+    """
+
+    def __init__(self, terminal: Terminal, options: Calling) -> None:
+        self._terminal = terminal
+        self._output = chosen_output(options.output)
+        self._has_chunks = self._output == "text" and sys.stdout.isatty()
+        self._last: Any = None
+
+    def add(self, chunk: Any) -> None:
+        """Show a chunk, if people watch."""
+        if self._has_chunks:
+            self._terminal.give_way()
+            self._last = chunk
+            write_texts([chunk if isinstance(chunk, str) else json.dumps(chunk)])
+
+    def end(self, result: CallToolResult, client: Client) -> None:
+        """Show the result. Where a stream has no other one it is the last chunk, shown already."""
+        if self._output == "json":
+            write_json(encoded(result, client))
+        elif not result.is_error and not _is_text_of(texts := texts_of(result), self._last):
+            write_texts(texts)
+        if result.is_error:
+            paint(sys.stderr, [(failure_text(result), "error"), ("\n", None)])
+
+
+def _is_text_of(texts: list[str], chunk: Any) -> bool:
+    """Whether a result is the text of a chunk, or its JSON."""
+    if chunk is None or len(texts) != 1:
+        return False
+    try:
+        return texts[0] == chunk or bool(json.loads(texts[0]) == chunk)
+    except (ValueError, RecursionError):
+        return False
 
 
 # -- arguments --------------------------------------------------------------------------------

@@ -17,12 +17,16 @@ from trimcp.protocol import WILDCARDS
 
 from ._errors import CommandError, reason
 from ._loading import split_object
+from ._logging import say
 from ._options import Address, Command
 from ._reload import run_reloading
-from ._run import authority, read_address
+from ._run import Running, authority, read_address
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Callable
+
+    from ._logging import LogFormat
 
 __all__ = ["Developing"]
 
@@ -44,18 +48,23 @@ class Developing(Command):
         where: The address to listen on for HTTP.
         inspector: Whether the Inspector is opened.
         verbosity: How many `-v` were given.
+        log_format: See `Running`.
     """
 
     file: str
     where: Address
     inspector: bool
     verbosity: int
+    log_format: LogFormat | None
 
     has_result = False
 
     @staticmethod
     def add_options(parser: argparse.ArgumentParser) -> None:
-        parser.usage = "trimcp dev [--http HOST:PORT] [--no-inspector] [-v] FILE[:OBJECT]"
+        parser.usage = (
+            "trimcp dev [--http HOST:PORT] [--no-inspector] [--log-format FORMAT] [-v] "
+            "FILE[:OBJECT]"
+        )
         parser.description = (
             "Serve the Server in a Python file over HTTP, in a new process whenever a Python file\n"
             "in its directory or below changes, and open the MCP Inspector on it, a web page in\n"
@@ -69,6 +78,7 @@ class Developing(Command):
             help="where to listen (default: 127.0.0.1:8000)",
         )
         parser.add_argument("--no-inspector", action="store_true", help="do not open the Inspector")
+        Running.add_log_format(parser)
 
     @classmethod
     def read(cls, found: argparse.Namespace, command: list[str] | None) -> Developing:
@@ -79,6 +89,7 @@ class Developing(Command):
             where=found.http,
             inspector=not found.no_inspector,
             verbosity=found.verbosity + found.verbosity_before,
+            log_format=found.log_format,
         )
 
     def run(self) -> int:
@@ -90,35 +101,39 @@ class Developing(Command):
         path, _ = split_object(self.file)
         if not os.path.isfile(path):
             raise CommandError(f"no such file: {path}")
-        verbose = ["-v"] * self.verbosity
-        words = ["run", *verbose, "--http", authority(self.where), self.file]
+        options = ["-v"] * self.verbosity
+        if self.log_format is not None:
+            options += ["--log-format", self.log_format]
+        words = ["run", *options, "--http", authority(self.where), self.file]
+        tell = partial(say, form=self.log_format)
         npx = which("npx") if self.inspector else None
         if self.inspector and npx is None:
-            _say(
+            tell(
                 "the Inspector is not opened: npx is not here; it comes with Node.js "
                 "(https://nodejs.org). Any other client can connect."
             )
-        beside = None if npx is None else partial(_inspect, npx)
-        return run_reloading(path, [sys.executable, "-m", "trimcp", *words], self.where, beside)
+        beside = None if npx is None else partial(_inspect, npx, tell)
+        again = [sys.executable, "-m", "trimcp", *words]
+        return run_reloading(path, again, self.where, tell, beside)
 
 
-async def _inspect(npx: str, where: Address) -> None:
+async def _inspect(npx: str, tell: Callable[[str], None], where: Address) -> None:
     """Run the Inspector on the server at an address until it ends, or this is cancelled."""
     host, port = where
     # A server that listens on all addresses answers to this name only.
     url = f"http://{authority(('localhost' if host in WILDCARDS else host, port))}/mcp"
     command = [npx, "--yes", _INSPECTOR, "--transport", "http", "--server-url", url]
-    _say(f"opening the Inspector: {' '.join(command)}")
+    tell(f"opening the Inspector: {' '.join(command)}")
     try:
         process = await trio.lowlevel.open_process(
             command, stdin=subprocess.DEVNULL, stdout=sys.stderr, start_new_session=True
         )
     except OSError as error:
-        _say(f"the Inspector cannot be started: {reason(error)}")
+        tell(f"the Inspector cannot be started: {reason(error)}")
         return
     try:
         await process.wait()
-        _say(f"the Inspector has ended with status {process.returncode}; the server goes on")
+        tell(f"the Inspector has ended with status {process.returncode}; the server goes on")
     finally:
         with trio.CancelScope(shield=True, relative_deadline=2 * _GRACE):
             await _end(process)
@@ -133,10 +148,3 @@ async def _end(process: trio.Process) -> None:
     if process.returncode is None:
         os.killpg(process.pid, signal.SIGKILL)
         await process.wait()
-
-
-def _say(text: str) -> None:
-    # Standard error may be closed, for example in the background.
-    if sys.stderr is not None:
-        sys.stderr.write(f"{text}\n")
-        sys.stderr.flush()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+from ._bounds import bounds
 from ._schemas import choices, describe, kinds, properties, resolve
 from ._screen import printable
 from ._values import read_value
@@ -79,7 +80,8 @@ class Field:
 
     def _fitting(self) -> str:
         if self._is_list:
-            return f"some of {self._named_choices(self._schema.get('items', {}))}, with commas"
+            some = f"some of {self._named_choices(self._schema.get('items', {}))}, with commas"
+            return ", ".join(filter(None, (some, bounds(self._schema, self._form))))
         if kinds(self._schema, self._form) == {"boolean"}:
             return "yes or no"
         return self._named_choices(self._schema)
@@ -87,7 +89,9 @@ class Field:
     def _named_choices(self, schema: Any) -> str:
         named = choices(schema, self._form)
         listed = " | ".join(f"{value} = {title}" if title else str(value) for value, title in named)
-        return listed or describe(schema, self._form)
+        return listed or ", ".join(
+            filter(None, (describe(schema, self._form), bounds(schema, self._form)))
+        )
 
     def _default(self) -> str:
         default = self._schema.get("default")

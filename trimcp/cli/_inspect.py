@@ -9,7 +9,7 @@ import attrs
 from ._connecting import connected
 from ._listing import listing
 from ._options import TARGET, Connecting, find_target, refuse_more, usage
-from ._output import chosen_output, encoded, write, write_json
+from ._output import chosen_output, encoded, write_json, write_pieces
 from ._screen import printable
 from ._table import table
 from ._terminal import output_width
@@ -62,7 +62,7 @@ async def _inspect(options: Inspecting) -> None:
             write_json(_document(client, found))
         else:
             rows = [row for row in _rows(client, found) if row[1]]
-            write(table(rows, output_width()))
+            write_pieces(table(rows, output_width(), headings="column"))
 
 
 def _document(client: Client, found: Listed) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import attrs
 from ._connecting import connected
 from ._listing import listing
 from ._options import TARGET, Connecting, find_target, refuse_more, usage
-from ._output import chosen_output, encoded, write, write_json
+from ._output import chosen_output, encoded, write_json, write_pieces
 from ._schemas import brief, describe, properties, resolve
 from ._screen import printable
 from ._table import table
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from trimcp.types import Prompt, Resource, ResourceTemplate, Tool
 
+    from ._colours import Piece
     from ._listing import Listed
 
 __all__ = ["Listing"]
@@ -63,33 +64,37 @@ async def _list_all(options: Listing) -> None:
         if chosen_output(options.output) == "json":
             write_json({key: encoded(items, client) for key, items in found.items()})
         else:
-            write(_as_text(found))
+            write_pieces(_in_sections(found))
 
 
-def _as_text(found: Listed) -> str:
-    sections = [_SECTIONS[key](items) for key, items in found.items()]
-    return "\n\n".join(sections) or "The server declares nothing that could be listed."
+def _in_sections(found: Listed) -> Iterator[Piece]:
+    if not found:
+        yield "The server declares nothing that could be listed.", None
+    for number, (key, items) in enumerate(found.items()):
+        if number:
+            yield "\n", None
+        yield from _SECTIONS[key](items)
 
 
 # -- sections ---------------------------------------------------------------------------------
 
 
-def _tools(tools: Sequence[Tool]) -> str:
+def _tools(tools: Sequence[Tool]) -> Iterator[Piece]:
     rows = [(printable(each.name), _arguments(each), _of_tool(each)) for each in tools]
     return _section("tools", ("TOOL", "ARGUMENTS", "DESCRIPTION"), rows)
 
 
-def _resources(resources: Sequence[Resource]) -> str:
+def _resources(resources: Sequence[Resource]) -> Iterator[Piece]:
     rows = [(printable(each.uri), _type(each), _of_resource(each)) for each in resources]
     return _section("resources", ("RESOURCE", "TYPE", "DESCRIPTION"), rows)
 
 
-def _templates(templates: Sequence[ResourceTemplate]) -> str:
+def _templates(templates: Sequence[ResourceTemplate]) -> Iterator[Piece]:
     rows = [(printable(each.uri_template), _type(each), _of_resource(each)) for each in templates]
     return _section("resource templates", ("RESOURCE TEMPLATE", "TYPE", "DESCRIPTION"), rows)
 
 
-def _prompts(prompts: Sequence[Prompt]) -> str:
+def _prompts(prompts: Sequence[Prompt]) -> Iterator[Piece]:
     rows = [
         (printable(each.name), _prompt_arguments(each), _about(each.title, each.description))
         for each in prompts
@@ -97,7 +102,7 @@ def _prompts(prompts: Sequence[Prompt]) -> str:
     return _section("prompts", ("PROMPT", "ARGUMENTS", "DESCRIPTION"), rows)
 
 
-_SECTIONS: Mapping[str, Callable[[Sequence[Any]], str]] = {
+_SECTIONS: Mapping[str, Callable[[Sequence[Any]], Iterator[Piece]]] = {
     "tools": _tools,
     "resources": _resources,
     "resourceTemplates": _templates,
@@ -105,8 +110,12 @@ _SECTIONS: Mapping[str, Callable[[Sequence[Any]], str]] = {
 }
 
 
-def _section(name: str, headings: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    return table([headings, *rows], output_width()) if rows else f"The server has no {name}."
+def _section(
+    name: str, headings: tuple[str, ...], rows: Sequence[tuple[str, ...]]
+) -> Iterator[Piece]:
+    if not rows:
+        return iter([(f"The server has no {name}.\n", None)])
+    return table([headings, *rows], output_width(), headings="row")
 
 
 # -- cells ------------------------------------------------------------------------------------

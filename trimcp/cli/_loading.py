@@ -10,7 +10,8 @@ from importlib.util import module_from_spec, spec_from_loader
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
 
-from trimcp.server import Server
+from trimcp._similar import did_you_mean
+from trimcp.server import Server, loading
 
 from ._errors import CommandError
 
@@ -57,7 +58,8 @@ def _load(file: str) -> ModuleType:
     sys.path.insert(0, os.path.dirname(path))
     sys.argv = [file]
     try:
-        loader.exec_module(module)
+        with loading():
+            loader.exec_module(module)
     except Exception as error:
         raise CommandError(f"cannot load {_where(error, path, file)}: {_what(error)}") from error
     return module
@@ -84,7 +86,8 @@ def _named_server(module: ModuleType, file: str, name: str) -> Server[Any]:
     try:
         found = attrgetter(name)(module)
     except AttributeError:
-        raise CommandError(f"{file} has no {name!r}; {_candidates(module)}") from None
+        meant = did_you_mean(name, _servers(module))
+        raise CommandError(f"{file} has no {name!r}{meant}; {_candidates(module)}") from None
     if not isinstance(found, Server):
         raise CommandError(f"{name!r} in {file} is no Server; {_candidates(module)}")
     return found

@@ -48,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from ._streams import open_missing
 
     # Control characters from the server must not reach the terminal.
-    with open_missing() as missing, screened():
+    with open_missing() as missing, screened(command.colours):
         return _attempt(command, has_output="stdout" not in missing)
 
 
@@ -84,7 +84,10 @@ def _report(error: Exception, verbosity: int) -> int:
 
             traceback.print_exception(error)
         if sys.stderr is not None:
-            sys.stderr.write(f"trimcp: {explain(error)}\n")
+            # Loaded late, as it is for the screen: `run` needs it only for errors.
+            from ._screen import paint
+
+            paint(sys.stderr, [("trimcp:", "error"), (f" {explain(error)}\n", None)])
             if isinstance(error, CommandError) and error.beneath:
                 sys.stderr.write(f"{error.beneath}\n")
     except OSError:

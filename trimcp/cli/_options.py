@@ -12,6 +12,7 @@ import trio
 from ._logging import log_as_tool
 
 if TYPE_CHECKING:
+    from ._colours import Choice
     from ._machines import Machine
 
 __all__ = [
@@ -67,10 +68,12 @@ class Command:
     Attributes:
         has_result: Whether it writes a result to standard output.
         verbosity: How many `-v` were given.
+        colours: When what it writes has colours.
     """
 
     has_result: ClassVar[bool] = True
     verbosity: int
+    colours: Choice = "auto"
 
     @staticmethod
     def add_options(parser: argparse.ArgumentParser) -> None:
@@ -112,6 +115,7 @@ class Connecting(Command):
         machine: Who the command is where there is no user.
         output: The form of the result; None lets standard output decide.
         verbosity: How many `-v` were given.
+        colours: When what it writes has colours.
     """
 
     target: str | list[str]
@@ -122,6 +126,7 @@ class Connecting(Command):
     machine: Machine | None = None
     output: Output | None
     verbosity: int
+    colours: Choice = "auto"
 
     @staticmethod
     def add_common(parser: argparse.ArgumentParser, *outputs: str) -> None:
@@ -131,7 +136,8 @@ class Connecting(Command):
             parser: Where to.
             outputs: The forms of the result; none for what makes and ends logins of users.
         """
-        # Only who connects needs it.
+        # Only who connects needs them.
+        from ._colours import CHOICES
         from ._machines import Machine
 
         parser.set_defaults(output=None)
@@ -142,6 +148,13 @@ class Connecting(Command):
                 choices=outputs,
                 help="the form of the result: text by default on a terminal, json elsewhere",
             )
+        parser.add_argument(
+            "--color",
+            dest="colours",
+            choices=CHOICES,
+            default="auto",
+            help="when to use colours: by default on a terminal, unless NO_COLOR is set",
+        )
         parser.add_argument(
             "--timeout",
             type=_seconds,
@@ -186,6 +199,7 @@ class Connecting(Command):
             "token_env": found.token_env,
             "output": found.output,
             "verbosity": found.verbosity + found.verbosity_before,
+            "colours": found.colours,
         }
 
     def run(self) -> int:

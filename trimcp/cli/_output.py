@@ -4,14 +4,31 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
+
+from ._colours import of_json
+from ._screen import paint
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
     from trimcp.client import Client
 
+    from ._colours import Piece
     from ._options import Output
 
-__all__ = ["chosen_output", "encoded", "write", "write_bytes", "write_json"]
+__all__ = [
+    "chosen_output",
+    "encoded",
+    "write",
+    "write_bytes",
+    "write_json",
+    "write_pieces",
+    "write_texts",
+]
+
+#: Longer texts, in characters, are shown as they are.
+_LONGEST_LAID_OUT: Final = 1_000_000
 
 
 def chosen_output(asked: Output | None) -> Output:
@@ -37,11 +54,35 @@ def encoded(value: Any, client: Client) -> Any:
 
 def write(text: str) -> None:
     """Write a text at once, with a line break at its end; nothing if it is empty."""
-    if not text:
+    write_pieces([(text, None)])
+
+
+def write_pieces(pieces: Iterable[Piece]) -> None:
+    """Write a text in pieces at once, with a line break at its end; nothing if it is empty."""
+    pieces = [piece for piece in pieces if piece[0]]
+    if not pieces:
         return
     sys.stdout.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
-    sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
+    if not pieces[-1][0].endswith("\n"):
+        pieces.append(("\n", None))
+    paint(sys.stdout, pieces)
     sys.stdout.flush()
+
+
+def write_texts(texts: Iterable[str]) -> None:
+    """Write texts, each on lines of its own: on a terminal, those that are JSON in a layout."""
+    write_pieces(_with_breaks(texts) if sys.stdout.isatty() else [("\n".join(texts), None)])
+
+
+def _with_breaks(texts: Iterable[str]) -> Iterator[Piece]:
+    # Loaded late: pipes do not need it.
+    from trimcp.protocol import laid_out
+
+    for number, text in enumerate(texts):
+        if number:
+            yield "\n", None
+        document = laid_out(text) if len(text) <= _LONGEST_LAID_OUT else None
+        yield from [(text, None)] if document is None else of_json(document)
 
 
 def write_bytes(data: bytes) -> None:
@@ -52,4 +93,4 @@ def write_bytes(data: bytes) -> None:
 
 def write_json(document: Any) -> None:
     """Write one JSON document: indented on a terminal, on one line elsewhere."""
-    write(json.dumps(document, indent=2 if sys.stdout.isatty() else None))
+    write_pieces(of_json(json.dumps(document, indent=2 if sys.stdout.isatty() else None)))

@@ -6,9 +6,12 @@ import argparse
 import re
 import sys
 from importlib import import_module
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ._options import Command
 
 __all__ = ["make_parser", "similar_option"]
@@ -16,6 +19,9 @@ __all__ = ["make_parser", "similar_option"]
 #: How argparse refuses a value that is none of those allowed.
 _WRONG_CHOICE: Final = re.compile(r"invalid choice: '([^']*)' \(choose from (.*)\)")
 _WORD: Final = re.compile(r"[\w-]+")
+
+#: The shells for which shtab writes completions.
+_SHELLS: Final = ("bash", "zsh", "tcsh")
 
 #: The commands, with their classes (in the files of their names) and help texts.
 _COMMANDS: Final = {
@@ -46,6 +52,13 @@ def make_parser() -> argparse.ArgumentParser:
         allow_abbrev=False,
     )
     parser.add_argument("--version", action=_Version, nargs=0, help="print the version")
+    parser.add_argument(
+        "--completion",
+        action=_Completion,
+        choices=_SHELLS,
+        metavar="SHELL",
+        help="print what completes words of this command in bash, zsh or tcsh",
+    )
     # A separate name, since the command's parser starts counting at zero.
     _add_verbosity(parser, "verbosity_before")
     commands = parser.add_subparsers(
@@ -53,6 +66,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     for name, (kind, text) in _COMMANDS.items():
         commands.add_parser(name, help=text, file=f"trimcp.cli._{name}", kind=kind)
+    parser.commands = commands.choices
     return parser
 
 
@@ -64,7 +78,13 @@ def similar_option(parser: argparse.ArgumentParser, option: str) -> str:
 
 
 class _Parser(argparse.ArgumentParser):
-    """Prints errors in the same form as the rest of the command."""
+    """Prints errors in the same form as the rest of the command.
+
+    Attributes:
+        commands: The parsers of the commands, by name.
+    """
+
+    commands: Mapping[str, _CommandParser] = MappingProxyType({})
 
     def error(self, message: str) -> NoReturn:
         # Loaded late: only wrong words need it.
@@ -95,12 +115,17 @@ class _CommandParser(_Parser):
 
     def parse_known_args(self, *args: Any, **options: Any) -> Any:
         """Called once, by the parser of the whole line, if this command is used."""
+        self.load()
+        return super().parse_known_args(*args, **options)
+
+    def load(self) -> argparse.Action:
+        """Load the command and add its options; the argument of all its other words."""
         kind: type[Command] = getattr(import_module(self._file), self._kind)
-        self.add_argument("words", nargs="*", help=argparse.SUPPRESS)
+        words = self.add_argument("words", nargs="*", help=argparse.SUPPRESS)
         _add_verbosity(self, "verbosity")
         kind.add_options(self)
         self.set_defaults(parser=self, kind=kind)
-        return super().parse_known_args(*args, **options)
+        return words
 
 
 class _Version(argparse.Action):
@@ -109,6 +134,26 @@ class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
         # `importlib.metadata` would take as long as all the rest of the command.
         sys.stdout.write(f"trimcp {import_module('trimcp').__version__}\n")
+        parser.exit()
+
+
+class _Completion(argparse.Action):
+    """Writes the completion of all commands for a shell."""
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, _: object, shell: Any, *__: object
+    ) -> NoReturn:
+        try:
+            shtab = import_module("shtab")
+        except ImportError:
+            parser.error("completion needs a library: pip install 'trimcp[completion]'")
+        assert isinstance(parser, _Parser)
+        for command in parser.commands.values():
+            words: Any = command.load()
+            words.complete = shtab.FILE
+            # What has no help is not completed.
+            words.help = "words"
+        sys.stdout.write(shtab.complete(parser, shell))
         parser.exit()
 
 

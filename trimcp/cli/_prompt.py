@@ -79,8 +79,11 @@ async def _prompt(options: Prompting) -> None:
         listed = find(offered, options.prompt, "prompt", may_be_hidden=is_url(options.target))
         if listed is not None:
             _check(listed, options.arguments)
-        with asking_for(offered, options.prompt, "prompt"), terminal.bar() as progress:
-            result = await client.get_prompt(options.prompt, options.arguments, progress=progress)
+        with asking_for(offered, options.prompt, "prompt"):
+            async with terminal.bar() as progress:
+                result = await client.get_prompt(
+                    options.prompt, options.arguments, progress=progress
+                )
         if chosen_output(options.output) == "json":
             write_json(encoded(result, client))
         else:

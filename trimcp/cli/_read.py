@@ -14,7 +14,7 @@ from ._answers import connected_to_answer
 from ._errors import CommandError
 from ._logins import is_url
 from ._options import QUESTIONS, TARGET, Answering, Connecting, find_target, refuse_more, usage
-from ._output import chosen_output, encoded, write, write_bytes, write_json
+from ._output import chosen_output, encoded, write_bytes, write_json, write_texts
 from ._results import describe_resource
 from ._terminal import Terminal
 
@@ -75,12 +75,14 @@ class Reading(Answering):
 
 
 async def _read(options: Reading) -> None:
-    async with connected_to_answer(options, Terminal()) as client:
+    terminal = Terminal(has_bar=not options.verbosity)
+    async with connected_to_answer(options, terminal) as client:
         is_declared = client.capabilities.resources is not None
         if not is_declared and not is_url(options.target):
             raise CommandError(_NONE)
         try:
-            result = await client.read_resource(options.uri)
+            async with terminal.bar():
+                result = await client.read_resource(options.uri)
         except RequestError as error:
             if is_declared or error.code != METHOD_NOT_FOUND:
                 raise
@@ -95,7 +97,7 @@ def _show(result: ReadResourceResult, client: Client, options: Reading) -> None:
     elif output == "raw":
         write_bytes(b"".join(map(_bytes, result.contents)))
     else:
-        write("\n".join(map(_text, result.contents)))
+        write_texts(map(_text, result.contents))
 
 
 def _text(contents: TextResourceContents | BlobResourceContents) -> str:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 from contextlib import AsyncExitStack, aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -44,6 +43,7 @@ def run_reloading(
     file: str,
     command: Sequence[str],
     where: Address | str,
+    say: Callable[[str], None],
     beside: Callable[[Address], Awaitable[None]] | None = None,
 ) -> int:
     """Serve until a signal comes.
@@ -52,19 +52,21 @@ def run_reloading(
         file: The server's file: Python files in and below its directory are watched.
         command: The command that serves it, in a separate process.
         where: The host and port to listen on, or the path of a Unix socket.
+        say: Tells the user what happens.
         beside: What runs meanwhile, given the host and port that are listened on; it is cancelled
             at the end.
 
     Raises:
         CommandError: The address cannot be bound.
     """
-    return trio.run(_reload, Path(file).resolve().parent, list(command), where, beside)
+    return trio.run(_reload, Path(file).resolve().parent, list(command), where, say, beside)
 
 
 async def _reload(
     directory: Path,
     command: list[str],
     where: Address | str,
+    say: Callable[[str], None],
     beside: Callable[[Address], Awaitable[None]] | None,
 ) -> int:
     # The children are in a separate session: the terminal's signals reach this process only, which
@@ -73,7 +75,7 @@ async def _reload(
         async with AsyncExitStack() as stack:
             listeners = await _listeners(where, stack)
             async with trio.open_nursery() as nursery:
-                child = _Child(command, listeners)
+                child = _Child(command, listeners, say)
                 nursery.start_soon(_end_at_signals, signals, child)
                 if beside is not None:
                     nursery.start_soon(beside, listeners[0].socket.getsockname()[:2])
@@ -110,11 +112,18 @@ class _Child:
     Args:
         command: The command of the process.
         listeners: The sockets on which it serves.
+        say: Tells the user what happens.
     """
 
-    def __init__(self, command: list[str], listeners: Sequence[trio.SocketListener]) -> None:
+    def __init__(
+        self,
+        command: list[str],
+        listeners: Sequence[trio.SocketListener],
+        say: Callable[[str], None],
+    ) -> None:
         self._command = command
         self._listeners = listeners
+        self._say = say
         self._scope = trio.CancelScope()
         self._process: trio.Process | None = None
 
@@ -136,13 +145,13 @@ class _Child:
 
     async def serve(self, directory: Path) -> None:
         """Serve, and again after each change in a directory, until stopped."""
-        _say(f"watching {directory}")
+        self._say(f"watching {directory}")
         with self._scope:
             async with aclosing(_changes(directory)) as changes:
                 while True:
                     async with trio.open_nursery() as nursery:
                         nursery.start_soon(self._serve_once)
-                        _say(f"{_names(await anext(changes))} changed: starting again")
+                        self._say(f"{_names(await anext(changes))} changed: starting again")
                         nursery.cancel_scope.cancel(reason="a file changed")
 
     async def _serve_once(self) -> None:
@@ -158,7 +167,7 @@ class _Child:
             with trio.CancelScope(shield=True, relative_deadline=_GRACE + _HURRY):
                 await _end(process)
             self._process = None
-        _say(f"the server ended with status {process.returncode}; waiting for a change")
+        self._say(f"the server ended with status {process.returncode}; waiting for a change")
         async with trio.open_nursery() as nursery:
             for listener in self._listeners:
                 nursery.start_soon(_refuse, listener)
@@ -190,8 +199,3 @@ def _changes(directory: Path) -> AsyncGenerator[set[tuple[Any, str]], None]:
 
 def _names(changes: set[tuple[Any, str]]) -> str:
     return ", ".join(sorted({os.path.relpath(path) for _, path in changes}))
-
-
-def _say(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
-    sys.stderr.flush()

@@ -22,21 +22,21 @@ from ._screen import printable
 if TYPE_CHECKING:
     from trimcp.types import TextResourceContents
 
-__all__ = ["as_text", "describe", "describe_resource", "failure_text", "speech"]
+__all__ = ["describe", "describe_resource", "failure_text", "speech", "texts_of"]
 
 
-def as_text(result: CallToolResult) -> str:
+def texts_of(result: CallToolResult) -> list[str]:
     """Text unchanged, a line about other content, and structured content if there is no text."""
-    lines = [describe(each).removesuffix("\n") for each in result.content]
+    texts = [describe(each).removesuffix("\n") for each in result.content]
     has_text = any(isinstance(each, TextContent) for each in result.content)
     if not has_text and result.structured_content is not UNSET:
-        lines.append(json.dumps(result.structured_content, indent=2, ensure_ascii=False))
-    return "\n".join(lines)
+        texts.append(json.dumps(result.structured_content, indent=2, ensure_ascii=False))
+    return texts
 
 
 def failure_text(result: CallToolResult) -> str:
     """The text of a tool that failed; a general sentence if the tool gave none."""
-    return as_text(result) or "the tool failed and did not say why"
+    return "\n".join(texts_of(result)) or "the tool failed and did not say why"
 
 
 def speech(role: str, text: str) -> str:

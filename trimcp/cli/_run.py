@@ -15,7 +15,7 @@ from trimcp.protocol import LOOPBACK, WILDCARDS, callers_of
 
 from ._errors import CommandError, reason
 from ._loading import load_server, split_object
-from ._logging import log_as_server
+from ._logging import FORMATS, log_as_server, say
 from ._options import RELOADED, Address, Command
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from trimcp.server import Server
 
     from ._handing import HandedOn
+    from ._logging import LogFormat
 
 __all__ = ["Running", "authority", "read_address"]
 
@@ -50,6 +51,7 @@ class Running(Command):
         reload: The words of the same command without `--reload`, to run it again whenever a Python
             file changes; None without that option.
         verbosity: How many `-v` were given.
+        log_format: The form of what is written to standard error; None keeps what the file sets up.
     """
 
     file: str
@@ -62,6 +64,7 @@ class Running(Command):
     allowed_origins: tuple[str, ...] = ()
     reload: tuple[str, ...] | None = None
     verbosity: int
+    log_format: LogFormat | None = None
 
     has_result = False
 
@@ -70,8 +73,8 @@ class Running(Command):
         parser.usage = (
             "trimcp run [--stdio | --http HOST:PORT | --ws HOST:PORT | --tcp HOST:PORT | "
             "--unix PATH] "
-            "[--allowed-host NAME] [--allowed-origin ORIGIN] [--root-path PATH] [--reload] [-v] "
-            "FILE[:OBJECT]"
+            "[--allowed-host NAME] [--allowed-origin ORIGIN] [--root-path PATH] [--reload] "
+            "[--log-format FORMAT] [-v] FILE[:OBJECT]"
         )
         parser.description = (
             "Serve the Server in a Python file, until the end of input, SIGINT or SIGTERM."
@@ -112,6 +115,17 @@ class Running(Command):
             action="store_true",
             help="serve in a new process whenever a Python file in FILE's directory or below "
             "changes; not with --stdio, since the client would lose its server",
+        )
+        Running.add_log_format(parser)
+
+    @staticmethod
+    def add_log_format(parser: argparse.ArgumentParser) -> None:
+        """Add the option about the form of the log."""
+        parser.add_argument(
+            "--log-format",
+            choices=FORMATS,
+            help="the form of what is written to standard error: text, or one JSON object on each "
+            "line; it replaces the logging that the file sets up",
         )
 
     @staticmethod
@@ -171,7 +185,12 @@ class Running(Command):
             allowed_origins=tuple(found.allowed_origin),
             reload=again if found.reload else None,
             verbosity=found.verbosity + found.verbosity_before,
+            log_format=found.log_format,
         )
+
+    def say(self, text: str) -> None:
+        """Write a line of the command itself to standard error."""
+        say(text, self.log_format)
 
     def run(self) -> int:
         """Serve until the end of input, a signal, or the server's own `shutdown()`.
@@ -183,7 +202,7 @@ class Running(Command):
             return _run_reloading(self, self.reload)
         given = _handed_on() if RELOADED in os.environ else None
         server = load_server(self.file)
-        log_as_server(self.verbosity)
+        log_as_server(self.verbosity, self.log_format)
         if given is None:
             trio.run(_serve, server, self)
         else:
@@ -215,7 +234,8 @@ def _run_reloading(options: Running, words: Sequence[str]) -> int:
         raise CommandError(f"no such file: {path}")
     where = options.tcp or options.http or options.ws or options.unix
     assert where is not None
-    return run_reloading(path, [sys.executable, "-m", "trimcp", *words], where)
+    again = [sys.executable, "-m", "trimcp", *words]
+    return run_reloading(path, again, where, options.say)
 
 
 async def _serve_handed_on(server: Server[Any], options: Running, given: HandedOn) -> None:
@@ -231,29 +251,29 @@ async def _serve_handed_on(server: Server[Any], options: Running, given: HandedO
 
 async def _serve(server: Server[Any], options: Running) -> None:
     if options.tcp is not None:
-        await _serve_tcp(server, options.tcp)
+        await _serve_tcp(server, options.tcp, options)
     elif options.unix is not None:
-        await _serve_unix(server, options.unix)
+        await _serve_unix(server, options.unix, options)
     elif options.http is not None:
         await _serve_http(server, options.http, options)
     elif options.ws is not None:
         await _serve_websocket(server, options.ws, options)
     else:
         if sys.stdin is not None and sys.stdin.isatty():
-            _say("serving on standard input and output; Ctrl-D or Ctrl-C ends it")
+            options.say("serving on standard input and output; Ctrl-D or Ctrl-C ends it")
         await server.serve_stdio()
 
 
-async def _serve_tcp(server: Server[Any], address: Address) -> None:
-    status = _Listening(_tcp_name)
+async def _serve_tcp(server: Server[Any], address: Address, options: Running) -> None:
+    status = _Listening(options.say, _tcp_name)
     try:
         await server.serve_tcp(*address, task_status=status)
     except OSError as error:
         raise status.explain(error, _tcp_name(address)) from error
 
 
-async def _serve_unix(server: Server[Any], path: str) -> None:
-    status = _Listening(_unix_name)
+async def _serve_unix(server: Server[Any], path: str, options: Running) -> None:
+    status = _Listening(options.say, _unix_name)
     try:
         await server.serve_unix(path, task_status=status)
     except OSError as error:
@@ -261,7 +281,7 @@ async def _serve_unix(server: Server[Any], path: str) -> None:
 
 
 async def _serve_http(server: Server[Any], address: Address, options: Running) -> None:
-    status = _Listening(_endpoint, _advice(address, options))
+    status = _Listening(options.say, _endpoint, _advice(address, options))
     access = _access(address, options)
     try:
         await server.serve_http(*address, root_path=options.root_path, task_status=status, **access)
@@ -270,7 +290,7 @@ async def _serve_http(server: Server[Any], address: Address, options: Running) -
 
 
 async def _serve_websocket(server: Server[Any], address: Address, options: Running) -> None:
-    status = _Listening(_websocket_name, _advice(address, options))
+    status = _Listening(options.say, _websocket_name, _advice(address, options))
     access = _access(address, options)
     try:
         await server.serve_websocket(*address, task_status=status, **access)
@@ -298,7 +318,10 @@ def _advice(address: Address, options: Running) -> str | None:
 class _Listening:
     """A task status that reports to the user instead of a nursery."""
 
-    def __init__(self, name: Callable[[Any], str], advice: str | None = None) -> None:
+    def __init__(
+        self, say: Callable[[str], None], name: Callable[[Any], str], advice: str | None = None
+    ) -> None:
+        self._say = say
         self._name = name
         self._advice = advice
         self._has_started = False
@@ -306,9 +329,9 @@ class _Listening:
     def started(self, value: Any = None) -> None:
         self._has_started = True
         for each in [value] if isinstance(value, str) else value:
-            _say(f"listening on {self._name(each)}")
+            self._say(f"listening on {self._name(each)}")
         if self._advice is not None:
-            _say(self._advice)
+            self._say(self._advice)
 
     def explain(self, error: OSError, name: str) -> Exception:
         return error if self._has_started else CommandError(f"cannot serve {name}: {reason(error)}")
@@ -334,10 +357,3 @@ def authority(where: Address) -> str:
     """An address as it stands in a URL."""
     host, port = where
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _say(text: str) -> None:
-    # Standard error may be closed, for example in the background.
-    if sys.stderr is not None:
-        sys.stderr.write(f"{text}\n")
-        sys.stderr.flush()

@@ -14,10 +14,14 @@ import unicodedata
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, TextIO, cast
 
+from ._colours import are_wanted, as_text, coloured
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["control", "printable", "screened", "visible"]
+    from ._colours import Choice, Piece
+
+__all__ = ["control", "paint", "printable", "screened", "visible"]
 
 #: Characters that need a check; a carriage return in a line break of other systems is harmless.
 _SUSPECT: Final = re.compile(r"\r\n|[^\n\t -~]")
@@ -55,10 +59,14 @@ def _is_plain(each: str) -> bool:
 
 
 @contextmanager
-def screened() -> Iterator[None]:
-    """Replace control characters in all output to a terminal while the block runs."""
+def screened(colours: Choice = "auto") -> Iterator[None]:
+    """Replace control characters in all output to a terminal while the block runs.
+
+    Args:
+        colours: When `paint` uses colours.
+    """
     before = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = map(_Screen.before, before)
+    sys.stdout, sys.stderr = (_Screen.before(stream, colours) for stream in before)
     try:
         yield
     finally:
@@ -71,26 +79,50 @@ def control(text: str) -> None:
     (stream.beneath if isinstance(stream, _Screen) else stream).write(text)
 
 
+def paint(stream: TextIO, pieces: Iterable[Piece]) -> None:
+    """Write pieces of text, with colours where the user wants them."""
+    if isinstance(stream, _Screen):
+        stream.paint(pieces)
+    else:
+        stream.write(as_text(pieces))
+
+
 class _Screen:
-    """A text stream to a terminal, which replaces control characters.
+    """A text stream that replaces control characters on their way to a terminal.
+
+    Args:
+        beneath: The stream itself.
+        has_colours: Whether `paint` uses colours.
 
     Attributes:
         beneath: The stream itself.
     """
 
-    def __init__(self, beneath: TextIO) -> None:
+    def __init__(self, beneath: TextIO, *, has_colours: bool) -> None:
         self.beneath = beneath
+        self._visible = visible if beneath.isatty() else str
+        self._has_colours = has_colours
 
     @classmethod
-    def before(cls, stream: TextIO) -> TextIO:
-        return cast("TextIO", cls(stream)) if stream.isatty() else stream
+    def before(cls, stream: TextIO, colours: Choice) -> TextIO:
+        has_colours = are_wanted(stream, colours)
+        if not (stream.isatty() or has_colours):
+            return stream
+        return cast("TextIO", cls(stream, has_colours=has_colours))
 
     def write(self, text: str) -> int:
-        return self.beneath.write(visible(text))
+        return self.beneath.write(self._visible(text))
 
     def writelines(self, lines: Iterable[str]) -> None:
         for line in lines:
             self.write(line)
+
+    def paint(self, pieces: Iterable[Piece]) -> None:
+        if self._has_colours:
+            pieces = ((coloured(self._visible(text), style), None) for text, style in pieces)
+            self.beneath.write(as_text(pieces))
+        else:
+            self.write(as_text(pieces))
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.beneath, name)

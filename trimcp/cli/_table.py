@@ -1,14 +1,16 @@
-"""Plain tables that fit a terminal."""
+"""Tables that fit a terminal."""
 
 from __future__ import annotations
 
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
 from ._width import ljust, width_of, wrap
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from ._colours import Piece
 
 __all__ = ["table"]
 
@@ -19,17 +21,30 @@ _NARROWEST: Final = 8
 _LONGEST: Final = 10_000
 
 
-def table(rows: Sequence[Sequence[str]], width: int) -> str:
+def table(
+    rows: Sequence[Sequence[str]], width: int, *, headings: Literal["row", "column"]
+) -> Iterator[Piece]:
     """Rows of cells as columns; cells may have several lines, and long lines are wrapped.
 
     Args:
-        rows: The rows, the headings first, all of the same length.
+        rows: The rows, all of the same length.
         width: The columns of the terminal.
+        headings: Whether the first row or the first column has the headings.
     """
     lines = [[_lines_of(cell) for cell in row] for row in rows]
     widest = [max(map(_widest, column)) for column in zip(*lines, strict=True)]
     widths = _fit([min(each, width) for each in widest], width)
-    return "\n".join(line for row in lines for line in _as_lines(row, widths))
+    for number, row in enumerate(lines):
+        is_heading = headings == "row" and number == 0
+        for cells in _as_lines(row, widths):
+            if is_heading:
+                yield _joined(cells), "heading"
+            elif headings == "column":
+                yield cells[0].rstrip(), "heading"
+                yield cells[0][len(cells[0].rstrip()) :] + _joined(["", *cells[1:]]), None
+            else:
+                yield _joined(cells), None
+            yield "\n", None
 
 
 def _lines_of(cell: str) -> list[str]:
@@ -50,10 +65,15 @@ def _fit(widths: list[int], width: int) -> list[int]:
     return widths
 
 
-def _as_lines(row: Sequence[list[str]], widths: list[int]) -> Iterator[str]:
+def _as_lines(row: Sequence[list[str]], widths: list[int]) -> Iterator[list[str]]:
+    """The cells of each line of a row, filled up with spaces."""
     cells = [
         [piece for line in cell for piece in wrap(line, width)] or [""]
         for cell, width in zip(row, widths, strict=True)
     ]
     for pieces in zip_longest(*cells, fillvalue=""):
-        yield _GAP.join(map(ljust, pieces, widths)).rstrip()
+        yield list(map(ljust, pieces, widths))
+
+
+def _joined(cells: Sequence[str]) -> str:
+    return _GAP.join(cells).rstrip()

@@ -5,29 +5,39 @@ All of it goes to standard error, since standard output belongs to the result.
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import sys
-from contextlib import contextmanager
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 import trio
+
+from trimcp._groups import unwrapping
 
 from ._screen import control, printable
 from ._width import clip, ljust, width_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator
 
     from trimcp.runtime import ProgressCallback
 
-__all__ = ["Terminal", "output_width", "progress_line"]
+__all__ = ["Terminal", "output_width", "progress_line", "waiting_line"]
 
 _BAR: Final = 20
 _MARK: Final = 3
 
 #: How many characters of a progress message are used; no terminal has that many columns.
 _MOST_WORDS: Final = 1_000
+
+#: What turns while nothing is known of the progress.
+_SPINNER: Final = "|/-\\"
+
+#: Seconds until it is shown, and between two of its steps.
+_PATIENCE: Final = 0.5
+_STEP: Final = 0.1
 
 
 def output_width() -> int:
@@ -49,6 +59,12 @@ def progress_line(progress: float, total: float | None, message: str | None, wid
         numbers = f"{done:,.10g}"
     words = printable((message or "")[:_MOST_WORDS])
     return clip(f"[{bar}] {numbers}  {words}".rstrip(), width)
+
+
+def waiting_line(step: int, seconds: float, width: int) -> str:
+    """One line that shows that an answer is awaited, at most `width` columns wide."""
+    mark = _SPINNER[step % len(_SPINNER)]
+    return clip(f"{mark} waiting for the answer, {seconds:.0f} s", width)
 
 
 def _finite(number: float) -> float:
@@ -74,28 +90,57 @@ class Terminal:
         self.can_ask = is_shown and sys.stdin.isatty()
         self._has_bar = has_bar and is_shown
         self._bar = ""
+        self._has_progress = False
         self._is_asking = False
         self._typed = b""
 
     # -- the progress bar -----------------------------------------------------------------
 
-    @contextmanager
-    def bar(self) -> Iterator[ProgressCallback | None]:
-        """A progress callback that draws a bar, or None; the bar is removed at the end."""
-        try:
-            yield self._show_progress if self._has_bar else None
-        finally:
-            self._clear()
+    @asynccontextmanager
+    async def bar(self) -> AsyncIterator[ProgressCallback | None]:
+        """A progress callback that draws a bar, or None; the bar is removed at the end.
+
+        Until there is progress, something turns.
+        """
+        if not self._has_bar:
+            yield None
+            return
+        with unwrapping():
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._turn)
+                try:
+                    yield self._show_progress
+                finally:
+                    self.clear()
+                    nursery.cancel_scope.cancel(reason="the answer is there")
+
+    async def _turn(self) -> None:
+        """Show that an answer is awaited, until there is progress or something else is shown."""
+        began = trio.current_time()
+        await trio.sleep(_PATIENCE)
+        for step in itertools.count():
+            if self._has_progress or not self._has_bar:
+                return
+            if not self._is_asking:
+                seconds = trio.current_time() - began
+                self._draw(waiting_line(step, seconds, _error_width() - 1))
+            await trio.sleep(_STEP)
 
     async def _show_progress(
         self, progress: float, total: float | None, message: str | None
     ) -> None:
         """Draw the bar, unless a question is being asked."""
-        if not self._is_asking:
+        self._has_progress = True
+        if self._has_bar and not self._is_asking:
             self._draw(progress_line(progress, total, message, _error_width() - 1))
         await trio.lowlevel.checkpoint()
 
-    def _clear(self) -> None:
+    def give_way(self) -> None:
+        """Remove the bar for good, since the result is being written."""
+        self.clear()
+        self._has_bar = False
+
+    def clear(self) -> None:
         """Remove the bar."""
         if self._bar:
             self._draw("")
@@ -112,7 +157,7 @@ class Terminal:
 
     def say(self, text: str) -> None:
         """Show a line."""
-        self._clear()
+        self.clear()
         _write(f"{text}\n")
 
     async def ask(self, prompt: str) -> str:
@@ -121,7 +166,7 @@ class Terminal:
         Raises:
             EOFError: Ctrl-D instead of an answer.
         """
-        self._clear()
+        self.clear()
         self._is_asking = True
         try:
             _write(prompt)

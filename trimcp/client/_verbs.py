@@ -149,6 +149,7 @@ class Verbs:
         name: str,
         arguments: Mapping[str, Any] | None = None,
         *,
+        progress: ProgressCallback | None = None,
         timeout: float = math.inf,
         buffer: int = 1024,
     ) -> AsyncIterator[ToolStream]:
@@ -164,6 +165,7 @@ class Verbs:
         Args:
             name: The tool's name.
             arguments: Its arguments.
+            progress: As for `call_tool`. Each chunk is progress too, without a message.
             timeout: Seconds for the whole stream; no bound by default.
             buffer: How many chunks may wait to be taken. In memory the tool waits when there are as
                 many. On a stream that is shared with other calls the reader cannot wait: if there
@@ -174,7 +176,7 @@ class Verbs:
 
         async def call() -> None:
             try:
-                stream.outcome = await self._call_tool(name, arguments, timeout, None, chunks)
+                stream.outcome = await self._call_tool(name, arguments, timeout, progress, chunks)
             except Exception as error:
                 # It is raised where the chunks are awaited, after those that came before it.
                 stream.outcome = error

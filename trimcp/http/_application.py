@@ -13,6 +13,7 @@ from trimcp.errors import NotServing
 from trimcp.protocol.http import SESSION_ID, fold_headers
 from trimcp.runtime import NETWORK_GRACE, WELL_KNOWN, Denied, HttpRequest, path_in, root_of
 
+from ._access import note_answered
 from ._admitting import admitted
 from ._asgi import ENDINGS, tell_without_trio
 from ._legacy import MessagesEndpoint, StreamEndpoint
@@ -154,6 +155,7 @@ class HttpApplication:
     async def _contained(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request. Raises only Cancelled, since other errors may end the server."""
         response = Response(send)
+        began = response.last_sent
         try:
             await self._serve(scope, receive, response)
         except* ENDINGS:
@@ -163,6 +165,8 @@ class HttpApplication:
         except* BaseException as failure:
             logger.error("%s %s failed", scope["method"], scope["path"], exc_info=logged(failure))
             await _fail(response)
+        finally:
+            note_answered(scope, response, trio.current_time() - began)
 
     async def _serve(self, scope: Scope, receive: Receive, response: Response) -> None:
         http = HttpRequest(fold_headers(scope["headers"]), scope, is_mirror=True)

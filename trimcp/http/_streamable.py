@@ -23,6 +23,7 @@ from trimcp.protocol.http import (
     is_stateless,
 )
 
+from ._access import note_message
 from ._handshake import delete_session, open_stream, take_message
 from ._stateless import answer_request, take_notification
 from ._visits import Refused, check_accept, check_content
@@ -64,6 +65,7 @@ class StreamableEndpoint:
         check_content(visit.headers)
         check_accept(visit.headers, JSON, EVENT_STREAM)
         message = decode(await visit.body(), nesting=visit.limits.nesting)
+        note_message(visit.response, message)
         if isinstance(message, Malformed):
             await visit.response.json(400, _malformed(message))
         elif isinstance(message, Request) and is_stateless(visit.headers, message):

@@ -232,6 +232,8 @@ class Response:
 
     Attributes:
         has_begun: Whether the status is decided.
+        status: The status; None before it is sent.
+        about: What the access log says of the request's body.
         is_stream: Whether it is a stream of events.
         has_ended: Whether the answer is complete.
         last_sent: When something was sent last; at first, when this object was made.
@@ -241,6 +243,8 @@ class Response:
     def __init__(self, send: Send, headers: Mapping[str, str] | None = None) -> None:
         self.headers = dict(headers or {})
         self.has_begun = False
+        self.status: int | None = None
+        self.about = ""
         self.is_stream = False
         self.has_ended = False
         self.last_sent = trio.current_time()
@@ -308,6 +312,7 @@ class Response:
         await self.write(b"", more=False)
 
     async def _begin(self, status: int, headers: Mapping[str, str]) -> None:
+        self.status = status
         pairs = {**self.headers, **headers}
         encoded = [(name.encode("latin-1"), text.encode("latin-1")) for name, text in pairs.items()]
         await self._pass_on({"type": "http.response.start", "status": status, "headers": encoded})

@@ -45,6 +45,7 @@ from ._events import (
 )
 from ._exchange import Call, Exchange, TooLarge, WireResult
 from ._extensions import check_extensions
+from ._layout import laid_out
 from ._messages import (
     Answer,
     Batch,
@@ -153,6 +154,7 @@ __all__ = [
     "find_revision",
     "is_deeper",
     "kinds_of",
+    "laid_out",
     "method_of",
     "params_of",
     "read_call",

@@ -3,6 +3,7 @@
 from trimcp.runtime import NEEDS_TRIO, NETWORK_GRACE, CustomRoute, told_of_signals
 
 from ._application import Application
+from ._blocking import loading
 from ._context import Context
 from ._http_options import HttpOptions
 from ._lifespans import combine_lifespans
@@ -25,6 +26,7 @@ __all__ = [
     "Statistics",
     "combine_lifespans",
     "form_question",
+    "loading",
     "roots_question",
     "sampling_question",
     "told_of_signals",

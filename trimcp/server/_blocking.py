@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import sys
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Final, Protocol
 
 import trio
@@ -11,13 +13,13 @@ import trio
 from trimcp._groups import unwrapping
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
 
     from typing_extensions import Unpack
 
     from ._http_options import HttpOptions
 
-__all__ = ["run"]
+__all__ = ["loading", "run"]
 
 #: Where `http` listens by default.
 _HOST: Final = "127.0.0.1"
@@ -25,6 +27,20 @@ _PORT: Final = 8000
 
 #: How other frameworks call these transports.
 _OTHER_NAMES: Final = {"streamable-http": "http", "streamable_http": "http", "sse": "http"}
+
+
+#: Whether the file of a server is being loaded by the command, which then serves it.
+_IS_LOADING: Final[ContextVar[bool]] = ContextVar("trimcp_is_loading", default=False)
+
+
+@contextmanager
+def loading() -> Iterator[None]:
+    """Refuse `run` while the block loads the file of a server."""
+    token = _IS_LOADING.set(True)
+    try:
+        yield
+    finally:
+        _IS_LOADING.reset(token)
 
 
 class _Server(Protocol):
@@ -46,6 +62,11 @@ def run(
     server: _Server, transport: str, host: str | None, port: int | None, options: HttpOptions
 ) -> None:
     """Serve until the end; see `Server.run`."""
+    if _IS_LOADING.get():
+        raise RuntimeError(
+            "server.run() is called while the file is loaded, before the command can serve it: "
+            "put it under `if __name__ == '__main__':`"
+        )
     serve = _door(server, transport, host, port, options)
     _check_free(transport)
     try:
