@@ -194,3 +194,37 @@ async def test_a_models_answer_in_the_wrong_role(
     async with facing(STATELESS, sampling=lambda _: sampled, sampling_tools=True) as to:
         with pytest.raises(ValueError, match="tool"):
             await asked(to, STATELESS, "sampling/createMessage", conversation(("user", TEXT)))
+
+
+# -- several questions at once ----------------------------------------------------------------
+
+
+async def test_several_that_cannot_be_answered_are_one_failure(autojump_clock: MockClock) -> None:
+    """The others are cancelled, and nobody gets a group of exceptions."""
+    left = trio.Event()
+
+    async def answer(_: Any) -> Any:
+        try:
+            await trio.sleep_forever()
+        finally:
+            left.set()
+
+    sampling = {"messages": [], "maxTokens": 1}
+    questions = {
+        "form": {"method": "elicitation/create", "params": form(a={"type": "string"})},
+        "url": {
+            "method": "elicitation/create",
+            "params": {"mode": "url", "message": "m", "url": "https://example.com/"},
+        },
+        "model": {"method": "sampling/createMessage", "params": sampling},
+        "roots": {"method": "roots/list"},
+    }
+    async with facing(STATELESS, elicitation=answer) as to:
+        later = to.start(to.client.call_tool, "x", timeout=50)
+        call = await to.line.receive()
+        more = {"resultType": "input_required", "inputRequests": questions, "requestState": "s"}
+        await to.line.send(result(call, more))
+        await trio.testing.wait_all_tasks_blocked()
+        assert isinstance(later.failure, ProtocolViolation)
+        assert "cannot be answered" in str(later.failure)
+        assert left.is_set()

@@ -181,7 +181,7 @@ async def read_to_the_end(raw: RawWebSocket) -> None:
     try:
         status, _ = await raw.head()
         if status != 101:
-            assert status in (400, 403, 404, 408, 426, 431), status
+            assert status in (400, 403, 404, 408, 426, 431, 501), status
             await raw.ended()
             return
         code = await raw.closed(within=1e9)

@@ -132,23 +132,36 @@ class Answerer:
             The answers, by key; None if there was no question.
 
         Raises:
-            ProtocolViolation: A question is of a kind that this client did not declare.
+            ProtocolViolation: A question cannot be answered, for example since it is of a kind that
+                this client did not declare. The first such one cancels the others.
         """
         if not result.input_requests:
             return None
         answers: dict[str, Any] = {}
+        unanswered: list[tuple[str, RequestError]] = []
 
         async def answer(key: str, method: str, params: Any) -> None:
             try:
                 answers[key] = await self._answer(method, params, revision)
             except RequestError as error:
-                flaw = f"the question {key!r} cannot be answered: {error}"
-                raise ProtocolViolation(flaw) from error
+                # Not raised here, since several questions may fail in one step.
+                if not unanswered:
+                    unanswered.append((key, error))
+                nursery.cancel_scope.cancel(reason="a question cannot be answered")
 
         with unwrapping():
             async with trio.open_nursery() as nursery:
                 for key, question in result.input_requests.items():
                     nursery.start_soon(answer, key, question.method, question.params)
+        if unanswered:
+            # Taken out, since the error's frames refer to the list.
+            key, error = unanswered.pop()
+            try:
+                raise ProtocolViolation(
+                    f"the question {key!r} cannot be answered: {error}"
+                ) from error
+            finally:
+                del error
         return answers
 
     async def _answer(self, method: str, params: Any, revision: Revision) -> Any:
