@@ -61,10 +61,12 @@ class Disconnect:
 
     Attributes:
         event: The ASGI event that says so, when it has arrived.
+        has_body: Whether the whole body has come, so that `receive` gives it without waiting.
     """
 
     def __init__(self) -> None:
         self.event: MutableMapping[str, Any] | None = None
+        self.has_body = False
         self._callbacks: set[Callable[[], None]] = set()
 
     def add(self, callback: Callable[[], None]) -> None:

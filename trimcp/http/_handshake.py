@@ -22,9 +22,10 @@ from trimcp.protocol.http import (
     encode_event,
 )
 
+from ._content import check_accept
 from ._sessions import sessions_of
 from ._stateless import answer_alone, revision_of, take_notification
-from ._visits import Refused, check_accept
+from ._visits import Refused
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator

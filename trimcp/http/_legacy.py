@@ -19,9 +19,10 @@ from trimcp.protocol.http import EVENT_STREAM, encode_event
 from trimcp.runtime import NETWORK_GRACE, ChannelPeer, quoted_path, root_of
 from trimcp.transports import Incoming, MessageChannel, Outbox, write_out
 
+from ._content import check_accept, check_content
 from ._handshake import requests_in
 from ._sessions import check_alone
-from ._visits import Refused, check_accept, check_content
+from ._visits import Refused
 
 if TYPE_CHECKING:
     from trimcp.runtime import HttpRequest, Principal, Serving

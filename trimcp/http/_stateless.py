@@ -35,6 +35,7 @@ from ._visits import Refused
 
 if TYPE_CHECKING:
     from trimcp.protocol import Exchange, Notification, Request, Revision
+    from trimcp.runtime import Serving
 
     from ._visits import Visit
 
@@ -60,7 +61,7 @@ async def answer_request(visit: Visit, request: Request, *, keepalive: float) ->
         return
     if visit.http.principal is not None:
         visit.check_scopes(request)
-    connection = Connection(Role.SERVER, application.identity, visit.limits)
+    connection = _connection(application)
     await _answer_on(visit, connection, request, keepalive)
 
 
@@ -74,7 +75,7 @@ async def answer_alone(visit: Visit, request: Request, *, keepalive: float) -> N
     """
     if visit.http.principal is not None:
         visit.check_scopes(request)
-    connection = Connection(Role.SERVER, visit.application.identity, visit.limits)
+    connection = _connection(visit.application)
     if request.method != "initialize":
         connection.assume(Terms(revision_of(visit) or ASSUMED))
     await _answer_on(visit, connection, request, keepalive)
@@ -93,6 +94,12 @@ def revision_of(visit: Visit) -> Revision | None:
     except Rejected as error:
         raise Refused(400, error.message, code=error.code, data=error.data) from None
     return find_revision(visit.headers.get(PROTOCOL_VERSION, ""))
+
+
+def _connection(application: Serving) -> Connection:
+    """The protocol's state for one exchange."""
+    identity, limits = application.identity, application.limits
+    return Connection(Role.SERVER, identity, limits, stamp=application.stamp)
 
 
 async def _answer_on(

@@ -24,9 +24,10 @@ from trimcp.protocol.http import (
 )
 
 from ._access import note_message
+from ._content import check_accept, check_content
 from ._handshake import delete_session, open_stream, take_message
 from ._stateless import answer_request, take_notification
-from ._visits import Refused, check_accept, check_content
+from ._visits import Refused
 
 if TYPE_CHECKING:
     from trimcp.protocol import Batch, Message

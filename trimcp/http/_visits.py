@@ -13,10 +13,8 @@ from trimcp.protocol.http import (
     EVENT_STREAM,
     JSON,
     Headers,
-    accepts,
     encode_comment,
     encode_event,
-    media_type,
 )
 from trimcp.transports import Budget
 
@@ -34,8 +32,6 @@ __all__ = [
     "RequestBody",
     "Response",
     "Visit",
-    "check_accept",
-    "check_content",
     "no_room",
     "refused_as",
 ]
@@ -116,10 +112,12 @@ class RequestBody:
 
     Args:
         receive: The ASGI callable.
+        is_here: Whether it gives the whole body without waiting.
     """
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: Receive, *, is_here: bool = False) -> None:
         self._receive = receive
+        self._is_here = is_here
         self._is_read = False
         self._pieces = 0
         self._budget = Budget()
@@ -144,6 +142,8 @@ class RequestBody:
         if declared > budget.room:
             raise no_room()
         self._budget = budget
+        if self._is_here:
+            return await self._read(limit)
         with trio.move_on_after(limits.body_seconds):
             return await self._read(limit)
         raise Refused(408, f"the body took longer than {limits.body_seconds:g} s")
@@ -236,7 +236,7 @@ class Response:
         about: What the access log says of the request's body.
         is_stream: Whether it is a stream of events.
         has_ended: Whether the answer is complete.
-        last_sent: When something was sent last; at first, when this object was made.
+        last_sent: When something was sent last in a stream; at first, when this object was made.
         is_sending: Whether something is being sent, or waits to be sent.
     """
 
@@ -250,7 +250,7 @@ class Response:
         self.last_sent = trio.current_time()
         self.is_sending = False
         self._send = send
-        self._turn = trio.Lock()
+        self._turn: trio.Lock | None = None
 
     async def whole(
         self,
@@ -298,6 +298,9 @@ class Response:
 
     async def write(self, data: bytes, *, more: bool = True) -> None:
         """Send a piece of the stream, and open it if necessary; does nothing after its end."""
+        if self._turn is None:
+            # Most answers are whole, and need none.
+            self._turn = trio.Lock()
         async with self._turn:
             if self.has_ended:
                 return
@@ -306,6 +309,7 @@ class Response:
                 self.has_begun = self.is_stream = True
                 await self._begin(200, _STREAM_HEADERS)
             await self._put(data, more=more)
+            self.last_sent = trio.current_time()
 
     async def end(self) -> None:
         """End the answer."""
@@ -329,7 +333,6 @@ class Response:
             self.has_ended = True
         finally:
             self.is_sending = False
-            self.last_sent = trio.current_time()
 
 
 # -- the request ------------------------------------------------------------------------------
@@ -421,19 +424,3 @@ class Visit:
                 await self.response.comment()
         if self.response.has_ended:
             await trio.sleep_forever()
-
-
-def check_content(headers: Headers) -> None:
-    """Check that the body is uncompressed JSON. Raises Refused (415)."""
-    if media_type(headers.get("content-type", "")) != JSON:
-        raise Refused(415, f"the Content-Type must be {JSON}", headers={"accept": JSON})
-    if headers.get("content-encoding", "identity").lower() != "identity":
-        plain = {"accept-encoding": "identity"}
-        raise Refused(415, "the body must not be compressed", headers=plain)
-
-
-def check_accept(headers: Headers, *wanted: str) -> None:
-    """Check that the client accepts each of these media types. Raises Refused (406)."""
-    accept = headers.get("accept")
-    if accept is not None and not all(accepts(accept, each) for each in wanted):
-        raise Refused(406, f"the client must accept {' and '.join(wanted)}")

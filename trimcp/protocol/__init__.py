@@ -28,7 +28,7 @@ from ._codec import (
     reader_for,
 )
 from ._connection import Connection, Role
-from ._eras import LOGGING_LEVELS, Rejected, Terms
+from ._eras import LOGGING_LEVELS, Rejected, Terms, stamp_of
 from ._events import (
     AnswerUnusable,
     Event,
@@ -166,5 +166,6 @@ __all__ = [
     "refuse_non_finite",
     "settle",
     "settle_value",
+    "stamp_of",
     "subject_of",
 ]

@@ -9,6 +9,7 @@ Specification: 2026-07-28, Streamable HTTP, Security & Endpoint.
 
 from __future__ import annotations
 
+import functools
 import ipaddress
 import re
 from typing import TYPE_CHECKING, Final
@@ -42,6 +43,9 @@ _LONGEST_VALUE: Final = _LONGEST_NAME + 64
 
 #: How many characters of a refused value are logged.
 _SHOWN: Final = 60
+
+#: How many names are remembered that were found allowed.
+_REMEMBERED: Final = 64
 
 
 @attrs.frozen
@@ -82,7 +86,13 @@ class Callers:
         return f"{reason} (Host: {_start_of(host)}; Origin: {_start_of(', '.join(origins))})"
 
     def _knows_host(self, host: str) -> bool:
-        return len(host) <= _LONGEST_VALUE and _matches(host, self.hosts)
+        if len(host) > _LONGEST_VALUE:
+            return False
+        try:
+            _approve(host, self.hosts)
+        except _Unknown:
+            return False
+        return True
 
     def _knows_origin(self, origin: str) -> bool:
         if len(origin) > _LONGEST_VALUE:
@@ -97,6 +107,20 @@ class Callers:
 
 def _start_of(text: str) -> str:
     return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
+
+
+class _Unknown(Exception):
+    """The name is not among those that are allowed."""
+
+
+@functools.lru_cache(_REMEMBERED)
+def _approve(host: str, names: frozenset[str]) -> None:
+    """Raise `_Unknown` unless a name is allowed. The same name comes with each request.
+
+    What raises is not remembered, so nobody can fill the memory with names that are refused.
+    """
+    if not _matches(host, names):
+        raise _Unknown
 
 
 def _matches(authority: str, names: frozenset[str]) -> bool:

@@ -52,18 +52,13 @@ from ._messages import (
     malformed_from_ends,
 )
 from ._revisions import LATEST_HANDSHAKE, Era
-from ._shapes import (
-    InvalidShape,
-    Meta,
-    read_cancelled,
-    read_meta,
-    read_progress,
-    read_subscription,
-)
+from ._shapes import InvalidShape, Meta, read_cancelled, read_meta, read_progress, read_subscription
 from ._states import ExchangeEvent, SessionEvent, SessionState, next_session_state
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from msgspec import Raw
 
     from trimcp.limits import Limits
 
@@ -86,14 +81,17 @@ class Connection:
         role: Which side this is.
         identity: The name and version of this side.
         limits: Bounds; `nesting` and `in_flight` are used here.
+        stamp: What `stamp_of` makes of the identity, if that is known already.
     """
 
-    def __init__(self, role: Role, identity: Implementation, limits: Limits) -> None:
+    def __init__(
+        self, role: Role, identity: Implementation, limits: Limits, *, stamp: Raw | None = None
+    ) -> None:
         self.role = role
         self.session = SessionState.NEW
         self.terms: Terms | None = None
         self._limits = limits
-        self._stamp = stamp_of(identity)
+        self._stamp = stamp or stamp_of(identity)
         self._exchanges: dict[int | str, Exchange] = {}
         self._calls: dict[int | str, Call] = {}
         self._ids = itertools.count(1)

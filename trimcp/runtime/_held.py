@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from trimcp.errors import LIMIT_EXCEEDED
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from trimcp.protocol import Exchange
     from trimcp.transports import Budget
 
@@ -23,26 +20,34 @@ NO_ROOM: Final = "too much is held for clients at the moment: try again later"
 _SHORT: Final = 4096
 
 
-@contextmanager
-def holding(budget: Budget, data: bytes, exchange: Exchange) -> Iterator[bytes]:
-    """Count an answer for as long as it is held.
+class holding:
+    """Count an answer for as long as it is held::
+
+        with holding(budget, data, exchange) as answer:
+            ...
+
+    The answer is an error (-31001) in its place if it is long and the budget has no room for it.
 
     Args:
         budget: Counts the bytes.
         data: The answer.
         exchange: The exchange that it answers.
-
-    Yields:
-        The answer, or an error (-31001) in its place if it is long and the budget has no room for
-        it.
     """
-    if len(data) > _SHORT and budget.room < len(data):
-        data = exchange.refuse(LIMIT_EXCEEDED, NO_ROOM) or data
-    budget.hold(len(data))
-    try:
-        yield data
-    finally:
-        budget.give(len(data))
+
+    __slots__ = ("_answer", "_budget")
+
+    def __init__(self, budget: Budget, data: bytes, exchange: Exchange) -> None:
+        if len(data) > _SHORT and budget.room < len(data):
+            data = exchange.refuse(LIMIT_EXCEEDED, NO_ROOM) or data
+        self._budget = budget
+        self._answer = data
+
+    def __enter__(self) -> bytes:
+        self._budget.hold(len(self._answer))
+        return self._answer
+
+    def __exit__(self, *_: object) -> None:
+        self._budget.give(len(self._answer))
 
 
 class Slots:

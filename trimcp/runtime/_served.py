@@ -53,6 +53,7 @@ class Serving(Home, Responder, Protocol):
         peers: The connections being served, with the grace of each.
         guests: The HTTP requests being served, with the grace of each.
         state: What is kept for it while it is open, by whoever serves it.
+        stamp: The `_meta` of its answers, which names the server, as JSON.
         is_closing: Whether it is being shut down.
         is_alone: Whether no other process is behind the same socket.
     """
@@ -61,6 +62,7 @@ class Serving(Home, Responder, Protocol):
     peers: dict[ConnectedPeer, float]
     guests: dict[Guest, float]
     state: dict[object, Any]
+    stamp: Raw
     is_closing: bool
     is_alone: bool
 

@@ -22,7 +22,7 @@ import trio
 
 from trimcp._groups import logged, unwrapping
 from trimcp.errors import NotServing
-from trimcp.protocol import Connection, ResourceUpdated, Role
+from trimcp.protocol import Connection, ResourceUpdated, Role, stamp_of
 from trimcp.runtime import (
     ChannelPeer,
     Handler,
@@ -36,6 +36,7 @@ from trimcp.runtime import (
 )
 from trimcp.transports import Budget
 
+from ._attending import Attending
 from ._context import Context
 from ._expiring import run_until_expiry
 from ._hearing import Hearing
@@ -49,6 +50,7 @@ from ._succession import Succession
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from msgspec import Raw
 
@@ -90,6 +92,7 @@ class Application:
         guests: The HTTP requests being served, with the grace of each.
         parked: Handlers that run here and wait for their client's next request.
         state: What the transports keep for it while it is open.
+        stamp: The `_meta` of its answers, which names the server.
         is_alone: Whether no other process serves the same socket.
         hearing: Notifications of extensions that belong to no session.
     """
@@ -108,6 +111,7 @@ class Application:
         self.guests: dict[Guest, float] = {}
         self.parked: set[Parked] = set()
         self.state: dict[object, Any] = {}
+        self.stamp = stamp_of(server.identity)
         hear = functools.partial(self.hear, None)
         self.hearing = Hearing(hear, server.limits.in_flight, self.budget, self.try_start)
         self.is_closing = False
@@ -312,21 +316,14 @@ class Application:
         """
         return not self.is_closing and start_in(self._nursery, function, *args)
 
-    @contextmanager
-    def attending(self, guest: Guest, grace: float) -> Iterator[None]:
+    def attending(self, guest: Guest, grace: float) -> AbstractContextManager[None]:
         """Serve a client that has no connection: at shutdown it gets its grace.
 
         Raises:
             NotServing: The application is closing.
         """
-        if self.is_closing:
-            raise NotServing("the server is shutting down")
         own = self.server.shutdown_grace
-        self.guests[guest] = grace if own is None else own
-        try:
-            yield
-        finally:
-            del self.guests[guest]
+        return Attending(self, guest, grace if own is None else own)
 
     def serve(
         self,

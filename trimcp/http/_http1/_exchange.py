@@ -115,7 +115,7 @@ class Exchange:
 
     def complete(self) -> None:
         """Note that the whole request has come."""
-        self.is_received = True
+        self.is_received = self.disconnect.has_body = True
         self._expects = False
         self._news.unpark_all()
 

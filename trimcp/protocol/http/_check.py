@@ -182,6 +182,8 @@ def _compare(headers: Headers, name: str, expected: Any, *, encoded: bool = Fals
     value = headers.get(name)
     if value is None:
         raise Rejected(HEADER_MISMATCH, f"Header mismatch: {name} is missing")
+    if not encoded and value == expected:
+        return
     try:
         text = decode_value(value) if encoded else value
     except InvalidValue as error:

@@ -62,6 +62,17 @@ _NAMED_BY: Final[Mapping[str, Literal["name", "uri"]]] = {
 }
 
 
+#: Names that clients send, as they are written most often.
+_KNOWN: Final = {
+    name.encode(): name
+    for name in (
+        *("accept", "accept-encoding", "authorization", "connection", "content-length"),
+        *("content-type", "host", "origin", "user-agent"),
+        *(PROTOCOL_VERSION, METHOD, NAME, SESSION_ID, LAST_EVENT_ID),
+    )
+}
+
+
 def fold_headers(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     """The headers of a request, with lower-case names and no white space around the values.
 
@@ -71,7 +82,7 @@ def fold_headers(pairs: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     folded: dict[str, str] = {}
     repeated: dict[str, list[str]] = {}
     for raw_name, raw_value in pairs:
-        name = raw_name.decode("latin-1").lower()
+        name = _KNOWN.get(raw_name) or raw_name.decode("latin-1").lower()
         value = raw_value.decode("latin-1").strip(" \t")
         if name in folded:
             repeated.setdefault(name, [folded[name]]).append(value)
