@@ -20,7 +20,7 @@ import trio
 
 from .._running import contained
 from ._answer import refusal_of
-from ._exchange import Exchange
+from ._exchange import Exchange, wake
 from ._heads import BadRequest, RequestHead
 from ._parsing import END
 
@@ -162,7 +162,7 @@ class Http1Connection:
         self._sender.give_up()
         for exchange in self._open:
             exchange.lose()
-        self._work.unpark_all()
+        wake(self._work)
 
     def _end(self) -> None:
         """End the connection after the last answer."""
@@ -209,7 +209,7 @@ class Http1Connection:
     def _begin(self) -> None:
         """Let the runner work; the time of an idle connection does not count any more."""
         self._deadline = math.inf
-        self._work.unpark_all()
+        wake(self._work)
 
     def _refuse(self, refusal: BadRequest) -> None:
         """Refuse what came last, after the answers to what came before."""
@@ -226,7 +226,7 @@ class Http1Connection:
 
     def make_room(self) -> None:
         """Read on, since less is held than before."""
-        self._room.unpark_all()
+        wake(self._room)
 
     # -- answering ----------------------------------------------------------------------------
 
