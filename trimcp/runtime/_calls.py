@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from trimcp.protocol import Event, Progress
 
     from ._chunks import Chunks
+    from ._deadlines import Deadlines
 
 __all__ = ["ON_CALL", "Listener", "Pending", "ProgressCallback", "check_sendable", "reason_of"]
 
@@ -57,6 +58,8 @@ class Pending:
         chunks: Receives the chunks of a streaming tool. The call fails when it is full, unless the
             reader is paced.
         listener: Receives the notifications of a subscription.
+        deadlines: Keeps the deadline together with those of other calls. Without it, or when it is
+            over, the call has a cancel scope of its own.
 
     Attributes:
         dropped: How many progress reports were replaced before a callback got them.
@@ -69,6 +72,7 @@ class Pending:
     __slots__ = (
         "_chunks",
         "_deadline",
+        "_deadlines",
         "_held",
         "_listener",
         "_news",
@@ -87,9 +91,11 @@ class Pending:
         self,
         chunks: Chunks | None = None,
         listener: Listener | None = None,
+        deadlines: Deadlines | None = None,
     ) -> None:
         self._chunks = chunks
         self._listener = listener
+        self._deadlines = deadlines
         self._deadline = 0.0
         self._pauses = 0
         self._remaining = 0.0
@@ -187,6 +193,15 @@ class Pending:
             Exception: The outcome, if it is one.
         """
         self._begin(timeout)
+        if self._deadlines is not None and timeout < math.inf:
+            self._deadlines.add(self)
+        try:
+            return await self._wait(on_progress)
+        finally:
+            if self._deadlines is not None:
+                self._deadlines.discard(self)
+
+    async def _wait(self, on_progress: ProgressCallback | None) -> Raw:
         while True:
             await self._wait_news()
             if self._progress is not None:
@@ -232,18 +247,22 @@ class Pending:
             self._deadline = trio.current_time() + timeout
 
     async def _wait_news(self) -> None:
-        """Wait for progress, a chunk or the outcome. Raises RequestTimeout."""
-        if not self._news.is_set():
+        """Wait for progress, a chunk, the outcome or the deadline. Raises RequestTimeout."""
+        if self._news.is_set():
+            await trio.lowlevel.checkpoint()
+        elif self._deadlines is not None and not self._deadlines.is_over:
+            await self._news.wait()
+        else:
             with trio.CancelScope(deadline=self._deadline) as self._waiting:
                 await self._news.wait()
-            if not self._news.is_set():
-                raise RequestTimeout("no answer within the deadline")
-        else:
-            await trio.lowlevel.checkpoint()
-            if self._outcome is None and trio.current_time() > self._deadline:
-                raise RequestTimeout("no answer within the deadline")
-        if self._outcome is None:
-            self._news = trio.Event()
+            self._waiting = None
+        if self._outcome is not None:
+            return
+        late = trio.current_time() - self._deadline
+        # Progress that comes in the last moment is still passed on; more of it helps no more.
+        if late > 0 or (late == 0 and self._progress is None):
+            raise RequestTimeout("no answer within the deadline")
+        self._news = trio.Event()
 
     @property
     def left(self) -> float:
@@ -252,6 +271,15 @@ class Pending:
         return max(remaining, 0.0)
 
     # -- the deadline -----------------------------------------------------------------------
+
+    @property
+    def deadline(self) -> float:
+        """When the call fails, on Trio's clock."""
+        return self._deadline
+
+    def wake(self) -> None:
+        """Look at the deadline; see `Timed`."""
+        self._news.set()
 
     def pause(self) -> None:
         """Stop counting the time until `resume`, since the peer waits for us."""
@@ -276,6 +304,8 @@ class Pending:
         self._deadline = deadline
         if self._waiting is not None:
             self._waiting.deadline = deadline
+        elif self._deadlines is not None:
+            self._deadlines.notice(deadline)
 
 
 #: The outcome of a call whose error was raised already.

@@ -32,6 +32,7 @@ from trimcp.protocol import (
 from trimcp.transports import Budget, Oversized
 
 from ._calls import ON_CALL, Listener, Pending, ProgressCallback, check_sendable, reason_of
+from ._deadlines import Deadlines
 from ._held import NO_ROOM, Slots
 from ._life import Life
 from ._peer import Peer
@@ -321,7 +322,9 @@ class ConnectedPeer(Peer):
             # The connection may be lost because what asks is cancelled, too.
             await trio.lowlevel.checkpoint_if_cancelled()
             raise self._loss()
-        pending = Pending(chunks, listener)
+        if self.life.deadlines is None:
+            self.life.deadlines = Deadlines(self.life.try_start)
+        pending = Pending(chunks, listener, self.life.deadlines)
         progress = on_progress is not None or chunks is not None
         call, data = self.connection.call(
             method, params, terms=terms, progress=progress, owner=pending

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from trimcp.protocol import Connection
 
+    from ._deadlines import Deadlines
     from ._home import Parked
     from ._round import Round
 
@@ -54,6 +55,7 @@ class Life:
         ending: Why they are, for the peer.
         lost: Why no answer can arrive any more, or is wanted any more; None until then.
         explain_loss: Makes the error for calls whose answer can no longer arrive.
+        deadlines: Keeps the deadlines of calls; None until there is one, and after the loss.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -67,6 +69,7 @@ class Life:
         self.ending = "the server is shutting down"
         self.lost: str | None = None
         self.explain_loss: Callable[[str], ConnectionLost] = ConnectionLost
+        self.deadlines: Deadlines | None = None
         self._connection = connection
         self._has_lost = trio.Event()
 
@@ -123,6 +126,9 @@ class Life:
         if self.lost is None:
             self.lost = reason
         self._has_lost.set()
+        if self.deadlines is not None:
+            self.deadlines.end()
+            self.deadlines = None
 
     async def wait_lost(self) -> None:
         """Wait until no answer can arrive any more."""
