@@ -541,6 +541,20 @@ async def test_a_platform_that_gives_nothing(autojump_clock: MockClock) -> None:
                 pass
 
 
+async def test_a_platform_with_a_deadline_of_its_own() -> None:
+    """What it raises is not taken for the deadline that it was given."""
+
+    async def token() -> str:
+        with trio.fail_after(0):
+            await trio.sleep_forever()
+        return ""
+
+    async with open_world() as world:
+        with pytest.raises(AuthorizationFailed, match="token= raised TooSlowError"):
+            async with open_client(world.url, auth=workload(world, token=token)):
+                pass
+
+
 TOLD = "eyJ-a-token-that-a-function-tells"
 
 

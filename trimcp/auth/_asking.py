@@ -36,15 +36,17 @@ async def ask(function: Callable[..., Any], what: str, seconds: float, *args: st
             AuthorizationFailed as it is. Neither what it gave nor what another exception says is
             shown, since a token may stand in that; the exception is the cause.
     """
+    value: Any = None
     try:
-        with trio.fail_after(seconds):
+        # Not `fail_after`, whose error the function may raise too.
+        with trio.move_on_after(seconds) as scope:
             value = await awaited(function(*args))
-    except trio.TooSlowError:
-        raise AuthorizationFailed(f"{what} gave nothing within {seconds:g} s") from None
     except AuthorizationFailed:
         raise
     except Exception as error:
         raise AuthorizationFailed(f"{what} raised {type(error).__name__}") from error
+    if scope.cancelled_caught:
+        raise AuthorizationFailed(f"{what} gave nothing within {seconds:g} s")
     if not isinstance(value, str) or len(value) > MOST_CHARACTERS or not _TOKEN.fullmatch(value):
         raise AuthorizationFailed(
             f"{what} must give a text of 1 to {MOST_CHARACTERS} printable ASCII characters without "
