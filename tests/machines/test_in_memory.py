@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import initialize, precondition, rule
 
 from tests.guarantees.held import End, Record, Way
-from tests.tasks import tasks_below, waits_for_a_request
+from tests.tasks import is_kept, tasks_below
 from trimcp import Client, MCPError, RequestError, RequestTimeout, open_stream_client
 from trimcp.errors import INTERNAL_ERROR, INVALID_PARAMS, LIMIT_EXCEEDED, SHUTTING_DOWN
 from trimcp.runtime import MOST_IDLE
@@ -184,14 +184,14 @@ class Connected:
     def names(self) -> list[list[str]]:
         """The tasks of the server for this client, and those of the client.
 
-        Those that wait for another request are counted apart: there are not too many of them.
+        Those that are kept for what may come are counted apart: there are not too many of them.
         """
         found = []
         for task in self.tasks:
             below = tasks_below(task)
-            working = [each for each in below if not waits_for_a_request(each)]
-            # One nursery for each era.
-            assert len(below) - len(working) <= 2 * MOST_IDLE
+            working = [each for each in below if not is_kept(each)]
+            # One nursery for each era, and one task for the deadlines of calls.
+            assert len(below) - len(working) <= 2 * MOST_IDLE + 1
             found.append(names_of(working))
         return found
 
