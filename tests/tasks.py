@@ -19,7 +19,7 @@ def tasks_below(task: trio.lowlevel.Task) -> list[trio.lowlevel.Task]:
     return found
 
 
-#: Where a task waits that is kept: for another request, or for the deadlines of a connection's calls.
+#: Where a task waits that is kept: for another request, or for the deadlines of calls.
 _KEPT = {_Worker._wait.__code__, Deadlines._run.__code__}
 
 

@@ -78,6 +78,7 @@ class Called:
         tool: The tool.
         by: Who calls.
         since: When it was made.
+        asked_before: For how many seconds its client had been asked something by then.
         expected: What it must be told, if that is known from the beginning.
         scope: Leaves it.
         was_left: Whether it was left.
@@ -92,6 +93,7 @@ class Called:
     tool: str
     by: Connected
     since: float
+    asked_before: float
     expected: Outcome | None = None
     scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
     was_left: bool = False
@@ -164,6 +166,7 @@ class Connected:
         self.to_server = Way("client", record)
         self.to_client = Way("server", record)
         self.questions: dict[str, Question] = {}
+        self._asked_since = self._asked_for = 0.0
         self.leaving = trio.Event()
         self.is_cut = self.is_over = self.is_served = False
         self.age = 0
@@ -222,12 +225,20 @@ class Connected:
         self.is_over = True
 
     async def fill_in(self, form: Any) -> dict[str, str] | None:
+        if not self.questions:
+            self._asked_since = trio.current_time()
         question = self.questions[form.message] = Question()
         try:
             await question.answered.wait()
         finally:
             del self.questions[form.message]
+            if not self.questions:
+                self._asked_for += trio.current_time() - self._asked_since
         return {"text": form.message} if question.accepts else None
+
+    def asked_for(self, now: float) -> float:
+        """For how many seconds it has been asked something, which is time that no call counts."""
+        return self._asked_for + (now - self._asked_since if self.questions else 0.0)
 
     # -- calls ----------------------------------------------------------------------------------
 
@@ -441,7 +452,8 @@ class InMemory(ServerMachine):
         """A tool is called; a puppet is given its first order."""
         client = self.clients[name]
         label = f"call{next(self._numbers)}"
-        called = self.calls[label] = Called(label, tool, client, self.host.now)
+        now = self.host.now
+        called = self.calls[label] = Called(label, tool, client, now, client.asked_for(now))
         if tool in EXTRAS and not client.is_held:
             called.expected = tool if tool in self.extras else INVALID_PARAMS
         mine = [each for each in self.puppets.living if self.calls[each.label].by is client]
@@ -520,7 +532,9 @@ class InMemory(ServerMachine):
             if called.tool == "stream" and puppet is not None and puppet.leaving_since is None:
                 assert len(called.chunks) == puppet.chunks
             if puppet is None or not puppet.done:
-                assert self.host.now <= called.since + TIMEOUT, f"{label} waits for too long"
+                asked = client.asked_for(self.host.now) - called.asked_before
+                until = called.since + TIMEOUT + asked
+                assert self.host.now <= until, f"{label} waits for too long"
 
     def a_call_ends_as_its_handler_did(self) -> None:
         for label, called in self.calls.items():

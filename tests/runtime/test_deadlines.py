@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from tests.strategies import examples
 from trimcp import RequestTimeout, Server, open_stream_client
+from trimcp.protocol._shapes import Progress
 from trimcp.runtime._calls import Pending
 from trimcp.runtime._deadlines import Deadlines
 
@@ -91,6 +92,21 @@ async def test_time_that_does_not_count(autojump_clock: object) -> None:
 
         timers.start_soon(pause)
         assert await no_answer(pending, 5) == pytest.approx(105)
+
+
+async def test_progress_in_the_last_moment_keeps_no_call_alive(autojump_clock: object) -> None:
+    async with trio.open_nursery() as timers:
+        pending = Pending(deadlines=Deadlines(starter(timers)))
+
+        async def report() -> None:
+            for _ in range(3):
+                await trio.sleep(5)
+                pending.report(Progress(1, 1, None, None, None))
+
+        timers.start_soon(report)
+        with trio.fail_after(100):
+            assert await no_answer(pending, 10) == pytest.approx(10)
+        timers.cancel_scope.cancel()
 
 
 async def test_a_call_without_a_deadline_needs_no_task(autojump_clock: object) -> None:

@@ -258,9 +258,7 @@ class Pending:
             self._waiting = None
         if self._outcome is not None:
             return
-        late = trio.current_time() - self._deadline
-        # Progress that comes in the last moment is still passed on; more of it helps no more.
-        if late > 0 or (late == 0 and self._progress is None):
+        if trio.current_time() >= self._deadline:
             raise RequestTimeout("no answer within the deadline")
         self._news = trio.Event()
 
