@@ -93,6 +93,7 @@ async def tools(client: Client) -> Any:
     call = partial(called, client)
     listed = {tool.name: tool for tool in await client.list_tools()}
     schema = listed["find_books"].input_schema
+    assert client.server_info is not None
     return {
         "about": (client.server_info.name, client.instructions),
         "listed": {name: tool.description for name, tool in listed.items()},

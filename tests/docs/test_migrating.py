@@ -194,16 +194,8 @@ async def test_questions_of_the_stateless_era(maker: str) -> None:
     elif maker == "sdk":
         assert booked == [("error", -32600, None)] * 2
     else:
-        assert (
-            booked
-            == [
-                (
-                    "failed",
-                    "elicitation via server-initiated requests is unavailable on 2026-07-28 connections.",
-                )
-            ]
-            * 2
-        )
+        assert {kind for kind, _ in booked} == {"failed"}
+        assert "unavailable on 2026-07-28 connections" in booked[0][1]
 
 
 @by_maker
