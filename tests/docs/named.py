@@ -51,17 +51,17 @@ def exists(named: str, roots: dict[str, str]) -> bool:
     except (ImportError, AttributeError):
         return False
     wanted = re.findall(r"(\w+)=", words or "")
-    return not wanted or set(wanted) <= parameters(found)
+    return not wanted or set(wanted) <= parameters(found, roots)
 
 
-def parameters(function: Any) -> set[str]:
-    """The names of the parameters, with those of a TypedDict that stands for more of them."""
+def parameters(function: Any, roots: dict[str, str]) -> set[str]:
+    """The names of the parameters, with those of a TypedDict that is a root too."""
     found: set[str] = set()
     for each in inspect.signature(function, eval_str=False).parameters.values():
         if each.kind is each.VAR_KEYWORD:
             unpacked = re.fullmatch(r"Unpack\[(\w+)\]", str(each.annotation))
             if unpacked:
-                found |= set(inspect.unwrap(function).__globals__[unpacked[1]].__annotations__)
+                found |= set(look_up(unpacked[1], roots).__annotations__)
         else:
             found.add(each.name)
     return found
