@@ -5,6 +5,7 @@ Their programs run in environments of their own. Where a pair differs, a test sa
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
@@ -120,7 +121,11 @@ async def test_they_ask_the_same(maker: str) -> None:
 
     async with connected("questions", maker, revision="2025-11-25", elicitation=seen) as client:
         assert await bookings(client) == BOOKED
-    assert forms == [{"guests": "integer", "place": "string"}] * 2
+        [tool] = await client.list_tools()
+        result = await client.call_tool("book", {"day": "Friday"})
+    assert forms == [{"guests": "integer", "place": "string"}] * 3
+    # With them a text is structured content too.
+    assert bool(tool.output_schema) is bool(result.structured_content) is (maker != "trimcp")
 
 
 @by_maker
@@ -199,11 +204,14 @@ async def test_questions_of_the_stateless_era(maker: str) -> None:
 
 
 @by_maker
-async def test_arguments(maker: str) -> None:
+async def test_arguments_and_results_of_tools(maker: str) -> None:
     async with connected("tools", maker) as client:
         flaw = await called(client, "find_books", word="Emma", after=3)
         unknown = await called(client, "find_books", word="Emma", until=1900)
         tool = await called(client, "no_such_tool")
+        books = (await client.call_tool("find_books", {"word": "m"})).content
+        none = await client.call_tool("find_books", {"word": "x"})
+        titles = [tool.title for tool in await client.list_tools()]
     assert flaw[0] == "failed"
     assert "Input should be greater than or equal to 1450" in flaw[1]
     assert flaw[1].startswith("Invalid arguments for tool find_books:") is (maker == "trimcp")
@@ -211,30 +219,112 @@ async def test_arguments(maker: str) -> None:
     ignored = [{"title": "Emma", "year": 1815}]
     assert (unknown == ignored) is (maker == "sdk")
     assert (unknown[0] == "failed") is (maker != "sdk")
-    assert tool[0] == ("error" if maker == "trimcp" else "failed")
-
-
-@by_maker
-async def test_contents_of_results(maker: str) -> None:
-    async with connected("tools", maker) as client:
-        books = (await client.call_tool("find_books", {"word": "m"})).content
-        none = await client.call_tool("find_books", {"word": "x"})
-        titles = [tool.title for tool in await client.list_tools()]
-    # The official SDK makes a text of each item, and neither has one for no item.
+    assert tool[:2] == (("error", -32602) if maker == "trimcp" else ("failed", tool[1]))
+    # It makes a text of each item, and neither of them has one for no item.
     assert len(books) == (2 if maker == "sdk" else 1)
     assert len(none.content) == (1 if maker == "trimcp" else 0)
     assert none.structured_content == ([] if maker == "trimcp" else {"result": []})
     assert (titles == ["Find Books", "Oldest"]) is (maker == "fastmcp")
 
 
+#: How each maker's server begins, in a program of a few lines.
+BEGINNINGS: Final = {
+    "trimcp": "from trimcp import Server\nserver = Server('inline')\ntool = server.tool\n",
+    "fastmcp": "from fastmcp import FastMCP\nserver = FastMCP('inline')\ntool = server.tool\n",
+    "sdk": "from mcp.server import MCPServer\nserver = MCPServer('x')\ntool = server.tool()\n",
+}
+
+FUNCTIONS: Final = """
+import threading
+import anyio
+
+def is_main(times: int = 1) -> bool:
+    '''Whether this is the main thread.
+
+    Args:
+        times: How often.
+    '''
+    return threading.current_thread() is threading.main_thread()
+
+async def rest() -> int:
+    await anyio.sleep(0)
+    return 1
+
+tool(is_main)
+tool(rest)
+server.run()
+"""
+
+
 @by_maker
-async def test_structured_content_of_a_text(maker: str) -> None:
-    async with connected("questions", maker, revision="2025-11-25", elicitation=answer) as client:
-        [tool] = await client.list_tools()
-        result = await client.call_tool("book", {"day": "Friday"})
-    has = maker != "trimcp"
-    assert bool(tool.output_schema) is has
-    assert bool(result.structured_content) is has
+async def test_functions(maker: str) -> None:
+    program = [python_of(maker), "-c", BEGINNINGS[maker] + FUNCTIONS]
+    async with open_stdio_client(program, on_stderr=lambda line: None) as client:
+        assert await called(client, "is_main") is False
+        assert await called(client, "rest") == 1
+        [schema, _] = [tool.input_schema for tool in await client.list_tools()]
+    described = schema["properties"]["times"].get("description")
+    assert described == (None if maker == "sdk" else "How often.")
+
+
+ENVIRONMENT_SERVER: Final = """
+import os
+from trimcp import Server
+server = Server("environment")
+
+@server.tool
+def names() -> str:
+    return " ".join(sorted(os.environ))
+
+server.run()
+"""
+
+#: Clients that print what their server says of its environment.
+ENVIRONMENT_CLIENTS: Final = {
+    "trimcp": """
+import sys, trio
+from trimcp import open_client
+async def main():
+    async with open_client(sys.argv[1:]) as client:
+        print((await client.call_tool("names")).text)
+trio.run(main)
+""",
+    "fastmcp": """
+import asyncio, sys
+from fastmcp import Client
+from fastmcp.client.transports import StdioTransport
+async def main():
+    async with Client(StdioTransport(sys.argv[1], sys.argv[2:])) as client:
+        print((await client.call_tool("names")).content[0].text)
+asyncio.run(main())
+""",
+    "sdk": """
+import anyio, sys
+from mcp import Client, StdioServerParameters
+async def main():
+    parameters = StdioServerParameters(command=sys.argv[1], args=sys.argv[2:])
+    async with Client(parameters) as client:
+        print((await client.call_tool("names")).content[0].text)
+anyio.run(main)
+""",
+}
+
+
+@by_maker
+def test_the_environment_of_a_child(maker: str, tmp_path: Path) -> None:
+    (tmp_path / "server.py").write_text(ENVIRONMENT_SERVER)
+    done = subprocess.run(
+        [python_of(maker), "-c", ENVIRONMENT_CLIENTS[maker], sys.executable, "server.py"],
+        cwd=tmp_path,
+        env={**os.environ, "OF_MINE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=PATIENCE,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "PATH" in done.stdout.split()
+    assert ("OF_MINE" in done.stdout.split()) is (maker == "trimcp")
 
 
 @by_maker
@@ -302,6 +392,10 @@ mcp.run()
         assert await called(client, "stumble") == (
             "failed",
             "Error calling tool 'stumble': 'a secret'",
+        )
+        assert await called(client, "close") == (
+            "failed",
+            "Error calling tool 'close': It is closed already.",
         )
 
 

@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import re
 import subprocess
+import sys
+from pathlib import Path
 from typing import Final
 
+import mcp
 import pytest
 
 from trimcp import Client, Context, Server
@@ -128,6 +131,37 @@ def test_what_we_do_not_have_is_not_there(maker: str) -> None:
         )
         each_alone = [f"{function}({word})" for word in words.rstrip(")").split(", ")]
         assert missing(each_alone, "trimcp") == each_alone
+
+
+def test_versions_are_those_that_are_tested() -> None:
+    pins = [path.read_text() for path in (ROOT / "tests/interop/environments").glob("*.txt")]
+    [version] = re.findall(r"with version (\d+\.\d+\.\d+)", PAGES["fastmcp"])
+    assert any(f"\nfastmcp=={version}\n" in each for each in pins)
+    [version] = re.findall(r"^Version (\d+\.\d+) has", PAGES["sdk"], re.MULTILINE)
+    assert any(f"\nmcp=={version}.0\n" in each for each in pins)
+
+
+def helped(command: list[str]) -> str:
+    """What a command says about itself."""
+    done = subprocess.run(
+        [*command, "--help"], capture_output=True, text=True, check=True, timeout=60
+    )
+    return done.stdout
+
+
+@pytest.mark.timeout(200)
+def test_commands_exist() -> None:
+    fastmcp = set(re.findall(r"`fastmcp (\w+)`", PAGES["fastmcp"]))
+    sdk = set(re.findall(r"`mcp (\w+)`", PAGES["sdk"]))
+    assert (len(fastmcp), len(sdk)) == (6, 3)
+    [package] = mcp.__path__
+    for words, said in [
+        (fastmcp, helped([str(Path(python_of("fastmcp")).with_name("fastmcp"))])),
+        # Its help needs a package more.
+        (sdk, Path(package, "cli", "cli.py").read_text()),
+        (fastmcp | sdk, helped([sys.executable, "-m", "trimcp"])),
+    ]:
+        assert {word for word in words if not re.search(rf"\b{word}\b", said)} == set()
 
 
 def test_a_wrong_name_is_noticed() -> None:
