@@ -41,7 +41,7 @@ def names(pages: list[Path]) -> list[str]:
 
 @pytest.mark.parametrize("page", OURS, ids=names(OURS))
 def test_programs_are_excerpts(page: Path) -> None:
-    programs = [path.read_text() for path in EXAMPLES.glob("*.py")]
+    programs = [path.read_text() for path in EXAMPLES.rglob("*.py")]
     strangers = [
         block
         for block in blocks(page.read_text(), "python")
@@ -90,7 +90,7 @@ def test_every_page_is_on_the_map() -> None:
 def test_every_program_is_on_a_page() -> None:
     shown = {link for page in [ROOT / "README.md", *PAGES] for link in links(page.read_text())}
     shown_names = {link.rpartition("/")[2] for link in shown}
-    unseen = {path.name for path in EXAMPLES.glob("*.py")} - shown_names
+    unseen = {path.name for path in EXAMPLES.rglob("*.py")} - shown_names
     assert unseen <= {"quickstart.py"}
 
 

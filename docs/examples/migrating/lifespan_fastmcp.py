@@ -1,0 +1,37 @@
+"""A lifespan, made with FastMCP."""
+
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from fastmcp import Context, FastMCP
+
+
+@dataclass
+class Store:
+    values: dict[str, int] = field(default_factory=dict)
+
+
+@asynccontextmanager
+async def lifespan(server: FastMCP) -> AsyncIterator[Store]:
+    store = Store({"start": 7})
+    try:
+        yield store
+    finally:
+        print(f"closed with {len(store.values)} values", file=sys.stderr)
+
+
+mcp = FastMCP("store", version="1.0", lifespan=lifespan)
+
+
+@mcp.tool
+async def keep(name: str, value: int, ctx: Context) -> int:
+    """Keep a value; how many there are."""
+    store: Store = ctx.lifespan_context
+    store.values[name] = value
+    return len(store.values)
+
+
+if __name__ == "__main__":
+    mcp.run()
