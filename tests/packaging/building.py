@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import email.parser
+import os
 import re
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import attrs
 if TYPE_CHECKING:
     from email.message import Message
 
-__all__ = ["ROOT", "Distributions", "build", "relative_links"]
+__all__ = ["ROOT", "Distributions", "build", "clean_environment", "relative_links", "run"]
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 
@@ -74,6 +75,28 @@ def build(source: Path, place: Path) -> Distributions:
     (wheel,) = place.glob("*.whl")
     (sdist,) = place.glob("*.tar.gz")
     return Distributions(wheel, sdist)
+
+
+def clean_environment() -> dict[str, str]:
+    """The environment, without what would lead a program to the one of the tests."""
+    hidden = {"VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME"}
+    return {name: value for name, value in os.environ.items() if name not in hidden}
+
+
+def run(command: list[str], directory: Path, more: dict[str, str] | None = None) -> str:
+    """What a program prints, which knows nothing of this environment.
+
+    Args:
+        command: The program and its arguments.
+        directory: Where it runs.
+        more: Further variables of its environment.
+    """
+    env = clean_environment() | (more or {})
+    done = subprocess.run(
+        command, cwd=directory, env=env, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
 
 
 def relative_links(text: str) -> list[str]:

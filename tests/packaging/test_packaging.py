@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 import sys
 from typing import TYPE_CHECKING, Final
 
@@ -12,14 +10,14 @@ import pytest
 
 from hatch_build import for_package_index
 
-from .building import ROOT, build, relative_links
+from .building import ROOT, relative_links, run
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from .building import Distributions
 
-#: The first test waits for the build, and another one for an installation with all dependencies.
+#: The first test of a run waits for the build, and one for an installation with all dependencies.
 pytestmark = pytest.mark.timeout(600)
 
 SOURCE: Final = "https://github.com/example/trimcp"
@@ -37,22 +35,6 @@ TOP: Final = {
     ".gitignore",
     "PKG-INFO",
 }
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> Distributions:
-    return build(ROOT, tmp_path_factory.mktemp("built"))
-
-
-def run(command: list[str], directory: Path) -> str:
-    """What a program prints, which knows nothing of this repository and of this environment."""
-    hidden = {"VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME"}
-    env = {name: value for name, value in os.environ.items() if name not in hidden}
-    done = subprocess.run(
-        command, cwd=directory, env=env, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def ours() -> set[str]:
