@@ -1,4 +1,4 @@
-"""The Dockerfile of docs/deployment.md; a fresh directory and environment take the image's place."""
+"""The Dockerfile of docs/deployment.md, with a fresh directory in place of the image."""
 
 from __future__ import annotations
 
