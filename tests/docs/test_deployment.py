@@ -7,6 +7,7 @@ import os
 import re
 import shlex
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -29,6 +30,7 @@ from .proxies import Watched, changed, free_port, proxied, tool
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
 PAGE: Final = (DOCS / "deployment.md").read_text()
@@ -143,12 +145,44 @@ async def test_the_first_connection_starts_the_server(tmp_path: Path) -> None:
     with running(command, cwd=tmp_path) as process:
         assert process.stderr is not None
         await trio.to_thread.run_sync(process.stderr.readline)  # that it listens
-        with trio.fail_after(60):
-            async with open_http_client(f"http://127.0.0.1:{port}/mcp") as client:
-                result = await client.call_tool("add", {"a": 2, "b": 3})
-        assert result.text == "5"
+        await call_add(f"http://127.0.0.1:{port}/mcp")
         process.send_signal(signal.SIGTERM)
         assert await trio.to_thread.run_sync(process.wait) == 0
+
+
+async def test_a_connection_waits_while_the_server_is_started_again(tmp_path: Path) -> None:
+    """As under systemd, which keeps the socket."""
+    with socket.create_server(("127.0.0.1", 0)) as kept:
+        url = f"http://127.0.0.1:{kept.getsockname()[1]}/mcp"
+        with passing(kept, tmp_path) as process:
+            await call_add(url)
+            process.send_signal(signal.SIGTERM)
+            assert await trio.to_thread.run_sync(process.wait) == 0
+        answered = trio.Event()
+
+        async def call() -> None:
+            await call_add(url)
+            answered.set()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(call)
+            # It has connected, and nobody has accepted that.
+            await trio.lowlevel.wait_readable(kept)
+            with passing(kept, tmp_path):
+                await answered.wait()
+
+
+def passing(kept: socket.socket, place: Path) -> AbstractContextManager[subprocess.Popen[str]]:
+    """The program, with a socket as systemd passes it."""
+    script = f'exec 3<&{kept.fileno()}; LISTEN_PID=$$ LISTEN_FDS=1 exec "$@"'
+    command = ["bash", "-c", script, "bash", *words_of(ACTIVATED)]
+    return running(command, cwd=place, pass_fds=[kept.fileno()])
+
+
+async def call_add(url: str) -> None:
+    with trio.fail_after(60):
+        async with open_http_client(url) as client:
+            assert (await client.call_tool("add", {"a": 2, "b": 3})).text == "5"
 
 
 # -- Kubernetes -------------------------------------------------------------------------------

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 import sys
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from hatch_build import for_package_index
+from hatch_build import CustomMetadataHook, for_package_index
 
 from .building import ROOT, relative_links, run
 
@@ -91,6 +91,14 @@ def test_links_into_a_repository_with_an_address_lead_there(source: str) -> None
         "[d](https://e.org)\n"
     )
     assert for_package_index(page, source) == expected
+
+
+def test_the_address_is_one_setting() -> None:
+    metadata: dict[str, Any] = {"urls": {"Source": SOURCE}}
+    CustomMetadataHook(str(ROOT), {}).update(metadata)
+    text = metadata["readme"]["text"]
+    assert f"({SOURCE}/blob/main/docs/index.md)" in text
+    assert relative_links(text) == []
 
 
 def test_the_metadata_say_which_python(built: Distributions) -> None:
