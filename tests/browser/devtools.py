@@ -60,6 +60,10 @@ class Tab:
     async def type(self, selector: str, text: str) -> None:
         """Type into a field."""
         await self.evaluate(f"document.querySelector({selector!r}).focus()")
+        await self.insert(text)
+
+    async def insert(self, text: str) -> None:
+        """Type into the field that has the focus."""
         await self._command("Input.insertText", text=text)
 
     async def has(self, selector: str) -> bool:
