@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 import subprocess
@@ -30,6 +31,8 @@ class Tab:
     _count: int = 0
     _loader: str = ""
     _loaded: list[str] = attrs.field(factory=list)
+    #: The addresses of everything that its pages have requested.
+    requested: list[str] = attrs.field(factory=list)
 
     async def start(self) -> None:
         """Open an empty page."""
@@ -39,6 +42,7 @@ class Tab:
         )
         self._session = attached["sessionId"]
         await self._command("Page.enable")
+        await self._command("Network.enable")
         await self._command("Page.setLifecycleEventsEnabled", enabled=True)
 
     async def go(self, url: str) -> None:
@@ -56,6 +60,10 @@ class Tab:
     async def type(self, selector: str, text: str) -> None:
         """Type into a field."""
         await self.evaluate(f"document.querySelector({selector!r}).focus()")
+        await self.insert(text)
+
+    async def insert(self, text: str) -> None:
+        """Type into the field that has the focus."""
         await self._command("Input.insertText", text=text)
 
     async def has(self, selector: str) -> bool:
@@ -68,9 +76,24 @@ class Tab:
         read: str = await self.evaluate("document.body.innerText")
         return read
 
+    async def prefer(self, scheme: str) -> None:
+        """Like a user whose system is `light` or `dark`."""
+        feature = {"name": "prefers-color-scheme", "value": scheme}
+        await self._command("Emulation.setEmulatedMedia", features=[feature])
+
+    async def picture(self, width: int, height: int) -> bytes:
+        """What the top of the page looks like in a window of that size, as PNG."""
+        clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}
+        shot = await self._command(
+            "Page.captureScreenshot", format="png", clip=clip, captureBeyondViewport=True
+        )
+        return base64.b64decode(shot["data"])
+
     async def evaluate(self, expression: str) -> Any:
-        """The value of an expression in the page."""
-        answer = await self._command("Runtime.evaluate", expression=expression, returnByValue=True)
+        """The value of an expression in the page; of a promise, what it leads to."""
+        answer = await self._command(
+            "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True
+        )
         assert "exceptionDetails" not in answer, answer
         return answer["result"].get("value")
 
@@ -103,6 +126,8 @@ class Tab:
         params = event.get("params", {})
         if event.get("method") == "Page.lifecycleEvent" and params["name"] == "load":
             self._loaded.append(params["loaderId"])
+        if event.get("method") == "Network.requestWillBeSent":
+            self.requested.append(params["request"]["url"])
 
 
 @asynccontextmanager

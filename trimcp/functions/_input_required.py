@@ -29,7 +29,7 @@ class InputRequired:
     process or another. In the handshake era the client is asked by requests, with the same effect.
     `await ctx.elicit(...)` is the other way, which keeps the handler where it is.
 
-    Args:
+    Attributes:
         questions: The questions, by keys that the handler chooses; see `form_question`,
             `url_question`, `sampling_question` and `roots_question`.
         state: Any JSON value; the next run gets it as `ctx.request_state`. The client has it
