@@ -29,6 +29,7 @@ TOP: Final = {
     "benchmarks",
     "docs",
     "hatch_build.py",
+    "mkdocs.yml",
     "pyproject.toml",
     "tests",
     "trimcp",
