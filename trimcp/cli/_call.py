@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from trimcp.client import Client
+    from trimcp.runtime import ProgressCallback
     from trimcp.types import CallToolResult
 
 
@@ -123,23 +124,31 @@ async def _call(options: Calling) -> CallToolResult:
         arguments = _arguments(listed or Tool(name=options.tool, input_schema={}), options)
         shown = Shown(terminal, options)
         with asking_for(offered, options.tool, "tool"):
-            async with (
-                terminal.bar() as progress,
-                client.stream_tool(
-                    options.tool,
-                    arguments,
-                    progress=progress,
-                    timeout=options.timeout,
-                    buffer=_CHUNKS,
-                ) as stream,
-            ):
-                async for chunk in stream:
-                    shown.add(chunk)
-        result = stream.result
+            async with terminal.bar() as progress:
+                if shown.has_chunks:
+                    result = await _stream(client, options, arguments, progress, shown)
+                else:
+                    result = await client.call_tool(options.tool, arguments, progress=progress)
         shown.end(result, client)
         if result.is_error and listed is None:
             sys.stderr.write(f"trimcp: {printable(not_listed(offered, options.tool, 'tool'))}\n")
         return result
+
+
+async def _stream(
+    client: Client,
+    options: Calling,
+    arguments: dict[str, Any],
+    progress: ProgressCallback | None,
+    shown: Shown,
+) -> CallToolResult:
+    """Call the tool, and show the chunks as they come, if it streams."""
+    async with client.stream_tool(
+        options.tool, arguments, progress=progress, timeout=options.timeout, buffer=_CHUNKS
+    ) as stream:
+        async for chunk in stream:
+            shown.add(chunk)
+    return stream.result
 
 
 class Shown:
@@ -148,20 +157,22 @@ class Shown:
     Args:
         terminal: Where the progress is shown.
         options: The command.
+
+    Attributes:
+        has_chunks: Whether people watch who see them.
     """
 
     def __init__(self, terminal: Terminal, options: Calling) -> None:
         self._terminal = terminal
         self._output = chosen_output(options.output)
-        self._has_chunks = self._output == "text" and sys.stdout.isatty()
+        self.has_chunks = self._output == "text" and sys.stdout.isatty()
         self._last: Any = None
 
     def add(self, chunk: Any) -> None:
-        """Show a chunk, if people watch."""
-        if self._has_chunks:
-            self._terminal.give_way()
-            self._last = chunk
-            write_texts([chunk if isinstance(chunk, str) else json.dumps(chunk)])
+        """Show a chunk."""
+        self._terminal.give_way()
+        self._last = chunk
+        write_texts([chunk if isinstance(chunk, str) else json.dumps(chunk)])
 
     def end(self, result: CallToolResult, client: Client) -> None:
         """Show the result. Where a stream has no other one it is the last chunk, shown already."""
