@@ -23,7 +23,7 @@ from ._input_required import InputRequired
 from ._messages import MessageFunction, compile_message
 from ._pydantic import convert, to_json
 from ._schemas import InvalidSchema, SchemaChecker
-from ._templates import InvalidTemplate, UriTemplate, compile_template
+from ._templates import InvalidTemplate, UriTemplate, compile_template, leads_away
 
 __all__ = [
     "BadArguments",
@@ -50,6 +50,7 @@ __all__ = [
     "is_async_generator",
     "is_generator",
     "is_marked",
+    "leads_away",
     "prompt_result",
     "read_result",
     "signature_of",

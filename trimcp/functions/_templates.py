@@ -10,7 +10,7 @@ Specification: Resources, Resource Templates; RFC 6570.
 from __future__ import annotations
 
 import re
-from typing import Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 from urllib.parse import quote, unquote
 
 import attrs
@@ -19,7 +19,10 @@ from trimcp.protocol import URI_CHARACTERS
 
 from ._lines import Line, Slot
 
-__all__ = ["InvalidTemplate", "UriTemplate", "compile_template"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["InvalidTemplate", "UriTemplate", "compile_template", "leads_away"]
 
 #: One value, or all values of an exploded variable.
 Value: TypeAlias = "str | list[str]"
@@ -31,6 +34,23 @@ _ENCODED: Final = re.compile(r"%[0-9A-Fa-f]{2}")
 
 #: Longer URIs (percent-encoded) match nothing, which bounds the work.
 MAX_URI: Final = 8192
+
+
+#: A path that does not stay below where it is used, on any system.
+_AWAY: Final = re.compile(r"\A(?:[/\\]|[A-Za-z]:[/\\])|(?:\A|[/\\])\.\.(?:[/\\]|\Z)|\0")
+
+
+def leads_away(values: Mapping[str, Value]) -> str | None:
+    """The name of a value that, as a path, would lead out of the directory it is used in.
+
+    Such are absolute paths, those with a segment `..`, and those with NUL, which ends a path for
+    some systems. None if there is no such value.
+    """
+    for name, value in values.items():
+        pieces = [value] if isinstance(value, str) else [*value, "/".join(value)]
+        if any(map(_AWAY.search, pieces)):
+            return name
+    return None
 
 
 class InvalidTemplate(ValueError):

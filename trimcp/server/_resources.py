@@ -5,6 +5,7 @@ Specification: Resources.
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import TYPE_CHECKING, Any, Final
 
@@ -19,6 +20,7 @@ from trimcp.functions import (
     UriTemplate,
     compile_function,
     compile_template,
+    leads_away,
     read_result,
 )
 from trimcp.types import CacheScope, Resource, ResourceTemplate
@@ -38,6 +40,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Reading", "ResourceOptions", "ResourceRegister"]
 
+logger = logging.getLogger("trimcp.server")
+
 _URI: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S*")
 
 
@@ -50,6 +54,7 @@ class ResourceOptions(Options):
     size: int | None = None
     ttl_ms: int | None = None
     cache_scope: CacheScope | None = None
+    check_paths: bool = True
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -61,12 +66,14 @@ class Reading(Registered):
         template: The template, or None for a single resource.
         ttl_ms: How long a client may keep the contents, in milliseconds.
         cache_scope: Who may share them.
+        check_paths: Whether values that lead out of a directory are refused.
     """
 
     description: Resource | ResourceTemplate
     template: UriTemplate | None
     ttl_ms: int | None
     cache_scope: CacheScope | None
+    check_paths: bool
 
     def needed(self, principal: Principal, given: Mapping[str, Any]) -> frozenset[str]:
         """The scopes that one use needs. Raises whatever a `scopes=` function raises."""
@@ -78,6 +85,9 @@ class Reading(Registered):
             return {}
         values = self.template.match(uri)
         if values is None:
+            return None
+        if self.check_paths and (name := leads_away(values)) is not None:
+            logger.info("a URI names no resource: the value of %r leads away (check_paths=)", name)
             return None
         try:
             return self.function.bind_text(values)
@@ -167,6 +177,7 @@ class ResourceRegister:
             template=template,
             ttl_ms=option(label, "ttl_ms", options.ttl_ms, int),
             cache_scope=option(label, "cache_scope", options.cache_scope, CacheScope),
+            check_paths=option(label, "check_paths", options.check_paths, bool),
             **options.kept(label),
         )
         (self.templates if is_template else self.fixed).add(uri, reading)

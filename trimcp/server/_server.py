@@ -363,6 +363,7 @@ class Server(Generic[LifespanT]):
         meta: Mapping[str, Any] | None = None,
         ttl_ms: int | None = None,
         cache_scope: CacheScope | None = None,
+        check_paths: bool = True,
         replay: bool = False,
         single_use: bool = False,
         scopes: Scopes | None = None,
@@ -385,6 +386,8 @@ class Server(Generic[LifespanT]):
             meta: The resource's `_meta`.
             ttl_ms: How long a client may keep the contents, in milliseconds (stateless era).
             cache_scope: Whether it may share them between users (stateless era).
+            check_paths: Whether a URI names no resource if the value of a variable is an absolute
+                path, has a segment `..`, or contains NUL.
             replay: As for tools.
             single_use: As for tools.
             scopes: As for tools.
@@ -392,7 +395,8 @@ class Server(Generic[LifespanT]):
         Raises:
             RegistrationError: The URI is taken or malformed, or does not fit the function.
 
-        Specification: Resources; Resource Templates; 2026-07-28, Caching.
+        Specification: Resources; Resource Templates; Resources, Security Considerations;
+            2026-07-28, Caching.
         """
         check_name(uri, "a resource", '@server.resource("notes://all")')
         options = ResourceOptions(
@@ -406,6 +410,7 @@ class Server(Generic[LifespanT]):
             meta=meta,
             ttl_ms=ttl_ms,
             cache_scope=cache_scope,
+            check_paths=check_paths,
             replay=replay,
             single_use=single_use,
             scopes=scope_rule(scopes, "a resource: scopes=", self.authorization),
@@ -453,7 +458,8 @@ class Server(Generic[LifespanT]):
         read, entries = directory.readers(lambda: self.limits.message_bytes)
         named.setdefault("name", directory.root.name)
         self.resource(directory.uri, **named)(entries)
-        self.resource(directory.uri + "/{+path}", **named)(read)
+        # It checks the path itself, as the system resolves it.
+        self.resource(directory.uri + "/{+path}", check_paths=False, **named)(read)
 
     def remove_resource(self, uri: str) -> None:
         """Take a resource or a template away. Raises KeyError if there is none."""
