@@ -23,6 +23,8 @@ import trio
 from pydantic import BaseModel
 
 from trimcp import Context, Limits, RequestError, Server, ToolError
+from trimcp.runtime._deadlines import Deadlines
+from trimcp.runtime._workers import _Worker
 
 #: What `--leak` makes it do.
 LEAKS: Final = ("memory", "tasks", "descriptors", "log", "answers")
@@ -56,13 +58,17 @@ def is_unwanted(record: logging.LogRecord) -> bool:
     return record.exc_info is None or not isinstance(record.exc_info[1], OnPurpose)
 
 
+#: Where a task waits that is kept for what may come: of these there is a bound.
+_KEPT: Final = {_Worker._wait.__code__, Deadlines._run.__code__}
+
+
 def all_tasks() -> int:
-    """How many tasks there are in this process."""
+    """How many tasks there are in this process, besides those that are kept for what may come."""
     count, waiting = 0, [trio.lowlevel.current_root_task()]
     while waiting:
         task = waiting.pop()
         assert task is not None
-        count += 1
+        count += all(frame.f_code not in _KEPT for frame, _ in task.iter_await_frames())
         waiting += [child for nursery in task.child_nurseries for child in nursery.child_tasks]
     return count
 

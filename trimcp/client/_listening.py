@@ -232,9 +232,12 @@ class Subscription:
                 logger.debug("the subscription is asked for again with another token")
             elif not self._may_come_back(error):
                 self._changes.end(error)
+                # The error's frames refer to this one, which must not refer to the error.
+                del error
                 return
             else:
                 logger.info("the subscription is asked for again: %s", error)
+            del error
             await self._going_on.wait()
 
     async def _authorization(self) -> str | None:

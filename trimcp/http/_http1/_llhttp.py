@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, Final
 
 import httptools
 
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from ._parsing import Event
 
 __all__ = ["LlhttpParser"]
+
+#: What a method is made of (RFC 9110, 5.6.2).
+_TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 
 
 class LlhttpParser:
@@ -55,7 +59,7 @@ class LlhttpParser:
         except httptools.HttpParserUpgrade as upgrade:
             return self._ignore_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserInvalidMethodError:
-            self._refuse(BadRequest(501, "there is no such method"))
+            self._refuse(_without_method(data))
         except httptools.HttpParserError as error:
             self._refuse(BadRequest(400, f"this is not HTTP/1.1: {error}"))
         self._silent = 0 if self._has_advanced else self._silent + len(data)
@@ -132,3 +136,11 @@ class LlhttpParser:
         self._events.append(END)
         self._is_over = head.is_last
         self._head = None
+
+
+def _without_method(data: bytes) -> BadRequest:
+    """The refusal of what does not begin with a method that HTTP knows."""
+    word, _, _ = data.lstrip(b"\r\n").partition(b" ")
+    if _TOKEN.fullmatch(word):
+        return BadRequest(501, "there is no such method")
+    return BadRequest(400, "this is not HTTP/1.1: it does not begin with a method")
