@@ -1,4 +1,4 @@
-"""Calls by clients, in memory and over standard streams: how many, and what one costs the client."""
+"""Calls by clients, in memory and over stdio: how many, and what one costs the client."""
 
 from __future__ import annotations
 

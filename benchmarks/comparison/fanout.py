@@ -27,6 +27,11 @@ SUBSCRIBERS: Final = 1_000
 #: Updates of one round.
 UPDATES: Final = 10
 
+#: The yardstick on Trio.
+ON_TRIO: Final = "bare, Trio"
+
+YARDSTICKS: Final = {BARE: "bare_sockets.py", ON_TRIO: "bare_streams.py"}
+
 UPDATED: Final = b"notifications/resources/updated"
 
 PROCESSOR: Final = Quantity("processor", "ms each update", 2)
@@ -92,9 +97,9 @@ def say(asking: socket.socket, line: bytes) -> None:
 def audience(bench: Bench, peer: str, event: bytes | None = None) -> Iterator[Audience]:
     """Start a server, or the yardstick with what it has to send, and subscribe."""
     count = bench.plan.size(SUBSCRIBERS, 50)
-    program = "bare_sockets.py" if peer == BARE else PROGRAMS[LISTEN][peer]
+    program = YARDSTICKS.get(peer) or PROGRAMS[LISTEN][peer]
     with (
-        listening(bench.peers[peer].command(program)) as (pid, port),
+        listening(bench.peers[peer.partition(",")[0]].command(program)) as (pid, port),
         ExitStack() as stack,
         selectors.DefaultSelector() as selector,
     ):
@@ -117,7 +122,7 @@ def audience(bench: Bench, peer: str, event: bytes | None = None) -> Iterator[Au
 def measure(bench: Bench, peer: str, *, is_first: bool) -> None:
     """One round of one server. The yardstick sends the bytes that trimcp sends."""
     event = bench.keep(TRIMCP, functools.partial(audience, bench, TRIMCP)).event
-    own = functools.partial(audience, bench, peer, event if peer == BARE else None)
+    own = functools.partial(audience, bench, peer, event if peer in YARDSTICKS else None)
     hearing = bench.keep(peer, own)
     if is_first:
         hearing.hear()
@@ -130,12 +135,13 @@ def measure(bench: Bench, peer: str, *, is_first: bool) -> None:
 
 def steps(bench: Bench) -> list[Step]:
     """Each round, each server. trimcp is the first one in the first round."""
+    yardsticks = YARDSTICKS if bench.among(BARE) else ()
     return [
         Step(
             f"round {number + 1}, {peer}",
             functools.partial(measure, bench, peer, is_first=number == 0),
         )
-        for number, peer in bench.rounds(bench.among(*PROGRAMS[LISTEN], BARE))
+        for number, peer in bench.rounds([*bench.among(*PROGRAMS[LISTEN]), *yardsticks])
     ]
 
 
@@ -143,8 +149,8 @@ FANOUT: Final = Workload(
     "update",
     "One update to many subscribers",
     "A resource changes, and each subscriber has a `subscriptions/listen` over HTTP of its own. "
-    "`bare` writes the same bytes to as many sockets in one loop, without Trio. FastMCP has no "
-    "`subscriptions/listen`.",
+    "`bare` writes the same bytes to as many sockets in one loop, without Trio; *bare, Trio* is a "
+    "task that does so with `send_all`. FastMCP has no `subscriptions/listen`.",
     (UPDATE,),
     steps,
 )

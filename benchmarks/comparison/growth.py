@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from .lines import serving
 from .peers import SDK, TRIMCP
-from .processes import listening, check_limits, processor_time
+from .processes import check_limits, listening, processor_time
 from .results import COST, RATE, Case, Lines
 from .running import Step, Workload
 from .web import Caller, call, connected, load

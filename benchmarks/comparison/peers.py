@@ -10,12 +10,14 @@ import platform
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from tests.interop import environments
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 PROGRAMS: Final = Path(__file__).resolve().parents[1] / "peers"
 NODE_MODULES: Final = environments.HERE / "node_modules"

@@ -108,7 +108,15 @@ def lines(axes: Any, drawn: Lines, workload: Workload, results: Results) -> None
         low, high = [min(each) for each in known.values()], [max(each) for each in known.values()]
         axes.fill_between(list(known), low, high, color=colour(peer), alpha=0.25, linewidth=0)
     axes.set_xscale("log")
-    axes.set_ylim(bottom=0)
+    axes.set_ylim(
+        0,
+        1.1
+        * max(
+            max(results.of(key, peer, quantity.name), default=0)
+            for key in drawn.cases.values()
+            for peer in results.peers(key)
+        ),
+    )
     axes.set_xlabel(drawn.what)
     axes.set_title(f"{quantity.title} (less is better)", loc="left", fontsize=10)
     axes.xaxis.set_major_formatter("{x:,g}")

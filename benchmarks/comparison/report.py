@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import importlib.metadata
 import json
 import os
@@ -14,6 +13,7 @@ from .marks import MARKS
 from .peers import python_version
 
 if TYPE_CHECKING:
+    import datetime
     from collections.abc import Sequence
 
     from .results import Case, Quantity, Results
@@ -85,7 +85,7 @@ def table(results: Results, case: Case) -> str:
     head = [
         case.title,
         f"{first.title} (range)",
-        *(f"× {name}" for name in references),
+        *(f"of {name}" for name in references),
         *(each.title for each in others),
     ]
     rows = [
@@ -129,7 +129,8 @@ def section(workload: Workload, results: Results, plots: str | None, level: str 
     """One workload."""
     blocks = [f"{level} {workload.title}", workload.text]
     if plots is not None:
-        blocks.append(f"![{workload.title}]({plots}/{workload.name}.svg)")
+        alternative = workload.title.replace("`", "")
+        blocks.append(f"![{alternative}]({plots}/{workload.name}.svg)")
     blocks += [table(results, case) for case in workload.cases if results.peers(case.key)]
     return "\n\n".join(blocks)
 

@@ -5,6 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass, field
 from statistics import median
+from typing import Final
+
+from .peers import ALL
+
+ORDER: Final = [each.name for each in ALL]
 
 
 @dataclass(frozen=True)
@@ -91,5 +96,6 @@ class Results:
         return median(values) if values else None
 
     def peers(self, case: str) -> list[str]:
-        """Those that were measured in a case, in the order of the first round."""
-        return list(dict.fromkeys(peer for key, peer, _ in self.values if key == case))
+        """Those that were measured in a case, always in the same order."""
+        measured = dict.fromkeys(peer for key, peer, _ in self.values if key == case)
+        return sorted(measured, key=lambda row: ORDER.index(row.partition(",")[0]))

@@ -7,7 +7,6 @@ calls are open at once, and for how many seconds; the answer, in JSON, how many 
 import json
 import sys
 import time
-from contextlib import AbstractAsyncContextManager
 
 import trio
 from trimcp_server import server
@@ -28,9 +27,7 @@ async def caller(client: Client, until: float, counts: list[int]) -> None:
 async def main() -> None:
     """Connect once, and work line by line."""
     command = sys.argv[1:]
-    opening: AbstractAsyncContextManager[Client] = (
-        open_client(server) if command == ["memory"] else open_stdio_client(command)
-    )
+    opening = open_client(server) if command == ["memory"] else open_stdio_client(command)
     async with opening as client:
         print("ready", flush=True)
         for line in sys.stdin:
