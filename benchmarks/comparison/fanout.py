@@ -6,7 +6,7 @@ import functools
 import json
 import selectors
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import TYPE_CHECKING, Final
 
 from .idle import LISTEN, PROGRAMS, listen
@@ -19,6 +19,7 @@ from .web import ask, connected, receive, stateless
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from .running import Bench
 
@@ -45,6 +46,7 @@ class Audience:
 
     Args:
         pid: The server's process.
+        connect: Opens a connection to ask on. An HTTP server closes one that is idle for long.
         update: Makes the server send one, and waits until it says that it has.
         hearers: The connections of the subscribers.
         selector: All of them are registered in it.
@@ -53,22 +55,24 @@ class Audience:
     def __init__(
         self,
         pid: int,
-        update: Callable[[], object],
+        connect: Callable[[], AbstractContextManager[socket.socket]],
+        update: Callable[[socket.socket], object],
         hearers: Sequence[socket.socket],
         selector: selectors.BaseSelector,
     ) -> None:
         self.pid = pid
+        self.connect = connect
         self._update = update
         self._hearers = hearers
         self._selector = selector
         self.event = b""
         """What the last subscriber got."""
 
-    def hear(self) -> float:
+    def hear(self, asking: socket.socket) -> float:
         """One update; the seconds until the last subscriber has it."""
         with deadline(STALL_SECONDS, "the server"):
             began = time.perf_counter()
-            self._update()
+            self._update(asking)
             missing = {each.fileno(): b"" for each in self._hearers}
             while missing:
                 for key, _ in self._selector.select():
@@ -103,20 +107,23 @@ def audience(bench: Bench, peer: str, event: bytes | None = None) -> Iterator[Au
         ExitStack() as stack,
         selectors.DefaultSelector() as selector,
     ):
-        asking = stack.enter_context(connected(port))
+        connect: Callable[[], AbstractContextManager[socket.socket]]
         if event is None:
             hearers = [listen(port, stack) for _ in range(count)]
+            connect = functools.partial(connected, port)
             request = stateless(port, "tools/call", {"name": "touch", "arguments": {}})
-            update = functools.partial(ask, asking, request)
+            update = functools.partial(ask, request=request)
         else:
+            asking = stack.enter_context(connected(port))
+            connect = functools.partial(nullcontext, asking)
             asking.sendall(b"%d\n" % count)
             hearers = [stack.enter_context(connected(port)) for _ in range(count)]
             receive(asking)
             line = json.dumps(event.decode()).encode() + b"\n"
-            update = functools.partial(say, asking, line)
+            update = functools.partial(say, line=line)
         for each in hearers:
             selector.register(each, selectors.EVENT_READ)
-        yield Audience(pid, update, hearers, selector)
+        yield Audience(pid, connect, update, hearers, selector)
 
 
 def measure(bench: Bench, peer: str, *, is_first: bool) -> None:
@@ -124,13 +131,14 @@ def measure(bench: Bench, peer: str, *, is_first: bool) -> None:
     event = bench.keep(TRIMCP, functools.partial(audience, bench, TRIMCP)).event
     own = functools.partial(audience, bench, peer, event if peer in YARDSTICKS else None)
     hearing = bench.keep(peer, own)
-    if is_first:
-        hearing.hear()
-    for _ in range(bench.plan.size(UPDATES, 1)):
-        before = processor_time(hearing.pid)
-        seconds = hearing.hear()
-        spent = processor_time(hearing.pid) - before
-        bench.results.add(UPDATE, peer, spent * 1000, seconds * 1000)
+    with hearing.connect() as asking:
+        if is_first:
+            hearing.hear(asking)
+        for _ in range(bench.plan.size(UPDATES, 1)):
+            before = processor_time(hearing.pid)
+            seconds = hearing.hear(asking)
+            spent = processor_time(hearing.pid) - before
+            bench.results.add(UPDATE, peer, spent * 1000, seconds * 1000)
 
 
 def steps(bench: Bench) -> list[Step]:

@@ -57,7 +57,7 @@ def with_tools(bench: Bench, number: int, count: int, peer: str) -> None:
 @contextmanager
 def crowd(bench: Bench, count: int) -> Iterator[tuple[int, list[Caller]]]:
     """A server with so many connections; yields its process id and them."""
-    command = bench.peers[TRIMCP].command("http_trimcp.py")
+    command = bench.peers[TRIMCP].command("http_trimcp.py", "--many")
     with listening(command) as (pid, port), ExitStack() as stack:
         callers = [
             Caller(stack.enter_context(connected(port)), call(port, 100_000 + each))
@@ -100,8 +100,9 @@ def steps(bench: Bench) -> list[Step]:
 GROWTH: Final = Workload(
     "growth",
     "Growth",
-    "What a call of `add` costs beside many other tools, and with many open connections, with "
-    "`Limits(connections=15_000)`. The calls are made on all connections in turn.",
+    "What a call of `add` costs beside many other tools, and with many open connections; the "
+    "calls are made on all of them in turn. These are kept for long: "
+    "`Limits(connections=15_000, header_seconds=600)`.",
     (*WITH_TOOLS.values(), *WITH_CONNECTIONS.values()),
     steps,
     (

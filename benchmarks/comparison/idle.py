@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 
     from .running import Bench
 
-#: How many there are, after some that make the server load and allocate what it needs for any.
+#: How many there are, after some that make the server load and allocate what it needs for any. By
+#: default the SDKs have room for 1,024 subscriptions.
 IDLE: Final = 1_000
-FIRST: Final = 50
+FIRST: Final = 20
 
 MEMORY: Final = Quantity("memory", "kB each", 1)
 
@@ -36,7 +37,7 @@ PROGRAMS: Final = {
         SDK: "features_python_sdk.py",
         TYPESCRIPT: "features_typescript.mjs",
     },
-    SESSION: {TRIMCP: "http_trimcp.py", SDK: "python_sdk.py", FASTMCP: "fastmcp_server.py"},
+    SESSION: {TRIMCP: "http_trimcp.py --many", SDK: "python_sdk.py", FASTMCP: "fastmcp_server.py"},
     TCP: {TRIMCP: "tcp_trimcp.py", BARE: "tcp_bare.py"},
 }
 
@@ -80,7 +81,7 @@ MAKERS: Final[dict[Case, Callable[[int, ExitStack], object]]] = {
 
 def measure(bench: Bench, case: Case, peer: str) -> None:
     """One server, which is started for it."""
-    command = bench.peers[peer].command(PROGRAMS[case][peer])
+    command = bench.peers[peer].command(*PROGRAMS[case][peer].split())
     idle = bench.plan.size(IDLE, 50)
     with listening(command) as (pid, port), ExitStack() as stack:
         for _ in range(FIRST):

@@ -24,6 +24,8 @@ FIRST_ID: Final = 100_000
 EXPECTED: Final = b'"text":"5"'
 UNEXPECTED: Final = b'"error"'
 
+TOO_MANY: Final = "it answered more often than it was asked"
+
 META: Final = {
     "io.modelcontextprotocol/protocolVersion": "2026-07-28",
     "io.modelcontextprotocol/clientInfo": {"name": "bench", "version": "1.0.0"},
@@ -117,7 +119,7 @@ class Lines:
         while outstanding > 0:
             outstanding -= self.receive()
         if outstanding:
-            raise BenchmarkError("it answered more often than it was asked")
+            raise BenchmarkError(TOO_MANY)
 
     def load(self, in_flight: int, seconds: float) -> tuple[int, float]:
         """Keep `in_flight` requests open; the number of answers, and how long it took."""
@@ -127,6 +129,8 @@ class Lines:
             self.send(in_flight)
             while time.perf_counter() - began < seconds:
                 count = self.receive()
+                if count > in_flight:
+                    raise BenchmarkError(TOO_MANY)
                 answered += count
                 self.send(count)
             self.drain(in_flight)

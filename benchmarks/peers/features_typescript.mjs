@@ -54,7 +54,7 @@ function create() {
 if (process.argv[2] === undefined) {
     serveStdio(create);
 } else {
-    handler = createMcpHandler(create, { maxSubscriptions: 100_000 });
+    handler = createMcpHandler(create);
     const serve = toNodeHandler(handler);
     const isHostGood = localhostHostValidation();
     const isOriginGood = localhostOriginValidation();
