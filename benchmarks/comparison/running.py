@@ -6,6 +6,7 @@ import shutil
 import sys
 import time
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
 from .processes import BenchmarkError
@@ -17,8 +18,6 @@ if TYPE_CHECKING:
 
     from .peers import Peer
     from .results import Case, Lines
-
-from dataclasses import dataclass, field
 
 T = TypeVar("T")
 
@@ -153,7 +152,8 @@ class Progress:
 
     def end(self) -> None:
         """All is done."""
-        self._out.write(f"{chr(13) if self._is_terminal else ''}{self._seconds()} done\n")
+        start = "\r\x1b[K" if self._is_terminal else ""
+        self._out.write(f"{start}{self._seconds()} done\n")
         self._out.flush()
 
     def _seconds(self) -> str:

@@ -305,6 +305,14 @@ def test_the_page_says_the_commands() -> None:
         assert done.returncode == 0
 
 
+@pytest.mark.timeout(PATIENCE + 60)
+def test_a_report_takes_the_place_of_the_end_of_the_page(quick: Path) -> None:
+    page = (DOCS / "benchmarks.md").read_text()
+    heading = "## Results\n"
+    assert (quick / "report.md").read_text().startswith(heading)
+    assert re.findall(r"^## .*\n", page, re.M) == [heading]
+
+
 def test_the_drawings_of_the_page_are_there() -> None:
     page = (DOCS / "benchmarks.md").read_text()
     for drawing in re.findall(r"!\[[^]]*\]\(([^)]+)\)", page):
