@@ -97,6 +97,7 @@ def lines(axes: Any, drawn: Lines, workload: Workload, results: Results) -> None
     """A line for each peer, over the number that grows."""
     cases = {case.key: case for case in workload.cases}
     quantity = cases[next(iter(drawn.cases.values()))].quantities[0]
+    highest = [1.0]
     for peer in results.peers(next(iter(drawn.cases.values()))):
         known = {
             count: values
@@ -106,17 +107,10 @@ def lines(axes: Any, drawn: Lines, workload: Workload, results: Results) -> None
         medians = [results.median(drawn.cases[count], peer, quantity.name) for count in known]
         axes.plot(list(known), medians, marker="o", color=colour(peer), label=peer)
         low, high = [min(each) for each in known.values()], [max(each) for each in known.values()]
+        highest += high
         axes.fill_between(list(known), low, high, color=colour(peer), alpha=0.25, linewidth=0)
     axes.set_xscale("log")
-    axes.set_ylim(
-        0,
-        1.1
-        * max(
-            max(results.of(key, peer, quantity.name), default=0)
-            for key in drawn.cases.values()
-            for peer in results.peers(key)
-        ),
-    )
+    axes.set_ylim(0, 1.1 * max(highest))
     axes.set_xlabel(drawn.what)
     axes.set_title(f"{quantity.title} (less is better)", loc="left", fontsize=10)
     axes.xaxis.set_major_formatter("{x:,g}")

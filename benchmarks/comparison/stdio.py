@@ -44,7 +44,7 @@ def step(bench: Bench, number: int, peer: str, in_flight: int) -> Step:
         command = bench.peers[peer].command(PROGRAMS[peer])
         server = bench.keep(peer, functools.partial(serving, command))
         if number == 0:
-            server.load(in_flight, bench.plan.seconds / 2)
+            server.load(in_flight, bench.plan.seconds)
         measure(bench, IN_FLIGHT[in_flight], peer, server, in_flight)
 
     return Step(f"{in_flight} in flight, round {number + 1}, {peer}", run)
