@@ -369,7 +369,7 @@ def main() -> None:
     )
     options = parser.parse_args()
     if options.out and importlib.util.find_spec("matplotlib") is None:
-        parser.error("--out needs matplotlib: pip install --group soak")
+        parser.error("--out needs matplotlib: pip install --group benchmarks")
     run = trio.run(soak, options)
     found = findings(run)
     print(report(run, found))

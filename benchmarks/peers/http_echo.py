@@ -1,11 +1,15 @@
-"""The yardstick: an ASGI application that answers a fixed text, on hypercorn's own trio worker."""
+"""The yardstick of HTTP: an ASGI application that answers a fixed text, on the same HTTP server.
+
+Usage: `python http_echo.py PORT`. No protocol, no tool, no JSON.
+"""
 
 import functools
+import sys
 from typing import Any
 
-import hypercorn.trio
 import trio
-from hypercorn.config import Config
+
+from trimcp import Server
 
 ANSWER = b'{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"5"}]}}'
 HEADERS = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(ANSWER))]
@@ -21,15 +25,6 @@ async def app(scope: Any, receive: Any, send: Any) -> None:
     await send({"type": "http.response.body", "body": ANSWER})
 
 
-async def main() -> None:
-    """Serve, and say at which port."""
-    config = Config()
-    config.bind = ["127.0.0.1:0"]
-    config.errorlog = None
-    async with trio.open_nursery() as nursery:
-        serve = functools.partial(hypercorn.trio.serve, app, config, mode="asgi")
-        [url] = await nursery.start(serve)
-        print(url.rpartition(":")[2], flush=True)
-
-
-trio.run(main)
+if __name__ == "__main__":
+    serve = functools.partial(Server("echo").serve_http, "127.0.0.1", int(sys.argv[1]), app=app)
+    trio.run(serve)

@@ -19,7 +19,7 @@ BENCHMARKS: Final = Path(__file__).resolve().parents[2] / "benchmarks"
 
 
 def _report() -> Any:
-    """The module that judges; `benchmarks/` is no package."""
+    """The module that judges, as the script finds it beside itself."""
     spec = importlib.util.spec_from_file_location("soak_report", BENCHMARKS / "soak_report.py")
     assert spec is not None
     assert spec.loader is not None

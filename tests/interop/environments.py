@@ -21,6 +21,9 @@ HERE = Path(__file__).parent
 PINS = HERE / "environments"
 MADE = HERE / ".environments"
 
+#: The file in an environment that says what it was made for.
+STAMP = "made-for"
+
 #: What npm installs in each directory, and how: only what the SDK itself needs may run scripts.
 NODE_PLACES = {
     HERE: ("ci",),
@@ -32,17 +35,25 @@ NODE_PLACES = {
 def programs_of(name: str) -> Path:
     """The directory with an environment's `python` and its other programs."""
     home = MADE / name
-    pins = PINS / f"{name}.txt"
-    wanted = f"{sys.version}\n{pins.read_text()}"
-    stamp = home / "made-for"
     MADE.mkdir(exist_ok=True)
     with open(MADE / f"{name}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        if not stamp.exists() or stamp.read_text() != wanted:
+        if not is_made(name):
             shutil.rmtree(home, ignore_errors=True)
-            make(home, pins)
-            stamp.write_text(wanted)
+            make(home, PINS / f"{name}.txt")
+            (home / STAMP).write_text(made_for(name))
     return home / "bin"
+
+
+def made_for(name: str) -> str:
+    """What an environment has to be made for: this Python, and the pins."""
+    return f"{sys.version}\n{(PINS / f'{name}.txt').read_text()}"
+
+
+def is_made(name: str) -> bool:
+    """Whether an environment is there, and up to date."""
+    stamp = MADE / name / STAMP
+    return stamp.exists() and stamp.read_text() == made_for(name)
 
 
 def make(home: Path, pins: Path) -> None:

@@ -1,0 +1,1 @@
+"""Benchmarks, the comparison of guarantees, and the soak; see README.md."""
