@@ -68,7 +68,7 @@ async def lifespan(server: Server[AsyncioThread]) -> AsyncIterator[AsyncioThread
 server = Server("asyncio", version="1.0", lifespan=lifespan)
 
 
-# A synchronous tool runs in a thread, where nothing else runs: `asyncio.run` is at home there.
+# A synchronous tool runs in a thread, where nothing else runs: `asyncio.run` is right there.
 @server.tool
 def both(first: str, second: str) -> list[str]:
     """Say two things at the same time."""

@@ -1,4 +1,4 @@
-"""API keys instead of OAuth: a verifier of your own, or one that knows a few keys by heart."""
+"""API keys instead of OAuth: a verifier of your own, or one that is given a few keys."""
 
 import functools
 import hashlib

@@ -1,4 +1,4 @@
-"""Tokens that are bound to a key: a stolen one is no good without proofs of that key (DPoP).
+"""Tokens that are bound to a key: a stolen one is useless without proofs of that key (DPoP).
 
 The program is authorization server, MCP server, client and thief at once.
 """
