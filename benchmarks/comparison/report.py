@@ -117,7 +117,7 @@ def head(about: About) -> str:
         f"```console\n$ {about.command}\n```",
         f"{about.date:%-d %B %Y}; {about.machine}. Medians of {about.plan.rounds} rounds of "
         f"{about.plan.seconds:g} s, with the lowest and the highest value in brackets.",
-        f"{'; '.join(versions)}. All with {others}.",
+        f"{'; '.join(versions)}. trimcp and bare run with {others}.",
     ]
     if about.plan.is_quick:
         lines.append("**This was a quick run: the figures mean nothing.**")
