@@ -229,3 +229,15 @@ def test_a_program_that_does_not_serve_is_told_how(tmp_path: Path) -> None:
     done = run("call", file, "tool")
     assert is_one_line(done.stderr)
     assert f"write {file}:OBJECT" in done.stderr
+
+
+def test_a_door_that_nobody_awaits_is_named(tmp_path: Path) -> None:
+    """Python's last line about it is advice for something else."""
+    file = tmp_path / "app.py"
+    file.write_text(
+        "from trimcp import Server\nserver = Server('s')\n"
+        "if __name__ == '__main__':\n    server.serve_stdio()\n"
+    )
+    done = run("list", file)
+    assert "coroutine 'Server.serve_stdio' was never awaited" in done.stderr
+    assert "ends with `trio.run(server.serve_stdio)`" in done.stderr

@@ -195,6 +195,20 @@ def test_installing_again_replaces_our_own_entry_only(file: Path, home: Path) ->
     assert "has it already" in install("claude-code", file, "--name", "mine", "--env", "A=b").stdout
 
 
+def test_another_file_of_the_same_name_is_another_server(file: Path, home: Path) -> None:
+    """A server that was copied often still has the name of the first one."""
+    other = file.parent / "copy" / file.name
+    other.parent.mkdir()
+    other.write_text(file.read_text())
+    assert install("cursor", file).returncode == 0
+    before = servers(home / ".cursor/mcp.json")
+    done = install("cursor", other)
+    assert done.returncode == 1
+    assert "already has another server 'app': choose a name with --name" in done.stderr
+    assert servers(home / ".cursor/mcp.json") == before
+    assert install("cursor", f"{file}:server").returncode == 0, "the same file, with its object"
+
+
 def test_a_value_of_the_environment_needs_no_word_of_the_command(
     file: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from trimcp import open_client
 
-from .harness import is_one_line, run, running
+from .harness import is_one_line, run, running, screen
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,18 +34,42 @@ async def fail() -> str:
 """
 
 
+#: Calls of `logging` and `warnings` that are hard to write as JSON.
+ODD = """
+import warnings
+log = logging.getLogger("odd")
+
+@server.on_startup
+async def say_it() -> None:
+    log.error("bad %d", "x")
+    log.error("a number", extra={"number": float("nan")})
+    log.warning("names", extra={"level": 3})
+    warnings.warn("be careful")
+"""
+
+
+EVIL = """
+@server.on_startup
+async def say_it() -> None:
+    logging.getLogger("mine").error("a \\x1b[31m word")
+"""
+
+
 async def log_of(file: Path, *options: str) -> list[str]:
     """The lines that a server writes to standard error while it is called."""
     with running("run", "--http", "0", *options, file) as process:
         assert process.stderr is not None
-        first = process.stderr.readline()
-        found = re.search(r"http://[\w.:/]+", first)
-        assert found is not None, first
+        before: list[str] = []
+        found = None
+        while found is None:
+            before.append(process.stderr.readline())
+            assert before[-1], before
+            found = re.search(r"http://[\w.:/]+", before[-1])
         async with open_client(found[0]) as client:
             await client.call_tool("add", {"a": 1, "b": 2})
             await client.call_tool("fail")
         process.send_signal(signal.SIGINT)
-        return [first, *process.stderr.read().splitlines()]
+        return [*before, *process.stderr.read().splitlines()]
 
 
 @pytest.fixture
@@ -85,6 +109,40 @@ async def test_json(file: Path) -> None:
     assert only(logger="mine")["why"] == "because"
     failed = [each for each in lines if each["level"] == "ERROR"]
     assert [each["exception"].splitlines()[-2:] for each in failed] == [["ValueError: no", "good"]]
+
+
+async def test_json_whatever_is_logged(tmp_path: Path) -> None:
+    """Each line, also what Python's own `logging` would write pages about."""
+    file = tmp_path / "app.py"
+    file.write_text(f"{SERVER}\n{ODD}")
+    lines = [json.loads(each) for each in await log_of(file, "--log-format", "json")]
+    odd = [each for each in lines if each["logger"] in ("odd", "py.warnings")]
+    assert [each["message"].partition(" ")[0] for each in odd][:1] == ["bad"]
+    assert "TypeError" in odd[0]["message"]
+    assert odd[1]["number"] == "nan"
+    assert odd[2]["level"] == "WARNING"
+    assert odd[2]["extra_level"] == 3
+    assert "be careful" in odd[3]["message"]
+
+
+@pytest.mark.parametrize("text", ["1 / 0", "if:", "import nothing_like_this", "x = 1"])
+def test_json_when_the_file_cannot_be_served(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "app.py"
+    file.write_text(text)
+    done = run("run", "-v", "--log-format", "json", "--http", "0", file)
+    [line] = [json.loads(each) for each in done.stderr.splitlines()]
+    assert (done.returncode, line["level"], line["logger"]) == (1, "ERROR", "trimcp.cli")
+    assert "app.py" in line["message"]
+
+
+def test_a_terminal_gets_no_control_characters_of_a_client(tmp_path: Path) -> None:
+    file = tmp_path / "app.py"
+    file.write_text(SERVER + EVIL)
+    with screen("run", file) as terminal:
+        terminal.wait_for("serving on standard input")
+        terminal.type("\x04")
+        assert terminal.finish() == 0
+    assert r"a \x1b[31m word" in terminal.text
 
 
 async def test_without_verbose_json_has_warnings_and_errors(file: Path) -> None:

@@ -70,6 +70,25 @@ async def words() -> AsyncIterator[str]:
 
 
 @server.tool
+async def many(count: int) -> AsyncIterator[dict[str, int]]:
+    for number in range(count):
+        yield {"row": number}
+
+
+@server.tool
+async def hang(ctx: Context) -> str:
+    await ctx.report_progress(1, 4, "x" * 200)
+    await trio.sleep_forever()
+    return ""
+
+
+@server.tool
+async def sleep() -> str:
+    await trio.sleep_forever()
+    return ""
+
+
+@server.tool
 async def rows() -> AsyncIterator[dict[str, int]]:
     for number in range(2):
         yield {"row": number}
@@ -186,6 +205,8 @@ def test_who_wants_no_colours_gets_none(address: str) -> None:
     with screen("list", address, "--color", "always") as terminal:
         terminal.finish()
     assert "\x1b[1mTOOL" in terminal.text
+    done = run("call", address, "report", "--color", "always", "--output", "text")
+    assert '\n    {\n      \x1b[36m"name"' in done.stdout
     done = run("call", address, "report", "--color", "always", "--output", "json")
     assert '\x1b[36m"content"\x1b[0m' in done.stdout
     assert run("list", address, "--color", "sometimes").returncode == 2
@@ -209,6 +230,26 @@ def test_something_turns_while_nothing_is_reported(address: str) -> None:
     assert Picture(terminal.text, 60).lines == ["done"]
 
 
+@pytest.mark.parametrize("columns", [20, 60, 120])
+@pytest.mark.parametrize(
+    ("tool", "shown"), [("hang", "[#####"), ("sleep", "waiting"), ("order", "count (integer")]
+)
+def test_ctrl_c_leaves_the_line_clean(address: str, columns: int, tool: str, shown: str) -> None:
+    """Also of `^C`, which the terminal itself shows."""
+    with screen("call", address, tool, columns=columns) as terminal:
+        terminal.wait_for(shown)
+        terminal.type("\x03")
+        terminal.interrupt()
+        assert terminal.finish() == 130
+    left = Picture(terminal.text, columns).lines
+    if tool == "order":
+        # A question is a line of its own.
+        left = [line for line in left if "asks" not in line and "What may" not in line]
+        assert all("count" in line or "^C" in line for line in left) or columns == 20
+    else:
+        assert left == []
+
+
 @pytest.mark.parametrize("width", [1, 20, 60])
 def test_the_sign_of_life_fits(width: int) -> None:
     shown = [waiting_line(step, 12.3, width) for step in range(5)]
@@ -227,6 +268,13 @@ def test_chunks_are_shown_as_they_come(address: str, revision: str) -> None:
     assert lines_of("words") == ["one", "two", "three"], "the result is the last chunk"
     assert lines_of("rows") == ["{", '  "row": 0', "}", "{", '  "row": 1', "}"]
     assert lines_of("summed") == ["1", "2", "3 in all"]
+
+
+def test_as_many_chunks_as_the_connection_brings(address: str) -> None:
+    """A consumer that takes one at a time would be slower than the connection."""
+    with screen("call", address, "many", "count=30000") as terminal:
+        assert terminal.finish() == 0
+    assert [int(each) for each in re.findall(r'"row": (\d+)', terminal.text)] == [*range(30_000)]
 
 
 def test_pipes_get_the_result_of_a_stream_only(address: str) -> None:
@@ -286,6 +334,8 @@ printf '%%s\\n' "${COMPREPLY[@]}"
         ("trimcp call --a", {"--answer", "--auth", "--assertion-env", "--assertion-file"}),
         ("trimcp run --log-format ", {"text", "json"}),
         ("trimcp run ap", {"app.py"}),
+        ("trimcp install cl", {"claude-desktop", "claude-code"}),
+        ("trimcp install cursor ap", {"app.py"}),
     ],
 )
 def test_words_are_completed(tmp_path: Path, words: str, expected: set[str]) -> None:

@@ -155,3 +155,16 @@ async def test_what_is_left(autojump_clock: MockClock) -> None:
         await pending.wait(5, None)
     await trio.sleep(10)
     assert pending.left == 0
+
+
+async def test_no_chunk_follows_one_that_had_no_room() -> None:
+    """A consumer gets all up to one point, and then the error: never with a gap."""
+    chunks = Chunks(2)
+    pending = Pending(chunks)
+    for number in range(4):
+        pending.report(report(number, number))
+    assert [await chunks.take(), await chunks.take()] == [0, 1]
+    pending.report(report(5, 5))
+    with pytest.raises(trio.WouldBlock):
+        chunks.take_nowait()
+    assert isinstance(pending.outcome, LimitExceeded)

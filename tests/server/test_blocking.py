@@ -99,6 +99,13 @@ def test_an_address_that_cannot_be_bound_is_one_error() -> None:
         Server("no address").run("http", host="192.0.2.1")
 
 
+@pytest.mark.parametrize("port", [-1, 65_536, 99_999])
+def test_a_port_that_does_not_exist_is_refused(port: int) -> None:
+    """The system would listen at the remainder."""
+    with pytest.raises(ValueError, match=f"a port is 0 to 65535, not {port}"):
+        Server[None]("s").run("http", port=port)
+
+
 async def test_inside_trio_it_says_what_to_write() -> None:
     with pytest.raises(RuntimeError, match=r"write `await server\.serve_stdio\(…\)`"):
         Server("inside").run()

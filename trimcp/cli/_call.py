@@ -147,7 +147,7 @@ async def _stream(
         options.tool, arguments, progress=progress, timeout=options.timeout, buffer=_CHUNKS
     ) as stream:
         async for chunk in stream:
-            shown.add(chunk)
+            shown.add([chunk, *stream.arrived()])
     return stream.result
 
 
@@ -168,11 +168,11 @@ class Shown:
         self.has_chunks = self._output == "text" and sys.stdout.isatty()
         self._last: Any = None
 
-    def add(self, chunk: Any) -> None:
-        """Show a chunk."""
+    def add(self, chunks: list[Any]) -> None:
+        """Show chunks."""
         self._terminal.give_way()
-        self._last = chunk
-        write_texts([chunk if isinstance(chunk, str) else json.dumps(chunk)])
+        self._last = chunks[-1]
+        write_texts(each if isinstance(each, str) else json.dumps(each) for each in chunks)
 
     def end(self, result: CallToolResult, client: Client) -> None:
         """Show the result. Where a stream has no other one it is the last chunk, shown already."""

@@ -88,6 +88,9 @@ def _client_options(options: Connecting, answers: ClientOptions) -> ClientOption
 
 def _with_hint(error: ProcessDied, target: str | list[str]) -> Exception:
     """Add advice to the error: a file that ends with status 0 probably does not serve by itself."""
+    if any("was never awaited" in line for line in error.stderr):
+        error.__notes__ = ["a file ends with `trio.run(server.serve_stdio)` or `server.run()`"]
+        return error
     if isinstance(target, list) or error.returncode or ":" in target:
         return error
     error.__notes__ = [

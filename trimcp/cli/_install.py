@@ -329,12 +329,18 @@ def _runs(entry: Any, wanted: str) -> bool:
 
 
 def _is_same(old: Any, new: dict[str, Any]) -> bool:
-    """Whether an entry may be replaced: it starts a server with trimcp, or has the same URL."""
+    """Whether an entry may be replaced: it runs the same file with trimcp, or has the same URL."""
     texts = _texts(old)
     if "args" in new:
-        return "trimcp" in texts and "run" in texts
+        return "trimcp" in texts and "run" in texts and _files(new) & _files(old) != set()
     urls = {text for text in _texts(new) if "://" in text}
     return bool(urls & set(texts))
+
+
+def _files(entry: Any) -> set[str]:
+    """The Python files among the words of an entry, without their objects."""
+    files = {split_object(text)[0] for text in _texts(entry)}
+    return {file for file in files if file.endswith(".py")}
 
 
 async def _name_of(command: list[str], env: dict[str, str]) -> str | None:

@@ -31,14 +31,41 @@ class _JSONFormatter(logging.Formatter):
             "time": f"{moment}.{int(record.msecs):03d}Z",
             "level": record.levelname,
             "logger": record.name,
-            "message": record.getMessage(),
+            "message": _message_of(record),
         }
-        line |= {key: value for key, value in vars(record).items() if key not in _USUAL}
+        for key, value in vars(record).items():
+            if key not in _USUAL:
+                line[f"extra_{key}" if key in line else key] = value
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
         if record.stack_info:
             line["stack"] = record.stack_info
-        return json.dumps(line, default=str)
+        try:
+            return json.dumps(line, default=str, allow_nan=False)
+        except (TypeError, ValueError, RecursionError):
+            # A NaN, a cycle, keys of another kind: all of it as text is better than nothing.
+            return json.dumps({key: str(value) for key, value in line.items()})
+
+
+def _message_of(record: logging.LogRecord) -> str:
+    try:
+        return record.getMessage()
+    except Exception as error:
+        # Its arguments do not fit; `logging` would write pages about it, which are no JSON.
+        return f"{record.msg} {record.args!r} ({type(error).__name__}: {error})"
+
+
+class _TextFormatter(logging.Formatter):
+    """Lines of text; a terminal gets no control characters, which may come from a client."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        if sys.stderr is None or not sys.stderr.isatty():
+            return text
+        # Loaded late: only a terminal needs it.
+        from ._screen import visible
+
+        return visible(text)
 
 
 def log_as_server(verbosity: int, form: LogFormat | None = None) -> None:
@@ -49,10 +76,11 @@ def log_as_server(verbosity: int, form: LogFormat | None = None) -> None:
         form: The form of the lines; without one, logging that the user's file has set up stays.
     """
     level = (logging.WARNING, logging.INFO, logging.DEBUG)[min(verbosity, 2)]
-    logging.basicConfig(format=_FORMAT, level=level, force=form is not None)
+    handler = logging.StreamHandler()
+    handler.setFormatter(_JSONFormatter() if form == "json" else _TextFormatter(_FORMAT))
+    logging.basicConfig(handlers=[handler], level=level, force=form is not None)
     if form == "json":
-        for handler in logging.getLogger().handlers:
-            handler.setFormatter(_JSONFormatter())
+        logging.captureWarnings(True)
 
 
 def log_as_tool(verbosity: int) -> None:
@@ -63,12 +91,12 @@ def log_as_tool(verbosity: int) -> None:
         logging.getLogger("trimcp").addHandler(logging.NullHandler())
 
 
-def say(text: str, form: LogFormat | None = None) -> None:
+def say(text: str, form: LogFormat | None = None, *, level: int = logging.INFO) -> None:
     """Write a line of the command itself to standard error; it may be closed, in the background."""
     if sys.stderr is None:
         return
     if form == "json":
-        record = logging.LogRecord(_OURS, logging.INFO, "", 0, text, None, None)
+        record = logging.LogRecord(_OURS, level, "", 0, text, None, None)
         text = _JSONFormatter().format(record)
     sys.stderr.write(f"{text}\n")
     sys.stderr.flush()

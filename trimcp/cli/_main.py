@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from typing import TYPE_CHECKING, Final
@@ -10,6 +11,7 @@ from trimcp._groups import unwrapping
 
 from ._arguments import parse
 from ._errors import INTERRUPTED, CommandError, UsageError, explain
+from ._logging import say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,16 +72,19 @@ def _attempt(command: Command, *, has_output: bool = True) -> int:
         _abandon_output()
         return NOBODY_READS
     except Exception as error:
-        return _report(error, command.verbosity)
+        return _report(error, command)
     except BaseExceptionGroup as group:
         if group.subgroup(KeyboardInterrupt) is None:
             raise
         return INTERRUPTED
 
 
-def _report(error: Exception, verbosity: int) -> int:
+def _report(error: Exception, command: Command) -> int:
     try:
-        if verbosity:
+        if command.log_format == "json":
+            say(explain(error), "json", level=logging.ERROR)
+            return WRONG_USAGE if isinstance(error, UsageError) else FAILED
+        if command.verbosity:
             import traceback
 
             traceback.print_exception(error)

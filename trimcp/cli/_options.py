@@ -13,6 +13,7 @@ from ._logging import log_as_tool
 
 if TYPE_CHECKING:
     from ._colours import Choice
+    from ._logging import LogFormat
     from ._machines import Machine
 
 __all__ = [
@@ -69,11 +70,13 @@ class Command:
         has_result: Whether it writes a result to standard output.
         verbosity: How many `-v` were given.
         colours: When what it writes has colours.
+        log_format: The form of what it writes to standard error.
     """
 
     has_result: ClassVar[bool] = True
     verbosity: int
     colours: Choice = "auto"
+    log_format: LogFormat | None = None
 
     @staticmethod
     def add_options(parser: argparse.ArgumentParser) -> None:

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from ._colours import of_json
-from ._screen import paint
+from ._screen import has_colours, paint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -70,8 +70,9 @@ def write_pieces(pieces: Iterable[Piece]) -> None:
 
 
 def write_texts(texts: Iterable[str]) -> None:
-    """Write texts, each on lines of its own: on a terminal, those that are JSON in a layout."""
-    write_pieces(_with_breaks(texts) if sys.stdout.isatty() else [("\n".join(texts), None)])
+    """Write texts, each on lines of its own: for people, those that are JSON in a layout."""
+    for_people = sys.stdout.isatty() or has_colours(sys.stdout)
+    write_pieces(_with_breaks(texts) if for_people else [("\n".join(texts), None)])
 
 
 def _with_breaks(texts: Iterable[str]) -> Iterator[Piece]:

@@ -137,6 +137,15 @@ class _Version(argparse.Action):
         parser.exit()
 
 
+#: What completes a host, or a file.
+_HOSTS_IN_BASH: Final = """\
+_trimcp_hosts() {
+    compgen -W "%s" -- "$1"
+    compgen -f -- "$1"
+}
+"""
+
+
 class _Completion(argparse.Action):
     """Writes the completion of all commands for a shell."""
 
@@ -148,12 +157,17 @@ class _Completion(argparse.Action):
         except ImportError:
             parser.error("completion needs a library: pip install 'trimcp[completion]'")
         assert isinstance(parser, _Parser)
-        for command in parser.commands.values():
+        from ._hosts import HOSTS
+
+        for name, command in parser.commands.items():
             words: Any = command.load()
             words.complete = shtab.FILE
+            if name == "install":
+                words.complete = {**shtab.FILE, "bash": "_trimcp_hosts"}
             # What has no help is not completed.
             words.help = "words"
-        sys.stdout.write(shtab.complete(parser, shell))
+        preamble = {"bash": _HOSTS_IN_BASH % " ".join(HOSTS)}
+        sys.stdout.write(shtab.complete(parser, shell, preamble=preamble))
         parser.exit()
 
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ._colours import Choice, Piece
 
-__all__ = ["control", "paint", "printable", "screened", "visible"]
+__all__ = ["control", "has_colours", "paint", "printable", "screened", "visible"]
 
 #: Characters that need a check; a carriage return in a line break of other systems is harmless.
 _SUSPECT: Final = re.compile(r"\r\n|[^\n\t -~]")
@@ -79,6 +79,11 @@ def control(text: str) -> None:
     (stream.beneath if isinstance(stream, _Screen) else stream).write(text)
 
 
+def has_colours(stream: TextIO) -> bool:
+    """Whether `paint` uses colours on a stream."""
+    return isinstance(stream, _Screen) and stream.has_colours
+
+
 def paint(stream: TextIO, pieces: Iterable[Piece]) -> None:
     """Write pieces of text, with colours where the user wants them."""
     if isinstance(stream, _Screen):
@@ -96,19 +101,20 @@ class _Screen:
 
     Attributes:
         beneath: The stream itself.
+        has_colours: See above.
     """
 
     def __init__(self, beneath: TextIO, *, has_colours: bool) -> None:
         self.beneath = beneath
+        self.has_colours = has_colours
         self._visible = visible if beneath.isatty() else str
-        self._has_colours = has_colours
 
     @classmethod
     def before(cls, stream: TextIO, colours: Choice) -> TextIO:
-        has_colours = are_wanted(stream, colours)
-        if not (stream.isatty() or has_colours):
+        wanted = are_wanted(stream, colours)
+        if not (stream.isatty() or wanted):
             return stream
-        return cast("TextIO", cls(stream, has_colours=has_colours))
+        return cast("TextIO", cls(stream, has_colours=wanted))
 
     def write(self, text: str) -> int:
         return self.beneath.write(self._visible(text))
@@ -118,7 +124,7 @@ class _Screen:
             self.write(line)
 
     def paint(self, pieces: Iterable[Piece]) -> None:
-        if self._has_colours:
+        if self.has_colours:
             pieces = ((coloured(self._visible(text), style), None) for text, style in pieces)
             self.beneath.write(as_text(pieces))
         else:

@@ -24,7 +24,8 @@ _NAMES_ERROR: Final = re.compile(
 #: Lines that only add to others: where it happened, the program's version, advice.
 _GOES_WITH: Final = re.compile(
     r"^(?:Node\.js v|Bun v|Deno |note: |goroutine \d|exit status|During handling of|The above "
-    r"exception was|Traceback|npm error A complete log|npm error +/|error Command failed)"
+    r"exception was|Traceback|RuntimeWarning: Enable tracemalloc|npm error A complete log|"
+    r"npm error +/|error Command failed)"
     r"|Group: .* \(\d+ sub-exceptions?\)$"
 )
 

@@ -35,6 +35,9 @@ _MOST_WORDS: Final = 1_000
 #: What turns while nothing is known of the progress.
 _SPINNER: Final = "|/-\\"
 
+#: The columns of `^C`, which the terminal shows behind the line.
+_ECHO: Final = 2
+
 #: Seconds until it is shown, and between two of its steps.
 _PATIENCE: Final = 0.5
 _STEP: Final = 0.1
@@ -111,7 +114,8 @@ class Terminal:
                 try:
                     yield self._show_progress
                 finally:
-                    self.clear()
+                    # For good: what turns may be about to draw once more.
+                    self.give_way()
                     nursery.cancel_scope.cancel(reason="the answer is there")
 
     async def _turn(self) -> None:
@@ -123,7 +127,7 @@ class Terminal:
                 return
             if not self._is_asking:
                 seconds = trio.current_time() - began
-                self._draw(waiting_line(step, seconds, _error_width() - 1))
+                self._draw(waiting_line(step, seconds, _bar_width()))
             await trio.sleep(_STEP)
 
     async def _show_progress(
@@ -132,11 +136,11 @@ class Terminal:
         """Draw the bar, unless a question is being asked."""
         self._has_progress = True
         if self._has_bar and not self._is_asking:
-            self._draw(progress_line(progress, total, message, _error_width() - 1))
+            self._draw(progress_line(progress, total, message, _bar_width()))
         await trio.lowlevel.checkpoint()
 
     def give_way(self) -> None:
-        """Remove the bar for good, since the result is being written."""
+        """Remove the bar for good, for example since the result is being written."""
         self.clear()
         self._has_bar = False
 
@@ -151,7 +155,7 @@ class Terminal:
         # Ctrl-C may interrupt the writing; the bar can still be removed then.
         before, self._bar = self._bar, line
         control("\r")
-        _write(ljust(line, width_of(before)))
+        _write(ljust(line, width_of(before) + (_ECHO if not line else 0)))
 
     # -- questions ------------------------------------------------------------------------
 
@@ -192,6 +196,11 @@ async def _read_input() -> bytes:
         return await trio.to_thread.run_sync(os.read, 0, 4096, abandon_on_cancel=True)
     await trio.lowlevel.wait_readable(0)
     return os.read(0, 4096)
+
+
+def _bar_width() -> int:
+    """How wide a line may be that is drawn again and again, and has to be removed."""
+    return max(_error_width() - 1 - _ECHO, 1)
 
 
 def _error_width() -> int:

@@ -36,6 +36,19 @@ class ToolStream:
                 raise self.outcome from None
             raise StopAsyncIteration from None
 
+    def arrived(self) -> list[Any]:
+        """The chunks that have arrived and were not taken yet, without waiting for more.
+
+        For consumers that are as fast as the connection: `async for` takes one chunk each time that
+        the consumer's task runs, and hundreds may arrive meanwhile.
+        """
+        found = []
+        try:
+            while True:
+                found.append(self._chunks.take_nowait())
+        except (trio.WouldBlock, trio.EndOfChannel, trio.ClosedResourceError):
+            return found
+
     @property
     def result(self) -> CallToolResult:
         """The tool's result.

@@ -119,7 +119,8 @@ class Pending:
         self._news.set()
 
     def _take_chunk(self, chunks: Chunks, chunk: Raw | UnsetType) -> None:
-        if isinstance(chunk, UnsetType):
+        if isinstance(chunk, UnsetType) or self._outcome is not None:
+            # After one that had no room, further chunks would leave a gap.
             return
         try:
             value = msgspec.json.decode(chunk)

@@ -67,6 +67,13 @@ class Chunks:
             self._pace.grant(self._stream)
         return chunk
 
+    def take_nowait(self) -> Any:
+        """Return a chunk that waits. Raises trio.WouldBlock, trio.EndOfChannel."""
+        chunk = self._receive.receive_nowait()
+        if self._pace is not None:
+            self._pace.grant(self._stream)
+        return chunk
+
     def leave(self) -> None:
         """Stop taking chunks."""
         self._leave()

@@ -12,7 +12,7 @@ import stat
 import sys
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
@@ -57,12 +57,20 @@ def _listeners_handed_on(descriptors: Sequence[int]) -> list[trio.SocketListener
     ]
 
 
+#: The last port of TCP.
+_LAST_PORT: Final = 65_535
+
+
 async def open_tcp_listeners(host: str, port: int) -> list[trio.SocketListener]:
     """Listen on a host and port; for port 0 the system chooses one, the same for all families.
 
     Raises:
         OSError: The address cannot be bound.
+        ValueError: There is no such port.
     """
+    if not 0 <= port <= _LAST_PORT:
+        # The system would take the remainder.
+        raise ValueError(f"a port is 0 to {_LAST_PORT}, not {port}")
     if (descriptors := _handed_on.get()) is not None:
         await trio.lowlevel.checkpoint()
         return _listeners_handed_on(descriptors)
