@@ -39,6 +39,7 @@ REVISIONS = ["2026-07-28", "2025-11-25"]
 
 #: Programs that are no servers to be launched: they run on the pages that show them.
 PROGRAMS = {
+    "activated.py",
     "asyncio_host.py",
     "asyncio_loop.py",
     "asyncio_thread.py",
