@@ -1,8 +1,11 @@
-"""The deadlines of calls, which one task keeps for all of a connection."""
+"""Deadlines stand still while the other side waits for an answer to its question.
+
+Time in which a question is open belongs to whoever answers it: it counts neither for a call whose
+server asks meanwhile, nor for the timeout of a tool that asks.
+"""
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -11,124 +14,134 @@ import trio.testing
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.runtime.test_parking import Text
+from tests.spec.harness import facing, request
 from tests.strategies import examples
-from trimcp import RequestTimeout, Server, open_stream_client
-from trimcp.protocol._shapes import Progress
-from trimcp.runtime._calls import Pending
-from trimcp.runtime._deadlines import Deadlines
+from trimcp import Context, RequestTimeout, Server, open_memory_client
+from trimcp.protocol import LATEST, LATEST_HANDSHAKE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable, Iterable
+
+    from trimcp.types import ElicitRequestFormParams
+
+FORM = {"requestedSchema": {"type": "object", "properties": {}}}
+
+#: When a question is asked, and after how many seconds it is answered.
+questions = st.lists(st.tuples(st.integers(0, 20), st.integers(1, 20)), max_size=4)
+#: When a call is made, and its timeout: never at the same moment as anything else.
+calls = st.lists(
+    st.tuples(st.integers(0, 40), st.integers(0, 30).map(lambda seconds: seconds + 0.5)),
+    min_size=1,
+    max_size=4,
+)
 
 
-async def no_answer(pending: Pending, timeout: float) -> float:
-    """How many seconds a call waits that nobody answers."""
-    began = trio.current_time()
-    with pytest.raises(RequestTimeout):
-        await pending.wait(timeout, None)
-    return trio.current_time() - began
-
-
-def starter(nursery: trio.Nursery) -> Callable[..., bool]:
-    """Start a task in a nursery."""
-
-    def start(function: Any) -> bool:
-        nursery.start_soon(function)
-        return True
-
-    return start
-
-
-@examples(100)
-@given(st.lists(st.tuples(st.integers(0, 20), st.integers(1, 20)), min_size=1, max_size=8))
-def test_each_call_ends_at_its_own_deadline(calls: list[tuple[int, int]]) -> None:
-    """Whenever it begins, and whatever the others wait for."""
-
-    async def main() -> None:
-        async with trio.open_nursery() as timers:
-            deadlines = Deadlines(starter(timers))
-
-            async def call(after: int, timeout: int) -> None:
-                await trio.sleep(after)
-                waited = await no_answer(Pending(deadlines=deadlines), timeout)
-                assert waited == pytest.approx(timeout)
-
-            async with trio.open_nursery() as nursery:
-                for after, timeout in calls:
-                    nursery.start_soon(call, after, timeout)
-            await trio.testing.wait_all_tasks_blocked()
-            assert not timers.child_tasks, "its task outlives what it waits for"
-
+def run(main: Callable[[], Awaitable[Any]]) -> None:
     trio.run(main, clock=trio.testing.MockClock(autojump_threshold=0))
 
 
-async def test_the_task_ends_with_the_connection(autojump_clock: object) -> None:
-    """Without waiting for the deadlines of calls that were answered long ago."""
-    server: Server[None] = Server("quick")
-    server.tool(one)
-    ours, theirs = trio.testing.memory_stream_pair()
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(server.serve_stream, theirs)
+def outside(spans: Iterable[tuple[float, float]], began: float, ended: float) -> float:
+    """How much of a time lies in none of these spans."""
+    covered, until = 0.0, began
+    for begin, end in sorted(spans):
+        begin, end = max(begin, until), min(end, ended)
+        if begin < end:
+            covered, until = covered + end - begin, end
+    return ended - began - covered
+
+
+@examples(50)
+@given(questions, calls)
+def test_calls_do_not_count_the_time_of_questions(
+    questions: list[tuple[int, int]], calls: list[tuple[int, float]]
+) -> None:
+    """Those that were made before a question, and those that are made while it is open."""
+    spans: list[tuple[float, float]] = []
+
+    async def answer(form: ElicitRequestFormParams) -> dict[str, Any]:
         began = trio.current_time()
-        async with open_stream_client(ours, timeout=1000) as client:
-            for _ in range(3):
-                await client.call_tool("one")
-    assert trio.current_time() - began < 1000
+        await trio.sleep(float(form.message))
+        spans.append((began, trio.current_time()))
+        return {}
+
+    async def main() -> None:
+        async with (
+            facing(LATEST_HANDSHAKE.date, elicitation=answer) as to,
+            trio.open_nursery() as nursery,
+        ):
+            failed: list[tuple[float, float, float]] = []
+            turn = trio.Lock()
+
+            async def ask(number: int, start: int, seconds: int) -> None:
+                await trio.sleep(start)
+                params = FORM | {"message": str(seconds)}
+                async with turn:
+                    await to.line.send(request(f"q{number}", "elicitation/create", params))
+
+            async def call(start: int, timeout: float) -> None:
+                await trio.sleep(start)
+                began = trio.current_time()
+                with pytest.raises(RequestTimeout):
+                    await to.client.call_tool("x", timeout=timeout)
+                failed.append((began, trio.current_time(), timeout))
+
+            async def swallow() -> None:
+                while True:
+                    await to.line.receive()
+
+            for number, question in enumerate(questions):
+                nursery.start_soon(ask, number, *question)
+            for each in calls:
+                nursery.start_soon(call, *each)
+            nursery.start_soon(swallow)
+            await trio.sleep(500)
+            assert len(failed) == len(calls)
+            for began, ended, timeout in failed:
+                assert outside(spans, began, ended) == pytest.approx(timeout)
+            nursery.cancel_scope.cancel()
+
+    run(main)
 
 
-async def one() -> int:
-    return 1
+@pytest.mark.parametrize("revision", [LATEST_HANDSHAKE.date, LATEST.date])
+@examples(50)
+@given(questions, st.integers(0, 25).map(lambda seconds: seconds + 0.5))
+def test_the_timeout_of_a_tool_does_not_count_the_time_of_its_questions(
+    revision: str, questions: list[tuple[int, int]], timeout: float
+) -> None:
+    """Not even where several tasks of the tool ask, at the same time or one after another."""
+    server = Server[Any]("asking")
+    spans: list[tuple[float, float]] = []
+    took: list[tuple[float, float]] = []
 
+    @server.tool(timeout=timeout)
+    async def ask(ctx: Context) -> str:
+        async def one(start: int, seconds: int) -> None:
+            await trio.sleep(start)
+            began = trio.current_time()
+            await ctx.elicit(str(seconds), Text)
+            spans.append((began, trio.current_time()))
 
-async def test_time_that_does_not_count(autojump_clock: object) -> None:
-    async with trio.open_nursery() as timers:
-        pending = Pending(deadlines=Deadlines(starter(timers)))
+        began = trio.current_time()
+        try:
+            async with trio.open_nursery() as nursery:
+                for question in questions:
+                    nursery.start_soon(one, *question)
+                await trio.sleep_forever()
+        finally:
+            took.append((began, trio.current_time()))
+        raise AssertionError
 
-        async def pause() -> None:
-            await trio.sleep(1)
-            pending.pause()
-            await trio.sleep(100)
-            pending.resume()
+    async def answer(form: ElicitRequestFormParams) -> dict[str, Any]:
+        await trio.sleep(float(form.message))
+        return {"value": ""}
 
-        timers.start_soon(pause)
-        assert await no_answer(pending, 5) == pytest.approx(105)
+    async def main() -> None:
+        async with open_memory_client(server, revision=revision, elicitation=answer) as client:
+            result = await client.call_tool("ask", timeout=5000)
+            assert f"within {timeout:g} seconds" in result.text
+        [(began, ended)] = took
+        assert outside(spans, began, ended) == pytest.approx(timeout)
 
-
-async def test_progress_in_the_last_moment_keeps_no_call_alive(autojump_clock: object) -> None:
-    async with trio.open_nursery() as timers:
-        pending = Pending(deadlines=Deadlines(starter(timers)))
-
-        async def report() -> None:
-            for _ in range(3):
-                await trio.sleep(5)
-                pending.report(Progress(1, 1, None, None, None))
-
-        timers.start_soon(report)
-        with trio.fail_after(100):
-            assert await no_answer(pending, 10) == pytest.approx(10)
-        timers.cancel_scope.cancel()
-
-
-async def test_a_call_without_a_deadline_needs_no_task(autojump_clock: object) -> None:
-    async with trio.open_nursery() as timers:
-        pending = Pending(deadlines=Deadlines(starter(timers)))
-        with trio.move_on_after(1000):
-            await pending.wait(math.inf, None)
-        assert not timers.child_tasks
-
-
-async def test_without_the_task_each_call_keeps_its_own_deadline(autojump_clock: object) -> None:
-    """A nursery that accepts no tasks, and one that is cancelled while a shielded call waits."""
-    assert await no_answer(Pending(deadlines=Deadlines(lambda _: False)), 5) == pytest.approx(5)
-    async with trio.open_nursery() as timers:
-        deadlines = Deadlines(starter(timers))
-        timers.start_soon(cancel_after, timers.cancel_scope, 2)
-        with trio.CancelScope(shield=True):
-            assert await no_answer(Pending(deadlines=deadlines), 5) == pytest.approx(5)
-            assert await no_answer(Pending(deadlines=deadlines), 5) == pytest.approx(5)
-    assert deadlines.is_over
-
-
-async def cancel_after(scope: trio.CancelScope, seconds: float) -> None:
-    await trio.sleep(seconds)
-    scope.cancel()
+    run(main)
