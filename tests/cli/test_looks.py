@@ -272,9 +272,9 @@ def test_chunks_are_shown_as_they_come(address: str, revision: str) -> None:
 
 def test_as_many_chunks_as_the_connection_brings(address: str) -> None:
     """A consumer that takes one at a time would be slower than the connection."""
-    with screen("call", address, "many", "count=30000") as terminal:
+    with screen("call", address, "many", "count=15000") as terminal:
         assert terminal.finish() == 0
-    assert [int(each) for each in re.findall(r'"row": (\d+)', terminal.text)] == [*range(30_000)]
+    assert [int(each) for each in re.findall(r'"row": (\d+)', terminal.text)] == [*range(15_000)]
 
 
 def test_pipes_get_the_result_of_a_stream_only(address: str) -> None:
