@@ -209,6 +209,14 @@ def test_another_file_of_the_same_name_is_another_server(file: Path, home: Path)
     assert install("cursor", f"{file}:server").returncode == 0, "the same file, with its object"
 
 
+def test_a_file_of_any_name_can_be_installed_again(file: Path, home: Path) -> None:
+    plain = file.with_suffix("")
+    plain.write_text(file.read_text())
+    assert install("cursor", plain, "--name", "mine").returncode == 0
+    assert install("cursor", plain, "--name", "mine", "--env", "A=b").returncode == 0
+    assert servers(home / ".cursor/mcp.json")["mine"]["env"] == {"A": "b"}
+
+
 def test_a_value_of_the_environment_needs_no_word_of_the_command(
     file: Path, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -143,4 +143,6 @@ async def test_what_cannot_be_read_is_left_out(caplog: pytest.LogCaptureFixture)
         for params in bad:
             asked = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
             await web.post(json.dumps(asked).encode())
-    assert {*lines_of(caplog)} <= {"POST /mcp 400", "POST /mcp 400 tools/call"}
+    lines = lines_of(caplog)
+    assert len(lines) == len(bad)
+    assert {*lines} <= {"POST /mcp 400", "POST /mcp 400 tools/call"}

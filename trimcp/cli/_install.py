@@ -330,17 +330,22 @@ def _runs(entry: Any, wanted: str) -> bool:
 
 def _is_same(old: Any, new: dict[str, Any]) -> bool:
     """Whether an entry may be replaced: it runs the same file with trimcp, or has the same URL."""
-    texts = _texts(old)
     if "args" in new:
-        return "trimcp" in texts and "run" in texts and _files(new) & _files(old) != set()
+        return _served(old) is not None and _served(old) == _served(new)
+    texts = _texts(old)
     urls = {text for text in _texts(new) if "://" in text}
     return bool(urls & set(texts))
 
 
-def _files(entry: Any) -> set[str]:
-    """The Python files among the words of an entry, without their objects."""
-    files = {split_object(text)[0] for text in _texts(entry)}
-    return {file for file in files if file.endswith(".py")}
+def _served(entry: Any) -> str | None:
+    """The file that an entry serves with `trimcp run`, without its object."""
+    args = entry.get("args") if isinstance(entry, dict) else None
+    words = [word for word in args or [] if isinstance(word, str)]
+    if "trimcp" not in words:
+        return None
+    _, *after = words[words.index("trimcp") :]
+    files = [split_object(word)[0] for word in after if os.path.isabs(word)]
+    return files[0] if after[:1] == ["run"] and files else None
 
 
 async def _name_of(command: list[str], env: dict[str, str]) -> str | None:

@@ -141,10 +141,10 @@ class Terminal:
 
     def give_way(self) -> None:
         """Remove the bar for good, for example since the result is being written."""
-        self.clear()
+        self._clear()
         self._has_bar = False
 
-    def clear(self) -> None:
+    def _clear(self) -> None:
         """Remove the bar."""
         if self._bar:
             self._draw("")
@@ -161,7 +161,7 @@ class Terminal:
 
     def say(self, text: str) -> None:
         """Show a line."""
-        self.clear()
+        self._clear()
         _write(f"{text}\n")
 
     async def ask(self, prompt: str) -> str:
@@ -170,7 +170,7 @@ class Terminal:
         Raises:
             EOFError: Ctrl-D instead of an answer.
         """
-        self.clear()
+        self._clear()
         self._is_asking = True
         try:
             _write(prompt)

@@ -10,6 +10,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Final
 
+import trio
+
 from trimcp.protocol import Batch, InvalidShape, Notification, Request, read_name
 from trimcp.protocol.http import source_of_name
 
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 
     from ._visits import Response
 
-__all__ = ["is_wanted", "note_answered", "note_message"]
+__all__ = ["note_answered", "note_message"]
 
 logger = logging.getLogger("trimcp.access")
 
@@ -28,20 +30,26 @@ logger = logging.getLogger("trimcp.access")
 _LONGEST: Final = 100
 
 
-def is_wanted() -> bool:
+def _is_wanted() -> bool:
     """Whether anybody reads it."""
     return logger.isEnabledFor(logging.INFO)
 
 
 def note_message(response: Response, message: Message | Batch) -> None:
     """Remember what a request is about, for its line."""
-    if is_wanted():
+    if _is_wanted():
         response.about = _about(message)
 
 
-def note_answered(scope: Mapping[str, Any], response: Response, seconds: float) -> None:
-    """Log a request that has been answered, or whose client is gone."""
-    if not is_wanted():
+def note_answered(scope: Mapping[str, Any], response: Response, began: float) -> None:
+    """Log a request that has been answered, or whose client is gone.
+
+    Args:
+        scope: Its ASGI scope.
+        response: The answer.
+        began: When it began, on Trio's clock.
+    """
+    if not _is_wanted():
         return
     host, port = scope.get("client") or ("", 0)
     client = f"[{host}]:{port}" if ":" in host else f"{host}:{port}" if host else "-"
@@ -50,7 +58,7 @@ def note_answered(scope: Mapping[str, Any], response: Response, seconds: float) 
         "method": _shown(scope["method"]),
         "path": _shown(scope["path"]),
         "status": response.status or "-",
-        "milliseconds": round(1000 * seconds, 1),
+        "milliseconds": round(1000 * (trio.current_time() - began), 1),
         "about": response.about,
     }
     line = "%(client)s %(method)s %(path)s %(status)s %(milliseconds).1f ms %(about)s"

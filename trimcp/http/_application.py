@@ -169,7 +169,7 @@ class HttpApplication:
             logger.error("%s %s failed", scope["method"], scope["path"], exc_info=logged(failure))
             await _fail(response)
         finally:
-            note_answered(scope, response, trio.current_time() - began)
+            note_answered(scope, response, began)
 
     async def _serve(self, scope: Scope, receive: Receive, response: Response) -> None:
         http = HttpRequest(fold_headers(scope["headers"]), scope, is_mirror=True)

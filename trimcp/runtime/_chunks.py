@@ -63,16 +63,18 @@ class Chunks:
     async def take(self) -> Any:
         """Return the next chunk. Raises trio.EndOfChannel."""
         chunk = await self._receive.receive()
-        if self._pace is not None:
-            self._pace.grant(self._stream)
+        self._make_room()
         return chunk
 
     def take_nowait(self) -> Any:
         """Return a chunk that waits. Raises trio.WouldBlock, trio.EndOfChannel."""
         chunk = self._receive.receive_nowait()
+        self._make_room()
+        return chunk
+
+    def _make_room(self) -> None:
         if self._pace is not None:
             self._pace.grant(self._stream)
-        return chunk
 
     def leave(self) -> None:
         """Stop taking chunks."""
