@@ -20,6 +20,9 @@ _SLICE: Final = 64 * 1024
 class WatchedStream(trio.abc.Stream):
     """Passes all data on to another stream, and records the peer's activity.
 
+    Only one task may send at a time. A send that meets the end of the output, which takes a
+    checkpoint, raises `trio.ClosedResourceError`.
+
     Attributes:
         stream: The other stream.
         before_receive: Awaited each time before something is received.
@@ -38,7 +41,12 @@ class WatchedStream(trio.abc.Stream):
         return data
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        rest = memoryview(data)
+        try:
+            await self._send_all(memoryview(data))
+        except trio.BusyResourceError:
+            raise trio.ClosedResourceError("the output is being ended") from None
+
+    async def _send_all(self, rest: memoryview) -> None:
         while len(rest) > _SLICE:
             await self.stream.send_all(rest[:_SLICE])
             self.last_sign = trio.current_time()
