@@ -402,8 +402,9 @@ class Site:
         )
         assert verifier.issuer == (issuer,)
         assert verifier.audience == (AUDIENCE,)
-        principal = await verifier.verify(sign(claims(iss=issuer)))
-        assert await verifier.verify(sign(claims(iss=issuer))) == principal
+        granted = claims(iss=issuer)
+        principal = await verifier.verify(sign(granted))
+        assert await verifier.verify(sign(granted)) == principal
         with pytest.raises(InvalidToken, match="issuer"):
             await verifier.verify(sign(claims(iss=issuer + "/")))
         return principal.subject
