@@ -593,7 +593,7 @@ class Resources:
     @classmethod
     def now(cls) -> Resources:
         """Of this process, garbage collected first."""
-        _forget_passed_deadlines()
+        _forget_ended_scopes()
         gc.collect()
         statm = Path("/proc/self/statm")
         if statm.exists():
@@ -612,7 +612,7 @@ class Resources:
         )
 
 
-def _forget_passed_deadlines() -> None:
+def _forget_ended_scopes() -> None:
     """Let Trio forget the scopes that have ended before their deadlines.
 
     It does so a thousand at a time, so several thousand objects would come and go with them. There

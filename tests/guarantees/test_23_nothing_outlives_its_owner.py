@@ -210,7 +210,7 @@ async def test_a_client_of_a_process() -> None:
 
 
 def check(growth: Resources) -> None:
-    """Nothing grew, and not even one object of twenty connections stays behind."""
+    """Nothing grew: fewer than one object for every twenty connections is left."""
     connections = AFTER - BEFORE
     assert growth.tasks == 0
     assert growth.descriptors == 0

@@ -331,7 +331,8 @@ def _runs(entry: Any, wanted: str) -> bool:
 def _is_same(old: Any, new: dict[str, Any]) -> bool:
     """Whether an entry may be replaced: it runs the same file with trimcp, or has the same URL."""
     if "args" in new:
-        return _served(old) is not None and _served(old) == _served(new)
+        served = _served(new)
+        return served is not None and served == _served(old)
     texts = _texts(old)
     urls = {text for text in _texts(new) if "://" in text}
     return bool(urls & set(texts))
