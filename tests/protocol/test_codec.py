@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import attrs
@@ -416,7 +417,15 @@ def test_damaged_input_is_decoded_or_refused(cls: type, data: st.DataObject) -> 
         value: Any = NEWEST.decode(wire, cls)
     except DecodeError:
         return
-    assert NEWEST.decode(NEWEST.encode(value), cls) == value
+    try:
+        sent = NEWEST.encode(value)
+    except EncodeError as refused:
+        # A peer's base64 and URIs are read as they are; only what is sent is checked.
+        if not re.search("expected (base64|a URI)", str(refused)):
+            raise
+        return
+    # Not the values are compared: in a URI, characters may be percent-encoded now.
+    assert NEWEST.encode(NEWEST.decode(sent, cls)) == sent
 
 
 # -- what only some revisions know ------------------------------------------------------------
