@@ -321,7 +321,7 @@ class Client(Verbs):
         """Take a notification that belongs to no call."""
         try:
             wire = read_object(params)
-            terms = peer.connection.terms
+            terms = None if peer.connection is None else peer.connection.terms
             if method == "notifications/message" and self._on_log is not None and terms is not None:
                 said = reader_for(terms.revision).decode(wire, LoggingMessageNotificationParams)
                 self._inbox.put(self._on_log, said)

@@ -12,6 +12,7 @@ import trio
 from trimcp.protocol import (
     ASSUMED,
     Connection,
+    Exchange,
     Rejected,
     Reply,
     RequestReceived,
@@ -34,8 +35,7 @@ from ._keepalive import watch_sleep
 from ._visits import Refused
 
 if TYPE_CHECKING:
-    from trimcp.protocol import Exchange, Notification, Request, Revision
-    from trimcp.runtime import Serving
+    from trimcp.protocol import Notification, Request, Revision
 
     from ._visits import Visit
 
@@ -55,14 +55,14 @@ async def answer_request(visit: Visit, request: Request, *, keepalive: float) ->
     """
     application = visit.application
     try:
-        check_request(visit.headers, request)
+        terms, token = check_request(visit.headers, request)
     except Rejected as error:
         await _refuse(visit, request, error)
         return
     if visit.http.principal is not None:
         visit.check_scopes(request)
-    connection = _connection(application)
-    await _answer_on(visit, connection, request, keepalive)
+    exchange = Exchange.alone(request, terms, token, application.stamp, application.limits)
+    await RequestPeer(visit, exchange).answer(keepalive)
 
 
 async def answer_alone(visit: Visit, request: Request, *, keepalive: float) -> None:
@@ -75,10 +75,16 @@ async def answer_alone(visit: Visit, request: Request, *, keepalive: float) -> N
     """
     if visit.http.principal is not None:
         visit.check_scopes(request)
-    connection = _connection(visit.application)
+    application = visit.application
+    identity, limits = application.identity, application.limits
+    connection = Connection(Role.SERVER, identity, limits, stamp=application.stamp)
     if request.method != "initialize":
         connection.assume(Terms(revision_of(visit) or ASSUMED))
-    await _answer_on(visit, connection, request, keepalive)
+    for event in connection.take(request):
+        if isinstance(event, RequestReceived):
+            await RequestPeer(visit, event.exchange, connection).answer(keepalive)
+        elif isinstance(event, Reply):
+            await visit.response.json(400, event.data)
 
 
 async def take_notification(visit: Visit, notification: Notification) -> None:
@@ -96,22 +102,6 @@ def revision_of(visit: Visit) -> Revision | None:
     return find_revision(visit.headers.get(PROTOCOL_VERSION, ""))
 
 
-def _connection(application: Serving) -> Connection:
-    """The protocol's state for one exchange."""
-    identity, limits = application.identity, application.limits
-    return Connection(Role.SERVER, identity, limits, stamp=application.stamp)
-
-
-async def _answer_on(
-    visit: Visit, connection: Connection, request: Request, keepalive: float
-) -> None:
-    for event in connection.take(request):
-        if isinstance(event, RequestReceived):
-            await RequestPeer(visit, connection).answer_one(event.exchange, keepalive)
-        elif isinstance(event, Reply):
-            await visit.response.json(400, event.data)
-
-
 async def _refuse(visit: Visit, request: Request, error: Rejected) -> None:
     body = encode_failure(request.id, error.code, error.message, error.data, omit_id=True)
     await visit.response.json(status_of(error.code), body)
@@ -125,25 +115,27 @@ class RequestPeer(Peer):
 
     Args:
         visit: The POST.
-        connection: Knows its one exchange.
+        exchange: Its request.
+        connection: The protocol's state, if the request is of the handshake era.
     """
 
-    def __init__(self, visit: Visit, connection: Connection) -> None:
+    def __init__(
+        self, visit: Visit, exchange: Exchange, connection: Connection | None = None
+    ) -> None:
         application = visit.application
         super().__init__(connection, application, application.budget, visit.at_drain)
         self.http = visit.http
         self.principal = visit.http.principal
         self._responder = application
         self._visit = visit
-        self._exchange: Exchange | None = None
-
-    async def answer_one(self, exchange: Exchange, keepalive: float) -> None:
-        """Run the handler of the exchange until it has answered or the client is gone."""
         self._exchange = exchange
+
+    async def answer(self, keepalive: float) -> None:
+        """Run the handler of the exchange until it has answered or the client is gone."""
         visit = self._visit
         # From now on only the params are held, not the whole body.
         visit.release_body()
-        round_ = Round(self, exchange)
+        round_ = Round(self, self._exchange)
         visit.scope = round_.scope = trio.CancelScope(deadline=visit.deadline)
         at_gone = visit.http.scope.get("extensions", {}).get(GONE)
         if at_gone is None:
@@ -169,7 +161,6 @@ class RequestPeer(Peer):
             nursery.cancel_scope.cancel(reason="answered")
 
     def _client_gone(self) -> None:
-        assert self._exchange is not None
         # Nothing more may be sent for it, whatever the handler does while it is cleaning up.
         self._exchange.drop()
         self._exchange.owner.cancel("the client went away")
@@ -198,6 +189,6 @@ class RequestPeer(Peer):
 
     def _status(self) -> int:
         exchange = self._exchange
-        if exchange is None or exchange.failure is None or not exchange.terms.revision.mirrors:
+        if exchange.failure is None or not exchange.terms.revision.mirrors:
             return 200
         return status_of(exchange.failure, by_handler=exchange.by_handler)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import trio
 
@@ -107,6 +107,10 @@ _FIRST_PAUSE: Final = 0.01
 _LONGEST_PAUSE: Final = 1.0
 
 
+#: Counts nothing, for a body that nobody reads.
+_NO_BUDGET: Final = Budget()
+
+
 class RequestBody:
     """A body that is being received.
 
@@ -120,7 +124,7 @@ class RequestBody:
         self._is_here = is_here
         self._is_read = False
         self._pieces = 0
-        self._budget = Budget()
+        self._budget = _NO_BUDGET
         self._held = 0
 
     async def read(self, headers: Headers, limits: Limits, budget: Budget) -> bytes:
@@ -216,6 +220,24 @@ _STREAM_HEADERS: Final = {
     "x-accel-buffering": "no",
 }
 
+_JSON_HEADERS: Final = {"content-type": JSON}
+
+_Event: TypeAlias = "dict[str, object]"
+
+
+def _encoded(name: str, text: str) -> tuple[bytes, bytes]:
+    return name.encode("latin-1"), text.encode("latin-1")
+
+
+def _piece(data: bytes, *, more: bool) -> _Event:
+    return {"type": "http.response.body", "body": data, "more_body": more}
+
+
+#: The headers that nearly every answer has, encoded.
+_PAIRS: Final = {
+    each: _encoded(*each) for each in (*_JSON_HEADERS.items(), *_STREAM_HEADERS.items())
+}
+
 #: Statuses of answers that end with their head (RFC 9110, 8.6).
 _WITHOUT_CONTENT: Final = (204, 304)
 
@@ -274,8 +296,7 @@ class Response:
             del given["content-length"]
         self.has_begun = True
         self.has_ended = not more
-        await self._begin(status, given)
-        await self._put(body, more=more)
+        await self._pass_on(self._start(status, given), _piece(body, more=more))
 
     async def json(
         self,
@@ -286,7 +307,8 @@ class Response:
         more: bool = False,
     ) -> None:
         """Answer with one JSON text."""
-        await self.whole(status, body, {"content-type": JSON, **(headers or {})}, more=more)
+        given = {**_JSON_HEADERS, **headers} if headers else _JSON_HEADERS
+        await self.whole(status, body, given, more=more)
 
     async def event(self, data: bytes, *, id: str | None = None, retry: int | None = None) -> None:
         """Send one event."""
@@ -307,27 +329,25 @@ class Response:
             self.has_ended = not more
             if not self.has_begun:
                 self.has_begun = self.is_stream = True
-                await self._begin(200, _STREAM_HEADERS)
-            await self._put(data, more=more)
+                await self._pass_on(self._start(200, _STREAM_HEADERS))
+            await self._pass_on(_piece(data, more=more))
             self.last_sent = trio.current_time()
 
     async def end(self) -> None:
         """End the answer."""
         await self.write(b"", more=False)
 
-    async def _begin(self, status: int, headers: Mapping[str, str]) -> None:
+    def _start(self, status: int, headers: Mapping[str, str]) -> _Event:
         self.status = status
-        pairs = {**self.headers, **headers}
-        encoded = [(name.encode("latin-1"), text.encode("latin-1")) for name, text in pairs.items()]
-        await self._pass_on({"type": "http.response.start", "status": status, "headers": encoded})
+        together = {**self.headers, **headers} if self.headers else headers
+        pairs = [_PAIRS.get(each) or _encoded(*each) for each in together.items()]
+        return {"type": "http.response.start", "status": status, "headers": pairs}
 
-    async def _put(self, data: bytes, *, more: bool) -> None:
-        await self._pass_on({"type": "http.response.body", "body": data, "more_body": more})
-
-    async def _pass_on(self, event: dict[str, object]) -> None:
+    async def _pass_on(self, *events: _Event) -> None:
         self.is_sending = True
         try:
-            await self._send(event)
+            for event in events:
+                await self._send(event)
         except OSError:
             # In ASGI this means that the client is gone.
             self.has_ended = True

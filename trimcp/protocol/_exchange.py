@@ -24,6 +24,7 @@ from ._messages import (
     Failure,
     Malformed,
     Message,
+    Request,
     RequestId,
     encode_answer,
     encode_failure,
@@ -35,6 +36,8 @@ from ._states import ExchangeEvent, ExchangeState, next_exchange_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Mapping
+
+    from trimcp.limits import Limits
 
 OPEN = ExchangeState.OPEN
 
@@ -75,6 +78,10 @@ class BatchAnswer:
         return join_batch(self._answers)
 
 
+def _forget_nothing(_: Exchange) -> None:
+    """No connection knows the exchange."""
+
+
 @attrs.define(eq=False)
 class Exchange:
     """A request of the peer, until it is answered.
@@ -109,6 +116,31 @@ class Exchange:
     by_handler: bool = False
     nesting: int = sys.maxsize
     _progress: float | None = None
+
+    @classmethod
+    def alone(
+        cls, request: Request, terms: Terms, token: RequestId | None, stamp: Raw, limits: Limits
+    ) -> Exchange:
+        """The exchange of a request that carries its terms and shares no connection.
+
+        Args:
+            request: The request.
+            terms: Its terms.
+            token: The token under which it wants progress, or None.
+            stamp: What `stamp_of` makes of the server's identity.
+            limits: `message_bytes` and `nesting` are used.
+        """
+        return cls(
+            request.id,
+            request.method,
+            request.params,
+            terms,
+            token,
+            stamp,
+            limits.message_bytes,
+            _forget_nothing,
+            nesting=limits.nesting,
+        )
 
     @property
     def size(self) -> int:

@@ -53,6 +53,19 @@ class _Named(msgspec.Struct, gc=False):
     uri: Raw | UnsetType = UNSET
 
 
+class Mirrored(msgspec.Struct, gc=False):
+    """The members of a request's params that its HTTP headers repeat.
+
+    The name and the URI are raw, since only one of them is read; see `name_in`.
+
+    Specification: 2026-07-28, Streamable HTTP, Request Metadata.
+    """
+
+    meta: Meta = msgspec.field(default_factory=Meta, name="_meta")
+    name: Raw | UnsetType = UNSET
+    uri: Raw | UnsetType = UNSET
+
+
 class _Trace(msgspec.Struct, gc=False):
     traceparent: Any = None
 
@@ -132,6 +145,7 @@ _T = TypeVar("_T")
 NO_META: Final = Meta()
 _params_decoder: Final = msgspec.json.Decoder(_Params)
 _named_decoder: Final = msgspec.json.Decoder(_Named)
+_mirrored_decoder: Final = msgspec.json.Decoder(Mirrored)
 _text_decoder: Final = msgspec.json.Decoder(str)
 _trace_decoder: Final = msgspec.json.Decoder(_TracedParams)
 _call_decoder: Final = msgspec.json.Decoder(ToolCall)
@@ -162,11 +176,20 @@ def read_name(params: Raw | None, member: Literal["name", "uri"]) -> str | None:
     Raises:
         InvalidShape: `params` is not an object, or the text is not Unicode.
     """
-    if params is None:
+    return None if params is None else name_in(_read(_named_decoder, params), member)
+
+
+def name_in(shape: Mirrored | _Named, member: Literal["name", "uri"]) -> str | None:
+    """See `read_name`. Raises InvalidShape if the text is not Unicode."""
+    found = shape.name if member == "name" else shape.uri
+    if isinstance(found, UnsetType) or not bytes(found).startswith(b'"'):
         return None
-    found = getattr(_read(_named_decoder, params), member)
-    is_text = not isinstance(found, UnsetType) and bytes(found).startswith(b'"')
-    return _read(_text_decoder, found) if is_text else None
+    return _read(_text_decoder, found)
+
+
+def read_mirrored(params: Raw | None) -> Mirrored:
+    """What the HTTP headers of a request repeat of its params. Raises InvalidShape."""
+    return Mirrored() if params is None else _read(_mirrored_decoder, params)
 
 
 def read_traceparent(params: Raw | None) -> str | None:

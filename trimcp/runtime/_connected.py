@@ -77,6 +77,8 @@ class ConnectedPeer(Peer):
         at_garbage: Called with the beginning of received data that is not a message.
     """
 
+    connection: Connection
+
     def __init__(
         self,
         connection: Connection,

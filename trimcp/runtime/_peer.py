@@ -32,7 +32,7 @@ class Peer(ABC):
     is nothing more; a peer that stays connected is a `ConnectedPeer`.
 
     Args:
-        connection: The protocol's state.
+        connection: The protocol's state; None where each request stands alone.
         home: The home of handlers that may ask.
         budget: Counts the bytes that are held for the peer.
         at_drain: Called when new requests are no longer accepted, to end what would otherwise never
@@ -48,7 +48,7 @@ class Peer(ABC):
 
     def __init__(
         self,
-        connection: Connection,
+        connection: Connection | None,
         home: Home,
         budget: Budget,
         at_drain: set[Callable[[], None]],

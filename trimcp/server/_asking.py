@@ -251,7 +251,7 @@ async def ask_by_request(context: Asking, question: InputRequest) -> dict[str, A
     peer, exchange, method = handler.peer, handler.exchange, question.method
     if method not in exchange.terms.revision.server_requests:
         raise RequestError(INVALID_REQUEST, f"{method} is not part of this protocol revision")
-    if not peer.connection.is_initialized:
+    if peer.connection is None or not peer.connection.is_initialized:
         # Lifecycle: nothing but pings and logs before `notifications/initialized`.
         raise RequestError(INVALID_REQUEST, "the client has not finished the handshake")
     handler.pause()

@@ -243,7 +243,8 @@ class Context(Asking, Generic[LifespanT, SessionT]):
         if terms.revision.era is Era.STATELESS:
             return terms.log_level
         # `logging/setLevel` may have been called since the request began.
-        session = self._handler.peer.connection.terms
+        connection = self._handler.peer.connection
+        session = None if connection is None else connection.terms
         return (session.log_level if session is not None else None) or "info"
 
     async def debug(self, data: Any, *, logger: str | None = None) -> None:

@@ -203,7 +203,7 @@ async def _set_level(offer: Offer, context: Context[Any]) -> EmptyResult:
     handler = context._handler
     params = params_as(handler.exchange, SetLevelRequestParams)
     connection = handler.peer.connection
-    if connection.terms is not None:
+    if connection is not None and connection.terms is not None:
         connection.terms = attrs.evolve(connection.terms, log_level=params.level)
     return EmptyResult()
 

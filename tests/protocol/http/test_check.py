@@ -62,8 +62,15 @@ def refusal(headers: dict[str, str], message: Request) -> Rejected:
 )
 def test_a_mirrored_request_passes(method: str, name: str) -> None:
     message = request(method, name=name, uri=name)
-    terms = check_request(mirrored(message), message, METHODS)
+    terms, _ = check_request(mirrored(message), message, METHODS)
     assert terms.revision is LATEST
+
+
+@pytest.mark.parametrize("token", [None, 0, "", "a"])
+def test_the_progress_token_is_read_with_the_terms(token: int | str | None) -> None:
+    wanted = {} if token is None else {"progressToken": token}
+    message = request(terms=meta() | wanted)
+    assert check_request(mirrored(message), message, METHODS)[1] == token
 
 
 @given(TEXT, TEXT)

@@ -26,14 +26,14 @@ from trimcp.errors import (
 
 from .._eras import Rejected, Terms, stateless_terms, unsupported
 from .._revisions import Era, find_revision
-from .._shapes import InvalidShape, read_meta, read_name
+from .._shapes import InvalidShape, Mirrored, name_in, read_meta, read_mirrored
 from ._headers import METHOD, NAME, PROTOCOL_VERSION, source_of_name
 from ._values import InvalidValue, decode_value, equals
 
 if TYPE_CHECKING:
     from collections.abc import Container, Iterable, Mapping
 
-    from .._messages import Request
+    from .._messages import Request, RequestId
     from .._shapes import Meta
     from ._annotations import HeaderParam
     from ._headers import Headers
@@ -97,7 +97,7 @@ def check_version(headers: Headers) -> None:
 
 def check_request(
     headers: Headers, request: Request, methods: Container[str] | None = None
-) -> Terms:
+) -> tuple[Terms, RequestId | None]:
     """Check everything about a request that does not depend on a tool.
 
     Args:
@@ -106,34 +106,35 @@ def check_request(
         methods: The methods that the server implements; None where its handlers decide.
 
     Returns:
-        The terms that the request carries.
+        The terms that the request carries, and the token under which it wants progress.
 
     Raises:
         Rejected: In this order: the header names an unknown revision and the body names none
             (-32022); `_meta` is missing or malformed (-32602), a header contradicts the body
             (-32020), the revision is not supported (-32022), the method is unknown (-32601).
     """
-    meta = _read_meta(headers, request)
+    mirrored = _read(headers, request)
+    meta = mirrored.meta
     _check_presence(meta)
     try:
-        _check_headers(headers, request, meta)
+        _check_headers(headers, request.method, mirrored)
     except InvalidShape as error:
         raise Rejected(INVALID_PARAMS, f"invalid params: {error}") from None
     terms = stateless_terms(meta)
     if methods is not None and request.method not in methods:
         raise Rejected(METHOD_NOT_FOUND, f"Method not found: {request.method}")
-    return terms
+    return terms, None if isinstance(meta.progress_token, UnsetType) else meta.progress_token
 
 
-def _read_meta(headers: Headers, request: Request) -> Meta:
+def _read(headers: Headers, request: Request) -> Mirrored:
     try:
-        meta = read_meta(request.params)
+        mirrored = read_mirrored(request.params)
     except InvalidShape as error:
         check_version(headers)
         raise Rejected(INVALID_PARAMS, f"invalid params: {error}") from None
-    if isinstance(meta.revision, UnsetType):
+    if isinstance(mirrored.meta.revision, UnsetType):
         check_version(headers)
-    return meta
+    return mirrored
 
 
 def _check_presence(meta: Meta) -> None:
@@ -143,13 +144,13 @@ def _check_presence(meta: Meta) -> None:
         raise Rejected(INVALID_PARAMS, "_meta is malformed: the capabilities are no object")
 
 
-def _check_headers(headers: Headers, request: Request, meta: Meta) -> None:
-    _compare(headers, PROTOCOL_VERSION, meta.revision)
-    _compare(headers, METHOD, request.method)
-    source = source_of_name(request.method)
+def _check_headers(headers: Headers, method: str, mirrored: Mirrored) -> None:
+    _compare(headers, PROTOCOL_VERSION, mirrored.meta.revision)
+    _compare(headers, METHOD, method)
+    source = source_of_name(method)
     if source is None:
         return
-    name = read_name(request.params, source)
+    name = name_in(mirrored, source)
     if name is not None:
         _compare(headers, NAME, name, encoded=True)
     elif NAME in headers:
