@@ -39,6 +39,7 @@ class Crowd:
         self._running = 0
         self.server.tool(self.wait)
         self.server.tool(self.ask)
+        self.server.tool(self.might_ask)
         self.server.tool(self.fail)
 
     async def wait(self, seconds: float) -> str:
@@ -52,6 +53,9 @@ class Crowd:
 
     async def ask(self, ctx: Context) -> str:
         return (await ctx.elicit("a word?", Word)).word
+
+    async def might_ask(self, ctx: Context, seconds: float) -> str:
+        return await self.wait(seconds)
 
     async def fail(self) -> str:
         raise RuntimeError("meant to fail")
@@ -74,6 +78,11 @@ async def left_at_once(client: Client) -> None:
     with trio.CancelScope() as scope:
         scope.cancel()
         await client.call_tool("wait", {"seconds": 1000})
+
+
+async def left_before_asked(client: Client) -> None:
+    with trio.move_on_after(1):
+        await client.call_tool("might_ask", {"seconds": 1000})
 
 
 async def left_while_asked(client: Client) -> None:
@@ -99,7 +108,11 @@ async def never(form: Any) -> None:
 
 @pytest.mark.parametrize("revision", ["2025-11-25", "2026-07-28"])
 @pytest.mark.parametrize(
-    "becomes", [answered, left, late, left_at_once, left_while_asked, failed, wrong, unknown]
+    "becomes",
+    [
+        *(answered, left, late, left_at_once, left_before_asked, left_while_asked),
+        *(failed, wrong, unknown),
+    ],
 )
 async def test_its_place_is_free_again(
     becomes: Callable[[Client], Awaitable[None]],
