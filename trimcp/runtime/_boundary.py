@@ -42,6 +42,7 @@ __all__ = [
     "Failed",
     "ProtocolError",
     "answer_to",
+    "attempted",
     "captured",
     "contained",
     "log_unheard",
@@ -96,6 +97,17 @@ async def captured(
         # Also exceptions that are not an `Exception`: SystemExit, a panic in a Rust library.
         return _parted(error)
     return None, None
+
+
+async def attempted(work: Callable[..., Awaitable[Any]], *args: Any) -> Captured:
+    """The same without a scope, for a step of a generator, which may end inside scopes of its own.
+
+    It must stay a separate coroutine, as `captured`.
+    """
+    try:
+        return await work(*args), None
+    except BaseException as error:
+        return _parted(error)
 
 
 def _parted(error: BaseException) -> Captured:

@@ -3,12 +3,16 @@
 The channel has no buffer, so the generator runs only as fast as its chunks are sent. Errors go
 through the channel too, so a generator that failed never looks finished. When the consumer stops,
 the generator is closed, and its `finally` runs.
+
+All steps of the generator run in one task, with no scope around a single step. So it may yield
+inside a nursery or a cancel scope. If such a scope is cancelled while a chunk waits, `Cancelled` is
+raised in the generator, where it yielded.
 """
 
 from __future__ import annotations
 
 import logging
-from contextlib import aclosing
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -16,10 +20,10 @@ import trio
 from trimcp._groups import unwrapping
 from trimcp.functions import Final
 
-from ._boundary import Failed, captured
+from ._boundary import Failed, attempted
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+    from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Generator
 
 __all__ = ["drain", "in_threads"]
 
@@ -57,10 +61,12 @@ async def drain(
 
 
 async def _pump(generator: AsyncGenerator[Any, None], send: trio.MemorySendChannel[Any]) -> None:
+    cancelled: trio.Cancelled | None = None
     with send:
-        async with aclosing(generator):
+        async with _closing(generator):
             while True:
-                item, passing = await captured(trio.CancelScope(), anext, generator, _END)
+                item, passing = await attempted(_step, generator, cancelled)
+                cancelled = None
                 if passing is not None:
                     try:
                         raise passing
@@ -73,6 +79,45 @@ async def _pump(generator: AsyncGenerator[Any, None], send: trio.MemorySendChann
                 except trio.BrokenResourceError:
                     # Nobody listens any more; leaving closes the generator.
                     return
+                except trio.Cancelled as raised:
+                    # The generator may be inside the scope that is cancelled.
+                    cancelled = raised
+
+
+async def _step(generator: AsyncGenerator[Any, None], cancelled: trio.Cancelled | None) -> Any:
+    """What the generator yields next, or `_END`.
+
+    Args:
+        generator: The generator.
+        cancelled: What is raised where it has yielded, if anything is.
+    """
+    try:
+        if cancelled is None:
+            return await anext(generator)
+        return await generator.athrow(cancelled)
+    except StopAsyncIteration:
+        return _END
+    finally:
+        # An error and its frames would form a reference cycle.
+        del cancelled
+
+
+@asynccontextmanager
+async def _closing(generator: AsyncGenerator[Any, None]) -> AsyncIterator[None]:
+    """Close the generator at the end of the block.
+
+    A nursery in which it has yielded raises the `GeneratorExit` in a group, which `aclose` does not
+    recognize.
+    """
+    try:
+        yield
+    finally:
+        try:
+            await generator.aclose()
+        except BaseExceptionGroup as group:
+            rest = group.split(GeneratorExit)[1]
+            if rest is not None:
+                raise rest from None
 
 
 async def _consume(
@@ -107,7 +152,7 @@ async def in_threads(
     """
     try:
         while True:
-            item = await trio.to_thread.run_sync(_step, generator, limiter=limiter)
+            item = await trio.to_thread.run_sync(_next, generator, limiter=limiter)
             if item is _END:
                 return
             yield item
@@ -118,5 +163,5 @@ async def in_threads(
             logger.error("a synchronous generator did not close within %g s", _CLOSE_SECONDS)
 
 
-def _step(generator: Generator[Any, None, None]) -> Any:
+def _next(generator: Generator[Any, None, None]) -> Any:
     return next(generator, _END)
