@@ -27,7 +27,10 @@ class Scoped:
     def __init__(self) -> None:
         self.entries: list[str] = []
         self.server: Server[None] = Server("scoped")
-        for tool in (self.in_nursery, self.in_time, self.out_of_time, self.broken, self.endless):
+        for tool in (
+            *(self.in_nursery, self.in_time, self.out_of_time, self.in_two_times),
+            *(self.broken, self.endless, self.stubborn, self.open_scope),
+        ):
             self.server.tool(tool)
 
     async def in_nursery(self, to: int) -> AsyncIterator[int]:
@@ -58,6 +61,18 @@ class Scoped:
                 await trio.sleep(1)
         yield -1 if scope.cancelled_caught else -2
 
+    async def in_two_times(self) -> AsyncIterator[int]:
+        """Waits for its consumer in both scopes, until each has ended."""
+        with trio.move_on_after(20):
+            with trio.move_on_after(10):
+                for number in range(1000):
+                    yield number
+                    await trio.sleep(1)
+            yield -1
+            yield -2
+            yield -3
+            await trio.sleep_forever()
+
     async def broken(self) -> AsyncIterator[int]:
         """One of its tasks fails while nobody takes what it has yielded."""
 
@@ -85,6 +100,25 @@ class Scoped:
                     await trio.sleep(1)
         finally:
             self.entries.append("closed")
+
+    async def stubborn(self) -> AsyncIterator[int]:
+        """Cannot be cancelled where it yields."""
+        number = 0
+        while True:
+            try:
+                yield number
+                number += 1
+                await trio.sleep(1)
+            except trio.Cancelled:
+                self.entries.append("cancelled")
+
+    async def open_scope(self) -> AsyncIterator[int]:
+        """Leaves a cancelled scope open, as no context manager does."""
+        scope = trio.CancelScope()
+        scope.__enter__()
+        yield 1
+        scope.cancel()
+        yield 2
 
 
 async def taken(
@@ -121,6 +155,38 @@ async def test_its_deadline_passes_wherever_it_waits(
     assert chunks[-1] == -1
     assert chunks[:-1] == list(range(len(chunks) - 1))
     assert not result.is_error
+
+
+@ERAS
+async def test_two_deadlines_pass_while_it_waits(
+    revision: str, autojump_clock: trio.abc.Clock
+) -> None:
+    chunks, result = await taken(Scoped().server, revision, "in_two_times", 6)
+    assert chunks[-2:] == [-1, -2]
+    assert not result.is_error
+
+
+@ERAS
+async def test_a_scope_that_it_leaves_open(
+    revision: str, autojump_clock: trio.abc.Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    _, result = await taken(Scoped().server, revision, "open_scope")
+    assert result.is_error
+    assert "a scope of its own that it left open" in caplog.text
+
+
+async def test_a_generator_that_swallows_its_cancellation_ends(
+    autojump_clock: trio.abc.Clock,
+) -> None:
+    scoped = Scoped()
+    async with open_client(scoped.server) as client:
+        async with client.stream_tool("stubborn", buffer=1) as stream:
+            assert await anext(stream) == 0
+            await trio.sleep(100)
+        await trio.testing.wait_all_tasks_blocked()
+        assert scoped.server.statistics().in_flight == 0
+    # Where it slept and where it yielded.
+    assert scoped.entries == ["cancelled"] * 2
 
 
 @ERAS

@@ -12,6 +12,7 @@ raised in the generator, where it yielded.
 from __future__ import annotations
 
 import logging
+import math
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +33,9 @@ logger = logging.getLogger("trimcp.server")
 #: Seconds that a synchronous generator gets to close.
 _CLOSE_SECONDS = 10.0
 
+#: What is sent after the last chunk, and what is known if that was not sent.
 _END: Any = object()
+_LOST: Any = object()
 
 
 async def drain(
@@ -48,15 +51,18 @@ async def drain(
         The value of its `Final`, or else the last chunk, or None.
 
     Raises:
-        RuntimeError: It yielded something after its `Final`.
+        RuntimeError: It yielded something after its `Final`, or left a cancelled scope open.
         BaseException: An exception of the generator.
     """
+    result = _LOST
     with unwrapping():
         async with trio.open_nursery() as nursery:
             send, receive = trio.open_memory_channel[Any](0)
             nursery.start_soon(_pump, generator, send)
             with receive:
                 result = await _consume(receive, on_chunk)
+    if result is _LOST:
+        raise RuntimeError("a streaming tool was cancelled by a scope of its own that it left open")
     return result
 
 
@@ -66,22 +72,30 @@ async def _pump(generator: AsyncGenerator[Any, None], send: trio.MemorySendChann
         async with _closing(generator):
             while True:
                 item, passing = await attempted(_step, generator, cancelled)
+                was_told = cancelled is not None and _is_cancelled()
                 cancelled = None
                 if passing is not None:
                     try:
                         raise passing
                     finally:
                         del passing
-                if item is _END:
-                    return
                 try:
                     await send.send(item)
                 except trio.BrokenResourceError:
                     # Nobody listens any more; leaving closes the generator.
                     return
                 except trio.Cancelled as raised:
+                    if was_told or item is _END or isinstance(item, Failed):
+                        raise
                     # The generator may be inside the scope that is cancelled.
                     cancelled = raised
+                if item is _END:
+                    return
+
+
+def _is_cancelled() -> bool:
+    """Whether the task is in a scope that is cancelled."""
+    return trio.current_effective_deadline() == -math.inf
 
 
 async def _step(generator: AsyncGenerator[Any, None], cancelled: trio.Cancelled | None) -> Any:
@@ -126,6 +140,8 @@ async def _consume(
     last: Any = None
     final: Final[Any] | None = None
     async for item in receive:
+        if item is _END:
+            return last if final is None else final.value
         if isinstance(item, Failed):
             try:
                 raise item.error
@@ -139,7 +155,7 @@ async def _consume(
         else:
             last = item
             await on_chunk(item)
-    return last if final is None else final.value
+    return _LOST
 
 
 async def in_threads(
