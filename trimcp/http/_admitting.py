@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from trimcp.errors import NotServing
 
-from ._asgi import GONE
+from ._asgi import disconnect_of
 
 if TYPE_CHECKING:
     from trimcp.runtime import Authorization, HttpRequest, Serving
@@ -37,7 +37,7 @@ async def admitted(
         NotServing: The application is closing.
         ConnectionResetError: The client went away.
     """
-    at_gone = (http.scope.get("extensions") or {}).get(GONE)
+    at_gone = disconnect_of(http.scope)
     with application.accepting() as judging:
         if at_gone is None:
             return await authorization.admit(http, scopes)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import attrs
@@ -16,7 +15,7 @@ from trimcp.runtime import NETWORK_GRACE, WELL_KNOWN, Denied, HttpRequest, path_
 
 from ._access import note_answered
 from ._admitting import admitted
-from ._asgi import ENDINGS, GONE, tell_without_trio
+from ._asgi import ENDINGS, disconnect_of, tell_without_trio
 from ._legacy import MessagesEndpoint, StreamEndpoint
 from ._routes import CustomEndpoint
 from ._settings import Settings
@@ -43,8 +42,6 @@ __all__ = [
 ]
 
 logger = logging.getLogger("trimcp.http")
-
-_NO_EXTENSIONS: Final[Mapping[str, Any]] = MappingProxyType({})
 
 _HEALTH: Final = "/healthz"
 _MCP: Final = "/mcp"
@@ -173,7 +170,7 @@ class HttpApplication:
 
     async def _serve(self, scope: Scope, receive: Receive, response: Response) -> None:
         http = HttpRequest(fold_headers(scope["headers"]), scope, is_mirror=True)
-        gone = scope.get("extensions", _NO_EXTENSIONS).get(GONE)
+        gone = disconnect_of(scope)
         body = RequestBody(receive, is_here=gone is not None and gone.has_body)
         try:
             await self._visit(http, body, response)

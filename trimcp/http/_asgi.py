@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
 import trio
@@ -18,6 +19,7 @@ __all__ = [
     "Receive",
     "Scope",
     "Send",
+    "disconnect_of",
     "tell_without_trio",
 ]
 
@@ -85,3 +87,12 @@ class Disconnect:
         self.event = event
         for callback in list(self._callbacks):
             callback()
+
+
+_NO_EXTENSIONS: Final[Mapping[str, Any]] = MappingProxyType({})
+
+
+def disconnect_of(scope: Mapping[str, Any]) -> Disconnect | None:
+    """What reports that the client of a request is gone; None where the hosting is not ours."""
+    found: Disconnect | None = (scope.get("extensions") or _NO_EXTENSIONS).get(GONE)
+    return found

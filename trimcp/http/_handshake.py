@@ -5,6 +5,7 @@ Specification: 2025-11-25, 2025-06-18 and 2025-03-26, Transports (Streamable HTT
 
 from __future__ import annotations
 
+import functools
 import math
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -22,6 +23,7 @@ from trimcp.protocol.http import (
     encode_event,
 )
 
+from ._asgi import disconnect_of
 from ._content import check_accept
 from ._sessions import sessions_of
 from ._stateless import answer_alone, revision_of, take_notification
@@ -190,20 +192,36 @@ async def _while_there(visit: Visit, work: Callable[[], Awaitable[None]]) -> Non
     Raises:
         ConnectionError: The client went away.
     """
-    is_done = False
+    at_gone = disconnect_of(visit.http.scope)
+    with trio.CancelScope() as scope:
+        leave = functools.partial(scope.cancel, reason="the client went away")
+        if at_gone is None:
+            await _do_watched(visit, work, leave)
+            return
+        # The same without a separate task and nursery, which cost as much as a small handler.
+        at_gone.add(leave)
+        try:
+            await work()
+        finally:
+            at_gone.discard(leave)
+    if scope.cancelled_caught:
+        raise ConnectionResetError("the client went away")
+
+
+async def _do_watched(
+    visit: Visit, work: Callable[[], Awaitable[None]], leave: Callable[[], None]
+) -> None:
+    """Do the work beside a task that waits until the client is gone."""
     with unwrapping():
         async with trio.open_nursery() as nursery:
 
             async def watch() -> None:
                 await visit.wait_gone()
-                nursery.cancel_scope.cancel(reason="the client went away")
+                leave()
 
             nursery.start_soon(watch)
             await work()
-            is_done = True
             nursery.cancel_scope.cancel(reason="done")
-    if not is_done:
-        raise ConnectionResetError("the client went away")
 
 
 class _Telling:

@@ -30,7 +30,7 @@ from trimcp.protocol.http import (
 )
 from trimcp.runtime import Peer, Round, holding
 
-from ._asgi import GONE
+from ._asgi import disconnect_of
 from ._keepalive import watch_sleep
 from ._visits import Refused
 
@@ -137,7 +137,7 @@ class RequestPeer(Peer):
         visit.release_body()
         round_ = Round(self, self._exchange)
         visit.scope = round_.scope = trio.CancelScope(deadline=visit.deadline)
-        at_gone = visit.http.scope.get("extensions", {}).get(GONE)
+        at_gone = disconnect_of(visit.http.scope)
         if at_gone is None:
             await self._answer_watched(round_, keepalive)
             return

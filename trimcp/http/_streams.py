@@ -204,15 +204,20 @@ class EventStream:
             An empty list if this reader gets no more events: the stream has ended, the reader
                 should pause, or there is another reader now.
         """
-        await trio.lowlevel.checkpoint()
-        while self._reader is reader and not self._pending:
-            if self.is_closed or self.pause is not None:
-                return []
+        if not self._is_waited_for(reader):
+            await trio.lowlevel.checkpoint()
+        while self._is_waited_for(reader):
+            # A checkpoint too, which costs less than two of them.
             await self._news.park()
         if self._reader is not reader:
             return []
         events, self._pending = self._pending, []
         return events
+
+    def _is_waited_for(self, reader: object) -> bool:
+        """Whether this reader has nothing to take now, and will get more."""
+        is_over = self.is_closed or self.pause is not None
+        return self._reader is reader and not self._pending and not is_over
 
     @contextmanager
     def releasing(self, events: list[tuple[str | None, bytes]]) -> Iterator[None]:
