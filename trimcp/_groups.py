@@ -1,9 +1,11 @@
-"""One exception comes out of a context manager, and into a log, bare: not in a group of one."""
+"""What comes out of a context manager: one exception bare, and what its block raises unchanged."""
 
 from __future__ import annotations
 
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
+
+import trio
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,9 +36,56 @@ def single_leaf(error: BaseException) -> BaseException | None:
 class unwrapping:
     """Raise the single leaf of a group instead of the group; several stay a group.
 
+    What the block of a context manager raises comes out as it is, even if that is a group of its
+    own, and even if cleaning up after it was cancelled::
+
+        with unwrapping() as whole:
+            async with trio.open_nursery() as nursery:
+                with whole.block():
+                    yield
+
     A class, since a generator's context manager would keep the group in a frame that its leaf
     came through: a cycle.
     """
+
+    def __init__(self) -> None:
+        self._raised: BaseException | None = None
+
+    def __enter__(self) -> unwrapping:
+        return self
+
+    def block(self) -> _Block:
+        """What the user of the context manager does."""
+        return _Block(self)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        raised, self._raised = self._raised, None
+        if error is None:
+            return
+        if raised is None or not _is_only_cancelled(error, raised):
+            raised = single_leaf(error)
+        if raised is not None:
+            _explain(raised)
+        if raised is None or raised is error:
+            return
+        try:
+            _raise_unchanged(raised)
+        finally:
+            del raised, error, traceback
+
+
+class _Block:
+    """See `unwrapping.block`."""
+
+    __slots__ = ("_whole",)
+
+    def __init__(self, whole: unwrapping) -> None:
+        self._whole = whole
 
     def __enter__(self) -> None:
         """Nothing to prepare."""
@@ -47,20 +96,35 @@ class unwrapping:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        if error is None:
-            return
-        leaf = single_leaf(error)
-        if leaf is not None:
-            _explain(leaf)
-        if leaf is None or leaf is error:
-            return
-        cause, context = leaf.__cause__, leaf.__context__
-        try:
-            raise leaf
-        finally:
-            # Raising it here would make the group its context, and a cycle.
-            leaf.__cause__, leaf.__context__ = cause, context
-            del leaf, cause, context, error, traceback
+        self._whole._raised = error
+        del error, traceback
+
+
+def _is_only_cancelled(error: BaseException, raised: BaseException) -> bool:
+    """Whether cancellations are all that came beside what a block has raised, or in its place.
+
+    Of what has cancellations itself nobody can tell any more which scope they belong to.
+    """
+    if _has_cancellation(raised):
+        return False
+    known = {id(leaf) for leaf in leaves(raised)}
+    others = (leaf for leaf in leaves(error) if id(leaf) not in known)
+    return all(isinstance(leaf, trio.Cancelled) for leaf in others)
+
+
+def _has_cancellation(error: BaseException) -> bool:
+    return any(isinstance(leaf, trio.Cancelled) for leaf in leaves(error))
+
+
+def _raise_unchanged(error: BaseException) -> NoReturn:
+    """Raise an exception again; what is handled here becomes no part of its history."""
+    cause, context = error.__cause__, error.__context__
+    try:
+        raise error
+    finally:
+        # Its context would be a group that it is in: a cycle.
+        error.__cause__, error.__context__ = cause, context
+        del error, cause, context
 
 
 def logged(

@@ -152,7 +152,7 @@ class Client(Verbs):
         """Open a connection in one of these revisions."""
         self._garbage = Garbage()
         requester = self._requester
-        with unwrapping():
+        with unwrapping() as whole:
             async with self._connector() as (link, child), trio.open_nursery() as nursery:
                 self._child = child
                 nursery.start_soon(self._inbox.run)
@@ -169,8 +169,12 @@ class Client(Verbs):
                         peer.standing.on_gap = self._listening.miss
                         await peer.standing.open()
                     await self._ask_for_logs()
-                    yield
+                    with whole.block():
+                        yield
                 finally:
+                    # A callback that is calling the server is cancelled, and does not fail.
+                    self._inbox.stop()
+                    peer.connection.drop()
                     # The cancellations of calls that were given up still wait to be written.
                     peer.lose("the client was closed", tell=True)
                     with trio.CancelScope(shield=True, relative_deadline=_FLUSH_SECONDS):
@@ -272,10 +276,11 @@ class Client(Verbs):
         if wanted == SubscriptionFilter():
             raise ValueError("nothing to listen for: name resources or lists")
         seconds = self._requester.timeout if timeout is None else timeout
-        with unwrapping():
+        with unwrapping() as whole:
             async with self._listening.hear(wanted, seconds) as changes:
                 try:
-                    yield changes
+                    with whole.block():
+                        yield changes
                 finally:
                     changes.leave()
 

@@ -37,6 +37,7 @@ class Inbox:
         self._news = trio.lowlevel.ParkingLot()
         self._progress = trio.lowlevel.ParkingLot()
         self._running: object = None
+        self._scope: trio.CancelScope | None = None
         self.dropped = 0
 
     def put(self, callback: Callable[[Any], object], argument: Any) -> None:
@@ -49,7 +50,16 @@ class Inbox:
         self._news.unpark()
 
     async def run(self) -> None:
-        """Deliver until cancelled. An exception of a callback is raised, which ends the client."""
+        """Deliver until `stop`. An exception of a callback is raised, which ends the client."""
+        with trio.CancelScope() as self._scope:
+            await self._deliver()
+
+    def stop(self) -> None:
+        """Cancel the callback that runs, and run no more."""
+        if self._scope is not None:
+            self._scope.cancel(reason="the client was closed")
+
+    async def _deliver(self) -> None:
         while True:
             while not self._waiting:
                 await self._news.park()

@@ -422,11 +422,12 @@ async def _memory_connector(
     ):
         if application.is_closing:
             raise NotServing("the server is shutting down")
-        with unwrapping():
+        with unwrapping() as whole:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_serve, application, theirs)
                 try:
-                    yield ours, None
+                    with whole.block():
+                        yield ours, None
                 finally:
                     nursery.cancel_scope.cancel(reason="the client was closed")
 

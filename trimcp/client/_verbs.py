@@ -184,11 +184,12 @@ class Verbs:
                 chunks.end()
 
         try:
-            with unwrapping():
+            with unwrapping() as whole:
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(call)
                     try:
-                        yield stream
+                        with whole.block():
+                            yield stream
                     finally:
                         chunks.leave()
                     nursery.cancel_scope.cancel(reason="the stream was left")

@@ -183,12 +183,13 @@ async def _open_channel(
                 raise trio.BrokenResourceError
             await send({"type": "websocket.send", "text": data.decode()})
 
-    with unwrapping():
+    with unwrapping() as whole:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(read_in)
             nursery.start_soon(write_out, channel, deliver)
             try:
-                yield channel
+                with whole.block():
+                    yield channel
             finally:
                 # Shielded, as in `trimcp.transports.websocket`.
                 with trio.CancelScope(shield=True, relative_deadline=_CLOSE_SECONDS):

@@ -162,7 +162,7 @@ class Application:
         Raises:
             NotServing: It did not start, and could not be undone in time.
         """
-        with unwrapping():
+        with unwrapping() as whole:
             async with told_of_signals(self._on_signal) if signals else nullcontext():
                 with watching_for_blocks(self.limits.blocked_seconds), self._life:
                     async with AsyncExitStack() as lifespans:
@@ -173,7 +173,8 @@ class Application:
                                 await self._start_tasks(self._nursery)
                                 with self._body:
                                     self._has_started = True
-                                    yield self
+                                    with whole.block():
+                                        yield self
                                 self._nursery.cancel_scope.cancel(
                                     reason="the application is closing"
                                 )

@@ -223,11 +223,12 @@ async def open_raw_peer(server: Served, *, limits: Limits | None = None) -> Asyn
         server.joined(signals=False) as serving,
         open_memory_channels(limits or Limits(), server.limits) as (ours, theirs),
     ):
-        with unwrapping():
+        with unwrapping() as whole:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(_serve, serving, theirs)
                 try:
-                    yield RawPeer(ours)
+                    with whole.block():
+                        yield RawPeer(ours)
                 finally:
                     nursery.cancel_scope.cancel(reason="the raw peer was closed")
 

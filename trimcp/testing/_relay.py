@@ -53,12 +53,13 @@ async def open_relay(
     feed, incoming = trio.open_memory_channel[list[Incoming]](0)
     near = MessageChannel(incoming, Outbox(outbox_bytes), channel.peer, channel.drains)
     relay = _Relay(channel, near)
-    with unwrapping():
+    with unwrapping() as whole:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(relay.carry_in, feed, receiving)
             nursery.start_soon(relay.carry_out, sending)
             try:
-                yield near
+                with whole.block():
+                    yield near
             finally:
                 nursery.cancel_scope.cancel(reason="the relay was closed")
 

@@ -111,12 +111,13 @@ async def open_stream_channel(
     async def deliver(batch: list[bytes]) -> None:
         await stream.send_all(b"\n".join([*batch, b""]))
 
-    with unwrapping():
+    with unwrapping() as whole:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_read_in, stream, channel, feed, splitter)
             nursery.start_soon(write_out, channel, deliver, farewell)
             try:
-                yield channel
+                with whole.block():
+                    yield channel
             finally:
                 channel.outbox.close()
                 # Closed first: in a cancelled scope, closing would raise Cancelled and replace an

@@ -41,12 +41,13 @@ async def open_memory_channels(
     far = Outbox(other.outbox_bytes, budget or Budget.of(other))
     first = MessageChannel(first_incoming, near, "memory", pace=pace)
     second = MessageChannel(second_incoming, far, "memory", pace=pace)
-    with unwrapping():
+    with unwrapping() as whole:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(_carry, first, to_second, other.message_bytes)
             nursery.start_soon(_carry, second, to_first, limits.message_bytes)
             try:
-                yield first, second
+                with whole.block():
+                    yield first, second
             finally:
                 nursery.cancel_scope.cancel(reason="the connection was closed")
 

@@ -234,8 +234,8 @@ async def open_process_channel(
     output = _Output(process, process.stdout)
     words = _Words(child, process.stderr, LineSplitter(limits.stderr_bytes), on_stderr)
     stream = trio.StapledStream(process.stdin, output)
-    try:
-        with unwrapping():
+    with unwrapping() as whole:
+        try:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(words.listen)
                 nursery.start_soon(output.watch)
@@ -243,11 +243,12 @@ async def open_process_channel(
                     async with open_stream_channel(
                         stream, limits, peer=command[0], farewell=_FAREWELL
                     ) as channel:
-                        yield channel, child
+                        with whole.block():
+                            yield channel, child
                 finally:
                     nursery.cancel_scope.cancel(reason="the channel was closed")
-    finally:
-        await _see_off(child, output, words)
+        finally:
+            await _see_off(child, output, words)
 
 
 async def _see_off(child: ChildProcess, output: _Output, words: _Words) -> None:

@@ -133,14 +133,15 @@ class MessageWebSocket(WebSocketConnection):
         Raises:
             HandshakeFailed: The handshake failed.
         """
-        with unwrapping():
+        with unwrapping() as whole:
             async with trio.open_nursery() as self._nursery:
                 self._nursery.start_soon(self._reader_task)
                 try:
                     await self._open(shake_hands)
                     self._nursery.start_soon(write_out, self.channel, self._deliver)
                     self._nursery.start_soon(self._watch)
-                    yield self.channel
+                    with whole.block():
+                        yield self.channel
                 finally:
                     # Shielded: a cancelled task sends its close frame too, and Cancelled would
                     # replace an exception that is being raised.
