@@ -67,6 +67,8 @@ class unwrapping:
         raised, self._raised = self._raised, None
         if error is None:
             return
+        if raised is not None:
+            raised = _without_cancellations(raised)
         if raised is None or not _is_only_cancelled(error, raised):
             raised = single_leaf(error)
         if raised is not None:
@@ -100,20 +102,21 @@ class _Block:
         del error, traceback
 
 
-def _is_only_cancelled(error: BaseException, raised: BaseException) -> bool:
-    """Whether cancellations are all that came beside what a block has raised, or in its place.
+def _without_cancellations(error: BaseException) -> BaseException | None:
+    """An exception without `Cancelled`, which whoever cancels knows of; None if nothing is left."""
+    if not any(isinstance(leaf, trio.Cancelled) for leaf in leaves(error)):
+        return error
+    if not isinstance(error, BaseExceptionGroup):
+        return None
+    rest = error.split(trio.Cancelled)[1]
+    return None if rest is None else single_leaf(rest) or rest
 
-    Of what has cancellations itself nobody can tell any more which scope they belong to.
-    """
-    if _has_cancellation(raised):
-        return False
+
+def _is_only_cancelled(error: BaseException, raised: BaseException) -> bool:
+    """Whether cancellations are all that came beside what a block has raised, or in its place."""
     known = {id(leaf) for leaf in leaves(raised)}
     others = (leaf for leaf in leaves(error) if id(leaf) not in known)
     return all(isinstance(leaf, trio.Cancelled) for leaf in others)
-
-
-def _has_cancellation(error: BaseException) -> bool:
-    return any(isinstance(leaf, trio.Cancelled) for leaf in leaves(error))
 
 
 def _raise_unchanged(error: BaseException) -> NoReturn:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,6 +21,7 @@ from trimcp import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from contextlib import AbstractAsyncContextManager
 
 ERAS = pytest.mark.parametrize("revision", ["2025-11-25", "2026-07-28"])
@@ -116,6 +117,29 @@ async def test_a_cancellation_comes_out(way: str) -> None:
                 await trio.lowlevel.checkpoint()
         assert scope.cancelled_caught
         nursery.cancel_scope.cancel()
+
+
+async def test_what_a_session_lifespan_raises_when_its_server_is_cancelled_comes_out() -> None:
+    @asynccontextmanager
+    async def lifespan(session: object) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            raise ValueError("cleaning up failed")
+
+    server: Server[None] = Server("leaving", session_lifespan=lifespan)
+    ours, theirs = trio.testing.memory_stream_pair()
+    async with trio.open_nursery() as nursery:
+        scope = trio.CancelScope()
+
+        async def serve(*, task_status: trio.TaskStatus[None]) -> None:
+            with scope, pytest.raises(ValueError, match="cleaning up failed"):
+                await server.serve_stream(theirs, task_status=task_status)
+
+        await nursery.start(serve)
+        async with open_stream_client(ours, revision="2025-11-25") as client:
+            await client.ping()
+            scope.cancel()
 
 
 @ERAS
