@@ -15,6 +15,7 @@ from trimcp import (
     Client,
     Context,
     Server,
+    client_for,
     open_client,
     open_stdio_client,
     open_stream_client,
@@ -169,3 +170,21 @@ async def test_a_callback_that_calls_the_server_ends_with_the_client(
     # A question's callback may see that no answer can come any more.
     assert ends in (["Cancelled"], ["ConnectionLost"])
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+async def test_a_client_that_is_not_connected_says_so() -> None:
+    client = client_for(make_server())
+    with pytest.raises(RuntimeError, match="not connected: start it with"):
+        await client.call_tool("slow")
+    with pytest.raises(RuntimeError, match="not connected: start it with"):
+        _ = client.revision
+
+
+async def test_a_client_connects_once() -> None:
+    client = client_for(make_server())
+    async with trio.open_nursery() as nursery:
+        await nursery.start(client.run)
+        with pytest.raises(RuntimeError, match="only once: make another"):
+            await client.run()
+        await client.ping()
+        client.close()

@@ -97,6 +97,7 @@ class Client(Verbs):
         self._on_log = logging
         self._log_level = log_level
         self._closing = trio.Event()
+        self._was_opened = False
         self._child: ChildProcess | None = None
 
     # -- about the server -----------------------------------------------------------------
@@ -125,12 +126,19 @@ class Client(Verbs):
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[Client]:
-        """Connect, find the era, and disconnect at the end. Can be used once."""
+        """Connect, find the era, and disconnect at the end.
+
+        Raises:
+            RuntimeError: The client was opened before, or Trio is not running.
+        """
         if not trio.lowlevel.in_trio_run():
             raise RuntimeError(
                 f"a client of trimcp needs Trio, and this program runs another event loop: start "
                 f"it with trio.run; see the page {PAGE}"
             )
+        if self._was_opened:
+            raise RuntimeError("a client connects only once: make another one")
+        self._was_opened = True
         async with AsyncExitStack() as stack:
             await self._connect(stack)
             yield self

@@ -82,6 +82,16 @@ class Requester:
         self._max_rounds = max_rounds
         self._result_types = tuple(result_types)
 
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> Any:
+            # Called for what is not set yet.
+            if name in ("agreement", "peer"):
+                raise RuntimeError(
+                    "the client is not connected: start it with `await nursery.start(client.run)`"
+                )
+            raise AttributeError(name)
+
     @property
     def is_stateless(self) -> bool:
         """Whether the revision in use is one of the stateless era."""
