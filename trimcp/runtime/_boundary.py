@@ -108,6 +108,9 @@ async def attempted(work: Callable[..., Awaitable[Any]], *args: Any) -> Captured
         return await work(*args), None
     except BaseException as error:
         return _parted(error)
+    finally:
+        # What is thrown into a generator comes out of this frame.
+        del args
 
 
 def _parted(error: BaseException) -> Captured:

@@ -5,15 +5,18 @@ from __future__ import annotations
 import collections
 import math
 import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import attrs
 import trio
 
+from trimcp.errors import ConnectionLost, RequestTimeout
+
 from ._boundary import Failed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from trimcp.types import InputRequest
 
@@ -97,14 +100,39 @@ class Question:
     Attributes:
         request: What the client is asked.
         digest: Identifies the question, to match it with the answer.
-        answered: Set when the answer has arrived.
+        answered: Set when the answer has arrived, or cannot arrive any more.
         answer: The client's result in wire form.
+        scope: Where who asks waits; it has the deadline of the answer. A handler that asks in a
+            shield is out of the reach of its own scope.
     """
 
     request: InputRequest
     digest: str
     answered: trio.Event = attrs.field(factory=trio.Event)
     answer: dict[str, Any] | None = None
+    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    _failure: str = ""
+
+    def fail(self, reason: str) -> None:
+        """End the wait, unless there is an answer: none can arrive any more."""
+        if not self.answered.is_set():
+            self._failure = reason
+            self.answered.set()
+
+    async def wait(self) -> dict[str, Any]:
+        """Wait for the answer.
+
+        Raises:
+            ConnectionLost: It cannot arrive any more.
+            RequestTimeout: It did not come in time.
+        """
+        with self.scope:
+            await self.answered.wait()
+        if self.scope.cancelled_caught:
+            raise RequestTimeout("the client did not answer in time")
+        if self.answer is None:
+            raise ConnectionLost(f"no answer can arrive: {self._failure}")
+        return self.answer
 
 
 class Delivery:
@@ -172,10 +200,13 @@ class Asker(Handler):
         resumed: Set when the next round begins.
         freeing: The peer whose slot its task still takes, if its round has ended before it.
         held: The bytes of its rounds' requests, which the budget counts until it ends.
+        is_over: Whether its task has ended; tasks that it has started elsewhere may go on.
     """
 
     __slots__ = (
         "_asked",
+        "_is_telling",
+        "_told",
         "answers",
         "deadline",
         "delivery",
@@ -183,6 +214,7 @@ class Asker(Handler):
         "held",
         "home",
         "id",
+        "is_over",
         "is_parked",
         "pending",
         "resumed",
@@ -198,20 +230,25 @@ class Asker(Handler):
         self.answers = answers
         self.pending: dict[str, Question] = {}
         self.is_parked = False
+        self.is_over = False
         self.deadline = 0.0
         self.resumed = trio.Event()
         self.freeing: Peer | None = None
         self.held = 0
         self._asked: collections.Counter[str] = collections.Counter()
+        self._is_telling = False
+        self._told = trio.lowlevel.ParkingLot()
         self._take(round_)
 
     def cancel(self, reason: str) -> None:
-        """Cancel the handler."""
+        """Cancel the handler; its questions that wait in a shield fail."""
         self.scope.cancel(reason=reason)
+        for question in self.pending.values():
+            question.fail(reason)
 
     def bind(self, round_: Round) -> None:
         """Bind the handler to a round: from now on its exchange is answered."""
-        self.round.handler = None
+        self._leave_round()
         self.round = round_
         self.peer = round_.peer
         self.exchange = round_.exchange
@@ -223,10 +260,33 @@ class Asker(Handler):
         self.held += round_.held
         round_.held = 0
 
+    @contextmanager
+    def telling(self) -> Iterator[None]:
+        """Send something in the block that must be sent before the round ends."""
+        self._is_telling = True
+        try:
+            yield
+        finally:
+            self._is_telling = False
+            self._told.unpark_all()
+
+    async def wait_told(self) -> None:
+        """Wait until nothing is being sent that must be sent before the round ends."""
+        while self._is_telling:
+            await self._told.park()
+
+    def _leave_round(self) -> None:
+        # Middleware may have started another handler for the same round.
+        if self.round.handler is self:
+            self.round.handler = None
+
     def end(self) -> None:
         """Release what the handler held, since its task has ended."""
+        self.is_over = True
+        for question in self.pending.values():
+            question.fail("the request has been answered")
         self.peer.budget.give(self.held)
-        self.round.handler = None
+        self._leave_round()
         if self.freeing is not None:
             self.freeing.free_slot()
 

@@ -98,26 +98,33 @@ class Parking:
         state = retry.state
         waiting = None if state is None or state.frame is None else self._askers.get(state.frame)
         if waiting is not None and not waiting.scope.cancel_called:
-            delivery = self._resume(waiting, round_, retry.responses or {})
+            asker, delivery = waiting, self._resume(waiting, round_, retry.responses or {})
         elif state is not None and state.frame is not None and not replay:
             raise RequestError(
                 INVALID_PARAMS,
                 "state lost: the handler that asked is gone; ask again from the start",
             )
         else:
-            delivery = self._start(round_, work, retry)
-        return await delivery.take()
+            asker = self._start(round_, work, retry)
+            delivery = asker.delivery
+        try:
+            return await delivery.take()
+        except trio.Cancelled:
+            # Perhaps middleware has given it up, while the round goes on.
+            if asker.delivery is delivery:
+                asker.cancel("its request was cancelled")
+            raise
 
     def _start(
         self, round_: Round, work: Callable[[Asker], Awaitable[Any]], retry: Retried
-    ) -> Delivery:
+    ) -> Asker:
         asker = Asker(round_, _delivery(round_), _recorded(retry))
         asker.retry = retry
         if not asker.home.try_start(self._live, asker, work):
             asker.end()
             raise ProtocolError(SHUTTING_DOWN, "the server is shutting down")
         self._askers[asker.id] = asker
-        return asker.delivery
+        return asker
 
     async def _live(self, asker: Asker, work: Callable[[Asker], Awaitable[Any]]) -> None:
         """The handler's task: from its first round to its last."""
@@ -152,6 +159,9 @@ class Parking:
 
         Raises:
             RequestError: The question is not the one that the recorded answer answers.
+            ConnectionLost: The answer cannot arrive any more, and who asks cannot be cancelled: it
+                waits in a shield, or outlives its handler.
+            RequestTimeout: The same for an answer that did not come in time.
         """
         if not isinstance(handler, Asker):
             raise RequestError(
@@ -171,14 +181,17 @@ class Parking:
         try:
             # Sibling tasks that will ask at once share this round.
             await trio.lowlevel.checkpoint()
-            if not asker.is_parked and not question.answered.is_set():
+            await asker.wait_told()
+            if asker.is_over or asker.scope.cancel_called:
+                question.fail("the request has been answered or cancelled")
+            if asker.is_parked:
+                question.scope.deadline = asker.deadline
+            elif not question.answered.is_set():
                 self._park(asker)
-            await question.answered.wait()
+            return await question.wait()
         finally:
             del asker.pending[name]
             asker.resume()
-        assert question.answer is not None
-        return question.answer
 
     def _park(self, asker: Asker) -> None:
         """End the round with every open question, and let the handler wait."""
@@ -194,9 +207,12 @@ class Parking:
             request_state=self._sealed(asker.round, asker.id, digests, answers),
         )
         asker.is_parked = True
-        asker.resumed = trio.Event()
+        if asker.resumed.is_set():
+            asker.resumed = trio.Event()
         asker.deadline = trio.current_time() + self._limits.parked_seconds
         asker.scope.deadline = asker.deadline
+        for question in asked.values():
+            question.scope.deadline = asker.deadline
         asker.home.parked.add(asker)
         self._waiting[asker.id] = asker
         asker.delivery.put(result)

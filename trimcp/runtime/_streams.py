@@ -58,15 +58,19 @@ async def drain(
     with unwrapping():
         async with trio.open_nursery() as nursery:
             send, receive = trio.open_memory_channel[Any](0)
-            nursery.start_soon(_pump, generator, send)
+            sent = trio.Semaphore(0, max_value=1)
+            nursery.start_soon(_pump, generator, send, sent)
             with receive:
-                result = await _consume(receive, on_chunk)
+                result = await _consume(receive, sent, on_chunk)
     if result is _LOST:
         raise RuntimeError("a streaming tool was cancelled by a scope of its own that it left open")
     return result
 
 
-async def _pump(generator: AsyncGenerator[Any, None], send: trio.MemorySendChannel[Any]) -> None:
+async def _pump(
+    generator: AsyncGenerator[Any, None], send: trio.MemorySendChannel[Any], sent: trio.Semaphore
+) -> None:
+    """Run the generator, each step when the chunk before it has been sent."""
     cancelled: trio.Cancelled | None = None
     with send:
         async with _closing(generator):
@@ -74,6 +78,7 @@ async def _pump(generator: AsyncGenerator[Any, None], send: trio.MemorySendChann
                 item, passing = await attempted(_step, generator, cancelled)
                 was_told = cancelled is not None and _is_cancelled()
                 cancelled = None
+                has_ended = item is _END or isinstance(item, Failed)
                 if passing is not None:
                     try:
                         raise passing
@@ -81,16 +86,17 @@ async def _pump(generator: AsyncGenerator[Any, None], send: trio.MemorySendChann
                         del passing
                 try:
                     await send.send(item)
+                    if has_ended:
+                        return
+                    await sent.acquire()
                 except trio.BrokenResourceError:
                     # Nobody listens any more; leaving closes the generator.
                     return
                 except trio.Cancelled as raised:
-                    if was_told or item is _END or isinstance(item, Failed):
+                    if was_told or has_ended:
                         raise
                     # The generator may be inside the scope that is cancelled.
                     cancelled = raised
-                if item is _END:
-                    return
 
 
 def _is_cancelled() -> bool:
@@ -135,7 +141,9 @@ async def _closing(generator: AsyncGenerator[Any, None]) -> AsyncIterator[None]:
 
 
 async def _consume(
-    receive: trio.MemoryReceiveChannel[Any], on_chunk: Callable[[Any], Awaitable[None]]
+    receive: trio.MemoryReceiveChannel[Any],
+    sent: trio.Semaphore,
+    on_chunk: Callable[[Any], Awaitable[None]],
 ) -> Any:
     last: Any = None
     final: Final[Any] | None = None
@@ -155,6 +163,7 @@ async def _consume(
         else:
             last = item
             await on_chunk(item)
+        sent.release()
     return _LOST
 
 

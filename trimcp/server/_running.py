@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import types
 from collections.abc import AsyncIterable, Iterator
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeGuard
 
 import trio
@@ -12,7 +13,7 @@ from msgspec import Raw
 
 from trimcp.functions import InputRequired, to_json
 from trimcp.protocol import META_CHUNK, read_retry
-from trimcp.runtime import Retried, awaited, drain, in_threads
+from trimcp.runtime import Asker, Retried, awaited, drain, in_threads
 from trimcp.types import ProgressNotificationParams
 
 from ._asking import ask_by_request
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from trimcp.functions import Function
     from trimcp.protocol import Exchange
-    from trimcp.runtime import Asker, Handler
+    from trimcp.runtime import Handler
 
 __all__ = ["GENERATORS", "call_function", "run", "streamed"]
 
@@ -200,10 +201,11 @@ def _generator(value: Any) -> Any:
 
 
 async def _send_chunk(handler: Handler, chunk: Any) -> None:
-    """Send a chunk as progress if the client asked for progress; wait until it has room."""
-    exchange, pace = handler.exchange, handler.peer.pace
-    if pace is not None and exchange.progress_token is not None:
-        await pace.spend(exchange.progress_token)
+    """Send a chunk as progress if the client asked for progress; wait until it has room.
+
+    While the client is asked, it waits for the next round; and the round ends after it is sent.
+    """
+    exchange = await _with_room(handler)
     progress = exchange.next_progress()
     if progress is None or exchange.progress_token is None:
         await trio.lowlevel.checkpoint()
@@ -212,4 +214,20 @@ async def _send_chunk(handler: Handler, chunk: Any) -> None:
     meta = {META_CHUNK: Raw(to_json(chunk))}
     # A chunk that is too long is an error: the peer would skip it, and the stream would still look
     # complete.
-    await handler.peer.send(exchange.notify("notifications/progress", params, meta))
+    data = exchange.notify("notifications/progress", params, meta)
+    with handler.telling() if isinstance(handler, Asker) else nullcontext():
+        await handler.peer.send(data)
+
+
+async def _with_room(handler: Handler) -> Exchange:
+    """The current exchange of a handler, once its client has room for a chunk."""
+    paid: Exchange | None = None
+    while True:
+        while isinstance(handler, Asker) and handler.is_parked:
+            await handler.resumed.wait()
+        exchange, pace = handler.exchange, handler.peer.pace
+        if exchange is paid or pace is None or exchange.progress_token is None:
+            return exchange
+        await pace.spend(exchange.progress_token)
+        # Another task may have asked meanwhile.
+        paid = exchange
