@@ -164,8 +164,9 @@ async def test_chunks_of_the_time_of_a_question_come_after_it(
 
 @by_era
 async def test_a_question_in_a_shield_ends_with_the_connection(
-    revision: str, autojump_clock: trio.abc.Clock
+    revision: str, autojump_clock: trio.abc.Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """That is no failure of the handler, which could not know it."""
     server: Server[None] = Server("asking")
     ends: list[str] = []
 
@@ -185,6 +186,7 @@ async def test_a_question_in_a_shield_ends_with_the_connection(
             with trio.move_on_after(1):
                 await client.call_tool("job")
     assert ends == ["ConnectionLost"]
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 @by_era

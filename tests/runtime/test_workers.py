@@ -300,6 +300,19 @@ async def test_a_context_variable_that_is_not_reset(revision: str) -> None:
 
 
 @by_era
+async def test_a_context_variable_of_whoever_serves(revision: str) -> None:
+    tools = Tools()
+    token = VARIABLE.set("of the program")
+    try:
+        async with calling(tools, revision) as caller:
+            for _ in range(3):
+                assert await caller.call("read_variable") == "of the program"
+    finally:
+        VARIABLE.reset(token)
+    assert tools.tasks[0] is tools.tasks[2]
+
+
+@by_era
 async def test_a_lock_that_is_not_released(revision: str) -> None:
     """The next request learns that it is broken, as after the end of any task."""
     tools = Tools()
