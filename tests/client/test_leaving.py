@@ -143,6 +143,20 @@ async def test_what_a_session_lifespan_raises_when_its_server_is_cancelled_comes
             scope.cancel()
 
 
+async def test_a_group_passes_a_lifespan_with_a_nursery(caplog: pytest.LogCaptureFixture) -> None:
+    @asynccontextmanager
+    async def lifespan(server: Server[None]) -> AsyncIterator[None]:
+        async with trio.open_nursery():
+            yield
+
+    error = ExceptionGroup("of the user", [ValueError("one"), KeyError("two")])
+    with pytest.raises(ExceptionGroup) as raised:
+        async with Server("leaving", lifespan=lifespan).application():
+            raise error
+    assert raised.value is error
+    assert not caplog.records
+
+
 @ERAS
 @pytest.mark.parametrize("tool", ["talk", "ask"])
 async def test_a_callback_that_calls_the_server_ends_with_the_client(
