@@ -5,8 +5,6 @@ from __future__ import annotations
 from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn
 
-import trio
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -104,11 +102,11 @@ class _Block:
 
 def _without_cancellations(error: BaseException) -> BaseException | None:
     """An exception without `Cancelled`, which whoever cancels knows of; None if nothing is left."""
-    if not any(isinstance(leaf, trio.Cancelled) for leaf in leaves(error)):
+    if not any(map(_is_cancelled, leaves(error))):
         return error
     if not isinstance(error, BaseExceptionGroup):
         return None
-    rest = error.split(trio.Cancelled)[1]
+    rest = error.split(_is_cancelled)[1]
     return None if rest is None else single_leaf(rest) or rest
 
 
@@ -116,7 +114,14 @@ def _is_only_cancelled(error: BaseException, raised: BaseException) -> bool:
     """Whether cancellations are all that came beside what a block has raised, or in its place."""
     known = {id(leaf) for leaf in leaves(raised)}
     others = (leaf for leaf in leaves(error) if id(leaf) not in known)
-    return all(isinstance(leaf, trio.Cancelled) for leaf in others)
+    return all(map(_is_cancelled, others))
+
+
+def _is_cancelled(error: BaseException) -> bool:
+    # Loaded late: the command's help needs no Trio.
+    from trio import Cancelled
+
+    return isinstance(error, Cancelled)
 
 
 def _raise_unchanged(error: BaseException) -> NoReturn:

@@ -72,7 +72,7 @@ NURSERIES = {
     "http._hosting.host": "connections, the watch that ends their sends, the sweeper",
     "http._http1._connection.Http1Connection.run": "the runner, beside the reader",
     "http._stateless.RequestPeer._answer_watched": "the watch on the client of a POST",
-    "http._handshake._while_there": "the watch on the client of a stream",
+    "http._handshake._do_watched": "the watch on the client of a stream",
     "http._legacy.StreamEndpoint.serve": "the one writer, and the watch on the client",
     "http._routes.CustomEndpoint.serve": "the watch on the client of a custom route",
     "http._serving._serve": "the watch on the supervisor",
@@ -86,6 +86,7 @@ NURSERIES = {
 #: Where exceptions of handlers and connections end. Elsewhere they are let through.
 BOUNDARIES = {
     "runtime._boundary.captured": "whatever a user wrote: handlers, generators, a bus",
+    "runtime._boundary.attempted": "whatever a user wrote: a step of a generator",
     "runtime._boundary.answer_to": "what they returned, while it is encoded",
     "runtime._threads._Work.__call__": "what a function raised in a thread, for its caller",
     "runtime._boundary._meant": "what they raised, while it is read",
@@ -259,7 +260,8 @@ PACKAGES = {
     "types": {"attrs"},
     "errors": set(),
     "limits": {"attrs"},
-    "_groups": set(),
+    # Loaded where an exception group is searched for cancellations.
+    "_groups": {"trio"},
     "_asyncio_errors": set(),
     "_similar": set(),
     "protocol": {"attrs", "cattrs", "msgspec"},
