@@ -119,9 +119,9 @@ def _is_only_cancelled(error: BaseException, raised: BaseException) -> bool:
 
 def _is_cancelled(error: BaseException) -> bool:
     # Loaded late: the command's help needs no Trio.
-    from trio import Cancelled
+    import trio
 
-    return isinstance(error, Cancelled)
+    return isinstance(error, trio.Cancelled)
 
 
 def _raise_unchanged(error: BaseException) -> NoReturn:

@@ -71,55 +71,63 @@ async def _pump(
     generator: AsyncGenerator[Any, None], send: trio.MemorySendChannel[Any], sent: trio.Semaphore
 ) -> None:
     """Run the generator, each step when the chunk before it has been sent."""
-    cancelled: trio.Cancelled | None = None
+    thrown: BaseException | None = None
     with send:
         async with _closing(generator):
             while True:
-                item, passing = await attempted(_step, generator, cancelled)
-                was_told = cancelled is not None and _is_cancelled()
-                cancelled = None
-                has_ended = item is _END or isinstance(item, Failed)
-                if passing is not None:
+                item, passing = await attempted(_step, generator, thrown)
+                is_last = passing is not None or _has_ended(item) or _heard(thrown)
+                thrown = None
+                if passing is None:
+                    goes_on, passing = await attempted(_hand_over, item, send, sent)
+                    if passing is None and goes_on is not True:
+                        return
+                if passing is not None and is_last:
                     try:
                         raise passing
                     finally:
                         del passing
-                try:
-                    await send.send(item)
-                    if has_ended:
-                        return
-                    await sent.acquire()
-                except trio.BrokenResourceError:
-                    # Nobody listens any more; leaving closes the generator.
-                    return
-                except trio.Cancelled as raised:
-                    if was_told or has_ended:
-                        raise
-                    # The generator may be inside the scope that is cancelled.
-                    cancelled = raised
+                # The generator may be inside the scope that is cancelled.
+                thrown = passing
 
 
-def _is_cancelled() -> bool:
-    """Whether the task is in a scope that is cancelled."""
-    return trio.current_effective_deadline() == -math.inf
+def _has_ended(item: Any) -> bool:
+    return item is _END or isinstance(item, Failed)
 
 
-async def _step(generator: AsyncGenerator[Any, None], cancelled: trio.Cancelled | None) -> Any:
+def _heard(thrown: BaseException | None) -> bool:
+    """Whether the generator was told that it is cancelled, and goes on in the same scope."""
+    return thrown is not None and trio.current_effective_deadline() == -math.inf
+
+
+async def _hand_over(item: Any, send: trio.MemorySendChannel[Any], sent: trio.Semaphore) -> bool:
+    """Hand a chunk over and wait until it has been sent. Returns whether another one is wanted."""
+    try:
+        await send.send(item)
+        if not _has_ended(item):
+            await sent.acquire()
+    except trio.BrokenResourceError:
+        # Nobody listens any more; leaving closes the generator.
+        return False
+    return not _has_ended(item)
+
+
+async def _step(generator: AsyncGenerator[Any, None], thrown: BaseException | None) -> Any:
     """What the generator yields next, or `_END`.
 
     Args:
         generator: The generator.
-        cancelled: What is raised where it has yielded, if anything is.
+        thrown: What is raised where it has yielded, if anything is.
     """
     try:
-        if cancelled is None:
+        if thrown is None:
             return await anext(generator)
-        return await generator.athrow(cancelled)
+        return await generator.athrow(thrown)
     except StopAsyncIteration:
         return _END
     finally:
         # An error and its frames would form a reference cycle.
-        del cancelled
+        del thrown
 
 
 @asynccontextmanager
