@@ -80,6 +80,8 @@ async def _pump(
                 thrown = None
                 if passing is None:
                     goes_on, passing = await attempted(_hand_over, item, send, sent)
+                    # An error and its frames would form a reference cycle.
+                    item = None
                     if passing is None and goes_on is not True:
                         return
                 if passing is not None and is_last:
