@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NoReturn
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["leaves", "logged", "single_leaf", "unwrapping"]
+__all__ = ["adds_only_cancellations", "leaves", "logged", "single_leaf", "unwrapping"]
 
 
 def leaves(error: BaseException) -> Iterator[BaseException]:
@@ -67,7 +67,7 @@ class unwrapping:
             return
         if raised is not None:
             raised = _without_cancellations(raised)
-        if raised is None or not _is_only_cancelled(error, raised):
+        if raised is None or not adds_only_cancellations(error, raised):
             raised = single_leaf(error)
         if raised is not None:
             _explain(raised)
@@ -110,9 +110,9 @@ def _without_cancellations(error: BaseException) -> BaseException | None:
     return None if rest is None else single_leaf(rest) or rest
 
 
-def _is_only_cancelled(error: BaseException, raised: BaseException) -> bool:
-    """Whether cancellations are all that came beside what a block has raised, or in its place."""
-    known = {id(leaf) for leaf in leaves(raised)}
+def adds_only_cancellations(error: BaseException, other: BaseException) -> bool:
+    """Whether an error holds nothing that another one does not hold, except cancellations."""
+    known = {id(leaf) for leaf in leaves(other)}
     others = (leaf for leaf in leaves(error) if id(leaf) not in known)
     return all(map(_is_cancelled, others))
 

@@ -55,7 +55,7 @@ class Inbox:
             await self._deliver()
 
     def stop(self) -> None:
-        """Cancel the callback that runs, and run no more."""
+        """End `run`, and cancel the callback that it runs."""
         if self._scope is not None:
             self._scope.cancel(reason="the client was closed")
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
-from trimcp._groups import leaves, logged
+from trimcp._groups import adds_only_cancellations, leaves, logged
 from trimcp.errors import NotServing, RegistrationError
 from trimcp.functions import check_opened
 from trimcp.runtime import NEEDS_TRIO
@@ -83,7 +83,7 @@ async def entered(lifespan: AbstractAsyncContextManager[Any]) -> AsyncIterator[A
         try:
             swallowed = await lifespan.__aexit__(type(reason), reason, reason.__traceback__)
         except BaseException as error:
-            if _is_cancellation(reason) or _holds(error, reason):
+            if _is_cancellation(reason) or adds_only_cancellations(reason, error):
                 raise
             logger.error("leaving a lifespan failed too", exc_info=logged(error))
             raise reason from None
@@ -95,12 +95,6 @@ async def entered(lifespan: AbstractAsyncContextManager[Any]) -> AsyncIterator[A
 
 def _is_cancellation(reason: BaseException) -> bool:
     return all(isinstance(leaf, trio.Cancelled) for leaf in leaves(reason))
-
-
-def _holds(error: BaseException, reason: BaseException) -> bool:
-    """Whether an error holds all of another one; of that, cancellations may be missing."""
-    held = {id(leaf) for leaf in leaves(error)}
-    return all(id(leaf) in held or isinstance(leaf, trio.Cancelled) for leaf in leaves(reason))
 
 
 def grant_cleanup(life: trio.CancelScope) -> None:

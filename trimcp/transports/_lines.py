@@ -120,8 +120,8 @@ async def open_stream_channel(
                     yield channel
             finally:
                 channel.outbox.close()
-                # Closed first: in a cancelled scope, closing would raise Cancelled and replace an
-                # exception that is being raised.
+                # In a cancelled scope this raises Cancelled; what the block has raised comes out
+                # nevertheless.
                 await trio.aclose_forcefully(stream)
                 nursery.cancel_scope.cancel(reason="the connection was closed")
 
