@@ -12,9 +12,8 @@ raised in the generator, where it yielded.
 from __future__ import annotations
 
 import logging
-import math
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import trio
 
@@ -32,6 +31,9 @@ logger = logging.getLogger("trimcp.server")
 
 #: Seconds that a synchronous generator gets to close.
 _CLOSE_SECONDS = 10.0
+
+#: A chunk, `_END` or a `Failed`, and the event that is set when it has been sent.
+_HandedOver: TypeAlias = tuple[Any, trio.Event]
 
 #: What is sent after the last chunk, and what is known if that was not sent.
 _END: Any = object()
@@ -57,34 +59,33 @@ async def drain(
     result = _LOST
     with unwrapping():
         async with trio.open_nursery() as nursery:
-            send, receive = trio.open_memory_channel[Any](0)
-            sent = trio.Semaphore(0, max_value=1)
-            nursery.start_soon(_pump, generator, send, sent)
+            send, receive = trio.open_memory_channel[_HandedOver](0)
+            nursery.start_soon(_pump, generator, send)
             with receive:
-                result = await _consume(receive, sent, on_chunk)
+                result = await _consume(receive, on_chunk)
     if result is _LOST:
         raise RuntimeError("a streaming tool was cancelled by a scope of its own that it left open")
     return result
 
 
 async def _pump(
-    generator: AsyncGenerator[Any, None], send: trio.MemorySendChannel[Any], sent: trio.Semaphore
+    generator: AsyncGenerator[Any, None], send: trio.MemorySendChannel[_HandedOver]
 ) -> None:
     """Run the generator, each step when the chunk before it has been sent."""
     thrown: BaseException | None = None
     with send:
         async with _closing(generator):
             while True:
+                was_told = thrown is not None
                 item, passing = await attempted(_step, generator, thrown)
-                is_last = passing is not None or _has_ended(item) or _heard(thrown)
-                thrown = None
+                is_last, thrown = passing is not None or _has_ended(item), None
                 if passing is None:
-                    goes_on, passing = await attempted(_hand_over, item, send, sent)
+                    goes_on, passing = await attempted(_hand_over, item, send)
                     # An error and its frames would form a reference cycle.
                     item = None
                     if passing is None and goes_on is not True:
                         return
-                if passing is not None and is_last:
+                if passing is not None and (is_last or (was_told and await _is_unheard(send))):
                     try:
                         raise passing
                     finally:
@@ -97,17 +98,24 @@ def _has_ended(item: Any) -> bool:
     return item is _END or isinstance(item, Failed)
 
 
-def _heard(thrown: BaseException | None) -> bool:
-    """Whether the generator was told that it is cancelled, and goes on in the same scope."""
-    return thrown is not None and trio.current_effective_deadline() == -math.inf
+async def _is_unheard(send: trio.MemorySendChannel[_HandedOver]) -> bool:
+    """Whether nobody takes chunks any more.
+
+    A generator that yields in a cancelled scope, was told so, and goes on may have entered another
+    scope that is cancelled. But if the whole call is cancelled, so is who takes the chunks.
+    """
+    await trio.lowlevel.cancel_shielded_checkpoint()
+    return send.statistics().open_receive_channels == 0
 
 
-async def _hand_over(item: Any, send: trio.MemorySendChannel[Any], sent: trio.Semaphore) -> bool:
+async def _hand_over(item: Any, send: trio.MemorySendChannel[_HandedOver]) -> bool:
     """Hand a chunk over and wait until it has been sent. Returns whether another one is wanted."""
+    # One for each: whoever waits for it may be cancelled, and then nobody waits for this chunk.
+    sent = trio.Event()
     try:
-        await send.send(item)
+        await send.send((item, sent))
         if not _has_ended(item):
-            await sent.acquire()
+            await sent.wait()
     except trio.BrokenResourceError:
         # Nobody listens any more; leaving closes the generator.
         return False
@@ -151,13 +159,12 @@ async def _closing(generator: AsyncGenerator[Any, None]) -> AsyncIterator[None]:
 
 
 async def _consume(
-    receive: trio.MemoryReceiveChannel[Any],
-    sent: trio.Semaphore,
+    receive: trio.MemoryReceiveChannel[_HandedOver],
     on_chunk: Callable[[Any], Awaitable[None]],
 ) -> Any:
     last: Any = None
     final: Final[Any] | None = None
-    async for item in receive:
+    async for item, sent in receive:
         if item is _END:
             return last if final is None else final.value
         if isinstance(item, Failed):
@@ -173,7 +180,7 @@ async def _consume(
         else:
             last = item
             await on_chunk(item)
-        sent.release()
+        sent.set()
     return _LOST
 
 
