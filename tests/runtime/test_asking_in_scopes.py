@@ -12,7 +12,7 @@ import trio
 import trio.testing
 
 from trimcp import CallNext, ConnectionLost, Context, Limits, Server, open_memory_client
-from trimcp.errors import RequestTimeout
+from trimcp.errors import MCPError, RequestTimeout
 from trimcp.protocol import LATEST, LATEST_HANDSHAKE
 
 if TYPE_CHECKING:
@@ -167,8 +167,9 @@ def shielded(ends: list[str]) -> Server[None]:
     server: Server[None] = Server("asking", limits=Limits(parked_seconds=30))
 
     @server.tool
-    async def job(ctx: Context) -> str:
+    async def job(ctx: Context, after: float = 0) -> str:
         with trio.CancelScope(shield=True):
+            await trio.sleep(after)
             try:
                 return (await ctx.elicit("who?", Text)).value
             except BaseException as error:
@@ -192,6 +193,38 @@ async def test_a_question_in_a_shield_ends_with_the_connection(
             with trio.move_on_after(1):
                 await client.call_tool("job")
     assert ends == ["ConnectionLost"]
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+@by_era
+@pytest.mark.parametrize("after", [0, 5])
+async def test_a_question_in_a_shield_ends_with_the_server(
+    after: float,
+    revision: str,
+    autojump_clock: trio.abc.Clock,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Also one that is asked when the server has been cancelled already."""
+    ends: list[str] = []
+    server = shielded(ends)
+
+    async def serve(*, task_status: trio.TaskStatus[None]) -> None:
+        async with server.application(signals=False):
+            task_status.started()
+            await trio.sleep(1)
+            server.shutdown(grace=1)
+            await trio.sleep_forever()
+
+    began = trio.current_time()
+    async with trio.open_nursery() as nursery:
+        await nursery.start(serve)
+        async with open_memory_client(
+            server, revision=revision, elicitation=answer_never
+        ) as client:
+            with pytest.raises(MCPError):
+                await client.call_tool("job", {"after": after})
+    assert ends == ["ConnectionLost"]
+    assert trio.current_time() <= began + max(after, 2) + 0.5
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import attrs
 import trio
 
+from trimcp._groups import unwrapping
 from trimcp.errors import ProtocolViolation, RequestError
 from trimcp.protocol import Era, codec_for
 from trimcp.types import InputRequiredResult
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from msgspec import Raw
 
     from trimcp.limits import Limits
-    from trimcp.protocol import Call, Terms
+    from trimcp.protocol import Call, Revision, Terms
     from trimcp.runtime import Chunks, ConnectedPeer, ProgressCallback
     from trimcp.types import ListToolsResult, Tool
 
@@ -158,11 +159,35 @@ class Requester:
             result = decode_result(call, raw, expected)
             if not isinstance(result, InputRequiredResult):
                 return Answered(result, size, round_number + 1)
-            responses = await self._answerer.answer_all(result, call.terms.revision)
+            responses = await self._answered(result, call.terms.revision)
             params = attrs.evolve(
                 params, input_responses=responses, request_state=result.request_state
             )
         raise ProtocolViolation(f"the server asked more than {self._max_rounds} times")
+
+    async def _answered(
+        self, result: InputRequiredResult, revision: Revision
+    ) -> dict[str, Any] | None:
+        """The answers to the questions of a round, by key.
+
+        Raises:
+            ConnectionLost: They cannot be sent any more; who is asked is cancelled.
+        """
+        life = self.peer.life
+        responses: list[dict[str, Any] | None] = []
+
+        async def answer() -> None:
+            responses.append(await self._answerer.answer_all(result, revision))
+            nursery.cancel_scope.cancel(reason="all questions are answered")
+
+        with unwrapping():
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(answer)
+                await life.wait_lost()
+                nursery.cancel_scope.cancel(reason="the connection is lost")
+        if not responses:
+            raise life.loss(self.peer.failure)
+        return responses.pop()
 
     async def _ask_kept(self, method: str, params: Any, timeout: float | None) -> Answered | Kept:
         """A fresh result from the cache, or the result of a request."""

@@ -95,8 +95,17 @@ async def captured(
             return await work(*args), None
     except BaseException as error:
         # Also exceptions that are not an `Exception`: SystemExit, a panic in a Rust library.
-        return _parted(error)
+        return (None, None) if _is_consequence(scope, error) else _parted(error)
     return None, None
+
+
+def _is_consequence(scope: trio.CancelScope, error: BaseException) -> bool:
+    """Whether a handler that is cancelled only says that it cannot ask its client any more.
+
+    That is what its question raises if it waits in a shield, where `Cancelled` cannot reach it.
+    """
+    is_cancelled = scope.cancel_called or trio.current_effective_deadline() == -math.inf
+    return is_cancelled and all(isinstance(leaf, ConnectionLost) for leaf in leaves(error))
 
 
 async def attempted(work: Callable[..., Awaitable[Any]], *args: Any) -> Captured:

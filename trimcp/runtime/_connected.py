@@ -116,20 +116,23 @@ class ConnectedPeer(Peer):
         try:
             with life.scope:
                 async with trio.open_nursery() as life.nursery:
-                    if life.host is not None:
-                        await life.host.begin(life.nursery)
-                    if at_open is not None:
-                        at_open()
-                    with life.reading:
-                        await self._read()
-                    self._input_ended()
+                    try:
+                        if life.host is not None:
+                            await life.host.begin(life.nursery)
+                        if at_open is not None:
+                            at_open()
+                        with life.reading:
+                            await self._read()
+                        self._input_ended()
+                    finally:
+                        # Not only when all handlers have ended: one may ask in a shield.
+                        self.lose("the connection was closed", tell=True)
                 await self.flush()
             if life.is_draining and life.scope.cancelled_caught:
                 # Handlers that were cancelled may have answered while they ended.
                 with trio.move_on_after(_LAST_WORDS):
                     await self.flush()
         finally:
-            self.lose("the connection was closed", tell=True)
             self.connection.drop()
             self.slots.drop()
             life.nursery = None
