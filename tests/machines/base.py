@@ -18,7 +18,7 @@ from trimcp import ResourceUpdated, ToolsListChanged
 
 from .host import TrioHost, names_of
 from .model import check_bounds, check_puppets, expected_counts
-from .puppets import ENDS, EXTRAS, LINGER, URIS, Puppets
+from .puppets import BLOCKS, ENDS, EXTRAS, LINGER, URIS, Puppets
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -41,8 +41,8 @@ _SLACK: Final = 1.0
 #: Steps between the start of a server and its end.
 _CALM: Final = 12
 
-_ORDERS: Final = ("report", "report", "chunk", "chunk", "linger", "defy")
-_QUESTIONS: Final = ("ask", "ask", "ask twice")
+_ORDERS: Final = ("report", "report", "chunk", "chunk", "linger", "defy", "leave")
+_QUESTIONS: Final = ("ask", "ask", "ask twice", "ask aside", "ask aside")
 
 
 def steps(count: int) -> settings:
@@ -166,7 +166,7 @@ class ServerMachine(RuleBasedStateMachine):
         """It is cancelled."""
         self.ends_by = self.host.now + _SLACK
         self.host.call(self._life.cancel)
-        assert self.puppets.working == []
+        assert all(each.is_shielded(self.host.now) for each in self.puppets.working)
 
     @precondition(lambda self: not self.is_up)
     @rule()
@@ -204,6 +204,21 @@ class ServerMachine(RuleBasedStateMachine):
     @rule(label=among(lambda self: self.askers()), order=st.sampled_from(_QUESTIONS))
     def ask(self, label: str, order: str) -> None:
         self._tell(label, order)
+
+    def inside(self) -> list[str]:
+        """Those of handlers that are in a nursery or a scope."""
+        return [each.label for each in self.puppets.working if each.blocks]
+
+    @precondition(lambda self: self.labels())
+    @rule(label=among(lambda self: self.labels()), block=st.sampled_from(sorted(BLOCKS)))
+    def enter(self, label: str, block: str) -> None:
+        self._tell(label, block)
+
+    @precondition(lambda self: self.inside())
+    @rule(label=among(lambda self: self.inside()))
+    def cancel_block(self, label: str) -> None:
+        """The innermost scope of a handler is cancelled, by itself or by another task."""
+        self.host.call(self.puppets.running[label].blocks.cancel)
 
     @precondition(lambda self: self.puppets.notices)
     @rule(label=among(lambda self: sorted(self.puppets.notices)))
@@ -259,7 +274,9 @@ class ServerMachine(RuleBasedStateMachine):
 
     def statistics_are_true(self) -> None:
         now = self.puppets.server.statistics()
-        expected = expected_counts(self.puppets, self.conversations(), now, self.counts())
+        expected = expected_counts(
+            self.puppets, self.conversations(), now, self.counts(), self.host.now
+        )
         if self.is_ending:
             # What is cancelled now is answered, or its client loses the connection; it may count
             # until it has cleaned up, though its client has gone.
@@ -276,8 +293,9 @@ class ServerMachine(RuleBasedStateMachine):
         if self.ends_by is None:
             assert self.puppets.lifespans["server"] == self.is_up
             return
-        lingering = [each.leaving_since for each in self.puppets.living if each.is_leaving]
-        by = max([self.ends_by, *(each + LINGER + _SLACK for each in lingering if each)])
+        last = [each.leaving_since for each in self.puppets.living if each.is_leaving]
+        last += [each.blocks.shielded_until for each in self.puppets.working]
+        by = max([self.ends_by, *(each + LINGER + _SLACK for each in last if each)])
         assert not self.is_up or self.host.now <= by, "the application goes on"
         if not self.is_up:
             assert self.puppets.living == []
@@ -286,7 +304,9 @@ class ServerMachine(RuleBasedStateMachine):
 
     def nothing_is_left_of_clients(self) -> None:
         """Without clients and requests the server is as it was in the beginning."""
-        is_working = self.puppets.living or self.puppets.notices
+        # The outcome of a handler may wait for the next round.
+        waiting = self.puppets.between_rounds(self.host.now)
+        is_working = self.puppets.living or self.puppets.notices or waiting
         if self.is_serving and self.is_idle() and not is_working:
             # One task looks after all sessions, from the first one on.
             left = [each for each in names_of(tasks_below(self.host.root)) if "_sweep" not in each]

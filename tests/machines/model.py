@@ -12,6 +12,9 @@ import collections
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
+import trio
+
+from trimcp.errors import LIMIT_EXCEEDED, SHUTTING_DOWN
 
 from .puppets import LIMITS, LINGER
 
@@ -45,19 +48,23 @@ class Conversation:
         answered: The ids of those that were answered.
         cancelled: The ids of those that were cancelled before they were answered.
         kept: The ids of those whose answer waits for a client that went away.
+        unread: The ids of those that were sent when the server had stopped to read, or nearly so.
         asked: The server's own open requests, by id.
         is_session: Whether its client has finished a handshake.
         is_draining: Whether its server is being shut down.
         is_deaf: Whether something was said after all had been answered in a shutdown.
         uris: The resources to which its session is subscribed.
         listening: For each subscription of the stateless era, the resources.
+        parked: See `Puppets`.
         flaws: What must not be.
     """
 
+    parked: dict[str | None, float] = attrs.field(factory=dict)
     open: dict[Any, Message] = attrs.field(factory=dict)
     answered: set[Any] = attrs.field(factory=set)
     cancelled: set[Any] = attrs.field(factory=set)
     kept: set[Any] = attrs.field(factory=set)
+    unread: set[Any] = attrs.field(factory=set)
     asked: dict[Any, Message] = attrs.field(factory=dict)
     is_session: bool = False
     is_draining: bool = False
@@ -79,6 +86,8 @@ class Conversation:
         if self.is_draining and not self.open:
             # All is answered: the server reads no more, and ends the connection.
             self.is_deaf = True
+            if "method" in message:
+                self.unread.add(message.get("id"))
             return
         method, identity = message.get("method"), message.get("id")
         params = message.get("params", {})
@@ -95,9 +104,11 @@ class Conversation:
             self.is_session = True
 
     def _drop(self, identity: Any) -> None:
-        if self.open.pop(identity, None) is not None:
+        request = self.open.pop(identity, None)
+        if request is not None:
             self.cancelled.add(identity)
             self.listening.pop(identity, None)
+            self.parked.pop(label_of(request), None)
 
     def leave(self) -> None:
         """The client is gone. Its session stays until everything in it has ended."""
@@ -132,6 +143,13 @@ class Conversation:
             self.kept.discard(identity)
             self.answered.add(identity)
             return
+        if request is None and _is_refusal(message) and identity in self.cancelled | self.unread:
+            # It was decided when the request was read, perhaps together with what came after it, or
+            # with what ended the reading.
+            self.cancelled.discard(identity)
+            self.unread.discard(identity)
+            self.answered.add(identity)
+            return
         if request is None:
             what = "answered twice" if identity in self.answered else "answered"
             gone = " although it was cancelled" if identity in self.cancelled else ""
@@ -140,6 +158,10 @@ class Conversation:
         self.answered.add(identity)
         self.listening.pop(identity, None)
         if "result" in message:
+            if "requestState" in message["result"]:
+                self.parked[label_of(request)] = trio.current_time()
+            else:
+                self.parked.pop(label_of(request), None)
             uri = request.get("params", {}).get("uri")
             if request["method"] == "resources/subscribe":
                 self.uris.add(uri)
@@ -160,6 +182,11 @@ class Conversation:
             self.listening[about] = set(granted)
         if about is not None and about not in self.open and about not in self.kept:
             self.flaws.append(f"{method} about {about}, which is over")
+
+
+def _is_refusal(answer: Message) -> bool:
+    """Whether a request was not begun with."""
+    return answer.get("error", {}).get("code") in (SHUTTING_DOWN, LIMIT_EXCEEDED)
 
 
 class Told:
@@ -210,8 +237,12 @@ def check_puppets(puppets: Puppets, conversations: Iterable[Conversation], now: 
             assert puppet.lingers, f"{puppet.label} is stuck in its finally"
             assert now < puppet.leaving_since + LINGER, f"{puppet.label} cleans up for too long"
         elif puppet.label not in wanted:
-            is_parked = puppet.is_stateless and puppet.asking
-            assert is_parked, f"{puppet.label} goes on although its request is over"
+            is_parked = puppet.is_stateless and (
+                puppet.asking or puppet.label in puppets.between_rounds(now)
+            )
+            assert is_parked or puppet.is_shielded(now), (
+                f"{puppet.label} goes on although its request is over"
+            )
     for kept, puppet in list(puppets.alive.items()):
         assert not puppet.has_ended, f"a reference cycle keeps what {puppet.label} held"
         del kept
@@ -222,6 +253,7 @@ def expected_counts(
     conversations: Iterable[Conversation],
     now: Statistics,
     counts: dict[str, int],
+    time: float,
 ) -> Statistics:
     """The server's numbers, as they follow from the wire and from its handlers.
 
@@ -230,18 +262,27 @@ def expected_counts(
         conversations: Those that are not over.
         now: The server's own, from which the bytes are taken.
         counts: The numbers of connections, sessions and HTTP requests.
+        time: The virtual time.
     """
     talks = list(conversations)
     listening = [uris for talk in talks for uris in talk.listening.values()]
     subscribed = [talk.uris for talk in talks if talk.is_session] + listening
-    parked = sum(bool(each.is_stateless and each.asking) for each in puppets.working)
-    # One that was parked and is cancelled may count until it has cleaned up.
-    leaving = sum(each.is_stateless and each.is_leaving for each in puppets.living)
+    asking = {each.label for each in puppets.working if each.is_stateless and each.asking}
+    parked = len(asking)
+    # One that was parked and is cancelled may count until it has cleaned up, and one whose
+    # questions are over until its client comes back, even if it has ended.
+    unsure: set[str | None] = {
+        each.label
+        for each in puppets.living
+        if each.is_stateless and (each.is_leaving or each.is_shielded(time))
+    }
+    unsure = (unsure | puppets.between_rounds(time)) - asking
     expected = {
         "in_flight": sum(len(talk.open) for talk in talks),
-        "questions": sum(len(talk.asked) for talk in talks),
+        # In a shutdown the answer to a question that is left cannot arrive any more.
+        "questions": sum(len(talk.asked) for talk in talks if talk.open or not talk.is_draining),
         "notifications": len(puppets.notices),
-        "parked": min(max(now.parked, parked), parked + leaving),
+        "parked": min(max(now.parked, parked), parked + len(unsure)),
         "subscribers": len(subscribed),
         "subscribed_uris": sum(map(len, subscribed)),
         "outbox_bytes": 0,

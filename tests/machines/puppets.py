@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import weakref
 from collections.abc import AsyncIterator  # noqa: TC003  the server reads it
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 import attrs
@@ -14,6 +15,7 @@ from pydantic import BaseModel
 
 from trimcp import (
     AnswerRefused,
+    ConnectionLost,
     Context,
     Limits,
     RequestError,
@@ -24,9 +26,10 @@ from trimcp import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 __all__ = [
+    "BLOCKS",
     "ENDS",
     "EXTRAS",
     "LIMITS",
@@ -53,6 +56,9 @@ LIMITS: Final = Limits(
 
 #: Seconds that a handler takes to clean up, if it was told to.
 LINGER: Final = 2.0
+
+#: Seconds after which the blocks end that have a time limit.
+LIMIT: Final = 2.0
 
 URIS: Final = ("thing://one", "thing://two")
 EXTRAS: Final = ("extra0", "extra1")
@@ -133,6 +139,88 @@ ENDS: Final[dict[str, tuple[Callable[[str], Outcome], Callable[[str], Callable[[
 }
 
 
+@asynccontextmanager
+async def _nursery() -> AsyncIterator[trio.Nursery]:
+    """A nursery with a task that waits, and with what is asked aside; all end with the block."""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.sleep_forever)
+        try:
+            yield nursery
+        finally:
+            nursery.cancel_scope.cancel()
+
+
+@contextmanager
+def _scope(*, shield: bool = False, seconds: float = math.inf) -> Iterator[trio.CancelScope]:
+    with trio.CancelScope(shield=shield, relative_deadline=seconds) as scope:
+        yield scope
+
+
+#: What a handler may enter, by name.
+BLOCKS: Final[dict[str, Callable[[], Any]]] = {
+    "nursery": _nursery,
+    "scope": _scope,
+    "time limit": lambda: _scope(seconds=LIMIT),
+    "shield": lambda: _scope(shield=True, seconds=LIMIT),
+}
+
+
+class Blocks:
+    """The nurseries and cancel scopes in which a puppet is.
+
+    They are entered and left in the frame of the puppet, as if it had written `with` for each.
+    """
+
+    def __init__(self) -> None:
+        self._all = AsyncExitStack()
+        self._open: list[tuple[AsyncExitStack, trio.CancelScope | trio.Nursery]] = []
+
+    async def __aenter__(self) -> Blocks:
+        return self
+
+    async def __aexit__(self, *error: Any) -> bool | None:
+        try:
+            return await self._all.__aexit__(*error)
+        finally:
+            self._open.clear()
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    @property
+    def nursery(self) -> trio.Nursery | None:
+        """The innermost nursery."""
+        found = [each for _, each in self._open if isinstance(each, trio.Nursery)]
+        return found[-1] if found else None
+
+    @property
+    def shielded_until(self) -> float:
+        """Until when no cancellation from outside reaches the puppet, at most."""
+        scopes = [each for _, each in self._open if isinstance(each, trio.CancelScope)]
+        return max((each.deadline for each in scopes if each.shield), default=-math.inf)
+
+    async def enter(self, name: str) -> None:
+        """Enter one more."""
+        block, manager = AsyncExitStack(), BLOCKS[name]()
+        if hasattr(manager, "__aenter__"):
+            entered = await block.enter_async_context(manager)
+        else:
+            entered = block.enter_context(manager)
+        self._all.push_async_exit(block)
+        self._open.append((block, entered))
+
+    async def leave(self) -> None:
+        """Leave the innermost one."""
+        block, _ = self._open.pop()
+        await block.aclose()
+
+    def cancel(self) -> None:
+        """Cancel the innermost one; then all are left."""
+        entered = self._open[-1][1]
+        scope = entered if isinstance(entered, trio.CancelScope) else entered.cancel_scope
+        scope.cancel()
+
+
 @attrs.define(eq=False)
 class Puppet:
     """One run of a tool.
@@ -149,6 +237,8 @@ class Puppet:
         defies: Whether it answers although it is cancelled.
         done: How many orders it has begun with.
         chunks: How many chunks it has yielded.
+        unsure: Those of them that may not have been sent, since a scope of its own was cancelled.
+        blocks: The nurseries and scopes in which it is.
     """
 
     label: str
@@ -164,10 +254,26 @@ class Puppet:
     defies: bool = False
     done: int = 0
     chunks: int = 0
+    unsure: set[int] = attrs.field(factory=set)
+    blocks: Blocks = attrs.field(factory=Blocks)
 
     @property
     def is_leaving(self) -> bool:
         return self.leaving_since is not None and not self.has_ended
+
+    def is_shielded(self, now: float) -> bool:
+        """Whether it may go on for a while after it has been cancelled."""
+        return not self.has_ended and now < self.blocks.shielded_until
+
+    def has_sent(self, chunks: list[str]) -> bool:
+        """Whether these are the chunks that it has yielded first, in this order."""
+        numbers = [int(each.removeprefix(f"{self.label} chunk ")) for each in chunks]
+        expected = [
+            each
+            for each in range(1, max(numbers, default=0) + 1)
+            if each in numbers or each not in self.unsure
+        ]
+        return numbers == expected
 
     def tell(self, order: str) -> None:
         """Give it an order, for when it is done with those before."""
@@ -183,6 +289,8 @@ class Puppets:
         alive: The objects that are held in frames of handlers.
         notices: The handlers of notifications that run, by label.
         lifespans: How many lifespans are open: of the server and of sessions.
+        parked: When the handlers of calls were asked to wait for the next round, by label. They may
+            go on meanwhile, and even end.
         flaws: What must not be.
     """
 
@@ -197,6 +305,7 @@ class Puppets:
         self.alive: weakref.WeakKeyDictionary[Kept, Puppet] = weakref.WeakKeyDictionary()
         self.notices: dict[str, trio.Event] = {}
         self.lifespans = {"server": 0, "session": 0}
+        self.parked: dict[str | None, float] = {}
         self.flaws: list[str] = []
         self.server.tool(self.work)
         self.server.tool(self.stream)
@@ -232,6 +341,11 @@ class Puppets:
         """Those that have not come to their `finally`."""
         return [each for each in self.living if each.leaving_since is None]
 
+    def between_rounds(self, now: float) -> set[str | None]:
+        """The labels of calls whose client may still come back with another round."""
+        seconds = LIMITS.parked_seconds
+        return {label for label, since in self.parked.items() if now < since + seconds}
+
     # -- tools ----------------------------------------------------------------------------------
 
     def _enter(self, label: str, ctx: Context) -> Puppet:
@@ -259,9 +373,12 @@ class Puppets:
         puppet = self._enter(label, ctx)
         kept = self._keep(puppet)
         try:
-            while (order := await puppet.orders.receive()) not in ("finish", *ENDS):
-                await self._obey(puppet, order, ctx)
-            return await self._end(puppet, order)
+            while True:
+                # When the blocks end because one of them is cancelled, it goes on without them.
+                async with Blocks() as puppet.blocks:
+                    while (order := await puppet.orders.receive()) not in ("finish", *ENDS):
+                        await self._obey(puppet, order, ctx)
+                    return await self._end(puppet, order)
         except trio.Cancelled:
             if puppet.defies:
                 return "in spite of it"
@@ -275,13 +392,20 @@ class Puppets:
         puppet = self._enter(label, ctx)
         kept = self._keep(puppet)
         try:
-            while (order := await puppet.orders.receive()) not in ("finish", *ENDS):
-                if order == "chunk":
-                    puppet.chunks += 1
-                    yield f"{label} chunk {puppet.chunks}"
-                else:
-                    await self._obey(puppet, order, ctx)
-            yield await self._end(puppet, order)
+            while puppet.outcome is None:
+                async with Blocks() as puppet.blocks:
+                    while (order := await puppet.orders.receive()) not in ("finish", *ENDS):
+                        if order == "chunk":
+                            puppet.chunks += 1
+                            try:
+                                yield f"{label} chunk {puppet.chunks}"
+                            except trio.Cancelled:
+                                puppet.unsure.add(puppet.chunks)
+                                raise
+                        else:
+                            await self._obey(puppet, order, ctx)
+                    result = await self._end(puppet, order)
+            yield result
         finally:
             await self._leave(puppet)
             del kept
@@ -305,6 +429,16 @@ class Puppets:
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(self._ask, puppet, f"{name}a", ctx)
                 nursery.start_soon(self._ask, puppet, f"{name}b", ctx)
+        elif order == "ask aside":
+            if puppet.blocks.nursery is None:
+                await puppet.blocks.enter("nursery")
+            assert puppet.blocks.nursery is not None
+            puppet.blocks.nursery.start_soon(self._ask, puppet, name, ctx)
+        elif order == "leave":
+            if puppet.blocks:
+                await puppet.blocks.leave()
+        elif order in BLOCKS:
+            await puppet.blocks.enter(order)
         elif order == "linger":
             puppet.lingers = True
         elif order == "defy":
@@ -316,6 +450,10 @@ class Puppets:
             answer = await ctx.elicit(question, Text)
         except (AnswerRefused, RequestTimeout):
             return
+        except ConnectionLost:
+            if puppet.is_stateless and not puppet.is_shielded(trio.current_time()):
+                self.flaws.append(f"{question} fails although it can be cancelled")
+            raise
         finally:
             puppet.asking.discard(question)
         if answer.text != question:

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 REVISIONS: Final = ("2025-11-25", "2025-06-18")
 
 _CAPABILITIES: Final = "io.modelcontextprotocol/clientCapabilities"
-_ANSWERS: Final = {_CAPABILITIES: {"elicitation": {}}}
+_ANSWERS: Final[Message] = {_CAPABILITIES: {"elicitation": {}}}
 _UPDATED: Final = "notifications/resources/updated"
 
 #: Requests at a time.
@@ -69,6 +69,8 @@ class Visit:
         verb: The method of HTTP.
         message: What is posted, if anything is.
         session: The session to which it belongs; none for the stateless era.
+        parked: See `Conversation`.
+        headers: More headers.
 
     Attributes:
         status: The status of the answer; 0 until there is one.
@@ -84,12 +86,14 @@ class Visit:
         verb: str,
         message: Message | None,
         session: Visited | None = None,
+        *,
+        parked: dict[str | None, float],
         **headers: str,
     ) -> None:
         self.name = name
         self.message = message or {}
         self.session = session
-        self.conversation = Conversation() if session is None else session.conversation
+        self.conversation = Conversation(parked) if session is None else session.conversation
         self.told = Told()
         self.status = 0
         self.headers: dict[str, str] = {}
@@ -183,9 +187,15 @@ class Visit:
     def _say(self, message: Message) -> None:
         self.said.append(message)
         method, params = message.get("method", ""), message.get("params", {})
-        is_late = method == "notifications/progress" and self.conversation.has_cancelled(params)
+        is_late = (
+            method == "notifications/progress" and self.conversation.has_cancelled(params)
+        ) or (
+            method == "notifications/cancelled"
+            and params["requestId"] not in self.conversation.asked
+        )
         if not (is_late and self._resumes):
-            # Else it was kept before the cancellation, for a client that had gone away.
+            # Else it was kept for a client that had gone away, before the request was cancelled,
+            # or the question was answered.
             self.conversation.say(message)
         if self.session is not None:
             return
@@ -242,7 +252,11 @@ class OverHTTP(ServerMachine):
         now = self.puppets.server.statistics()
         in_flight = sum(len(each.conversation.open) for each in sessions)
         # In a session that was ended, what still cleans up may count.
-        leaving = sum(each.is_leaving for each in self.puppets.living if not each.is_stateless)
+        leaving = sum(
+            each.is_leaving or each.is_shielded(self.host.now)
+            for each in self.puppets.living
+            if not each.is_stateless
+        )
         return {
             "connections": 0,
             "http_requests": len(self.open_visits()),
@@ -301,9 +315,17 @@ class OverHTTP(ServerMachine):
 
     # -- requests -------------------------------------------------------------------------------
 
-    def _visit(self, verb: str, message: Message | None, *args: Any, **headers: str) -> Visit:
+    def _visit(
+        self,
+        verb: str,
+        message: Message | None,
+        session: Visited | None = None,
+        **headers: str,
+    ) -> Visit:
         name = f"visit{len(self.visits) + 1}"
-        visit = self.visits[name] = Visit(name, verb, message, *args, **headers)
+        visit = self.visits[name] = Visit(
+            name, verb, message, session, parked=self.puppets.parked, **headers
+        )
         self.host.call(self.doors.start_soon, visit.run, self.application)
         self.settle()
         return visit
@@ -365,6 +387,8 @@ class OverHTTP(ServerMachine):
             return
         session.is_ended = True
         assert self._visit("GET", None, session).status == (404 if self.is_serving else 503)
+        # What is open is answered once more: that the session has ended.
+        session.conversation.kept.update(session.conversation.open)
         for identity in list(session.conversation.open):
             session.conversation.forget(identity)
         session.conversation.asked.clear()
@@ -383,7 +407,7 @@ class OverHTTP(ServerMachine):
     @rule(
         by=among(lambda self: ["alone", *self.open_sessions()]),
         tool=st.sampled_from(["work", "work", "stream"]),
-        first=st.sampled_from(["", "report", "ask", "ask", "chunk", "linger", "defy"]),
+        first=st.sampled_from(["", "report", "ask", "ask", "ask aside", "chunk", "linger", "defy"]),
     )
     def call(self, by: str, tool: str, first: str) -> None:
         label = f"call{next(self._numbers)}"
@@ -416,7 +440,8 @@ class OverHTTP(ServerMachine):
         self.host.call(visit.leave)
         puppet = self.puppets.running.get(visit.label or "")
         if visit.session is None and puppet is not None and not puppet.asking:
-            assert puppet.leaving_since is not None, f"{visit.label} goes on"
+            is_shielded = puppet.is_shielded(self.host.now)
+            assert puppet.leaving_since is not None or is_shielded, f"{visit.label} goes on"
         self.settle()
 
     @precondition(lambda self: self.is_serving and self.open_sessions())
