@@ -61,7 +61,7 @@ NURSERIES = {
     "server._expiring.run_until_expiry": "the watch on the expiry of a caller's token",
     "client._client.Client._connected": "the driver of the connection",
     "client._answers.Answerer.answer_all": "the questions of one round",
-    "client._requester.Requester._answered": "the watch on the connection, while questions are answered",
+    "client._requester.Requester._answered": "the watch on the connection of who is asked",
     "client._open._memory_connector": "the server's side of the connection",
     "client._sse.SSEPeer._carry": "the POST of a call whose answer comes elsewhere",
     "client._streamable.StreamablePeer._carry": "the reader of an answer, beside the callbacks",

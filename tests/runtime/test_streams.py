@@ -75,8 +75,8 @@ def test_what_is_taken_is_sent_once_and_in_order(moments: list[str]) -> None:
 
 
 @given(moments=st.lists(st.sampled_from(["taken", "sending", "never"]), max_size=8))
-def test_a_generator_is_one_chunk_ahead_at_most(moments: list[str]) -> None:
+def test_a_generator_waits_until_its_chunk_is_sent(moments: list[str]) -> None:
     streaming = Streaming(moments)
     trio.run(drain, streaming.chunks(), streaming.send)
-    # The one that is being sent, and one that waits, since a scope was cancelled meanwhile.
-    assert streaming.ahead <= 2
+    # Where a scope is cancelled meanwhile, it goes on; then the next chunk waits.
+    assert streaming.ahead <= 1 + any(moment != "never" for moment in moments)
