@@ -21,6 +21,8 @@ __all__ = ["Takeover", "takeover_of"]
 #: An ASGI extension of our own hosting: a `Takeover`.
 _TAKEOVER: Final = "trimcp.takeover"
 
+_KEY: Final = b"sec-websocket-key"
+
 
 class Takeover:
     """The receiving side of a connection, from the handshake of a WebSocket on.
@@ -34,10 +36,12 @@ class Takeover:
         upgrade: The handshake.
 
     Attributes:
+        key: The key of the handshake.
         is_taken: Whether the application has the connection.
     """
 
     def __init__(self, stream: trio.abc.Stream, sender: Sender, upgrade: Upgrade) -> None:
+        self.key = dict(upgrade.head.headers).get(_KEY, b"")
         self.is_taken = False
         self._stream = stream
         self._sender = sender
@@ -85,8 +89,8 @@ class Takeover:
     async def take(self) -> tuple[trio.abc.Stream, bytes]:
         """The connection, and what was received after the handshake, which is not answered yet.
 
-        Only where it is offered. The ASGI server neither reads nor writes any more, and whoever
-        takes the connection closes it.
+        Only where it is offered. For the ASGI server this is the end: it neither reads nor writes
+        any more. Whoever takes the connection closes it.
         """
         self.is_taken = True
         self._sender.give_up()

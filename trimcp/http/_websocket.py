@@ -178,10 +178,9 @@ async def _accepted(
         return _open_channel(limits, receive, send, budget)
     from trimcp.transports.websocket import answer_websocket
 
-    [key] = _values(scope, b"sec-websocket-key")
     stream, rest = await takeover.take()
     return answer_websocket(
-        stream, limits, key, subprotocol, rest=rest, peer="websocket", budget=budget
+        stream, limits, takeover.key, subprotocol, rest=rest, peer="websocket", budget=budget
     )
 
 

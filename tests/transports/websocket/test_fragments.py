@@ -142,7 +142,7 @@ async def receive(stream: trio.abc.Stream, found: list[Incoming]) -> None:
 
 async def receive_judged(stream: trio.abc.Stream, rest: bytes, found: list[Incoming]) -> None:
     limits = Limits(message_bytes=LIMIT)
-    opening = answer_websocket(stream, limits, KEY, "mcp", rest=rest, peer="test")
+    opening = answer_websocket(stream, limits, KEY.encode(), "mcp", rest=rest, peer="test")
     async with opening as channel:
         async for batch in channel.incoming:
             found += batch

@@ -124,7 +124,7 @@ async def accept_websocket(
 async def answer_websocket(
     stream: trio.abc.Stream,
     limits: Limits,
-    key: str,
+    key: bytes,
     subprotocol: str | None,
     *,
     rest: bytes,
@@ -168,12 +168,12 @@ async def _answer(stream: trio.abc.Stream, answer: bytes, seconds: float) -> Non
         raise
 
 
-def _switching(key: str, subprotocol: str | None) -> bytes:
+def _switching(key: bytes, subprotocol: str | None) -> bytes:
     """The answer to a handshake that is accepted.
 
     Specification: RFC 6455, 4.2.2.
     """
-    token = generate_accept_token(key.encode()).decode()
+    token = generate_accept_token(key).decode()
     chosen = "" if subprotocol is None else f"sec-websocket-protocol: {subprotocol}\r\n"
     return (
         "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n"
