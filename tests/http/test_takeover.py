@@ -16,7 +16,7 @@ import trio.testing
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
-from tests.raw_websocket import PING, TEXT, RawWebSocket, frame, raw_websocket, text, upgrade
+from tests.raw_websocket import KEY, PING, TEXT, RawWebSocket, frame, raw_websocket, text, upgrade
 from trimcp.http._http1 import Upgrade
 from trimcp.http._http1._heads import RequestHead
 from trimcp.http._sending import Sender
@@ -145,6 +145,36 @@ async def test_frames_while_the_handshake_is_judged_refuse_it() -> None:
             judged.set()
             await raw.ended()
         await a_slot_is_free(web)
+
+
+async def test_who_is_gone_when_the_handshake_is_answered(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Gone:
+        key = KEY.encode()
+
+        def is_offered_to(self, *callables: Any) -> bool:
+            return True
+
+        async def take(self) -> tuple[trio.abc.Stream, bytes]:
+            client, stream = trio.testing.memory_stream_pair()
+            await client.aclose()
+            return stream, b""
+
+    async def connect() -> Any:
+        return {"type": "websocket.connect"}
+
+    server = Shop().server
+    scope = {
+        "type": "websocket",
+        "path": "/ws",
+        "headers": [(b"host", b"localhost")],
+        "extensions": {"trimcp.takeover": Gone()},
+    }
+    async with server.application(signals=False):
+        await server.asgi_app()(scope, connect, send)
+        assert server.statistics().connections == 0
+    assert [each for each in caplog.records if each.levelname in ("WARNING", "ERROR")] == []
 
 
 # -- the connection itself --------------------------------------------------------------------
