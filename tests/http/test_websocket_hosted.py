@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import zlib
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 import trio
@@ -29,6 +29,7 @@ from tests.raw_websocket import (
     text,
     upgrade,
 )
+from tests.wire.engines import watching
 from trimcp.testing import stateless
 
 from .harness import PATIENCE, Web, served
@@ -37,18 +38,6 @@ from .test_connections import Shop, a_slot_is_free
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from contextlib import AbstractAsyncContextManager
-
-
-def watched(app: Any) -> Any:
-    """Middleware with callables of its own, so that it sees the messages."""
-
-    async def outer(scope: Any, receive: Any, send: Any) -> None:
-        async def own_send(event: Any) -> None:
-            await send(event)
-
-        await app(scope, receive, own_send)
-
-    return outer
 
 
 #: Who carries the frames.
@@ -63,7 +52,7 @@ def carrier(request: pytest.FixtureRequest) -> str:
 
 def served_by(carrier: str, shop: Shop) -> AbstractAsyncContextManager[Web]:
     app = shop.server.asgi_app()
-    return served(shop.server, app=app if carrier == "our own" else watched(app))
+    return served(shop.server, app=app if carrier == "our own" else watching(app))
 
 
 @asynccontextmanager
