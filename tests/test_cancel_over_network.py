@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from tests.cancelling import Moment
     from trimcp import Client, Server
 
-DOORS = ["http", "websocket"]
+DOORS = ["http", "websocket", "websocket over http"]
 
 #: An HTTP scenario takes tenths of a second, so that only a long look tries every checkpoint.
 STRIDE: Final = 1 if os.environ.get("HYPOTHESIS_PROFILE") in ("thorough", "deep") else 5
@@ -37,7 +37,7 @@ FORGOTTEN: Final = 3000.0
 @asynccontextmanager
 async def served(server: Server[None], door: str, port: int = 50_000) -> AsyncIterator[str]:
     """A server at a door, shut down at the end; yields its URL."""
-    serve: Any = server.serve_http if door == "http" else server.serve_websocket
+    serve: Any = server.serve_websocket if door == "websocket" else server.serve_http
     async with trio.open_nursery() as nursery:
         await nursery.start(serve, "127.0.0.1", port)
         yield f"http://127.0.0.1:{port}/mcp" if door == "http" else f"ws://127.0.0.1:{port}/ws"
@@ -79,8 +79,9 @@ def test_a_client_that_is_given_up(revision: str, door: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["cancelled", "shut down"])
+@pytest.mark.parametrize("door", ["serve_websocket", "serve_http"])
 @pytest.mark.parametrize("revision", REVISIONS)
-def test_a_websocket_server_that_is_given_up(revision: str, how: str) -> None:
+def test_a_websocket_server_that_is_given_up(revision: str, door: str, how: str) -> None:
     """Its handlers and lifespans end; its client has an answer or an error instead of waiting."""
     ledger = Ledger()
     server = a_server(ledger)
@@ -88,7 +89,7 @@ def test_a_websocket_server_that_is_given_up(revision: str, how: str) -> None:
     async def scenario(moment: Moment) -> None:
         async def serve(task_status: trio.TaskStatus[Any]) -> None:
             with moment.inside(server.shutdown if how == "shut down" else None):
-                await server.serve_websocket("127.0.0.1", 50_000, task_status=task_status)
+                await getattr(server, door)("127.0.0.1", 50_000, task_status=task_status)
             assert ledger.open == []
 
         async def use() -> None:

@@ -478,7 +478,7 @@ class Serving:
 
 
 async def connect_to(door: str, address: int | Path | None) -> trio.SocketStream | FramedLines:
-    """Connect to a port on this machine, or to a Unix socket."""
+    """Connect to a port on this machine, there with a WebSocket if need be, or to a Unix socket."""
     if isinstance(address, Path):
         return await trio.open_unix_socket(address)
     assert address is not None

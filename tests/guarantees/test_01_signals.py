@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SIGNALS = [signal.SIGINT, signal.SIGTERM]
-DOORS = ["stdio", "tcp", "unix", "websocket"]
+DOORS = ["stdio", "tcp", "unix", "websocket", "http"]
 
 #: A grace that no test lives to see the end of.
 LONG = ("--grace", 600)

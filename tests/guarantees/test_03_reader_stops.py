@@ -43,7 +43,7 @@ async def test_only_the_answer_is_pending(tmp_path: Path) -> None:
         assert status == 0
 
 
-@pytest.mark.parametrize("door", ["stdio", "tcp", "unix", "websocket"])
+@pytest.mark.parametrize("door", ["stdio", "tcp", "unix", "websocket", "http"])
 async def test_a_signal_with_output_pending(door: str, tmp_path: Path) -> None:
     async with serving("flooding", door, tmp_path, *GRACE) as peer:
         program = peer.program

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.mark.parametrize("door", ["tcp", "unix", "websocket"])
+@pytest.mark.parametrize("door", ["tcp", "unix", "websocket", "http"])
 async def test_a_connection_that_is_never_read(door: str, tmp_path: Path) -> None:
     async with serving("flooding", door, tmp_path) as peer:
         # Nothing is read here from now on, neither the flood nor the long answers.

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     import trio
 
-SOCKETS = ["tcp", "unix", "websocket"]
+SOCKETS = ["tcp", "unix", "websocket", "http"]
 
 
 @pytest.mark.parametrize("door", ["stdio", *SOCKETS])

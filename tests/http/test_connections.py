@@ -286,6 +286,14 @@ async def half_a_websocket_message(shop: Shop, peer: Caller) -> None:
     await peer.send(frame(TEXT, b"x" * 1000, last=False))
 
 
+async def an_unread_websocket(shop: Shop, peer: Caller) -> None:
+    """More is to be sent than the connection and the outbox hold."""
+    await a_websocket(shop, peer)
+    await peer.send(frame(TEXT, json.dumps(call("flood", progressToken=1)).encode()))
+    await begun(shop)
+    await trio.testing.wait_all_tasks_blocked(0.05)
+
+
 async def frames_before_the_websocket(shop: Shop, peer: Caller) -> None:
     await peer.send(upgrade("localhost") + frame(TEXT, b"{}"))
     await peer.until(b"\r\n\r\n")
@@ -327,6 +335,7 @@ DOING: list[Callable[[Shop, Caller], Awaitable[None]]] = [
     the_old_stream,
     a_websocket,
     half_a_websocket_message,
+    an_unread_websocket,
     frames_before_the_websocket,
     no_such_websocket,
     a_websocket_of_another_version,
@@ -334,7 +343,7 @@ DOING: list[Callable[[Shop, Caller], Awaitable[None]]] = [
 
 #: What a handler was still doing for a client that has gone: it is cancelled, unless its session
 #: lives on without the connection.
-AT_WORK = (a_call, a_stream, an_unread_stream, a_custom_route)
+AT_WORK = (a_call, a_stream, an_unread_stream, a_custom_route, an_unread_websocket)
 
 
 @pytest.mark.parametrize("end", ["close", "reset", "half-close"])
@@ -369,6 +378,9 @@ BOUNDED: dict[Any, dict[str, float]] = {
     refused: {"header_seconds": 0.1},
     failed: {"header_seconds": 0.1},
     an_unread_stream: {"send_seconds": 0.1},
+    a_websocket: {"heartbeat_seconds": 0.1},
+    half_a_websocket_message: {"heartbeat_seconds": 0.1},
+    an_unread_websocket: {"heartbeat_seconds": 0.1},
     frames_before_the_websocket: {},
     no_such_websocket: {},
     a_websocket_of_another_version: {},

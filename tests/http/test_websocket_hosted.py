@@ -1,4 +1,9 @@
-"""WebSocket under `serve_http`: what is broken or too large ends it, and nothing of it is kept."""
+"""WebSocket under `serve_http`: what is broken ends it, and nothing of what is too large is kept.
+
+The frames are carried by our own transport, or, where somebody stands between who wants to see the
+messages, by hypercorn's protocol. What is the same for both is tried with both; what our own
+promises beyond that is in `tests/transports/websocket/test_server.py`.
+"""
 
 from __future__ import annotations
 
@@ -24,6 +29,7 @@ from tests.raw_websocket import (
     text,
     upgrade,
 )
+from tests.wire.engines import watching
 from trimcp.testing import stateless
 
 from .harness import PATIENCE, Web, served
@@ -31,11 +37,27 @@ from .test_connections import Shop, a_slot_is_free
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from contextlib import AbstractAsyncContextManager
+
+
+#: Who carries the frames.
+CARRIERS = ["our own", "hypercorn"]
+
+
+@pytest.fixture(params=CARRIERS)
+def carrier(request: pytest.FixtureRequest) -> str:
+    found: str = request.param
+    return found
+
+
+def served_by(carrier: str, shop: Shop) -> AbstractAsyncContextManager[Web]:
+    app = shop.server.asgi_app()
+    return served(shop.server, app=app if carrier == "our own" else watching(app))
 
 
 @asynccontextmanager
-async def opened(shop: Shop) -> AsyncIterator[tuple[Web, RawWebSocket]]:
-    async with served(shop.server) as web, raw_websocket(web.port) as raw:
+async def opened(shop: Shop, carrier: str) -> AsyncIterator[tuple[Web, RawWebSocket]]:
+    async with served_by(carrier, shop) as web, raw_websocket(web.port) as raw:
         await raw.open(host="localhost")
         yield web, raw
 
@@ -68,9 +90,9 @@ async def lives(raw: RawWebSocket) -> None:
         (frame(CLOSE, b"\x0f\xa0bye"), 4000),
     ],
 )
-async def test_a_websocket_that_ends_says_why(data: bytes, code: int) -> None:
+async def test_a_websocket_that_ends_says_why(data: bytes, code: int, carrier: str) -> None:
     shop = Shop(connections=1)
-    async with opened(shop) as (web, raw):
+    async with opened(shop, carrier) as (web, raw):
         await lives(raw)
         await raw.send(data)
         assert await raw.closed() == code
@@ -78,8 +100,8 @@ async def test_a_websocket_that_ends_says_why(data: bytes, code: int) -> None:
         await a_slot_is_free(web)
 
 
-async def test_pings_are_answered_and_pongs_are_not() -> None:
-    async with opened(Shop()) as (_, raw):
+async def test_pings_are_answered_and_pongs_are_not(carrier: str) -> None:
+    async with opened(Shop(), carrier) as (_, raw):
         await raw.send(frame(PONG, b"unasked") + frame(PING, b"there?"))
         while (found := await raw.frame()) == (PING, b""):
             pass
@@ -88,9 +110,12 @@ async def test_pings_are_answered_and_pongs_are_not() -> None:
 
 
 async def test_what_follows_a_message_that_is_too_long_is_not_kept() -> None:
-    """However long the client goes on with it; its socket stays open."""
+    """However long the client goes on with it; its socket stays open.
+
+    Our own transport skips such a message.
+    """
     shop = Shop(connections=1, message_bytes=100_000)
-    async with opened(shop) as (web, raw), trio.open_nursery() as nursery:
+    async with opened(shop, "hypercorn") as (web, raw), trio.open_nursery() as nursery:
 
         async def go_on() -> None:
             first = TEXT
@@ -108,10 +133,10 @@ async def test_what_follows_a_message_that_is_too_long_is_not_kept() -> None:
         nursery.cancel_scope.cancel()
 
 
-async def test_compression_is_not_agreed_to() -> None:
+async def test_compression_is_not_agreed_to(carrier: str) -> None:
     """A few bytes of it can stand for any number."""
     shop = Shop(connections=1)
-    async with served(shop.server) as web, raw_websocket(web.port) as raw:
+    async with served_by(carrier, shop) as web, raw_websocket(web.port) as raw:
         offer = ("Sec-WebSocket-Extensions", "permessage-deflate; client_max_window_bits")
         await raw.send(upgrade("localhost", "/ws", offer))
         status, headers = await raw.head()
@@ -172,11 +197,11 @@ async def test_a_client_of_another_version_is_told_the_version() -> None:
 @pytest.mark.parametrize("count", [1, 2])
 @pytest.mark.parametrize("origin", ["http://localhost", "http://evil.example"])
 async def test_frames_before_the_answer_to_the_handshake(
-    origin: str, count: int, caplog: pytest.LogCaptureFixture
+    origin: str, count: int, carrier: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The client is refused once, by whoever is first, and the log has nothing to complain of."""
     shop = Shop(connections=1)
-    async with served(shop.server) as web:
+    async with served_by(carrier, shop) as web:
         async with raw_websocket(web.port) as raw:
             opening = upgrade("localhost", "/ws", ("Origin", origin))
             await raw.send(opening + frame(TEXT, b"{}") * count)

@@ -264,13 +264,15 @@ class MemoryListener(trio.abc.Listener[Any]):
         await trio.lowlevel.checkpoint()
 
 
-def http_streams(make_parser: MakeParser) -> StreamEngine:
-    """`serve_http` without its sockets, with that parser; hypercorn takes the WebSockets."""
+def http_streams(
+    make_parser: MakeParser, around: Callable[[Any], Any] = lambda app: app
+) -> StreamEngine:
+    """`serve_http` without its sockets, with that parser, and middleware around the application."""
 
     @asynccontextmanager
     async def opened(server: Server[Any], **options: Any) -> AsyncIterator[Connect]:
         listener = MemoryListener()
-        app = server.asgi_app(**options)
+        app = around(server.asgi_app(**options))
         async with (
             server.joined(signals=False) as application,
             trio.open_nursery() as nursery,
@@ -291,6 +293,18 @@ def http_streams(make_parser: MakeParser) -> StreamEngine:
             nursery.cancel_scope.cancel()
 
     return opened
+
+
+def watching(app: Any) -> Any:
+    """Middleware that sees all messages, so that hypercorn carries the frames of WebSockets."""
+
+    async def outer(scope: Any, receive: Any, send: Any) -> None:
+        async def own_send(event: Any) -> None:
+            await send(event)
+
+        await app(scope, receive, own_send)
+
+    return outer
 
 
 @asynccontextmanager

@@ -16,7 +16,7 @@ import trio.testing
 from tests.counting import assert_linear, bytes_taken
 from tests.raw_websocket import CONTINUATION, PING, TEXT, frame
 from tests.wire.conversing import answered, by_stream, wait_for
-from tests.wire.engines import own_websockets, post
+from tests.wire.engines import STREAM_ENGINES, own_websockets, post
 from tests.wire.fuzzed import handshake, last_request, make_server, no_errors_logged
 from tests.wire.test_http import every_engine, mirrored, whole
 from tests.wire.test_websocket import by_websocket
@@ -75,6 +75,7 @@ FRAMES: Final = b"".join(map(fragments, FRAMED))
 DOORS: Final[dict[str, tuple[Door, bytes]]] = {
     "stream": (by_stream, LINES),
     "websocket": (functools.partial(by_websocket, own_websockets), FRAMES),
+    "websocket over HTTP": (functools.partial(by_websocket, STREAM_ENGINES["httptools"]), FRAMES),
 }
 
 
@@ -183,9 +184,7 @@ def test_memory_is_linear_in_what_is_sent(name: str, kind: str) -> None:
             "broken": [long[:-1]],
             "many": [written(stateless(number, "no/such")) for number in range(size // 150)],
         }[kind] + [last_request(None).strip()]
-        data = {
-            "stream": b"\n".join(messages) + b"\n",
-            "websocket": b"".join(map(fragments, messages)),
-        }[name]
+        lines, frames = b"\n".join(messages) + b"\n", b"".join(map(fragments, messages))
+        data = lines if name == "stream" else frames
         peaks.append(peak_of(DOORS[name][0], data))
     assert_linear(SIZES, peaks, slack=100_000)

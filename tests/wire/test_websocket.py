@@ -21,9 +21,10 @@ from hypothesis import strategies as st
 from tests.raw_websocket import CLOSE, CONTINUATION, PING, PONG, TEXT, RawWebSocket, frame, upgrade
 from tests.strategies import examples
 from tests.wire import conversing
-from tests.wire.engines import HOST, STREAM_ENGINES, own_websockets
+from tests.wire.engines import HOST, STREAM_ENGINES, http_streams, own_websockets, watching
 from tests.wire.fuzzed import handshake, last_request, make_server, no_errors_logged
 from tests.wire_fuzz import MESSAGE_BYTES, Deserved, chunks, damaged, deserve, utterances
+from trimcp.http._http1._llhttp import LlhttpParser
 from trimcp.protocol import HANDSHAKE_REVISIONS, LATEST
 
 if TYPE_CHECKING:
@@ -38,10 +39,11 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.timeout(1200)
 
-#: Who parses the frames.
+#: Who reads the handshake, and who parses the frames.
 WEBSOCKETS: Final[dict[str, StreamEngine]] = {
     "own": own_websockets,
-    "hypercorn": STREAM_ENGINES["httptools"],
+    "http": STREAM_ENGINES["httptools"],
+    "hypercorn": http_streams(LlhttpParser, watching),
 }
 
 every_websocket = pytest.mark.parametrize("engine", WEBSOCKETS.values(), ids=WEBSOCKETS)
@@ -100,7 +102,7 @@ def fragmented(draw: DrawFn, message: bytes) -> bytes:
     frames = b""
     for number, piece in enumerate(pieces):
         opcode = TEXT if number == 0 else CONTINUATION
-        frames += frame(opcode, piece, last=piece is pieces[-1])
+        frames += frame(opcode, piece, last=number == len(pieces) - 1)
         if draw(st.integers(0, 5)) == 5:
             frames += frame(PING, draw(st.binary(max_size=3)))
     return frames
@@ -114,7 +116,7 @@ def as_text(data: bytes) -> bytes:
 def spoken(engine: StreamEngine, revisions: tuple[Revision, ...]) -> SearchStrategy[list[bytes]]:
     """Messages; for hypercorn none that are too long, at which it closes the connection (1009)."""
     said = utterances(revisions).map(as_text)
-    if engine is not own_websockets:
+    if engine is WEBSOCKETS["hypercorn"]:
         said = said.filter(lambda data: len(data) <= MESSAGE_BYTES)
     return st.lists(said, min_size=1, max_size=6)
 

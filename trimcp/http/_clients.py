@@ -5,7 +5,7 @@
     connection
     ├── TLS handshake, if there is TLS
     ├── HTTP/1.1      our own, where HTTP/2 was not agreed on in the handshake
-    │   └── WebSocket hypercorn's, if a request asks for it
+    │   └── WebSocket if a request asks for it: hypercorn's, until the application takes it over
     └── HTTP/2        hypercorn's
 """
 
@@ -29,6 +29,7 @@ from ._guard_http2 import GuardedHTTP2
 from ._http1 import Http1Connection
 from ._place import Place
 from ._sending import Sender
+from ._takeover import Takeover
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -185,8 +186,8 @@ class ClientConnection:
         )
         upgrade = await spoken.run()
         if upgrade is not None:
-            stream = _Replayed(self._stream, upgrade.replayed())
-            await self._guarded(stream, place).serve(GuardedHandshake)
+            takeover = Takeover(self._stream, self._sender, upgrade)
+            await self._guarded(takeover, place).serve(GuardedHandshake, takeover)
 
     def _guarded(self, stream: Any, place: Place) -> GuardedConnection:
         hosted = self._hosted
@@ -214,24 +215,3 @@ class ClientConnection:
                 await stream.send_eof()
             await stream.aclose()
         await trio.aclose_forcefully(stream)
-
-
-class _Replayed:
-    """A stream whose beginning is received a second time.
-
-    Args:
-        stream: The stream; only its receiving side is used.
-        beginning: What is received first.
-    """
-
-    def __init__(self, stream: trio.abc.ReceiveStream, beginning: bytes) -> None:
-        self._stream = stream
-        self._beginning = beginning
-
-    async def receive_some(self, max_bytes: int | None = None) -> bytes | bytearray:
-        """Receive data; of the beginning more than `max_bytes`, if there is more."""
-        beginning, self._beginning = self._beginning, b""
-        if beginning:
-            await trio.lowlevel.checkpoint()
-            return beginning
-        return await self._stream.receive_some(max_bytes)

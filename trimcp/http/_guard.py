@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from ._guard_http2 import GuardedHTTP2
     from ._place import Place
     from ._sending import Sender
+    from ._takeover import Takeover
 
 __all__ = ["GuardedConnection"]
 
@@ -81,14 +82,19 @@ class GuardedConnection(hypercorn.trio.tcp_server.TCPServer):
         #: The scope of waiting for requests of the client.
         self._waiting = trio.CancelScope()
 
-    async def serve(self, make_protocol: Callable[..., GuardedHandshake | GuardedHTTP2]) -> None:
+    async def serve(
+        self,
+        make_protocol: Callable[..., GuardedHandshake | GuardedHTTP2],
+        takeover: Takeover | None = None,
+    ) -> None:
         """Serve the connection to its end.
 
         Args:
             make_protocol: Makes the protocol, with the arguments of hypercorn's protocols.
+            takeover: What the application may take over.
         """
         place = self._place
-        applications = _Applications(self._tell_idle)
+        applications = _Applications(self._tell_idle, takeover)
         async with applications:
             self.protocol = make_protocol(
                 self.app,
@@ -108,7 +114,8 @@ class GuardedConnection(hypercorn.trio.tcp_server.TCPServer):
             self._sender.give_up()
             await self.protocol.handle(Closed())
             applications.end_helpers()
-            await self._end()
+            if takeover is None or not takeover.is_taken:
+                await self._end()
 
     # -- idleness -----------------------------------------------------------------------------
 
@@ -142,11 +149,13 @@ class _Applications(hypercorn.trio.task_group.TaskGroup):
 
     Args:
         tell_idle: Called when the first request opens, and when the last one has ended.
+        takeover: What an application may take over.
     """
 
-    def __init__(self, tell_idle: Callable[..., None]) -> None:
+    def __init__(self, tell_idle: Callable[..., None], takeover: Takeover | None) -> None:
         super().__init__()
         self._tell_idle = tell_idle
+        self._takeover = takeover
         self._open: set[_Run] = set()
         self._helpers: set[trio.CancelScope] = set()
 
@@ -174,6 +183,8 @@ class _Applications(hypercorn.trio.task_group.TaskGroup):
         assert self._nursery is not None
         run = _Run(self, send, config.max_app_queue_size)
         scope["extensions"][GONE] = run.disconnect
+        if self._takeover is not None:
+            self._takeover.offer(scope, run.receive, run.send)
         self._open.add(run)
         self._tell_idle(is_idle=False)
         self._nursery.start_soon(run.serve, app, scope)
@@ -205,7 +216,7 @@ class _Run:
     ) -> None:
         self.disconnect = Disconnect()
         self._owner = owner
-        self._send = send
+        self._pass_on = send
         self._feed, self._events = trio.open_memory_channel[Any](size)
 
     async def put(self, event: Any) -> None:
@@ -226,20 +237,22 @@ class _Run:
             try:
                 # hypercorn's wrapper also wants to know how a WSGI application would be called.
                 threads = trio.to_thread.run_sync, trio.from_thread.run
-                await contained(app, scope, self._receive, self._guarded_send, *threads)
+                await contained(app, scope, self.receive, self.send, *threads)
             finally:
                 # Completes the answer: 500 if there was none.
-                await self._send(None)
+                await self._pass_on(None)
         self._owner.close(self)
 
-    async def _receive(self) -> Any:
+    async def receive(self) -> Any:
+        """The ASGI callable."""
         try:
             return await self._events.receive()
         except trio.EndOfChannel:
             await trio.lowlevel.checkpoint()
             return self.disconnect.event
 
-    async def _guarded_send(self, event: Any) -> None:
+    async def send(self, event: Any) -> None:
+        """The ASGI callable. Raises ClientGone."""
         if self.disconnect.event is not None:
             raise ClientGone("the client is gone, or the answer is complete")
-        await self._send(event)
+        await self._pass_on(event)

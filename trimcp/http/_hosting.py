@@ -6,8 +6,9 @@
     └── connections   one task per client connection
         └── requests  the ASGI application, once per request
 
-HTTP/1.1 is our own. For HTTP/2 and WebSockets hypercorn's parsers and protocols are used. Its
-serving loop is not used, since it cannot drain, and one connection can end all others.
+HTTP/1.1 is our own. For HTTP/2, and for WebSockets until the application takes them over,
+hypercorn's parsers and protocols are used. Its serving loop is not used, since it cannot drain, and
+one connection can end all others.
 """
 
 from __future__ import annotations

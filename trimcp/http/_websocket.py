@@ -1,8 +1,9 @@
 """WebSocket under an ASGI server.
 
-The framing is that of `trimcp.transports.websocket`, but the ASGI server handles frames, pings and
-close codes: here it is not known whether a ping was answered, and what an application sends to a
-client that is gone is lost without an error. So the reader always waits for events, and when the
+Our own hosting offers the connection below a handshake over HTTP/1.1, and then
+`trimcp.transports.websocket` carries the frames. Elsewhere the ASGI server handles frames, pings
+and close codes: here it is not known whether a ping was answered, and what an application sends to
+a client that is gone is lost without an error. So the reader always waits for events, and when the
 client is gone, everything is cancelled at once.
 
 Specification: 2026-07-28, Custom Transports; ASGI 3.0, WebSocket.
@@ -17,16 +18,18 @@ from typing import TYPE_CHECKING, Final
 import trio
 
 from trimcp._groups import unwrapping
-from trimcp.errors import NotServing, WebSocketClosed
+from trimcp.errors import HandshakeFailed, NotServing, WebSocketClosed
 from trimcp.protocol import callers_of
 from trimcp.protocol.http import fold_headers
 from trimcp.runtime import NETWORK_GRACE, Denied, HttpRequest
 from trimcp.transports import Incoming, MessageChannel, Outbox, Oversized, write_out
 
 from ._admitting import admitted
+from ._takeover import takeover_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
+    from contextlib import AbstractAsyncContextManager
 
     from trimcp.limits import Limits
     from trimcp.protocol import Callers
@@ -91,14 +94,13 @@ async def websocket_endpoint(
         except ConnectionError:
             logger.debug("a client went away during its handshake")
             return
-    asked = bool(scope.get("subprotocols"))
-    await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL if asked else None})
     try:
-        limits = application.limits
-        async with _open_channel(limits, receive, send, application.budget) as channel:
+        async with await _accepted(application, scope, receive, send) as channel:
             await application.serve(channel, grace=NETWORK_GRACE, http=http)
     except NotServing:
         logger.debug("a connection arrived after the application was closed")
+    except HandshakeFailed as failure:
+        logger.debug("no connection: %s", failure)
 
 
 def _default_callers(scope: Scope) -> Callers:
@@ -162,6 +164,24 @@ async def _refuse(
 
 
 # -- the channel ------------------------------------------------------------------------------
+
+
+async def _accepted(
+    application: Serving, scope: Scope, receive: Receive, send: Send
+) -> AbstractAsyncContextManager[MessageChannel]:
+    """Accept a handshake, or take the connection over to do so. Returns what opens the channel."""
+    limits, budget = application.limits, application.budget
+    subprotocol = SUBPROTOCOL if scope.get("subprotocols") else None
+    takeover = takeover_of(scope, receive, send)
+    if takeover is None:
+        await send({"type": "websocket.accept", "subprotocol": subprotocol})
+        return _open_channel(limits, receive, send, budget)
+    from trimcp.transports.websocket import answer_websocket
+
+    stream, rest = await takeover.take()
+    return answer_websocket(
+        stream, limits, takeover.key, subprotocol, rest=rest, peer="websocket", budget=budget
+    )
 
 
 @asynccontextmanager

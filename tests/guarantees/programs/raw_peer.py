@@ -16,7 +16,7 @@ def main() -> None:
         connection.connect(address)
     else:
         connection = socket.create_connection(("127.0.0.1", int(address)))
-    if door == "websocket":
+    if door in ("websocket", "http"):
         connection.sendall(upgrade())
         assert b" 101 " in connection.recv(65536)
         connection.sendall(frame(TEXT, text.encode()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
+import pytest
 import trio
 from hypothesis import given
 from hypothesis import strategies as st
@@ -14,6 +15,7 @@ from tests.raw_websocket import (
     BINARY,
     CLOSE,
     CONTINUATION,
+    KEY,
     PING,
     PONG,
     TEXT,
@@ -22,7 +24,7 @@ from tests.raw_websocket import (
 )
 from trimcp import Limits
 from trimcp.transports import Budget, Incoming, Oversized, PartialMessage
-from trimcp.transports.websocket import Upgrade, accept_websocket
+from trimcp.transports.websocket import Upgrade, accept_websocket, answer_websocket
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -78,6 +80,7 @@ def wire_of(data: bytes, cuts: Sequence[float], controls: Sequence[int]) -> byte
     return wire
 
 
+@pytest.mark.parametrize("is_judged", [False, True])
 @given(
     st.lists(
         st.tuples(
@@ -91,22 +94,33 @@ def wire_of(data: bytes, cuts: Sequence[float], controls: Sequence[int]) -> byte
     st.sampled_from([b"", frame(CLOSE, b"\x03\xe8"), frame(BINARY, b"x"), frame(3)]),
 )
 def test_fragments_on_the_wire(
-    messages: list[tuple[bytes, list[float], list[int]]], packets: list[float], end: bytes
+    is_judged: bool,
+    messages: list[tuple[bytes, list[float], list[int]]],
+    packets: list[float],
+    end: bytes,
 ) -> None:
-    """Also what stands right before the end."""
+    """Also what stands right before the end.
+
+    Where somebody else has read the handshake, the first packet came with it.
+    """
     # Everything after the handshake, cut once more as a network might.
     wire = b"".join(wire_of(*each) for each in messages) + end
+    sent = pieces(wire, packets)
+    rest = sent.pop(0) if is_judged else b""
     found: list[Incoming] = []
 
     async def main() -> None:
         near, far = memory_stream_pair()
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(receive, far, found)
-            await near.send_all(upgrade())
+            if is_judged:
+                nursery.start_soon(receive_judged, far, rest, found)
+            else:
+                nursery.start_soon(receive, far, found)
+                await near.send_all(upgrade())
             assert bytes(await near.receive_some()).startswith(b"HTTP/1.1 101")
             # The server may have heard enough before the last packet.
             with suppress(trio.BrokenResourceError):
-                for packet in filter(None, pieces(wire, packets)):
+                for packet in filter(None, sent):
                     await near.send_all(packet)
                     await trio.testing.wait_all_tasks_blocked()
                 await near.send_eof()
@@ -122,5 +136,13 @@ async def admit_all(upgrade: Upgrade) -> None:
 async def receive(stream: trio.abc.Stream, found: list[Incoming]) -> None:
     limits = Limits(message_bytes=LIMIT)
     async with accept_websocket(stream, limits, admit_all, peer="test") as channel:
+        async for batch in channel.incoming:
+            found += batch
+
+
+async def receive_judged(stream: trio.abc.Stream, rest: bytes, found: list[Incoming]) -> None:
+    limits = Limits(message_bytes=LIMIT)
+    opening = answer_websocket(stream, limits, KEY.encode(), "mcp", rest=rest, peer="test")
+    async with opening as channel:
         async for batch in channel.incoming:
             found += batch

@@ -1,5 +1,9 @@
 """`serve_websocket` and peers of every kind: who is refused, what ends a connection, and that
-nothing ends anybody else's."""
+nothing ends anybody else's.
+
+What follows the handshake is tried with `serve_http` too, which reads and judges the handshake in
+its own way and then lets the same transport carry the frames.
+"""
 
 from __future__ import annotations
 
@@ -61,6 +65,25 @@ def hello_server(**options: Any) -> Server[None]:
     return server
 
 
+#: Who reads the handshake.
+DOORS = ["serve_websocket", "serve_http"]
+
+
+@pytest.fixture(params=DOORS)
+def door(request: pytest.FixtureRequest) -> str:
+    found: str = request.param
+    return found
+
+
+async def started(
+    nursery: trio.Nursery, server: Server[None], door: str = "serve_websocket", **options: Any
+) -> int:
+    """Start serving. Returns the port."""
+    serve = functools.partial(getattr(server, door), "127.0.0.1", 0, **options)
+    [place] = await nursery.start(serve)
+    return int(place.rpartition(":")[2] if door == "serve_http" else place[1])
+
+
 @asynccontextmanager
 async def serving(
     server: Server[None] | None = None, *, lives_on: bool = True, **options: Any
@@ -68,8 +91,7 @@ async def serving(
     """A server on a port. Whoever talks to it must have done no harm to the next one."""
     server = server or hello_server()
     async with trio.open_nursery() as nursery:
-        serve = functools.partial(server.serve_websocket, "127.0.0.1", 0, **options)
-        [(_, port)] = await nursery.start(serve)
+        port = await started(nursery, server, **options)
         with trio.fail_after(60):
             yield port
             if lives_on:
@@ -119,8 +141,8 @@ async def lives(raw: RawWebSocket, identity: Any = "alive") -> None:
 # -- the handshake ----------------------------------------------------------------------------
 
 
-async def test_the_handshake() -> None:
-    async with serving() as port, raw_websocket(port) as raw:
+async def test_the_handshake(door: str) -> None:
+    async with serving(door=door) as port, raw_websocket(port) as raw:
         headers = await raw.open()
         assert headers["sec-websocket-protocol"] == "mcp"
         # From RFC 6455, section 1.3.
@@ -129,8 +151,8 @@ async def test_the_handshake() -> None:
         await lives(raw)
 
 
-async def test_a_subprotocol_need_not_be_offered() -> None:
-    async with serving() as port:
+async def test_a_subprotocol_need_not_be_offered(door: str) -> None:
+    async with serving(door=door) as port:
         async with raw_websocket(port) as raw:
             headers = await raw.open(subprotocol=None)
             assert "sec-websocket-protocol" not in headers
@@ -295,8 +317,8 @@ async def test_connections_are_bounded_from_the_first_byte_on() -> None:
         (bytes(range(256)) * 400, 1002),
     ],
 )
-async def test_frames_that_make_no_sense(data: bytes, code: int) -> None:
-    async with serving() as port, raw_websocket(port) as raw:
+async def test_frames_that_make_no_sense(door: str, data: bytes, code: int) -> None:
+    async with serving(door=door) as port, raw_websocket(port) as raw:
         await raw.open()
         await raw.send(data)
         # trio-websocket itself would close the stream without a word.
@@ -327,8 +349,8 @@ async def test_what_is_refused_is_logged_in_a_line(caplog: pytest.LogCaptureFixt
     assert "the Host header is not allowed (Host: 'evil.example';" in caplog.text
 
 
-async def test_fragments_and_controls_between_them() -> None:
-    async with serving() as port, raw_websocket(port) as raw:
+async def test_fragments_and_controls_between_them(door: str) -> None:
+    async with serving(door=door) as port, raw_websocket(port) as raw:
         await raw.open()
         data = b'{"jsonrpc": "2.0", "id": "\xc3\xa9", "method": "ping"}'
         await raw.send(frame(TEXT, data[:27], last=False))
@@ -340,24 +362,24 @@ async def test_fragments_and_controls_between_them() -> None:
 
 
 @pytest.mark.parametrize("data", [b"", b" ", b"{", b"[]", b"7", b'{"jsonrpc": "2.0"}\n{}'])
-async def test_texts_that_are_no_messages_are_answered(data: bytes) -> None:
-    async with serving() as port, raw_websocket(port) as raw:
+async def test_texts_that_are_no_messages_are_answered(door: str, data: bytes) -> None:
+    async with serving(door=door) as port, raw_websocket(port) as raw:
         await raw.open()
         await raw.send(frame(TEXT, data))
         assert (await raw.message())["error"]["code"] in (-32700, -32600)
         await lives(raw)
 
 
-async def test_newlines_inside_a_message_are_welcome() -> None:
-    async with serving() as port, raw_websocket(port) as raw:
+async def test_newlines_inside_a_message_are_welcome(door: str) -> None:
+    async with serving(door=door) as port, raw_websocket(port) as raw:
         await raw.open()
         await raw.send(frame(TEXT, b'{\n"jsonrpc": "2.0",\r\n"id": 1,\n"method": "nothing"}\n'))
         assert (await raw.message())["id"] == 1
 
 
-async def test_an_oversized_message_is_answered_and_the_connection_lives() -> None:
+async def test_an_oversized_message_is_answered_and_the_connection_lives(door: str) -> None:
     server = hello_server(limits=Limits(message_bytes=2000))
-    async with serving(server) as port, raw_websocket(port) as raw:
+    async with serving(server, door=door) as port, raw_websocket(port) as raw:
         await raw.open()
         request = discover("long")
         await raw.send(frame(TEXT, b'{"jsonrpc": "2.0", "id": "long", "method": "', last=False))
@@ -375,9 +397,9 @@ async def test_an_oversized_message_is_answered_and_the_connection_lives() -> No
         await lives(raw)
 
 
-async def test_many_empty_fragments_are_nothing() -> None:
+async def test_many_empty_fragments_are_nothing(door: str) -> None:
     """trio-websocket would keep each of them."""
-    async with serving() as port, raw_websocket(port) as raw:
+    async with serving(door=door) as port, raw_websocket(port) as raw:
         await raw.open()
         await raw.send(frame(TEXT, b"", last=False))
         await raw.send(frame(CONTINUATION, b"", last=False) * 20_000)
@@ -385,8 +407,8 @@ async def test_many_empty_fragments_are_nothing() -> None:
         assert (await raw.message())["error"]["code"] == -32600
 
 
-async def test_the_largest_result_is_larger_than_a_mebibyte() -> None:
-    async with serving() as port:
+async def test_the_largest_result_is_larger_than_a_mebibyte(door: str) -> None:
+    async with serving(door=door) as port:
         async with open_websocket_client(f"ws://127.0.0.1:{port}/ws") as client:
             result = await client.call_tool("big", {"size": 3_000_000})
             assert len(text_of(result)) == 3_000_000
@@ -399,11 +421,11 @@ async def test_the_largest_result_is_larger_than_a_mebibyte() -> None:
 # -- pings and silence ------------------------------------------------------------------------
 
 
-async def test_a_ping_flood() -> None:
+async def test_a_ping_flood(door: str) -> None:
     """Nobody reads the pongs; the reader goes on, and no objects and no tasks pile up."""
     # Nobody reads for long, which is not what this is about.
     server = hello_server(limits=Limits(heartbeat_seconds=math.inf, send_seconds=math.inf))
-    async with serving(server) as port, raw_websocket(port) as raw:
+    async with serving(server, door=door) as port, raw_websocket(port) as raw:
         assert isinstance(raw.stream, trio.SocketStream)
         raw.stream.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         await raw.open()
@@ -424,7 +446,7 @@ async def test_a_ping_flood() -> None:
         await lives(raw)
 
 
-async def test_pings_are_no_obstacle_while_the_peer_does_not_read() -> None:
+async def test_pings_are_no_obstacle_while_the_peer_does_not_read(door: str) -> None:
     """With an answer stuck, a cancellation still gets through, and so does a close."""
     server = hello_server()
     ended = trio.Event()
@@ -436,7 +458,7 @@ async def test_pings_are_no_obstacle_while_the_peer_does_not_read() -> None:
         finally:
             ended.set()
 
-    async with serving(server) as port, raw_websocket(port) as raw:
+    async with serving(server, door=door) as port, raw_websocket(port) as raw:
         await raw.open()
         call = {"name": "watched"}
         big = {"name": "big", "arguments": {"size": 12_000_000}}
@@ -452,18 +474,18 @@ async def test_pings_are_no_obstacle_while_the_peer_does_not_read() -> None:
         await nobody_left(server)
 
 
-async def test_a_silent_peer_is_gone() -> None:
+async def test_a_silent_peer_is_gone(door: str) -> None:
     server = hello_server(limits=Limits(heartbeat_seconds=0.1))
-    async with serving(server) as port, raw_websocket(port) as raw:
+    async with serving(server, door=door) as port, raw_websocket(port) as raw:
         await raw.open()
         assert await raw.frame(2) == (PING, b"")
         # No pong.
         await raw.ended(2)
 
 
-async def test_who_answers_pings_stays() -> None:
+async def test_who_answers_pings_stays(door: str) -> None:
     server = hello_server(limits=Limits(heartbeat_seconds=0.1))
-    async with serving(server) as port, raw_websocket(port) as raw:
+    async with serving(server, door=door) as port, raw_websocket(port) as raw:
         await raw.open()
         for _ in range(5):
             assert await raw.frame(2) == (PING, b"")
@@ -471,10 +493,10 @@ async def test_who_answers_pings_stays() -> None:
         await lives(raw)
 
 
-async def test_who_stops_reading_is_gone() -> None:
+async def test_who_stops_reading_is_gone(door: str) -> None:
     """Half an answer is in the pipe, and there is not even room for a ping."""
     server = hello_server(limits=Limits(heartbeat_seconds=0.1))
-    async with serving(server) as port, raw_websocket(port) as raw:
+    async with serving(server, door=door) as port, raw_websocket(port) as raw:
         await raw.open()
         params = stateless({"name": "big", "arguments": {"size": 15_000_000}})
         await raw.send(text({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}))
@@ -483,10 +505,10 @@ async def test_who_stops_reading_is_gone() -> None:
         await nobody_left(server)
 
 
-async def test_who_reads_slowly_stays() -> None:
+async def test_who_reads_slowly_stays(door: str) -> None:
     """That a large message is taken piece by piece is a sign of life too."""
     server = hello_server(limits=Limits(heartbeat_seconds=0.2))
-    async with serving(server) as port, raw_websocket(port) as raw:
+    async with serving(server, door=door) as port, raw_websocket(port) as raw:
         await raw.open()
         params = stateless({"name": "big", "arguments": {"size": 15_000_000}})
         await raw.send(text({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}))
@@ -505,8 +527,8 @@ async def test_who_reads_slowly_stays() -> None:
 
 
 @pytest.mark.parametrize("payload", [b"", b"\x03\xe8", b"\x03\xe9bye", b"\x0f\xa0"])
-async def test_the_closing_handshake(payload: bytes) -> None:
-    async with serving() as port, raw_websocket(port) as raw:
+async def test_the_closing_handshake(door: str, payload: bytes) -> None:
+    async with serving(door=door) as port, raw_websocket(port) as raw:
         await raw.open()
         await raw.send(frame(CLOSE, payload))
         opcode, answer = await raw.frame()
@@ -515,9 +537,9 @@ async def test_the_closing_handshake(payload: bytes) -> None:
         await raw.ended(2)
 
 
-async def test_a_shutdown_says_that_it_is_going_away() -> None:
+async def test_a_shutdown_says_that_it_is_going_away(door: str) -> None:
     server = hello_server()
-    async with serving(server, lives_on=False) as port, raw_websocket(port) as raw:
+    async with serving(server, lives_on=False, door=door) as port, raw_websocket(port) as raw:
         await raw.open()
         await lives(raw)
         server.shutdown()
@@ -528,9 +550,9 @@ async def test_a_shutdown_says_that_it_is_going_away() -> None:
             await greet(f"ws://127.0.0.1:{port}/ws")
 
 
-async def test_who_does_not_answer_the_close_is_left_after_a_second() -> None:
+async def test_who_does_not_answer_the_close_is_left_after_a_second(door: str) -> None:
     server = hello_server()
-    async with serving(server, lives_on=False) as port, raw_websocket(port) as raw:
+    async with serving(server, lives_on=False, door=door) as port, raw_websocket(port) as raw:
         await raw.open()
         await lives(raw)
         server.shutdown()
@@ -538,10 +560,9 @@ async def test_who_does_not_answer_the_close_is_left_after_a_second() -> None:
         await raw.ended(1 + 2)
 
 
-async def test_a_cancelled_server_says_goodbye_and_does_not_wait() -> None:
-    serve = functools.partial(hello_server().serve_websocket, "127.0.0.1", 0)
+async def test_a_cancelled_server_says_goodbye_and_does_not_wait(door: str) -> None:
     async with trio.open_nursery() as nursery:
-        [(_, port)] = await nursery.start(serve)
+        port = await started(nursery, hello_server(), door)
         async with raw_websocket(port) as raw:
             await raw.open()
             await lives(raw)
@@ -559,12 +580,13 @@ def authority() -> trustme.CA:
     return trustme.CA()
 
 
-async def test_over_tls(authority: trustme.CA) -> None:
+async def test_over_tls(door: str, authority: trustme.CA) -> None:
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("localhost").configure_cert(context)
     trust = ssl.create_default_context()
     authority.configure_trust(trust)
-    async with serving(ssl_context=context, lives_on=False) as port:
+    tls = {"tls" if door == "serve_http" else "ssl_context": context}
+    async with serving(lives_on=False, door=door, **tls) as port:
         url = f"wss://localhost:{port}/ws"
         await greet(url, ssl_context=trust)
         async with raw_websocket(port, trust) as raw:

@@ -5,7 +5,7 @@ Not part of `trimcp.transports` itself, so that only programs that use it load t
 Specification: 2026-07-28, Custom Transports. The contract for peers is in docs/transports.md.
 """
 
-from ._accepting import Refusal, Upgrade, accept_websocket
+from ._accepting import Refusal, Upgrade, accept_websocket, answer_websocket
 from ._address import WebSocketAddress, header_list
 from ._authorized import connect_authorized
 from ._connecting import connect_websocket
@@ -17,6 +17,7 @@ __all__ = [
     "Upgrade",
     "WebSocketAddress",
     "accept_websocket",
+    "answer_websocket",
     "connect_authorized",
     "connect_websocket",
     "header_list",

@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 import attrs
+import trio
+from wsproto.utilities import generate_accept_token
 
 from trimcp.errors import HandshakeFailed
 from trimcp.protocol.http import has_websocket_key
@@ -15,7 +17,6 @@ from ._connection import GOING_AWAY, SUBPROTOCOL, MessageWebSocket
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 
-    import trio
     from trio_websocket import WebSocketRequest
 
     from trimcp.limits import Limits
@@ -23,7 +24,14 @@ if TYPE_CHECKING:
     from .._budget import Budget
     from .._channel import MessageChannel
 
-__all__ = ["Refusal", "Upgrade", "accept_websocket"]
+__all__ = ["Refusal", "Upgrade", "accept_websocket", "answer_websocket"]
+
+
+#: Seconds for closing a stream, which normally takes no time.
+_CLOSE_SECONDS: Final = 1.0
+
+#: How it shows that a client is gone, or does not read.
+_UNREAD: Final = (trio.TooSlowError, trio.BrokenResourceError, trio.ClosedResourceError)
 
 
 @attrs.frozen
@@ -110,6 +118,67 @@ async def accept_websocket(
 
     async with connection.opened(shake_hands, GOING_AWAY) as channel:
         yield channel
+
+
+@asynccontextmanager
+async def answer_websocket(
+    stream: trio.abc.Stream,
+    limits: Limits,
+    key: bytes,
+    subprotocol: str | None,
+    *,
+    rest: bytes,
+    peer: str,
+    budget: Budget | None = None,
+) -> AsyncIterator[MessageChannel]:
+    """As `accept_websocket`, where somebody else has read the handshake and judged it.
+
+    Args:
+        stream: The connection, on which the handshake is answered first.
+        limits: See `accept_websocket`.
+        key: The key of the handshake.
+        subprotocol: The one that is accepted, if any.
+        rest: What was received after the handshake.
+        peer: See `accept_websocket`.
+        budget: See `accept_websocket`.
+
+    Raises:
+        HandshakeFailed: The client is gone, or does not read the answer.
+    """
+    connection = MessageWebSocket(
+        stream, limits, patience=limits.header_seconds, peer=peer, budget=budget
+    )
+    connection.skip_handshake(rest)
+    # Before anything of the rest is read, whose answers have to come later.
+    await _answer(stream, _switching(key, subprotocol), limits.header_seconds)
+    async with connection.opened(trio.lowlevel.checkpoint, GOING_AWAY) as channel:
+        yield channel
+
+
+async def _answer(stream: trio.abc.Stream, answer: bytes, seconds: float) -> None:
+    """Answer a handshake, or close the stream. Raises HandshakeFailed."""
+    try:
+        with trio.fail_after(seconds):
+            await stream.send_all(answer)
+    except BaseException as error:
+        with trio.CancelScope(shield=True, relative_deadline=_CLOSE_SECONDS):
+            await trio.aclose_forcefully(stream)
+        if isinstance(error, _UNREAD):
+            raise HandshakeFailed("the client does not read the answer to its handshake") from error
+        raise
+
+
+def _switching(key: bytes, subprotocol: str | None) -> bytes:
+    """The answer to a handshake that is accepted.
+
+    Specification: RFC 6455, 4.2.2.
+    """
+    token = generate_accept_token(key).decode()
+    chosen = "" if subprotocol is None else f"sec-websocket-protocol: {subprotocol}\r\n"
+    return (
+        "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n"
+        f"sec-websocket-accept: {token}\r\n{chosen}\r\n"
+    ).encode()
 
 
 def _upgrade(request: WebSocketRequest) -> Upgrade:

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, Final
 import trio
 from trio_websocket import CloseReason, ConnectionRejected, WebSocketConnection
 from wsproto import ConnectionType, WSConnection
-from wsproto.connection import ConnectionState
+from wsproto.connection import Connection, ConnectionState
 from wsproto.events import BytesMessage, CloseConnection, Ping, Pong, TextMessage
 from wsproto.utilities import RemoteProtocolError
 
@@ -148,6 +148,14 @@ class MessageWebSocket(WebSocketConnection):
                     with trio.CancelScope(shield=True, relative_deadline=_patience()):
                         await self._leave(goodbye)
                     self._nursery.cancel_scope.cancel(reason="the connection was closed")
+
+    def skip_handshake(self, received: bytes) -> None:
+        """Begin with the frames, since somebody else has read the client's handshake.
+
+        Args:
+            received: What was received after it.
+        """
+        self._wsproto.connection = Connection(ConnectionType.SERVER, trailing_data=received)
 
     async def _open(self, shake_hands: Callable[[], Awaitable[None]]) -> None:
         with self._shaking_hands:
