@@ -158,13 +158,14 @@ async def answer_websocket(
 async def _answer(stream: trio.abc.Stream, answer: bytes, seconds: float) -> None:
     """Answer a handshake, or close the stream. Raises HandshakeFailed."""
     try:
-        with trio.fail_after(seconds):
-            await stream.send_all(answer)
-    except BaseException as error:
+        try:
+            with trio.fail_after(seconds):
+                await stream.send_all(answer)
+        except _UNREAD as error:
+            raise HandshakeFailed("the client does not read the answer to its handshake") from error
+    except BaseException:
         with trio.CancelScope(shield=True, relative_deadline=_CLOSE_SECONDS):
             await trio.aclose_forcefully(stream)
-        if isinstance(error, _UNREAD):
-            raise HandshakeFailed("the client does not read the answer to its handshake") from error
         raise
 
 
