@@ -136,6 +136,9 @@ class ServerMachine(RuleBasedStateMachine):
                     await trio.sleep_forever()
         finally:
             self.is_up = False
+            # Threads cannot be ended; whoever serves next does not count them.
+            for thought in self.puppets.thoughts.values():
+                thought.is_counted = False
 
     @property
     def is_serving(self) -> bool:
@@ -227,6 +230,18 @@ class ServerMachine(RuleBasedStateMachine):
         self.host.call(self.puppets.notices[label].set)
         assert label not in self.puppets.notices
 
+    @precondition(lambda self: self.puppets.thoughts)
+    @rule(label=among(lambda self: sorted(self.puppets.thoughts)))
+    def stop_thinking(self, label: str) -> None:
+        """A tool ends that runs in a thread."""
+        self.puppets.thoughts.pop(label).going.set()
+        if self.is_up:
+            self.host.wait_for(self._is_thread_done)
+
+    def _is_thread_done(self) -> bool:
+        now = self.puppets.server.statistics()
+        return now.threads == len(self.puppets.counted) and now.abandoned_threads <= now.threads
+
     # -- changes --------------------------------------------------------------------------------
 
     def _happen(self, change: str) -> None:
@@ -255,6 +270,7 @@ class ServerMachine(RuleBasedStateMachine):
     def check(self) -> None:
         """Everything that must hold; one method, so that a printed failure is short."""
         self._steps += 1
+        self.puppets.wait_begun()
         self.settle()
         self.nothing_outlives_its_request()
         self.statistics_are_true()
@@ -281,7 +297,9 @@ class ServerMachine(RuleBasedStateMachine):
             # What is cancelled now is answered, or its client loses the connection; it may count
             # until it has cleaned up, though its client has gone.
             expected = attrs.evolve(
-                expected, in_flight=expected.in_flight + len(self.puppets.living)
+                expected,
+                in_flight=expected.in_flight + len(self.puppets.living),
+                abandoned_threads=expected.threads,
             )
             for name, number in attrs.asdict(now).items():
                 assert number <= getattr(expected, name), name
@@ -321,6 +339,8 @@ class ServerMachine(RuleBasedStateMachine):
             if sys.exc_info()[0] is None:
                 self.end()
         finally:
+            for thought in self.puppets.thoughts.values():
+                thought.going.set()
             try:
                 self.host.close()
             finally:

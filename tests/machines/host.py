@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import queue
+import time
 from typing import TYPE_CHECKING, Any, Final
 
 import outcome
@@ -124,6 +125,13 @@ class TrioHost:
             # A task has failed; its error says why.
             self._turn_until(lambda: False)
         return results[0].unwrap()
+
+    def wait_for(self, is_done: Callable[[], bool]) -> None:
+        """Go on until a thread has brought something about, and everything rests again."""
+        until = time.monotonic() + _PATIENCE
+        self._turn_until(lambda: is_done() or time.monotonic() > until)
+        assert is_done(), "nothing comes of a thread"
+        self.call(lambda: None)
 
     def pass_time(self, seconds: float) -> None:
         """Let virtual time pass, one deadline after another; between them everything rests."""

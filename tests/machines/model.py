@@ -25,7 +25,15 @@ if TYPE_CHECKING:
 
     from .puppets import Puppets
 
-__all__ = ["Conversation", "Message", "Told", "check_bounds", "check_puppets", "expected_counts"]
+__all__ = [
+    "Conversation",
+    "Message",
+    "Told",
+    "abandoned",
+    "check_bounds",
+    "check_puppets",
+    "expected_counts",
+]
 
 Message = dict[str, Any]
 
@@ -248,6 +256,12 @@ def check_puppets(puppets: Puppets, conversations: Iterable[Conversation], now: 
         del kept
 
 
+def abandoned(puppets: Puppets, conversations: Iterable[Conversation]) -> list[str]:
+    """The labels of tools that go on in their threads although their call is over."""
+    wanted = {label for talk in conversations for label in talk.labels}
+    return [label for label in puppets.counted if label not in wanted]
+
+
 def expected_counts(
     puppets: Puppets,
     conversations: Iterable[Conversation],
@@ -288,8 +302,8 @@ def expected_counts(
         "outbox_bytes": 0,
         "unsent": 0,
         "pending_changes": 0,
-        "threads": 0,
-        "abandoned_threads": 0,
+        "threads": len(puppets.counted),
+        "abandoned_threads": len(abandoned(puppets, talks)),
     }
     return attrs.evolve(now, **(expected | counts))
 
@@ -299,6 +313,7 @@ def check_bounds(now: Statistics, connections: int) -> None:
     assert now.in_flight <= LIMITS.in_flight * connections
     assert now.notifications <= LIMITS.in_flight * (connections + 1)
     assert now.parked <= LIMITS.parked
+    assert now.abandoned_threads <= now.threads <= LIMITS.threads
     assert now.subscribers <= LIMITS.subscribers
     assert now.subscribed_uris <= LIMITS.subscribed_uris * LIMITS.subscribers
     assert now.http_sessions <= LIMITS.http_sessions

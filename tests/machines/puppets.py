@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import threading
 import weakref
 from collections.abc import AsyncIterator  # noqa: TC003  the server reads it
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -41,6 +42,8 @@ __all__ = [
     "Outcome",
     "Puppet",
     "Puppets",
+    "Thought",
+    "thought_of",
 ]
 
 #: Small, so that a machine comes to each bound.
@@ -50,9 +53,13 @@ LIMITS: Final = Limits(
     parked_seconds=300,
     subscribers=7,
     subscribed_uris=2,
+    abandoned_threads=3,
     http_sessions=3,
     session_seconds=1_000_000,
 )
+
+#: Real seconds in which a thread has to begin, and to be let go.
+_PATIENCE: Final = 60.0
 
 #: Seconds that a handler takes to clean up, if it was told to.
 LINGER: Final = 2.0
@@ -280,6 +287,24 @@ class Puppet:
         self.give.send_nowait(order)
 
 
+def thought_of(label: str) -> str:
+    """What a call of `think` is told."""
+    return f"{label} thought"
+
+
+class Thought:
+    """One run of a tool in a worker thread, which lasts until it is let go.
+
+    Attributes:
+        going: Lets it go.
+        is_counted: Whether the server that runs counts its thread.
+    """
+
+    def __init__(self) -> None:
+        self.going = threading.Event()
+        self.is_counted = True
+
+
 class Puppets:
     """A server whose handlers are puppets.
 
@@ -288,6 +313,7 @@ class Puppets:
         running: The puppets that have begun, by the label of the call.
         alive: The objects that are held in frames of handlers.
         notices: The handlers of notifications that run, by label.
+        thoughts: The tools in threads that have not been let go, by label.
         lifespans: How many lifespans are open: of the server and of sessions.
         parked: When the handlers of calls were asked to wait for the next round, by label. They may
             go on meanwhile, and even end.
@@ -304,11 +330,14 @@ class Puppets:
         self.running: dict[str, Puppet] = {}
         self.alive: weakref.WeakKeyDictionary[Kept, Puppet] = weakref.WeakKeyDictionary()
         self.notices: dict[str, trio.Event] = {}
+        self.thoughts: dict[str, Thought] = {}
+        self.thought = threading.Condition()
         self.lifespans = {"server": 0, "session": 0}
         self.parked: dict[str | None, float] = {}
         self.flaws: list[str] = []
         self.server.tool(self.work)
         self.server.tool(self.stream)
+        self.server.tool(self.think)
         for uri in URIS:
             self.server.resource(uri, name=uri)(lambda: "a thing")
         self.server.notification(NOTICE)(self.notice)
@@ -458,6 +487,31 @@ class Puppets:
             puppet.asking.discard(question)
         if answer.text != question:
             self.flaws.append(f"{question} was answered with {answer.text}")
+
+    # -- threads --------------------------------------------------------------------------------
+
+    @property
+    def counted(self) -> list[str]:
+        """The labels of the tools in threads that the server counts."""
+        return [label for label, each in self.thoughts.items() if each.is_counted]
+
+    def think(self, label: str) -> str:
+        """Wait in a worker thread until it is let go."""
+        thought = Thought()
+        with self.thought:
+            self.thoughts[label] = thought
+            self.thought.notify_all()
+        if not thought.going.wait(_PATIENCE):
+            self.flaws.append(f"{label} was never let go")
+        return thought_of(label)
+
+    def wait_begun(self) -> None:
+        """Wait until each thread that the server counts has begun with its tool."""
+        with self.thought:
+            begun = self.thought.wait_for(
+                lambda: self.server.statistics().threads <= len(self.counted), _PATIENCE
+            )
+        assert begun, "a thread does not begin"
 
     # -- notifications, and more tools ----------------------------------------------------------
 

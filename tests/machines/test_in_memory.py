@@ -27,8 +27,8 @@ from trimcp.runtime import MOST_IDLE
 
 from .base import SCHEDULES, TOOLS, ServerMachine, among, name_of, steps
 from .host import names_of
-from .model import Conversation, Told
-from .puppets import EXTRAS, LIMITS, NOTICE, URIS, Kept, Outcome
+from .model import Conversation, Told, abandoned
+from .puppets import EXTRAS, LIMITS, NOTICE, URIS, Kept, Outcome, thought_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -447,7 +447,7 @@ class InMemory(ServerMachine):
     @precondition(lambda self: self.free())
     @rule(
         name=among(lambda self: self.free()),
-        tool=st.sampled_from(["work", "work", "stream", *EXTRAS]),
+        tool=st.sampled_from(["work", "work", "stream", "think", *EXTRAS]),
         first=st.sampled_from(
             ["", "report", "ask", "ask", "ask twice", "ask aside", "chunk", "linger"]
         ),
@@ -463,6 +463,10 @@ class InMemory(ServerMachine):
         mine = [each for each in self.puppets.living if self.calls[each.label].by is client]
         busy = {*self.under_way(name), *(each.label for each in mine)}
         called.was_crowded = client.was_held or len(busy) > LIMITS.in_flight
+        if tool == "think":
+            called.expected = thought_of(label)
+            left = abandoned(self.puppets, self.conversations())
+            called.was_crowded |= len(left) >= LIMITS.abandoned_threads
         self._start(name, client.call, called)
         if label in self.labels() and first and (client.answers or "ask" not in first):
             self._tell(label, first)

@@ -406,7 +406,7 @@ class OverHTTP(ServerMachine):
     @precondition(lambda self: self.is_serving and len(self.open_visits()) < _MOST)
     @rule(
         by=among(lambda self: ["alone", *self.open_sessions()]),
-        tool=st.sampled_from(["work", "work", "stream"]),
+        tool=st.sampled_from(["work", "work", "stream", "think"]),
         first=st.sampled_from(["", "report", "ask", "ask", "ask aside", "chunk", "linger", "defy"]),
     )
     def call(self, by: str, tool: str, first: str) -> None:
