@@ -110,6 +110,8 @@ class Connection:
 
     def take(self, message: Message | Batch, about: Call | None = None) -> list[Event]:
         """Take one message (or batch) that has been decoded already; see `receive`."""
+        if isinstance(message, Request):
+            return self._on_request(message, None)
         if isinstance(message, Batch):
             return self._on_batch(message, about)
         return self._on_message(addressed(message, about, self._calls), None)
@@ -166,7 +168,7 @@ class Connection:
             return [Ignored(f"{request.method}: servers send no requests in this revision")]
         try:
             meta = read_meta(request.params)
-            renews = self._renews_session(request, meta)
+            renews = request.method == "initialize" and self._renews_session(meta)
             open_exchanges = self._outlasting() if renews else self._exchanges
             if request.id in open_exchanges:
                 raise Rejected(INVALID_REQUEST, f"id {request.id!r} is already in use")
@@ -199,10 +201,10 @@ class Connection:
         self._exchanges[request.id] = exchange
         return [*events, RequestReceived(exchange)]
 
-    def _renews_session(self, request: Request, meta: Meta) -> bool:
-        """Whether this request, if it is accepted, ends a session and begins another."""
+    def _renews_session(self, meta: Meta) -> bool:
+        """Whether `initialize`, if it is accepted, ends a session and begins another."""
         has_session = self.role is Role.SERVER and self.session is not SessionState.NEW
-        return has_session and request.method == "initialize" and not meta.is_stateless
+        return has_session and not meta.is_stateless
 
     def _outlasting(self) -> dict[int | str, Exchange]:
         """The requests of the peer that belong to no session, and so outlast it."""
