@@ -99,6 +99,9 @@ class EraRules(Protocol):
     def dress(self, result: Wire, exchange: ResultContext) -> Wire:
         """Add to a result what the era wants on every result."""
 
+    def dress_written(self, members: bytes, exchange: ResultContext) -> bytes:
+        """The same for a tool's result that is written already, without `_meta`."""
+
 
 class ResultContext(Protocol):
     """What `EraRules.dress` needs to know about the exchange that is answered."""
@@ -126,6 +129,9 @@ class HandshakeEra:
         if META in result:
             result[META] = _without_connection(result[META])
         return result
+
+    def dress_written(self, members: bytes, exchange: ResultContext) -> bytes:
+        return members
 
 
 class StatelessEra:
@@ -156,6 +162,9 @@ class StatelessEra:
         else:
             result[META] = _without_connection(own) | msgspec.json.decode(exchange.stamp)
         return result
+
+    def dress_written(self, members: bytes, exchange: ResultContext) -> bytes:
+        return b'%b,"resultType":"complete","_meta":%b' % (members, exchange.stamp)
 
 
 def _without_connection(meta: Mapping[str, Any]) -> Wire:
