@@ -14,7 +14,7 @@ import enum
 import itertools
 from typing import TYPE_CHECKING, Any
 
-from msgspec import UnsetType
+from msgspec import UNSET
 
 from trimcp.errors import INVALID_PARAMS, INVALID_REQUEST, LIMIT_EXCEEDED, PARSE_ERROR
 from trimcp.types import CancelledNotificationParams, Implementation
@@ -183,7 +183,7 @@ class Connection:
         except Rejected as error:
             return self._refuse(request.id, error.code, error.message, error.data, batch)
         events = self._end_session() if renews else []
-        token = None if isinstance(meta.progress_token, UnsetType) else meta.progress_token
+        token = None if meta.progress_token is UNSET else meta.progress_token
         exchange = Exchange(
             request.id,
             request.method,
@@ -255,7 +255,7 @@ class Connection:
 
     def _on_cancelled(self, message: Notification) -> list[Event]:
         cancelled = read_cancelled(message.params)
-        if isinstance(cancelled.request_id, UnsetType):
+        if cancelled.request_id is UNSET:
             return [Ignored("notifications/cancelled without a request id")]
         exchange = self._exchanges.get(cancelled.request_id)
         if exchange is None or exchange.method == "initialize":

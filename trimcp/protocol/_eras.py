@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, get_args
 
 import attrs
 import msgspec
-from msgspec import Raw, UnsetType
+from msgspec import UNSET, Raw
 
 from trimcp.errors import INVALID_PARAMS, UNSUPPORTED_PROTOCOL_VERSION
 from trimcp.types import (
@@ -222,12 +222,12 @@ def stateless_terms(meta: Meta) -> Terms:
         Rejected: A required member is missing or malformed (-32602), or the revision is not
             supported without a handshake (-32022).
     """
-    if isinstance(meta.revision, UnsetType):
+    if meta.revision is UNSET:
         raise Rejected(INVALID_PARAMS, f"_meta lacks {META_PROTOCOL_VERSION}")
-    if isinstance(meta.capabilities, UnsetType):
+    if meta.capabilities is UNSET:
         raise Rejected(INVALID_PARAMS, f"_meta lacks {META_CLIENT_CAPABILITIES}")
-    info = None if isinstance(meta.client_info, UnsetType) else bytes(meta.client_info)
-    level = None if isinstance(meta.log_level, UnsetType) else meta.log_level
+    info = None if meta.client_info is UNSET else bytes(meta.client_info)
+    level = None if meta.log_level is UNSET else meta.log_level
     capabilities = bytes(meta.capabilities)
     is_short = len(capabilities) + len(info or b"") <= _REMEMBERED_BYTES
     parse = _remembered_terms if is_short else _parse_terms

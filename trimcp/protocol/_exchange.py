@@ -250,8 +250,9 @@ class Exchange:
         return self._close(ExchangeEvent.CANCEL, None)
 
     def drop(self) -> None:
-        """Close the exchange, since the connection is gone."""
-        self._close(ExchangeEvent.DROP, None)
+        """Close the exchange, since the connection is gone; nothing if it is closed already."""
+        if self.state is OPEN:
+            self._close(ExchangeEvent.DROP, None)
 
     def notify(self, method: str, payload: Any, meta: Mapping[str, Any] | None = None) -> bytes:
         """A notification about this exchange, or b"" when it is no longer open.

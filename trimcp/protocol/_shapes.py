@@ -165,7 +165,7 @@ def read_meta(params: Raw | None) -> Meta:
     if params is None:
         return NO_META
     meta = _read(_params_decoder, params).meta
-    return NO_META if isinstance(meta, UnsetType) else meta
+    return NO_META if meta is UNSET else meta
 
 
 def read_name(params: Raw | None, member: Literal["name", "uri"]) -> str | None:

@@ -72,28 +72,25 @@ class Workers:
 
     Args:
         responder: The role.
+        start: Starts a task in the nursery.
     """
 
-    def __init__(self, responder: Responder) -> None:
+    def __init__(self, responder: Responder, start: Callable[..., object]) -> None:
         self.responder = responder
+        self._start = start
         self._idle: collections.deque[_Worker] = collections.deque()
         self._bench: _Bench | None = None
         self._is_over = False
 
-    def attend(self, start: Callable[..., object], round_: Round) -> None:
-        """Answer a request in a task that waits, or else in a new one.
-
-        Args:
-            start: Starts a task in the nursery.
-            round_: The request.
-        """
+    def attend(self, round_: Round) -> None:
+        """Answer a request in a task that waits, or else in a new one."""
         # A round that has a scope was cancelled before.
         if self._idle and round_.scope is None:
             worker = self._idle[-1]
             self.leave(worker)
             worker.give(round_)
         else:
-            start(_Worker(self, round_).run)
+            self._start(_Worker(self, round_).run)
 
     def dismiss(self) -> frozenset[trio.lowlevel.Task]:
         """End the tasks that wait; the others end when they have answered.
@@ -192,7 +189,7 @@ class _Worker:
             if round_.is_over:
                 break
             outcome = await self._workers.responder.handle(round_)
-            if self._scope.cancel_called or not _is_untouched(self.task, self._scope):
+            if round_.is_cancelled or not _is_untouched(self.task, self._scope):
                 return outcome
             # Nobody can cancel the task any more on account of this request.
             round_.scope = None

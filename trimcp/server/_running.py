@@ -86,7 +86,7 @@ def run(
         return _asking_by_requests(context, entry, given)
     if is_retry is None:
         is_retry = read_retry(exchange.params).is_present
-    if is_retry or _may_ask(exchange, entry.function):
+    if is_retry or (entry.function.context is not None and _can_be_asked(exchange)):
         return _outliving(context, entry, given)
     return _in_round(context, entry, given)
 
@@ -137,9 +137,9 @@ async def _asking_by_requests(context: Context[Any], entry: Entry, given: Any) -
     raise RuntimeError(f"it returned InputRequired {_MOST_ROUNDS} times, which is an endless loop")
 
 
-def _may_ask(exchange: Exchange, function: Function) -> bool:
+def _can_be_asked(exchange: Exchange) -> bool:
     declared = exchange.terms.capabilities
-    return function.context is not None and (
+    return (
         declared.elicitation is not None
         or declared.sampling is not None
         or declared.roots is not None
