@@ -159,7 +159,7 @@ class AnnotatedOutput(SchemaOutput):
             super().__init__(schema)
 
     def _write(self, value: Any) -> bytes:
-        value = self._adapter.validate_python(value)
+        value = self._adapter.validator.validate_python(value)
         is_as_promised = type(value) is self._scalar
         raw = dump(self._adapter, value, strict=self._is_sure and not is_as_promised)
         if not self._is_sure:

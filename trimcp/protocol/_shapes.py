@@ -142,6 +142,8 @@ class _Subscribed(msgspec.Struct, gc=False):
 
 _T = TypeVar("_T")
 
+_UNREADABLE: Final = (msgspec.DecodeError, RecursionError)
+
 NO_META: Final = Meta()
 _params_decoder: Final = msgspec.json.Decoder(_Params)
 _named_decoder: Final = msgspec.json.Decoder(_Named)
@@ -164,7 +166,10 @@ def read_meta(params: Raw | None) -> Meta:
     """
     if params is None:
         return NO_META
-    meta = _read(_params_decoder, params).meta
+    try:
+        meta = _params_decoder.decode(params).meta
+    except _UNREADABLE as error:
+        raise InvalidShape(str(error)) from None
     return NO_META if meta is UNSET else meta
 
 
@@ -206,7 +211,10 @@ def read_traceparent(params: Raw | None) -> str | None:
 
 def read_call(params: Raw | None) -> ToolCall:
     """The shape of `tools/call`. Raises InvalidShape."""
-    return _read(_call_decoder, Raw(b"{}") if params is None else params)
+    try:
+        return _call_decoder.decode(b"{}" if params is None else params)
+    except _UNREADABLE as error:
+        raise InvalidShape(str(error)) from None
 
 
 def read_retry(params: Raw | None) -> RetryParams:
@@ -240,7 +248,7 @@ def read_object(raw: Raw | None) -> dict[str, Any]:
 def _read(decoder: msgspec.json.Decoder[_T], raw: Raw) -> _T:
     try:
         return decoder.decode(raw)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except _UNREADABLE as error:
         raise InvalidShape(str(error)) from None
 
 
