@@ -20,7 +20,7 @@ from trimcp.errors import INVALID_PARAMS, INVALID_REQUEST, LIMIT_EXCEEDED, PARSE
 from trimcp.types import CancelledNotificationParams, Implementation
 
 from ._codec import META, PROGRESS_TOKEN, codec_for
-from ._eras import ERAS, Rejected, Terms, session_terms, stamp_of, stateless_terms, with_meta
+from ._eras import ERAS, LatestMeta, Rejected, Terms, session_terms, stamp_of, with_meta
 from ._events import (
     AnswerUnusable,
     Event,
@@ -52,7 +52,7 @@ from ._messages import (
     malformed_from_ends,
 )
 from ._revisions import LATEST_HANDSHAKE, Era
-from ._shapes import InvalidShape, Meta, read_cancelled, read_meta, read_progress, read_subscription
+from ._shapes import InvalidShape, Meta, read_cancelled, read_progress, read_subscription
 from ._states import ExchangeEvent, SessionEvent, SessionState, next_session_state
 
 if TYPE_CHECKING:
@@ -94,6 +94,7 @@ class Connection:
         self._stamp = stamp or stamp_of(identity)
         self._exchanges: dict[int | str, Exchange] = {}
         self._calls: dict[int | str, Call] = {}
+        self._latest = LatestMeta()
         self._ids = itertools.count(1)
 
     # -- what comes in --------------------------------------------------------------------
@@ -167,7 +168,7 @@ class Connection:
         if self.role is Role.CLIENT and self._is_stateless:
             return [Ignored(f"{request.method}: servers send no requests in this revision")]
         try:
-            meta = read_meta(request.params)
+            meta = self._latest.read(request.params)
             renews = request.method == "initialize" and self._renews_session(meta)
             open_exchanges = self._outlasting() if renews else self._exchanges
             if request.id in open_exchanges:
@@ -222,7 +223,7 @@ class Connection:
         if meta.is_stateless:
             if in_batch:
                 raise Rejected(INVALID_REQUEST, "this protocol revision has no batches")
-            return stateless_terms(meta)
+            return self._latest.terms(meta, request.params)
         if request.method == "initialize" and self.role is Role.SERVER:
             if in_batch:
                 raise Rejected(INVALID_REQUEST, "initialize must not be part of a batch")
@@ -234,7 +235,7 @@ class Connection:
         if request.method in _BEFORE_SESSION:
             return Terms(LATEST_HANDSHAKE)
         # The request has no terms of its own, and there is no session: this says what is missing.
-        return stateless_terms(meta)
+        return self._latest.terms(meta, request.params)
 
     def _on_notification(self, message: Notification) -> list[Event]:
         try:

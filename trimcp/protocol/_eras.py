@@ -49,7 +49,7 @@ from ._revisions import (
     Revision,
     find_revision,
 )
-from ._shapes import read_object
+from ._shapes import meta_bytes, read_meta, read_object
 
 if TYPE_CHECKING:
     from ._shapes import Meta
@@ -232,6 +232,39 @@ def stateless_terms(meta: Meta) -> Terms:
     is_short = len(capabilities) + len(info or b"") <= _REMEMBERED_BYTES
     parse = _remembered_terms if is_short else _parse_terms
     return parse(meta.revision, info, capabilities, level)
+
+
+class LatestMeta:
+    """The latest `_meta` of one client, and its terms: most send the same with each request."""
+
+    __slots__ = ("_meta", "_raw", "_terms")
+
+    def __init__(self) -> None:
+        self._raw = b""
+        self._meta: Meta | None = None
+        self._terms: Terms | None = None
+
+    def read(self, params: Raw | None) -> Meta:
+        """The `_meta` of a request. Raises InvalidShape."""
+        if self._meta is not None and meta_bytes(params) == self._raw:
+            return self._meta
+        return read_meta(params)
+
+    def terms(self, meta: Meta, params: Raw | None) -> Terms:
+        """The terms that a request carries itself. Raises Rejected.
+
+        Args:
+            meta: What `read` has returned.
+            params: The params of the request.
+        """
+        if self._terms is not None and meta is self._meta:
+            return self._terms
+        terms = stateless_terms(meta)
+        if meta.progress_token is UNSET:
+            raw = meta_bytes(params)
+            if len(raw) <= _REMEMBERED_BYTES:
+                self._raw, self._meta, self._terms = raw, meta, terms
+        return terms
 
 
 def _parse_terms(date: str, info: bytes | None, capabilities: bytes, level: Any) -> Terms:

@@ -48,6 +48,10 @@ class _Params(msgspec.Struct, gc=False):
     meta: Meta | UnsetType = msgspec.field(default=UNSET, name="_meta")
 
 
+class _RawMeta(msgspec.Struct, gc=False):
+    meta: Raw = msgspec.field(default=Raw(), name="_meta")
+
+
 class _Named(msgspec.Struct, gc=False):
     name: Raw | UnsetType = UNSET
     uri: Raw | UnsetType = UNSET
@@ -146,6 +150,7 @@ _UNREADABLE: Final = (msgspec.DecodeError, RecursionError)
 
 NO_META: Final = Meta()
 _params_decoder: Final = msgspec.json.Decoder(_Params)
+_raw_meta_decoder: Final = msgspec.json.Decoder(_RawMeta)
 _named_decoder: Final = msgspec.json.Decoder(_Named)
 _mirrored_decoder: Final = msgspec.json.Decoder(Mirrored)
 _text_decoder: Final = msgspec.json.Decoder(str)
@@ -171,6 +176,11 @@ def read_meta(params: Raw | None) -> Meta:
     except _UNREADABLE as error:
         raise InvalidShape(str(error)) from None
     return NO_META if meta is UNSET else meta
+
+
+def meta_bytes(params: Raw | None) -> bytes:
+    """The bytes of a request's `_meta`; empty where there are none. Raises InvalidShape."""
+    return b"" if params is None else bytes(_read(_raw_meta_decoder, params).meta)
 
 
 def read_name(params: Raw | None, member: Literal["name", "uri"]) -> str | None:
