@@ -142,6 +142,29 @@ async def test_what_goes_at_once_needs_no_wait(kind: str, monkeypatch: pytest.Mo
         assert sizes == [6, 6, 6]
 
 
+@pytest.mark.skipif(not hasattr(os, "RWF_NOWAIT"), reason="Linux can do this")
+@pytest.mark.parametrize("kind", ["pipe", "socket pair"])
+async def test_what_goes_at_once_costs_no_turn_of_the_loop(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with writing(kind, monkeypatch) as (reading, stream, _):
+        async with stream:
+            with trio.testing.assert_no_checkpoints():
+                await stream.send_all(b"short\n")
+            assert os.read(reading, 100) == b"short\n"
+
+
+@pytest.mark.parametrize("kind", ["pipe", "socket pair"])
+async def test_two_who_write_do_not_mix(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = LONG[:1_000_000]
+    with writing(kind, monkeypatch) as (reading, stream, _), trio.fail_after(PATIENCE):
+        async with stream, trio.open_nursery() as nursery:
+            nursery.start_soon(stream.send_all, data)
+            await trio.testing.wait_all_tasks_blocked(0.01)
+            nursery.start_soon(stream.send_all, b"next\n")
+            assert await read_all(reading, len(data) + 5) == data + b"next\n"
+
+
 @pytest.mark.parametrize("error", [errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSYS])
 async def test_kernels_that_cannot_are_asked_once(
     error: int, monkeypatch: pytest.MonkeyPatch

@@ -9,8 +9,10 @@ import base64
 import hashlib
 from typing import Any, Final
 
+import msgspec
 from msgspec import Raw
 
+from trimcp.protocol import WireResult
 from trimcp.types import (
     UNSET,
     AudioContent,
@@ -24,10 +26,18 @@ from trimcp.types import (
 
 from ._pydantic import to_json
 
-__all__ = ["CONTENT", "content_result", "structured_result"]
+__all__ = [
+    "CONTENT",
+    "content_result",
+    "structured_result",
+    "written_result",
+    "written_text",
+]
 
 CONTENT: Final = (TextContent, ImageContent, AudioContent, ResourceLink, EmbeddedResource)
 _BYTES: Final = (bytes, bytearray, memoryview)
+
+_encode: Final = msgspec.json.Encoder().encode
 
 
 def content_result(value: Any, *, promised: bool) -> CallToolResult:
@@ -67,6 +77,22 @@ def structured_result(value: Any, raw: bytes, *, is_text: bool) -> CallToolResul
     elif value is not None or not is_text:
         content = (TextContent(raw.decode()),)
     return CallToolResult(content, structured_content=Raw(raw))
+
+
+def written_text(text: str) -> WireResult:
+    """The result for a text that promises nothing, written already."""
+    return WireResult(b'"content":[{"text":%b,"type":"text"}]' % _encode(text))
+
+
+def written_result(value: Any, raw: bytes, *, is_text: bool) -> WireResult:
+    """The same as `structured_result`, written already, for revisions that do not wrap it."""
+    if isinstance(value, str):
+        content = b'{"text":%b,"type":"text"}' % _encode(_plain(value))
+    elif value is not None or not is_text:
+        content = b'{"text":%b,"type":"text"}' % _encode(raw.decode())
+    else:
+        content = b""
+    return WireResult(b'"content":[%b],"structuredContent":%b' % (content, raw))
 
 
 def _is_block(value: Any) -> bool:

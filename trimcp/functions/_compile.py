@@ -124,8 +124,12 @@ class Function:
         return f"{self.name!r}{where} returned a {kind}: correct that, or its return annotation."
 
     def wire_result(self, value: Any, *, structured: bool) -> WireResult | None:
-        """The same in wire form, where only one form is possible; see `Output.wire_result`."""
-        return self._output.wire_result(value, structured=structured)
+        """The same, written already, or None; see `Output.wire_result`. Raises as `result`."""
+        try:
+            return self._output.wire_result(value, structured=structured)
+        except (TypeError, ValueError) as error:
+            error.add_note(self.advice(value))
+            raise
 
 
 def compile_function(

@@ -19,10 +19,10 @@ import msgspec
 from pydantic_core import from_json
 
 from trimcp.errors import RegistrationError
-from trimcp.protocol import WireResult, refuse_non_finite
+from trimcp.protocol import refuse_non_finite
 from trimcp.types import UNSET, CallToolResult
 
-from ._blocks import CONTENT, content_result, structured_result
+from ._blocks import CONTENT, content_result, structured_result, written_result, written_text
 from ._final import Final
 from ._input_required import InputRequired
 from ._pydantic import PlainSchema, adapter_for, dump, to_json
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     import pydantic
+
+    from trimcp.protocol import WireResult
 
 __all__ = ["Output", "final_hint", "given_output", "output_of"]
 
@@ -59,7 +61,7 @@ class Output:
         return content_result(value, promised=self._promised)
 
     def wire_result(self, value: Any, *, structured: bool) -> WireResult | None:
-        """The same result in wire form, for values of which only one form is possible.
+        """The same result written already, where the function alone decides what is written.
 
         Args:
             value: What the function returned.
@@ -71,9 +73,7 @@ class Output:
         Raises:
             TypeError, ValueError: As `result`.
         """
-        if type(value) is not str:
-            return None
-        return WireResult(content=[{"text": value, "type": "text"}])
+        return written_text(value) if type(value) is str else None
 
 
 class SchemaOutput(Output):
@@ -105,7 +105,10 @@ class SchemaOutput(Output):
         return structured_result(value, self._write(value), is_text=self._is_text)
 
     def wire_result(self, value: Any, *, structured: bool) -> WireResult | None:
-        return None
+        # A revision may have to wrap structured content, and others what a whole result holds.
+        if not structured or isinstance(value, CallToolResult):
+            return None
+        return written_result(value, self._write(value), is_text=self._is_text)
 
     def _write(self, value: Any) -> bytes:
         """The JSON that is sent. Raises TypeError or ValueError if it does not fit."""
@@ -148,9 +151,6 @@ class AnnotatedOutput(SchemaOutput):
         self._scalar = scalar_class(adapter.core_schema)
         schema = adapter.json_schema(mode="serialization", schema_generator=PlainSchema)
         schema.pop("title", None)
-        # Of these, each value has one text. A float may be no JSON, an instance of any other class
-        # may have been changed, and of text a client may expect the content alone.
-        self._is_plain = self._is_sure and self._scalar in (int, bool)
         if _has_binary(schema):
             raise InvalidSchema(_BINARY)
         if self._is_sure:
@@ -159,19 +159,12 @@ class AnnotatedOutput(SchemaOutput):
             super().__init__(schema)
 
     def _write(self, value: Any) -> bytes:
-        value = self._adapter.validate_python(value)
+        value = self._adapter.validator.validate_python(value)
         is_as_promised = type(value) is self._scalar
         raw = dump(self._adapter, value, strict=self._is_sure and not is_as_promised)
         if not self._is_sure:
             self._check(raw)
         return raw
-
-    def wire_result(self, value: Any, *, structured: bool) -> WireResult | None:
-        if not (structured and self._is_plain and type(value) is self._scalar):
-            return None
-        raw = self._write(value)
-        text = {"text": raw.decode(), "type": "text"}
-        return WireResult(content=[text], structuredContent=msgspec.Raw(raw))
 
 
 # -- which kind a function returns ------------------------------------------------------------

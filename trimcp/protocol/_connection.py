@@ -14,13 +14,13 @@ import enum
 import itertools
 from typing import TYPE_CHECKING, Any
 
-from msgspec import UnsetType
+from msgspec import UNSET
 
 from trimcp.errors import INVALID_PARAMS, INVALID_REQUEST, LIMIT_EXCEEDED, PARSE_ERROR
 from trimcp.types import CancelledNotificationParams, Implementation
 
 from ._codec import META, PROGRESS_TOKEN, codec_for
-from ._eras import ERAS, Rejected, Terms, session_terms, stamp_of, stateless_terms, with_meta
+from ._eras import ERAS, LatestMeta, Rejected, Terms, session_terms, stamp_of, with_meta
 from ._events import (
     AnswerUnusable,
     Event,
@@ -52,7 +52,7 @@ from ._messages import (
     malformed_from_ends,
 )
 from ._revisions import LATEST_HANDSHAKE, Era
-from ._shapes import InvalidShape, Meta, read_cancelled, read_meta, read_progress, read_subscription
+from ._shapes import InvalidShape, Meta, read_cancelled, read_progress, read_subscription
 from ._states import ExchangeEvent, SessionEvent, SessionState, next_session_state
 
 if TYPE_CHECKING:
@@ -94,6 +94,7 @@ class Connection:
         self._stamp = stamp or stamp_of(identity)
         self._exchanges: dict[int | str, Exchange] = {}
         self._calls: dict[int | str, Call] = {}
+        self._latest = LatestMeta()
         self._ids = itertools.count(1)
 
     # -- what comes in --------------------------------------------------------------------
@@ -110,6 +111,8 @@ class Connection:
 
     def take(self, message: Message | Batch, about: Call | None = None) -> list[Event]:
         """Take one message (or batch) that has been decoded already; see `receive`."""
+        if isinstance(message, Request):
+            return self._on_request(message, None)
         if isinstance(message, Batch):
             return self._on_batch(message, about)
         return self._on_message(addressed(message, about, self._calls), None)
@@ -165,8 +168,8 @@ class Connection:
         if self.role is Role.CLIENT and self._is_stateless:
             return [Ignored(f"{request.method}: servers send no requests in this revision")]
         try:
-            meta = read_meta(request.params)
-            renews = self._renews_session(request, meta)
+            meta = self._latest.read(request.params)
+            renews = request.method == "initialize" and self._renews_session(meta)
             open_exchanges = self._outlasting() if renews else self._exchanges
             if request.id in open_exchanges:
                 raise Rejected(INVALID_REQUEST, f"id {request.id!r} is already in use")
@@ -181,7 +184,7 @@ class Connection:
         except Rejected as error:
             return self._refuse(request.id, error.code, error.message, error.data, batch)
         events = self._end_session() if renews else []
-        token = None if isinstance(meta.progress_token, UnsetType) else meta.progress_token
+        token = None if meta.progress_token is UNSET else meta.progress_token
         exchange = Exchange(
             request.id,
             request.method,
@@ -199,10 +202,10 @@ class Connection:
         self._exchanges[request.id] = exchange
         return [*events, RequestReceived(exchange)]
 
-    def _renews_session(self, request: Request, meta: Meta) -> bool:
-        """Whether this request, if it is accepted, ends a session and begins another."""
+    def _renews_session(self, meta: Meta) -> bool:
+        """Whether `initialize`, if it is accepted, ends a session and begins another."""
         has_session = self.role is Role.SERVER and self.session is not SessionState.NEW
-        return has_session and request.method == "initialize" and not meta.is_stateless
+        return has_session and not meta.is_stateless
 
     def _outlasting(self) -> dict[int | str, Exchange]:
         """The requests of the peer that belong to no session, and so outlast it."""
@@ -220,7 +223,7 @@ class Connection:
         if meta.is_stateless:
             if in_batch:
                 raise Rejected(INVALID_REQUEST, "this protocol revision has no batches")
-            return stateless_terms(meta)
+            return self._latest.terms(meta, request.params)
         if request.method == "initialize" and self.role is Role.SERVER:
             if in_batch:
                 raise Rejected(INVALID_REQUEST, "initialize must not be part of a batch")
@@ -232,7 +235,7 @@ class Connection:
         if request.method in _BEFORE_SESSION:
             return Terms(LATEST_HANDSHAKE)
         # The request has no terms of its own, and there is no session: this says what is missing.
-        return stateless_terms(meta)
+        return self._latest.terms(meta, request.params)
 
     def _on_notification(self, message: Notification) -> list[Event]:
         try:
@@ -253,7 +256,7 @@ class Connection:
 
     def _on_cancelled(self, message: Notification) -> list[Event]:
         cancelled = read_cancelled(message.params)
-        if isinstance(cancelled.request_id, UnsetType):
+        if cancelled.request_id is UNSET:
             return [Ignored("notifications/cancelled without a request id")]
         exchange = self._exchanges.get(cancelled.request_id)
         if exchange is None or exchange.method == "initialize":

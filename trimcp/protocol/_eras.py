@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, get_args
 
 import attrs
 import msgspec
-from msgspec import Raw, UnsetType
+from msgspec import UNSET, Raw
 
 from trimcp.errors import INVALID_PARAMS, UNSUPPORTED_PROTOCOL_VERSION
 from trimcp.types import (
@@ -49,7 +49,7 @@ from ._revisions import (
     Revision,
     find_revision,
 )
-from ._shapes import read_object
+from ._shapes import meta_bytes, read_meta, read_object
 
 if TYPE_CHECKING:
     from ._shapes import Meta
@@ -99,6 +99,9 @@ class EraRules(Protocol):
     def dress(self, result: Wire, exchange: ResultContext) -> Wire:
         """Add to a result what the era wants on every result."""
 
+    def dress_written(self, members: bytes, exchange: ResultContext) -> bytes:
+        """The same for a tool's result that is written already, without `_meta`."""
+
 
 class ResultContext(Protocol):
     """What `EraRules.dress` needs to know about the exchange that is answered."""
@@ -126,6 +129,9 @@ class HandshakeEra:
         if META in result:
             result[META] = _without_connection(result[META])
         return result
+
+    def dress_written(self, members: bytes, exchange: ResultContext) -> bytes:
+        return members
 
 
 class StatelessEra:
@@ -156,6 +162,9 @@ class StatelessEra:
         else:
             result[META] = _without_connection(own) | msgspec.json.decode(exchange.stamp)
         return result
+
+    def dress_written(self, members: bytes, exchange: ResultContext) -> bytes:
+        return b'%b,"resultType":"complete","_meta":%b' % (members, exchange.stamp)
 
 
 def _without_connection(meta: Mapping[str, Any]) -> Wire:
@@ -213,16 +222,49 @@ def stateless_terms(meta: Meta) -> Terms:
         Rejected: A required member is missing or malformed (-32602), or the revision is not
             supported without a handshake (-32022).
     """
-    if isinstance(meta.revision, UnsetType):
+    if meta.revision is UNSET:
         raise Rejected(INVALID_PARAMS, f"_meta lacks {META_PROTOCOL_VERSION}")
-    if isinstance(meta.capabilities, UnsetType):
+    if meta.capabilities is UNSET:
         raise Rejected(INVALID_PARAMS, f"_meta lacks {META_CLIENT_CAPABILITIES}")
-    info = None if isinstance(meta.client_info, UnsetType) else bytes(meta.client_info)
-    level = None if isinstance(meta.log_level, UnsetType) else meta.log_level
+    info = None if meta.client_info is UNSET else bytes(meta.client_info)
+    level = None if meta.log_level is UNSET else meta.log_level
     capabilities = bytes(meta.capabilities)
     is_short = len(capabilities) + len(info or b"") <= _REMEMBERED_BYTES
     parse = _remembered_terms if is_short else _parse_terms
     return parse(meta.revision, info, capabilities, level)
+
+
+class LatestMeta:
+    """The latest `_meta` of one client, and its terms: most send the same with each request."""
+
+    __slots__ = ("_meta", "_raw", "_terms")
+
+    def __init__(self) -> None:
+        self._raw = b""
+        self._meta: Meta | None = None
+        self._terms: Terms | None = None
+
+    def read(self, params: Raw | None) -> Meta:
+        """The `_meta` of a request. Raises InvalidShape."""
+        if self._meta is not None and meta_bytes(params) == self._raw:
+            return self._meta
+        return read_meta(params)
+
+    def terms(self, meta: Meta, params: Raw | None) -> Terms:
+        """The terms that a request carries itself. Raises Rejected.
+
+        Args:
+            meta: What `read` has returned.
+            params: The params of the request.
+        """
+        if self._terms is not None and meta is self._meta:
+            return self._terms
+        terms = stateless_terms(meta)
+        if meta.progress_token is UNSET:
+            raw = meta_bytes(params)
+            if len(raw) <= _REMEMBERED_BYTES:
+                self._raw, self._meta, self._terms = raw, meta, terms
+        return terms
 
 
 def _parse_terms(date: str, info: bytes | None, capabilities: bytes, level: Any) -> Terms:

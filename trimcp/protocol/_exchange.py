@@ -28,6 +28,7 @@ from ._messages import (
     RequestId,
     encode_answer,
     encode_failure,
+    join_answer,
     join_batch,
 )
 from ._nesting import is_deeper
@@ -46,13 +47,20 @@ class TooLarge(ValueError):
     """An answer is longer than the limit."""
 
 
-class WireResult(dict[str, Any]):
-    """A result in the wire form of its request's revision, which is not checked again.
+class WireResult:
+    """A tool's result that is written already, in the form of its request's revision.
 
-    For those who can prove at registration what they write; all others give payloads or mappings.
+    It is not checked again, so it is for those who have checked all that they did not write
+    themselves.
+
+    Args:
+        members: The members of the result, as JSON without the braces around them.
     """
 
-    __slots__ = ()
+    __slots__ = ("members",)
+
+    def __init__(self, members: bytes) -> None:
+        self.members = members
 
 
 class BatchAnswer:
@@ -172,8 +180,6 @@ class Exchange:
         Raises:
             EncodeError: It is no result of the method, or the revision cannot say it.
         """
-        if result.__class__ is WireResult:
-            return result
         wire = codec_for(self.terms.revision).encode_result(self.method, result)
         if isinstance(result, InputRequiredResult):
             wire[RESULT_TYPE] = INPUT_REQUIRED
@@ -187,7 +193,7 @@ class Exchange:
         """The successful answer.
 
         Args:
-            result: A payload, or a mapping in wire form.
+            result: A payload, a mapping in wire form, or a `WireResult`.
 
         Raises:
             TooLarge: The result is longer than the limit, or nested more deeply.
@@ -197,8 +203,12 @@ class Exchange:
         """
         if self.state is not OPEN:
             return self._close(ExchangeEvent.ANSWER, None)
-        wire = dict(result) if isinstance(result, dict) else self.encode_result(result)
-        data = encode_answer(self.id, ERAS[self.terms.revision.era].dress(wire, self))
+        era = ERAS[self.terms.revision.era]
+        if isinstance(result, WireResult):
+            data = join_answer(self.id, era.dress_written(result.members, self))
+        else:
+            wire = dict(result) if isinstance(result, dict) else self.encode_result(result)
+            data = encode_answer(self.id, era.dress(wire, self))
         if len(data) > self.limit:
             raise TooLarge(f"a result of {len(data)} bytes is longer than {self.limit}")
         if is_deeper(data, self.nesting):
@@ -240,8 +250,9 @@ class Exchange:
         return self._close(ExchangeEvent.CANCEL, None)
 
     def drop(self) -> None:
-        """Close the exchange, since the connection is gone."""
-        self._close(ExchangeEvent.DROP, None)
+        """Close the exchange, since the connection is gone; nothing if it is closed already."""
+        if self.state is OPEN:
+            self._close(ExchangeEvent.DROP, None)
 
     def notify(self, method: str, payload: Any, meta: Mapping[str, Any] | None = None) -> bytes:
         """A notification about this exchange, or b"" when it is no longer open.

@@ -131,9 +131,30 @@ def decode(data: bytes, *, nesting: int) -> Message | Batch:
             8.1).
         nesting: The maximum nesting that is accepted, in levels.
     """
-    message = _decode(data, nesting)
+    flaw = _unreadable(data, nesting)
+    if flaw is None:
+        # Nearly everything that is received is one well-formed message.
+        try:
+            message = _classify(_decode_envelope(data))
+        except (msgspec.DecodeError, RecursionError):
+            return _decode_other(data, flaw, nesting)
+        if not isinstance(message, Malformed):
+            return message
+    return _decode_other(data, flaw, nesting)
+
+
+def _decode_other(data: bytes, flaw: str | None, nesting: int) -> Message | Batch:
+    """Read a batch, or say what is wrong with a line.
+
+    Args:
+        data: The line.
+        flaw: What `_unreadable` says of it.
+        nesting: See `decode`.
+    """
+    message = _decode(data, flaw)
     if isinstance(message, Malformed) and data.startswith(_BOM):
-        message = _decode(data.removeprefix(_BOM), nesting)
+        rest = data.removeprefix(_BOM)
+        message = _decode(rest, _unreadable(rest, nesting))
     if isinstance(message, Malformed) and message.code == PARSE_ERROR:
         message = _broken_answer(data, message.message) or message
     if isinstance(message, Malformed | Batch):
@@ -141,8 +162,7 @@ def decode(data: bytes, *, nesting: int) -> Message | Batch:
     return message
 
 
-def _decode(data: bytes, nesting: int) -> Message | Batch:
-    flaw = _unreadable(data, nesting)
+def _decode(data: bytes, flaw: str | None) -> Message | Batch:
     if flaw is not None:
         return Malformed(None, PARSE_ERROR, flaw)
     if data.lstrip(b" \t\r\n")[:1] == b"[":
@@ -368,6 +388,11 @@ def encode_answer(identity: RequestId, result: Any) -> bytes:
         TypeError, ValueError: `result` holds something that JSON cannot express.
     """
     return _encode({"jsonrpc": "2.0", "id": identity, "result": result})
+
+
+def join_answer(identity: RequestId, members: bytes) -> bytes:
+    """The same for the members of a result that are JSON already."""
+    return b'{"jsonrpc":"2.0","id":%b,"result":{%b}}' % (_encode_any(identity), members)
 
 
 def encode_failure(

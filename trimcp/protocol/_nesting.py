@@ -27,14 +27,16 @@ _SLICE: Final = 64 * 1024
 def is_deeper(data: bytes, levels: int) -> bool:
     """Whether arrays and objects are nested deeper than a number of levels.
 
-    The answer is exact for JSON texts. Other bytes may be taken for a text that is nested deeper; a
-    string without its closing quote counts as reaching to the end.
+    The answer is exact for JSON texts. Other bytes may be taken for a text that is nested deeper,
+    or, if they are few, less deeply; a string without its closing quote counts as reaching to the
+    end.
 
     Args:
         data: A JSON text.
         levels: The maximum number of levels.
     """
-    if data.count(b"[") + data.count(b"{") <= levels:
+    # Each level takes two bytes of a JSON text.
+    if len(data) <= 2 * levels or data.count(b"[") + data.count(b"{") <= levels:
         return False
     brackets = _brackets(data)
     # All innermost arrays are removed at once, which makes the text one level less deep. As long as

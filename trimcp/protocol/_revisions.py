@@ -22,6 +22,9 @@ class Era(enum.Enum):
     HANDSHAKE = "handshake"
     STATELESS = "stateless"
 
+    # The hash of `enum.Enum` is a Python function, and an era is looked up for each answer.
+    __hash__ = object.__hash__
+
 
 @attrs.frozen
 class Method:

@@ -48,6 +48,10 @@ class _Params(msgspec.Struct, gc=False):
     meta: Meta | UnsetType = msgspec.field(default=UNSET, name="_meta")
 
 
+class _RawMeta(msgspec.Struct, gc=False):
+    meta: Raw = msgspec.field(default=Raw(), name="_meta")
+
+
 class _Named(msgspec.Struct, gc=False):
     name: Raw | UnsetType = UNSET
     uri: Raw | UnsetType = UNSET
@@ -142,8 +146,11 @@ class _Subscribed(msgspec.Struct, gc=False):
 
 _T = TypeVar("_T")
 
+_UNREADABLE: Final = (msgspec.DecodeError, RecursionError)
+
 NO_META: Final = Meta()
 _params_decoder: Final = msgspec.json.Decoder(_Params)
+_raw_meta_decoder: Final = msgspec.json.Decoder(_RawMeta)
 _named_decoder: Final = msgspec.json.Decoder(_Named)
 _mirrored_decoder: Final = msgspec.json.Decoder(Mirrored)
 _text_decoder: Final = msgspec.json.Decoder(str)
@@ -164,8 +171,16 @@ def read_meta(params: Raw | None) -> Meta:
     """
     if params is None:
         return NO_META
-    meta = _read(_params_decoder, params).meta
-    return NO_META if isinstance(meta, UnsetType) else meta
+    try:
+        meta = _params_decoder.decode(params).meta
+    except _UNREADABLE as error:
+        raise InvalidShape(str(error)) from None
+    return NO_META if meta is UNSET else meta
+
+
+def meta_bytes(params: Raw | None) -> bytes:
+    """The bytes of a request's `_meta`; empty where there are none. Raises InvalidShape."""
+    return b"" if params is None else bytes(_read(_raw_meta_decoder, params).meta)
 
 
 def read_name(params: Raw | None, member: Literal["name", "uri"]) -> str | None:
@@ -206,7 +221,10 @@ def read_traceparent(params: Raw | None) -> str | None:
 
 def read_call(params: Raw | None) -> ToolCall:
     """The shape of `tools/call`. Raises InvalidShape."""
-    return _read(_call_decoder, Raw(b"{}") if params is None else params)
+    try:
+        return _call_decoder.decode(b"{}" if params is None else params)
+    except _UNREADABLE as error:
+        raise InvalidShape(str(error)) from None
 
 
 def read_retry(params: Raw | None) -> RetryParams:
@@ -240,7 +258,7 @@ def read_object(raw: Raw | None) -> dict[str, Any]:
 def _read(decoder: msgspec.json.Decoder[_T], raw: Raw) -> _T:
     try:
         return decoder.decode(raw)
-    except (msgspec.DecodeError, RecursionError) as error:
+    except _UNREADABLE as error:
         raise InvalidShape(str(error)) from None
 
 

@@ -30,7 +30,7 @@ from trimcp.errors import (
     ResourceNotFound,
     ToolError,
 )
-from trimcp.protocol import InvalidShape, TooLarge, read_object
+from trimcp.protocol import InvalidShape, TooLarge, WireResult, read_object
 from trimcp.types import CallToolResult, TextContent
 
 if TYPE_CHECKING:
@@ -148,7 +148,8 @@ def answer_to(exchange: Exchange, outcome: Any) -> bytes | None:
 
     Args:
         exchange: The request.
-        outcome: What `captured` returned: a payload or a wire mapping, a `Failed`, or None.
+        outcome: What `captured` returned: a payload, a wire mapping, a `WireResult`, a `Failed`, or
+            None.
 
     Returns:
         The bytes to send; None if nothing may be sent any more, or not yet (batches).
@@ -160,6 +161,8 @@ def answer_to(exchange: Exchange, outcome: Any) -> bytes | None:
     # too long, a shorter error replaces it.
     for _ in range(3):
         try:
+            if isinstance(outcome, WireResult):
+                return exchange.answer(outcome)
             return _encoded(exchange, _judged(exchange, outcome))
         except KeyboardInterrupt:
             raise

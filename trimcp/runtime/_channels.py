@@ -134,7 +134,8 @@ class OutboxPeer(ConnectedPeer):
                     self._unsent -= 1
             except (trio.BrokenResourceError, trio.ClosedResourceError):
                 pass
-        self.life.settle()
+        if self.life.is_draining:
+            self.life.settle()
 
 
 class ChannelPeer(OutboxPeer):

@@ -102,7 +102,7 @@ class ConnectedPeer(Peer):
         self._unsent = 0
         self._answering = 0
         self._pausing = 0
-        self._workers = Workers(responder)
+        self._workers = Workers(responder, life.try_start)
 
     # -- its life -------------------------------------------------------------------------
 
@@ -263,7 +263,7 @@ class ConnectedPeer(Peer):
         self.slots.taken += 1
         round_ = Round(self, exchange)
         if self.life.host is None:
-            self._workers.attend(self.life.nursery.start_soon, round_)
+            self._workers.attend(round_)
         else:
             self.life.host.attend(round_)
 

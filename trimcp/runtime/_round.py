@@ -59,6 +59,7 @@ class Round:
         principal: Who sent the request, where the server asks that. On HTTP+SSE each message has a
             token of its own; what comes later changes nothing for a request that is answered.
         data: What the role kept for the peer when the round began.
+        is_cancelled: Whether what runs in the round was cancelled on account of it.
         scope: Cancels what runs in the round; None before that begins and after it has ended.
         handler: A handler that may outlive the round, while this is its current round.
         afterword: A message that is sent after the answer, on transports where requests share a
@@ -66,13 +67,24 @@ class Round:
         held: The bytes of its request, which the budget counts until the round ends.
     """
 
-    __slots__ = ("afterword", "data", "exchange", "handler", "held", "peer", "principal", "scope")
+    __slots__ = (
+        "afterword",
+        "data",
+        "exchange",
+        "handler",
+        "held",
+        "is_cancelled",
+        "peer",
+        "principal",
+        "scope",
+    )
 
     def __init__(self, peer: Peer, exchange: Exchange) -> None:
         self.peer = peer
         self.exchange = exchange
         self.principal: Principal | None = peer.principal
         self.data: Any = peer.data
+        self.is_cancelled = False
         self.scope: trio.CancelScope | None = None
         self.handler: Lasting | None = None
         self.afterword: bytes | None = None
@@ -126,19 +138,24 @@ class Round:
             # An error and its frames would form a reference cycle.
             outcome = passing = None
 
+    @property
+    def _has_outcome(self) -> bool:
+        """Whether the answer is what the handler has returned or raised."""
+        # If the server cancels a round, its answer is an error, and its handler goes on nowhere.
+        was_cancelled = self.scope is not None and self.scope.cancelled_caught
+        return self.exchange.is_answered and not was_cancelled
+
     def cancel(self, reason: str) -> None:
         """Cancel what runs in the round, or will run."""
         if self.scope is None:
             self.scope = trio.CancelScope()
+        self.is_cancelled = True
         self.scope.cancel(reason=reason)
 
     def end(self) -> None:
         """Release what the round held; cancel a handler that its client cannot reach any more."""
         peer, exchange = self.peer, self.exchange
-        # If the server cancels a round, its answer is an error, and its handler goes on nowhere.
-        was_cancelled = self.scope is not None and self.scope.cancelled_caught
-        has_outcome = exchange.is_answered and not was_cancelled
-        if self.handler is None or has_outcome:
+        if self.handler is None or self._has_outcome:
             peer.free_slot()
         else:
             self.handler.cancel("its request was cancelled")

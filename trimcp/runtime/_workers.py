@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import collections
 import contextvars
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import trio
 
@@ -36,22 +36,8 @@ MOST_IDLE: Final = 64
 MOST_IDLE_IN_ALL: Final = 1000
 
 
-class _Bench:
-    """All tasks of a run of Trio that wait for a request, those that wait longest first."""
-
-    def __init__(self) -> None:
-        self._waiting: collections.OrderedDict[_Worker, None] = collections.OrderedDict()
-
-    def join(self, worker: _Worker) -> None:
-        """One more waits; if there are too many, the one that waits longest ends."""
-        self._waiting[worker] = None
-        if len(self._waiting) > MOST_IDLE_IN_ALL:
-            next(iter(self._waiting)).dismiss()
-
-    def leave(self, worker: _Worker) -> None:
-        """One waits no more."""
-        del self._waiting[worker]
-
+#: All tasks of a run of Trio that wait for a request, those that wait longest first.
+_Bench: TypeAlias = "collections.OrderedDict[_Worker, None]"
 
 _BENCH: Final[trio.lowlevel.RunVar[_Bench | None]] = trio.lowlevel.RunVar(
     "trimcp: tasks that wait for a request", None
@@ -62,7 +48,7 @@ def _bench() -> _Bench:
     """The one of this run of Trio."""
     bench = _BENCH.get()
     if bench is None:
-        bench = _Bench()
+        bench = collections.OrderedDict()
         _BENCH.set(bench)
     return bench
 
@@ -72,28 +58,25 @@ class Workers:
 
     Args:
         responder: The role.
+        start: Starts a task in the nursery.
     """
 
-    def __init__(self, responder: Responder) -> None:
+    def __init__(self, responder: Responder, start: Callable[..., object]) -> None:
         self.responder = responder
+        self._start = start
         self._idle: collections.deque[_Worker] = collections.deque()
         self._bench: _Bench | None = None
         self._is_over = False
 
-    def attend(self, start: Callable[..., object], round_: Round) -> None:
-        """Answer a request in a task that waits, or else in a new one.
-
-        Args:
-            start: Starts a task in the nursery.
-            round_: The request.
-        """
+    def attend(self, round_: Round) -> None:
+        """Answer a request in a task that waits, or else in a new one."""
         # A round that has a scope was cancelled before.
         if self._idle and round_.scope is None:
             worker = self._idle[-1]
             self.leave(worker)
             worker.give(round_)
         else:
-            start(_Worker(self, round_).run)
+            self._start(_Worker(self, round_).run)
 
     def dismiss(self) -> frozenset[trio.lowlevel.Task]:
         """End the tasks that wait; the others end when they have answered.
@@ -114,7 +97,10 @@ class Workers:
         if self._bench is None:
             self._bench = _bench()
         self._idle.append(worker)
-        self._bench.join(worker)
+        self._bench[worker] = None
+        if len(self._bench) > MOST_IDLE_IN_ALL:
+            # The one that waits longest ends.
+            next(iter(self._bench)).dismiss()
         return True
 
     def leave(self, worker: _Worker) -> None:
@@ -124,7 +110,7 @@ class Workers:
         else:
             self._idle.remove(worker)
         if self._bench is not None:
-            self._bench.leave(worker)
+            del self._bench[worker]
 
 
 class _Worker:
@@ -192,7 +178,7 @@ class _Worker:
             if round_.is_over:
                 break
             outcome = await self._workers.responder.handle(round_)
-            if self._scope.cancel_called or not _is_untouched(self.task, self._scope):
+            if round_.is_cancelled or not _is_untouched(self.task, self._scope):
                 return outcome
             # Nobody can cancel the task any more on account of this request.
             round_.scope = None

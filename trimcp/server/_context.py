@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Generic
+from typing import TYPE_CHECKING, Any, Final, Generic
 
 import trio
 
@@ -272,9 +272,8 @@ class Context(Asking, Generic[LifespanT, SessionT]):
         await self.log("critical", data, logger=logger)
 
 
-def enter_context(context: Context[Any]) -> None:
-    """Make this the context of the current task and of everything it starts."""
-    _current.set(context)
+#: Makes a context that of the current task and of everything it starts.
+enter_context: Final = _current.set
 
 
 def current_context() -> Context[Any]:

@@ -174,7 +174,7 @@ class Register(Generic[ListedT]):
 
     def find(self, name: str) -> ListedT | None:
         """The item of that name, or None."""
-        found = self._named.find(name)
+        found = self._named.items.get(name)
         return None if found is None else found.item
 
     def page(

@@ -6,7 +6,7 @@ import functools
 import types
 from collections.abc import AsyncIterable, Iterator
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeGuard
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import trio
 from msgspec import Raw
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from trimcp.functions import Function
     from trimcp.protocol import Exchange
     from trimcp.runtime import Handler
+    from trimcp.types import InputRequiredResult
 
 __all__ = ["GENERATORS", "call_function", "run", "streamed"]
 
@@ -85,13 +86,14 @@ def run(
         return _asking_by_requests(context, entry, given)
     if is_retry is None:
         is_retry = read_retry(exchange.params).is_present
-    if is_retry or _may_ask(exchange, entry.function):
+    if is_retry or (entry.function.context is not None and _can_be_asked(exchange)):
         return _outliving(context, entry, given)
     return _in_round(context, entry, given)
 
 
 async def _in_round(context: Context[Any], entry: Entry, given: Any) -> Any:
-    return _judged(context, await entry.work(context, given))
+    result = await entry.work(context, given)
+    return _keeping(context, result) if isinstance(result, InputRequired) else result
 
 
 async def _outliving(context: Context[Any], entry: Entry, given: Any) -> Any:
@@ -104,13 +106,11 @@ async def _outliving(context: Context[Any], entry: Entry, given: Any) -> Any:
     result = await application.parking.run(
         context._handler.round, work, replay=entry.replay, single_use=entry.single_use
     )
-    return _judged(context, result)
+    return _keeping(context, result) if isinstance(result, InputRequired) else result
 
 
-def _judged(context: Context[Any], result: Any) -> Any:
-    """The answer for a client of the stateless era: the result, or the questions in it."""
-    if not _asks(result):
-        return result
+def _keeping(context: Context[Any], result: InputRequired) -> InputRequiredResult:
+    """The questions for a client of the stateless era, with the state that it brings back."""
     round_ = context._handler.round
     for question in result.questions.values():
         if (error := lacking(round_.exchange.terms, question)) is not None:
@@ -123,7 +123,7 @@ async def _asking_by_requests(context: Context[Any], entry: Entry, given: Any) -
     handler = context._handler
     for _ in range(_MOST_ROUNDS):
         result = await entry.work(context, given)
-        if not _asks(result):
+        if not isinstance(result, InputRequired):
             return result
         responses: dict[str, Any] = {}
         for key, question in result.questions.items():
@@ -137,17 +137,13 @@ async def _asking_by_requests(context: Context[Any], entry: Entry, given: Any) -
     raise RuntimeError(f"it returned InputRequired {_MOST_ROUNDS} times, which is an endless loop")
 
 
-def _may_ask(exchange: Exchange, function: Function) -> bool:
+def _can_be_asked(exchange: Exchange) -> bool:
     declared = exchange.terms.capabilities
-    return function.context is not None and (
+    return (
         declared.elicitation is not None
         or declared.sampling is not None
         or declared.roots is not None
     )
-
-
-def _asks(result: Any) -> TypeGuard[InputRequired]:
-    return isinstance(result, InputRequired)
 
 
 # -- calling ----------------------------------------------------------------------------------

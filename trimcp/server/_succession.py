@@ -44,11 +44,16 @@ class LateNursery:
 
     Args:
         responder: Handles the requests that are answered here.
+
+    Attributes:
+        waiting: The tasks that it has not started yet.
+        attend: Lets a task answer a request.
     """
 
     def __init__(self, responder: Responder) -> None:
         self.waiting: list[Start] = []
-        self._workers = Workers(responder)
+        self._workers = Workers(responder, self.try_start)
+        self.attend = self._workers.attend
         self._nursery: trio.Nursery | None = None
         self._is_over = False
 
@@ -64,10 +69,6 @@ class LateNursery:
             return start_in(self._nursery, function, *args)
         self.waiting.append((function, args))
         return True
-
-    def attend(self, round_: Round) -> None:
-        """Let a task answer a request."""
-        self._workers.attend(self.try_start, round_)
 
     def dismiss(self) -> bool:
         """End the tasks that wait for requests.
@@ -177,14 +178,10 @@ class Stay:
         """Let a task answer a request, now or when the session is open."""
         if self._handshake_scope is None:
             self.early.append(round_)
-        elif _is_stateless(round_):
+        elif round_.exchange.terms.revision.era is Era.STATELESS:
             self.stateless.attend(round_)
         else:
             self.handshake.attend(round_)
-
-
-def _is_stateless(round_: Round) -> bool:
-    return round_.exchange.terms.revision.era is Era.STATELESS
 
 
 class Succession:
@@ -232,7 +229,7 @@ class Succession:
         # They give back what they hold when they have run.
         new.handshake.waiting += old.handshake.waiting
         for round_ in old.early:
-            if _is_stateless(round_):
+            if round_.exchange.terms.revision.era is Era.STATELESS:
                 # It belongs to no session, and so to the next one.
                 round_.data = self._peer.data
                 new.early.append(round_)

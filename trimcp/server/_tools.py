@@ -106,8 +106,8 @@ class RegisteredTool(Registered):
 
     async def work(self, context: Context[Any], given: ToolCall) -> Any:
         """Run the tool once. Returns a result, see `call`, or an `InputRequired` with questions."""
-        arguments = given.arguments if isinstance(given.arguments, Raw) else None
-        if arguments is not None and not _is_object(arguments):
+        arguments = bytes(given.arguments) if isinstance(given.arguments, Raw) else None
+        if arguments is not None and arguments[:1] != b"{":
             # A model cannot correct this: the request itself is malformed (Tools, Error Handling).
             raise RequestError(INVALID_PARAMS, "invalid params: arguments must be an object")
         try:

@@ -137,7 +137,7 @@ async def _read_in(
         try:
             while data := await stream.receive_some(_CHUNK):
                 if lines := splitter.feed(bytes(data)):
-                    await feed.send(lines)
+                    await _pass_on(lines, feed)
                 channel.note_stray(splitter.stray)
             if lines := splitter.end():
                 await feed.send(lines)
@@ -147,3 +147,11 @@ async def _read_in(
             pass
         finally:
             splitter.close()
+
+
+async def _pass_on(lines: list[Incoming], feed: trio.MemorySendChannel[list[Incoming]]) -> None:
+    """Pass on lines. A checkpoint only if there is no room, since reading is one anyway."""
+    try:
+        feed.send_nowait(lines)
+    except trio.WouldBlock:
+        await feed.send(lines)

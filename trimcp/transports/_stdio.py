@@ -73,18 +73,31 @@ class DescriptorStream(trio.abc.Stream):
         return os.read(self._read_fd, max_bytes or 65536)
 
     async def send_all(self, data: bytes | bytearray | memoryview) -> None:
-        async with self._sending:
-            rest = memoryview(data)
-            # The first write needs no wait; the lock was a checkpoint.
-            if self._can_skip_waiting:
-                rest = rest[self._write_at_once(rest) :]
-            while rest:
-                await self._ready(trio.lowlevel.wait_writable, self._write_fd)
-                done = self._write_some(rest)
-                if not done:
-                    # Terminals may be ready although they have no room for a line end.
-                    await trio.sleep(_AGAIN_SECONDS)
-                rest = rest[done:]
+        """Write everything. A checkpoint only if not all is accepted at once.
+
+        The one writer has a checkpoint anyway, where it takes the messages; another one would be a
+        whole turn of Trio's loop before a single answer is written.
+        """
+        try:
+            self._sending.acquire_nowait()
+        except trio.WouldBlock:
+            await self._sending.acquire()
+        try:
+            await self._write(memoryview(data))
+        finally:
+            self._sending.release()
+
+    async def _write(self, rest: memoryview) -> None:
+        # The first write needs no wait.
+        if self._can_skip_waiting:
+            rest = rest[self._write_at_once(rest) :]
+        while rest:
+            await self._ready(trio.lowlevel.wait_writable, self._write_fd)
+            done = self._write_some(rest)
+            if not done:
+                # Terminals may be ready although they have no room for a line end.
+                await trio.sleep(_AGAIN_SECONDS)
+            rest = rest[done:]
 
     def _write_some(self, data: memoryview) -> int:
         """Write as much as a ready descriptor certainly accepts; return how much was written."""
