@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 import trio
 
+from .._receiving import receiving
 from .._running import contained
 from ._answer import refusal_of
 from ._exchange import Exchange, wake
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
     from ._parsing import Event, MakeParser
 
 __all__ = ["Http1Connection", "Upgrade"]
-
-_READ_BYTES: Final = 64 * 1024
 
 #: Bytes that are parsed at once: whatever a client sends ahead, not much more is known of it than
 #: may wait.
@@ -107,7 +106,7 @@ class Http1Connection:
         self.is_draining = False
         self.lingers = False
         self._app = app
-        self._stream = stream
+        self._receive = receiving(stream)
         self._sender = sender
         self._parser = make_parser(limits.header_bytes)
         self._seconds = limits.header_seconds
@@ -175,10 +174,7 @@ class Http1Connection:
     async def _read(self) -> None:
         """Read until the client is gone, or a WebSocket begins."""
         while True:
-            try:
-                data = bytes(await self._stream.receive_some(_READ_BYTES))
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
-                return
+            data = await self._receive()
             if not data:
                 return
             for start in range(0, len(data), _PARSED_BYTES):
