@@ -21,9 +21,10 @@ import trio
 from .._receiving import receiving
 from .._running import contained
 from ._answer import refusal_of
-from ._exchange import Exchange, wake
+from ._exchange import Exchange
 from ._heads import BadRequest, RequestHead
 from ._parsing import END
+from ._waiting import Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -119,8 +120,8 @@ class Http1Connection:
         self._is_over = False
         self._reading = trio.CancelScope()
         self._deadline = trio.current_time() + self._seconds
-        self._work = trio.lowlevel.ParkingLot()
-        self._room = trio.lowlevel.ParkingLot()
+        self._work = Waiting()
+        self._room = Waiting()
 
     async def run(self) -> Upgrade | None:
         """Serve the connection to its end, or to a WebSocket's handshake."""
@@ -161,7 +162,7 @@ class Http1Connection:
         self._sender.give_up()
         for exchange in self._open:
             exchange.lose()
-        wake(self._work)
+        self._work.wake()
 
     def _end(self) -> None:
         """End the connection after the last answer."""
@@ -205,7 +206,7 @@ class Http1Connection:
     def _begin(self) -> None:
         """Let the runner work; the time of an idle connection does not count any more."""
         self._deadline = math.inf
-        wake(self._work)
+        self._work.wake()
 
     def _refuse(self, refusal: BadRequest) -> None:
         """Refuse what came last, after the answers to what came before."""
@@ -222,7 +223,7 @@ class Http1Connection:
 
     def make_room(self) -> None:
         """Read on, since less is held than before."""
-        wake(self._room)
+        self._room.wake()
 
     # -- answering ----------------------------------------------------------------------------
 

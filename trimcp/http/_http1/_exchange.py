@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from ._heads import RequestHead
 
-__all__ = ["Exchange", "Owner", "wake"]
+__all__ = ["Exchange", "Owner"]
 
 _GONE_EVENT: Final = "http.disconnect"
 
@@ -26,12 +26,6 @@ _CONTINUE: Final = b"HTTP/1.1 100 \r\n\r\n"
 
 #: What a waiting request occupies besides its head and body, in bytes.
 _OVERHEAD: Final = 1024
-
-
-def wake(waiting: trio.lowlevel.ParkingLot) -> None:
-    """Wake the tasks that wait; for none, Trio's own function takes much longer."""
-    if waiting:
-        waiting.unpark_all()
 
 
 class Owner(Protocol):
@@ -88,7 +82,8 @@ class Exchange:
         self._body: list[bytes] = []
         #: Whether the application knows that the body is complete.
         self._is_told = False
-        self._news = trio.lowlevel.ParkingLot()
+        #: Where the application waits for more; made when it has to.
+        self._news: trio.lowlevel.ParkingLot | None = None
 
     def scope(self, base: Mapping[str, Any]) -> dict[str, Any]:
         """The ASGI scope.
@@ -119,19 +114,23 @@ class Exchange:
         if not self.answer.is_complete:
             self.held += len(piece)
             self._body.append(piece)
-            wake(self._news)
+            self._wake()
 
     def complete(self) -> None:
         """Note that the whole request has come."""
         self.is_received = self.disconnect.has_body = True
         self._expects = False
-        wake(self._news)
+        self._wake()
 
     def lose(self) -> None:
         """Note that the client is gone."""
         if self.disconnect.event is None:
             self.disconnect.tell({"type": _GONE_EVENT})
-            wake(self._news)
+            self._wake()
+
+    def _wake(self) -> None:
+        if self._news is not None:
+            self._news.unpark_all()
 
     # -- the application's side ---------------------------------------------------------------
 
@@ -146,6 +145,8 @@ class Exchange:
                 return {**self.disconnect.event}
             if self._body or (self.is_received and not self._is_told):
                 return self._take()
+            if self._news is None:
+                self._news = trio.lowlevel.ParkingLot()
             await self._news.park()
 
     def _take(self) -> dict[str, Any]:
@@ -181,6 +182,6 @@ class Exchange:
         # Before it is sent: who has read the end of the answer may leave.
         self.disconnect.event = {"type": _GONE_EVENT}
         is_sent = await self._owner.send(data)
-        wake(self._news)
+        self._wake()
         if not is_sent:
             raise ClientGone("the client is gone")
