@@ -20,11 +20,11 @@ import trio
 
 from .._receiving import receiving
 from .._running import contained
+from .._waiting import Waiting
 from ._answer import refusal_of
 from ._exchange import Exchange
 from ._heads import BadRequest, RequestHead
 from ._parsing import END
-from ._waiting import Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping

@@ -9,6 +9,7 @@ import trio
 
 from .._asgi import GONE, Disconnect
 from .._running import ClientGone
+from .._waiting import Waiting
 from ._answer import Answer
 
 if TYPE_CHECKING:
@@ -82,8 +83,7 @@ class Exchange:
         self._body: list[bytes] = []
         #: Whether the application knows that the body is complete.
         self._is_told = False
-        #: Where the application waits for more; made when it has to.
-        self._news: trio.lowlevel.ParkingLot | None = None
+        self._news = Waiting()
 
     def scope(self, base: Mapping[str, Any]) -> dict[str, Any]:
         """The ASGI scope.
@@ -114,23 +114,19 @@ class Exchange:
         if not self.answer.is_complete:
             self.held += len(piece)
             self._body.append(piece)
-            self._wake()
+            self._news.wake()
 
     def complete(self) -> None:
         """Note that the whole request has come."""
         self.is_received = self.disconnect.has_body = True
         self._expects = False
-        self._wake()
+        self._news.wake()
 
     def lose(self) -> None:
         """Note that the client is gone."""
         if self.disconnect.event is None:
             self.disconnect.tell({"type": _GONE_EVENT})
-            self._wake()
-
-    def _wake(self) -> None:
-        if self._news is not None:
-            self._news.unpark_all()
+            self._news.wake()
 
     # -- the application's side ---------------------------------------------------------------
 
@@ -145,8 +141,6 @@ class Exchange:
                 return {**self.disconnect.event}
             if self._body or (self.is_received and not self._is_told):
                 return self._take()
-            if self._news is None:
-                self._news = trio.lowlevel.ParkingLot()
             await self._news.park()
 
     def _take(self) -> dict[str, Any]:
@@ -182,6 +176,6 @@ class Exchange:
         # Before it is sent: who has read the end of the answer may leave.
         self.disconnect.event = {"type": _GONE_EVENT}
         is_sent = await self._owner.send(data)
-        self._wake()
+        self._news.wake()
         if not is_sent:
             raise ClientGone("the client is gone")
