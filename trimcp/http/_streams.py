@@ -63,6 +63,7 @@ class EventStream:
         self._at_end = at_end
         self._pending: list[tuple[str | None, bytes]] = []
         self._reader: object | None = None
+        self._is_silent = False
         self._room = Waiting()
         #: The turn of those that wait for room; made when somebody has to wait.
         self._turn: trio.StrictFIFOLock | None = None
@@ -202,16 +203,30 @@ class EventStream:
             self._leave()
             self._news.wake()
 
-    async def take_events(self, reader: object) -> list[tuple[str | None, bytes]]:
+    def leave(self, reader: object) -> None:
+        """The same, if this is the reader."""
+        if self._reader is reader:
+            self.dismiss()
+
+    def note_silence(self) -> None:
+        """Let the reader go on, although there is nothing to take."""
+        self._is_silent = True
+        self._news.wake()
+
+    async def take_events(self, reader: object) -> list[tuple[str | None, bytes]] | None:
         """Wait for events and take all that wait, each with its id if it is kept already.
 
         Returns:
             An empty list if this reader gets no more events: the stream has ended, the reader
-                should pause, or there is another reader now.
+                should pause, or there is another reader now. None after `note_silence`, if there is
+                still nothing to take.
         """
+        self._is_silent = False
         if not self._is_waited_for(reader):
             await trio.lowlevel.checkpoint()
         while self._is_waited_for(reader):
+            if self._is_silent:
+                return None
             # A checkpoint too, which costs less than two of them.
             await self._news.park()
         if self._reader is not reader:

@@ -371,6 +371,7 @@ class Visit:
         at_drain: Called at shutdown, to end what would otherwise never end.
         deadline: When everything that still runs for it should be cancelled.
         keeper: The object that sends keepalive comments in its answer, or None.
+        at_silence: Called when such a comment is due, in place of sending it; or None.
     """
 
     def __init__(
@@ -383,6 +384,7 @@ class Visit:
         self.deadline = math.inf
         self.scope: trio.CancelScope | None = None
         self.keeper: object = None
+        self.at_silence: Callable[[], None] | None = None
         self._body = body
 
     @property
