@@ -241,6 +241,7 @@ class _Telling:
         self._stream = stream
         self._reader = reader
         self._is_abandoned = False
+        self._keepalive = math.inf
 
     async def run(self, keepalive: float) -> None:
         """Send all events, then end the response.
@@ -254,12 +255,13 @@ class _Telling:
         visit = self._visit
         if self._stream is self._session.standing:
             visit.at_drain.add(self._stream.dismiss)
-        watch_sleep(visit, keepalive, self._stream.note_silence)
         at_gone = disconnect_of(visit.http.scope)
         if at_gone is None:
+            self._keepalive = keepalive
             await _while_there(visit, self._tell_all)
             return
         # Our own hosting ends what is being sent to a client that is gone, so no scope is needed.
+        watch_sleep(visit, keepalive, self._stream.note_silence)
         at_gone.add(self._abandon)
         try:
             await self._tell_all()
@@ -289,11 +291,12 @@ class _Telling:
 
     async def _next_events(self) -> list[tuple[str | None, bytes]] | None:
         """What to send; nothing at the end, and None where something has to be said."""
-        if self.expires == math.inf:
+        until = min(trio.current_time() + self._keepalive, self.expires)
+        if until == math.inf:
             return await self._stream.take_events(self._reader)
-        with trio.move_on_at(self.expires):
+        with trio.move_on_at(until):
             return await self._stream.take_events(self._reader)
-        return []
+        return [] if trio.current_time() >= self.expires else None
 
     def _is_whole_answer(self, events: list[tuple[str | None, bytes]]) -> bool:
         """Whether the answer is the only message, so that no event stream is needed."""
