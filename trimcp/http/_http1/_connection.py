@@ -119,6 +119,8 @@ class Http1Connection:
         self._ending: BadRequest | Upgrade | None = None
         self._is_over = False
         self._reading = trio.CancelScope()
+        #: Lent to the application, which saves a scope for each request.
+        self._answering = trio.CancelScope()
         self._deadline = trio.current_time() + self._seconds
         self._work = Waiting()
         self._room = Waiting()
@@ -236,6 +238,12 @@ class Http1Connection:
 
     async def _answer_all(self) -> None:
         """The runner: answer one request after the other."""
+        with self._answering:
+            await self._answer_each()
+        if self._answering.cancelled_caught:
+            self._end()
+
+    async def _answer_each(self) -> None:
         while not self._is_over:
             if self._open:
                 exchange = self._open[0]
@@ -268,6 +276,7 @@ class Http1Connection:
 
     async def _answer(self, exchange: Exchange) -> None:
         """Run the application for one request, and end an answer that it leaves open."""
+        exchange.disconnect.lent = (self._app, self._answering)
         scope = exchange.scope(self._scope)
         try:
             await contained(self._app, scope, exchange.receive, exchange.send)
