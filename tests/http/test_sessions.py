@@ -421,6 +421,22 @@ async def test_an_idle_stream_can_be_resumed_where_nothing_was_missed() -> None:
             assert (await resumed.message())["method"] == "notifications/tools/list_changed"
 
 
+async def test_silence_is_broken_by_comments() -> None:
+    server, seen = make_server()
+    async with served(server, keepalive=0.05) as web:
+        # Before 2025-11-25 the opening of a stream is a comment too.
+        client = await join(web, "2025-06-18")
+        async with client.open_get() as listening, client.open_post(tool("wait")) as opened:
+            for stream in (listening, opened):
+                await stream.comment()
+                await stream.comment()
+                await stream.comment()
+            seen.go_on.set()
+            [answer] = await opened.messages()
+            assert text_of(answer) == "went on"
+            await listening.comment()
+
+
 async def test_a_call_s_idle_stream_can_be_resumed_where_nothing_was_missed() -> None:
     server, seen = make_server(limits=Limits(replay_bytes=2000))
     async with served(server) as web:

@@ -17,7 +17,7 @@ from tests.tasks import tasks_below
 from trimcp import ResourceUpdated, ToolsListChanged
 
 from .host import TrioHost, names_of
-from .model import check_bounds, check_puppets, expected_counts
+from .model import abandoned, check_bounds, check_puppets, expected_counts
 from .puppets import BLOCKS, ENDS, EXTRAS, LINGER, URIS, Puppets
 
 if TYPE_CHECKING:
@@ -240,7 +240,9 @@ class ServerMachine(RuleBasedStateMachine):
 
     def _is_thread_done(self) -> bool:
         now = self.puppets.server.statistics()
-        return now.threads == len(self.puppets.counted) and now.abandoned_threads <= now.threads
+        left = len(abandoned(self.puppets, self.conversations()))
+        is_told = self.is_ending or now.abandoned_threads == left
+        return now.threads == len(self.puppets.counted) and is_told
 
     # -- changes --------------------------------------------------------------------------------
 

@@ -197,6 +197,8 @@ class HttpApplication:
             await _answer_preflight(http, response, endpoint)
             return
         visit = Visit(application, http, body, response)
+        gone = disconnect_of(http.scope)
+        visit.lent = None if gone is None else gone.scope_for(self)
         with application.attending(visit, NETWORK_GRACE):
             authorization = self._server.authorization
             if authorization is not None and endpoint.scopes is not None:

@@ -64,12 +64,21 @@ class Disconnect:
     Attributes:
         event: The ASGI event that says so, when it has arrived.
         has_body: Whether the whole body has come, so that `receive` gives it without waiting.
+        lent: An application, and a cancel scope in which it runs, together with the rest of the
+            connection. The application may cancel it while it handles the request; if its client
+            then can still be reached, the connection ends. Middleware around the application would
+            be cancelled too, so the scope is for this application only.
     """
 
     def __init__(self) -> None:
         self.event: MutableMapping[str, Any] | None = None
         self.has_body = False
+        self.lent: tuple[ASGIApp, trio.CancelScope] | None = None
         self._callbacks: set[Callable[[], None]] = set()
+
+    def scope_for(self, app: ASGIApp) -> trio.CancelScope | None:
+        """The scope that is lent to this application, if one is."""
+        return self.lent[1] if self.lent is not None and self.lent[0] is app else None
 
     def add(self, callback: Callable[[], None]) -> None:
         """Call a function when the event arrives; at once if it has arrived already."""

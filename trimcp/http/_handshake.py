@@ -25,6 +25,7 @@ from trimcp.protocol.http import (
 
 from ._asgi import disconnect_of
 from ._content import check_accept
+from ._keepalive import watch_sleep
 from ._sessions import sessions_of
 from ._stateless import answer_alone, revision_of, take_notification
 from ._visits import Refused
@@ -123,12 +124,11 @@ async def _converse(
             await visit.response.whole(202)
             return
         if not is_at_work and not _asks(message, visit.limits.in_flight):
-            events = await stream.take_events(reader)
+            events = await stream.take_events(reader) or []
             with stream.releasing(events):
                 await visit.response.json(400, events[0][1])
             return
-        telling = _Telling(visit, session, stream, reader, settings.keepalive)
-        await _while_there(visit, telling.run)
+        await _Telling(visit, session, stream, reader).run(settings.keepalive)
 
 
 def _asks(message: Message | Batch, most: int) -> bool:
@@ -167,12 +167,12 @@ async def open_stream(visit: Visit, settings: Settings) -> None:
             await visit.response.write(events, more=False)
             return
         with stream.reading(missed) as reader:
-            telling = _Telling(visit, session, stream, reader, settings.keepalive)
+            telling = _Telling(visit, session, stream, reader)
             if visit.http.principal is not None:
                 # Its client asks for the rest with another token.
                 telling.expires = trio.current_time() + visit.http.principal.seconds_left
             await telling.open()
-            await _while_there(visit, telling.run)
+            await telling.run(settings.keepalive)
     finally:
         session.leave()
 
@@ -186,8 +186,6 @@ async def delete_session(visit: Visit) -> None:
 
 async def _while_there(visit: Visit, work: Callable[[], Awaitable[None]]) -> None:
     """Do some work of a response, at most until the client is gone.
-
-    A client that goes away ends the response, but not the handlers.
 
     Raises:
         ConnectionError: The client went away.
@@ -227,38 +225,56 @@ async def _do_watched(
 class _Telling:
     """One response that takes what is said on a stream.
 
+    A client that goes away ends the response, but not the handlers.
+
     Attributes:
         expires: When it ends although more will be said.
     """
 
     def __init__(
-        self,
-        visit: Visit,
-        session: HttpSession,
-        stream: EventStream,
-        reader: object,
-        keepalive: float,
+        self, visit: Visit, session: HttpSession, stream: EventStream, reader: object
     ) -> None:
+        self.expires = math.inf
+        self._visit = visit
         self._response = visit.response
         self._session = session
         self._stream = stream
         self._reader = reader
-        self._keepalive = keepalive
-        self._ends = visit.at_drain
-        self._is_standing = stream is session.standing
-        self.expires = math.inf
+        self._is_abandoned = False
+        self._keepalive = math.inf
 
-    async def run(self) -> None:
-        """Send all events, then end the response."""
-        if self._is_standing:
-            self._ends.add(self._stream.dismiss)
+    async def run(self, keepalive: float) -> None:
+        """Send all events, then end the response.
+
+        Args:
+            keepalive: Seconds of silence after which a comment is sent.
+
+        Raises:
+            ConnectionError: The client went away.
+        """
+        visit = self._visit
+        if self._stream is self._session.standing:
+            visit.at_drain.add(self._stream.dismiss)
+        at_gone = disconnect_of(visit.http.scope)
+        if at_gone is None:
+            self._keepalive = keepalive
+            await _while_there(visit, self._tell_all)
+            return
+        # Our own hosting ends what is being sent to a client that is gone, so no scope is needed.
+        watch_sleep(visit, keepalive, self._stream.note_silence)
+        at_gone.add(self._abandon)
+        try:
+            await self._tell_all()
+        finally:
+            at_gone.discard(self._abandon)
+
+    def _abandon(self) -> None:
+        self._is_abandoned = True
+        self._stream.leave(self._reader)
+
+    async def _tell_all(self) -> None:
         while True:
-            events = None
-            now = trio.current_time()
-            with trio.move_on_at(min(now + self._keepalive, self.expires)):
-                events = await self._stream.take_events(self._reader)
-            if events is None and trio.current_time() >= self.expires:
-                break
+            events = await self._next_events()
             if events is None:
                 await self._stay_awake()
             elif not events:
@@ -269,7 +285,18 @@ class _Telling:
                 return
             else:
                 await self._tell(events)
+        if self._is_abandoned:
+            raise ConnectionResetError("the client went away")
         await self._end()
+
+    async def _next_events(self) -> list[tuple[str | None, bytes]] | None:
+        """What to send; nothing at the end, and None where something has to be said."""
+        until = min(trio.current_time() + self._keepalive, self.expires)
+        if until == math.inf:
+            return await self._stream.take_events(self._reader)
+        with trio.move_on_at(until):
+            return await self._stream.take_events(self._reader)
+        return [] if trio.current_time() >= self.expires else None
 
     def _is_whole_answer(self, events: list[tuple[str | None, bytes]]) -> bool:
         """Whether the answer is the only message, so that no event stream is needed."""

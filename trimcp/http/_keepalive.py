@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import trio
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from trimcp.runtime import Serving
 
     from ._visits import Visit
@@ -31,11 +33,9 @@ class _Keeper:
         application.start_soon(self._run)
 
     async def _run(self) -> None:
-        """Check twice in each keepalive time, so that it is not exceeded; until shutdown."""
+        """Check twice in each keepalive time, so that it is not exceeded."""
         while True:
             await trio.sleep(self._seconds / 2)
-            if self._application.is_closing:
-                return
             horizon = trio.current_time() - self._seconds / 2
             for guest in list(self._application.guests):
                 if getattr(guest, "keeper", None) is self:
@@ -43,14 +43,28 @@ class _Keeper:
 
     def _wake(self, visit: Visit, horizon: float) -> None:
         response = visit.response
-        if response.last_sent <= horizon and not response.is_sending and not response.has_ended:
+        if response.last_sent > horizon or response.is_sending or response.has_ended:
+            return
+        if visit.at_silence is not None:
+            visit.at_silence()
+        elif not self._application.is_closing:
             self._application.start_soon(response.comment)
 
 
-def watch_sleep(visit: Visit, keepalive: float) -> None:
-    """Send a comment in the answer to a visit after each so many seconds of silence."""
-    state = visit.application.state
+def watch_sleep(
+    visit: Visit, keepalive: float, at_silence: Callable[[], None] | None = None
+) -> None:
+    """Send a comment in the answer to a visit after each so many seconds of silence.
+
+    Args:
+        visit: The request.
+        keepalive: The seconds.
+        at_silence: Called instead, where the task that answers does it.
+    """
+    application = visit.application
+    state = application.state
     keeper = state.get((_Keeper, keepalive))
-    if keeper is None:
-        keeper = state[_Keeper, keepalive] = _Keeper(visit.application, keepalive)
+    if keeper is None and not application.is_closing:
+        keeper = state[_Keeper, keepalive] = _Keeper(application, keepalive)
     visit.keeper = keeper
+    visit.at_silence = at_silence

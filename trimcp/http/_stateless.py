@@ -5,6 +5,7 @@ Specification: 2026-07-28, Streamable HTTP.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import trio
@@ -32,6 +33,7 @@ from trimcp.runtime import Peer, Round, holding
 
 from ._asgi import disconnect_of
 from ._keepalive import watch_sleep
+from ._lent import answer_within, lent_scope
 from ._visits import Refused
 
 if TYPE_CHECKING:
@@ -136,7 +138,10 @@ class RequestPeer(Peer):
         # From now on only the params are held, not the whole body.
         visit.release_body()
         round_ = Round(self, self._exchange)
-        visit.scope = round_.scope = trio.CancelScope(deadline=visit.deadline)
+        lent = lent_scope(visit)
+        visit.scope = round_.scope = lent or trio.CancelScope()
+        if visit.deadline != math.inf:
+            visit.scope.deadline = visit.deadline
         at_gone = disconnect_of(visit.http.scope)
         if at_gone is None:
             await self._answer_watched(round_, keepalive)
@@ -145,7 +150,10 @@ class RequestPeer(Peer):
         watch_sleep(visit, keepalive)
         at_gone.add(self._client_gone)
         try:
-            await round_.answer(self._responder)
+            if lent is None:
+                await round_.answer(self._responder)
+            else:
+                await answer_within(lent, visit, round_, self._responder)
         finally:
             at_gone.discard(self._client_gone)
 

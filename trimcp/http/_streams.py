@@ -13,6 +13,8 @@ import trio
 
 from trimcp.transports import Budget
 
+from ._waiting import Waiting
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -61,9 +63,11 @@ class EventStream:
         self._at_end = at_end
         self._pending: list[tuple[str | None, bytes]] = []
         self._reader: object | None = None
-        self._room = trio.lowlevel.ParkingLot()
-        self._turn = trio.StrictFIFOLock()
-        self._news = trio.lowlevel.ParkingLot()
+        self._is_silent = False
+        self._room = Waiting()
+        #: The turn of those that wait for room; made when somebody has to wait.
+        self._turn: trio.StrictFIFOLock | None = None
+        self._news = Waiting()
 
     # -- the queue ------------------------------------------------------------------------
 
@@ -74,7 +78,7 @@ class EventStream:
             trio.WouldBlock: The reader is slow, or another sender already waits for room.
             trio.ClosedResourceError: The stream is closed.
         """
-        if self._turn.locked() or self._must_wait(data):
+        if (self._turn is not None and self._turn.locked()) or self._must_wait(data):
             raise trio.WouldBlock
         self._put(data)
 
@@ -83,6 +87,8 @@ class EventStream:
 
         Always a checkpoint. Raises as `send_nowait`, without WouldBlock.
         """
+        if self._turn is None:
+            self._turn = trio.StrictFIFOLock()
         async with self._turn:
             while self._must_wait(data):
                 await self._room.park()
@@ -101,7 +107,7 @@ class EventStream:
             self._count(-len(self._pending.pop(0)[1]))
         self._pending.append((None, data))
         self._count(len(data))
-        self._news.unpark_all()
+        self._news.wake()
 
     def _is_full(self, data: bytes) -> bool:
         if not self.waiting_bytes:
@@ -125,14 +131,14 @@ class EventStream:
         if self._reader is None:
             return False
         self.pause = seconds
-        self._news.unpark_all()
+        self._news.wake()
         return True
 
     def close(self) -> None:
         """Accept no more messages; those that wait are still sent."""
         self.is_closed = True
-        self._room.unpark_all()
-        self._news.unpark_all()
+        self._room.wake()
+        self._news.wake()
         if self._reader is None:
             self._end()
 
@@ -160,7 +166,7 @@ class EventStream:
             The argument of `take_events` that identifies this reader.
         """
         reader = self._reader = object()
-        self._news.unpark_all()
+        self._news.wake()
         self._drop_replayed()
         if replayed:
             self._pending[:0] = replayed
@@ -180,7 +186,7 @@ class EventStream:
                 self.keep(data)
                 self._count(-len(data))
             self._pending.clear()
-        self._room.unpark_all()
+        self._room.wake()
         if self.is_closed:
             self._end()
 
@@ -195,18 +201,32 @@ class EventStream:
         """Tell the reader to stop: nobody reads from now on, so nobody waits for a reader."""
         if self._reader is not None:
             self._leave()
-            self._news.unpark_all()
+            self._news.wake()
 
-    async def take_events(self, reader: object) -> list[tuple[str | None, bytes]]:
+    def leave(self, reader: object) -> None:
+        """The same, if this is the reader."""
+        if self._reader is reader:
+            self.dismiss()
+
+    def note_silence(self) -> None:
+        """Let the reader go on, although there is nothing to take."""
+        self._is_silent = True
+        self._news.wake()
+
+    async def take_events(self, reader: object) -> list[tuple[str | None, bytes]] | None:
         """Wait for events and take all that wait, each with its id if it is kept already.
 
         Returns:
             An empty list if this reader gets no more events: the stream has ended, the reader
-                should pause, or there is another reader now.
+                should pause, or there is another reader now. None after `note_silence`, if there is
+                still nothing to take.
         """
+        self._is_silent = False
         if not self._is_waited_for(reader):
             await trio.lowlevel.checkpoint()
         while self._is_waited_for(reader):
+            if self._is_silent:
+                return None
             # A checkpoint too, which costs less than two of them.
             await self._news.park()
         if self._reader is not reader:
@@ -226,7 +246,7 @@ class EventStream:
             yield
         finally:
             self._count(-sum(len(data) for _, data in events))
-            self._room.unpark_all()
+            self._room.wake()
 
     def keep(self, data: bytes) -> str:
         """Keep an event, so that it can be requested again; return its id."""

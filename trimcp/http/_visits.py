@@ -370,7 +370,9 @@ class Visit:
     Attributes:
         at_drain: Called at shutdown, to end what would otherwise never end.
         deadline: When everything that still runs for it should be cancelled.
+        lent: A scope in which its task is already, and which its handler may use; see `Disconnect`.
         keeper: The object that sends keepalive comments in its answer, or None.
+        at_silence: Called when such a comment is due, in place of sending it; or None.
     """
 
     def __init__(
@@ -382,7 +384,9 @@ class Visit:
         self.at_drain: set[Callable[[], None]] = set()
         self.deadline = math.inf
         self.scope: trio.CancelScope | None = None
+        self.lent: trio.CancelScope | None = None
         self.keeper: object = None
+        self.at_silence: Callable[[], None] | None = None
         self._body = body
 
     @property

@@ -2,7 +2,7 @@
 
 from ._authorization import WELL_KNOWN, Authorization, Denied
 from ._awaiting import awaited
-from ._boundary import Failed, ProtocolError, captured, contained, method_not_found
+from ._boundary import Failed, ProtocolError, attempted, captured, contained, method_not_found
 from ._bus import Bus, LocalBus
 from ._calls import Listener, ProgressCallback
 from ._channels import READS_NOTHING, ChannelPeer, OutboxPeer
@@ -78,6 +78,7 @@ __all__ = [
     "TokenVerifier",
     "ToolThreads",
     "Workers",
+    "attempted",
     "awaited",
     "captured",
     "contained",

@@ -109,7 +109,7 @@ def _is_consequence(scope: trio.CancelScope, error: BaseException) -> bool:
 
 
 async def attempted(work: Callable[..., Awaitable[Any]], *args: Any) -> Captured:
-    """The same without a scope, for a step of a generator, which may end inside scopes of its own.
+    """The same in the caller's scope; for a step of a generator, which may end inside its own, too.
 
     It must stay a separate coroutine, as `captured`.
     """

@@ -18,9 +18,11 @@ from typing import TYPE_CHECKING, Any, Final
 import attrs
 import trio
 
+from .._receiving import receiving
 from .._running import contained
+from .._waiting import Waiting
 from ._answer import refusal_of
-from ._exchange import Exchange, wake
+from ._exchange import Exchange
 from ._heads import BadRequest, RequestHead
 from ._parsing import END
 
@@ -34,8 +36,6 @@ if TYPE_CHECKING:
     from ._parsing import Event, MakeParser
 
 __all__ = ["Http1Connection", "Upgrade"]
-
-_READ_BYTES: Final = 64 * 1024
 
 #: Bytes that are parsed at once: whatever a client sends ahead, not much more is known of it than
 #: may wait.
@@ -107,7 +107,7 @@ class Http1Connection:
         self.is_draining = False
         self.lingers = False
         self._app = app
-        self._stream = stream
+        self._receive = receiving(stream)
         self._sender = sender
         self._parser = make_parser(limits.header_bytes)
         self._seconds = limits.header_seconds
@@ -119,9 +119,11 @@ class Http1Connection:
         self._ending: BadRequest | Upgrade | None = None
         self._is_over = False
         self._reading = trio.CancelScope()
+        #: Lent to the application, which saves a scope for each request.
+        self._answering = trio.CancelScope()
         self._deadline = trio.current_time() + self._seconds
-        self._work = trio.lowlevel.ParkingLot()
-        self._room = trio.lowlevel.ParkingLot()
+        self._work = Waiting()
+        self._room = Waiting()
 
     async def run(self) -> Upgrade | None:
         """Serve the connection to its end, or to a WebSocket's handshake."""
@@ -162,7 +164,7 @@ class Http1Connection:
         self._sender.give_up()
         for exchange in self._open:
             exchange.lose()
-        wake(self._work)
+        self._work.wake()
 
     def _end(self) -> None:
         """End the connection after the last answer."""
@@ -175,10 +177,7 @@ class Http1Connection:
     async def _read(self) -> None:
         """Read until the client is gone, or a WebSocket begins."""
         while True:
-            try:
-                data = bytes(await self._stream.receive_some(_READ_BYTES))
-            except (trio.BrokenResourceError, trio.ClosedResourceError):
-                return
+            data = await self._receive()
             if not data:
                 return
             for start in range(0, len(data), _PARSED_BYTES):
@@ -209,7 +208,7 @@ class Http1Connection:
     def _begin(self) -> None:
         """Let the runner work; the time of an idle connection does not count any more."""
         self._deadline = math.inf
-        wake(self._work)
+        self._work.wake()
 
     def _refuse(self, refusal: BadRequest) -> None:
         """Refuse what came last, after the answers to what came before."""
@@ -226,7 +225,7 @@ class Http1Connection:
 
     def make_room(self) -> None:
         """Read on, since less is held than before."""
-        wake(self._room)
+        self._room.wake()
 
     # -- answering ----------------------------------------------------------------------------
 
@@ -239,6 +238,12 @@ class Http1Connection:
 
     async def _answer_all(self) -> None:
         """The runner: answer one request after the other."""
+        with self._answering:
+            await self._answer_each()
+        if self._answering.cancelled_caught:
+            self._end()
+
+    async def _answer_each(self) -> None:
         while not self._is_over:
             if self._open:
                 exchange = self._open[0]
@@ -271,6 +276,7 @@ class Http1Connection:
 
     async def _answer(self, exchange: Exchange) -> None:
         """Run the application for one request, and end an answer that it leaves open."""
+        exchange.disconnect.lent = (self._app, self._answering)
         scope = exchange.scope(self._scope)
         try:
             await contained(self._app, scope, exchange.receive, exchange.send)

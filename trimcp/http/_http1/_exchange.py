@@ -9,6 +9,7 @@ import trio
 
 from .._asgi import GONE, Disconnect
 from .._running import ClientGone
+from .._waiting import Waiting
 from ._answer import Answer
 
 if TYPE_CHECKING:
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from ._heads import RequestHead
 
-__all__ = ["Exchange", "Owner", "wake"]
+__all__ = ["Exchange", "Owner"]
 
 _GONE_EVENT: Final = "http.disconnect"
 
@@ -26,12 +27,6 @@ _CONTINUE: Final = b"HTTP/1.1 100 \r\n\r\n"
 
 #: What a waiting request occupies besides its head and body, in bytes.
 _OVERHEAD: Final = 1024
-
-
-def wake(waiting: trio.lowlevel.ParkingLot) -> None:
-    """Wake the tasks that wait; for none, Trio's own function takes much longer."""
-    if waiting:
-        waiting.unpark_all()
 
 
 class Owner(Protocol):
@@ -88,7 +83,7 @@ class Exchange:
         self._body: list[bytes] = []
         #: Whether the application knows that the body is complete.
         self._is_told = False
-        self._news = trio.lowlevel.ParkingLot()
+        self._news = Waiting()
 
     def scope(self, base: Mapping[str, Any]) -> dict[str, Any]:
         """The ASGI scope.
@@ -119,19 +114,19 @@ class Exchange:
         if not self.answer.is_complete:
             self.held += len(piece)
             self._body.append(piece)
-            wake(self._news)
+            self._news.wake()
 
     def complete(self) -> None:
         """Note that the whole request has come."""
         self.is_received = self.disconnect.has_body = True
         self._expects = False
-        wake(self._news)
+        self._news.wake()
 
     def lose(self) -> None:
         """Note that the client is gone."""
         if self.disconnect.event is None:
             self.disconnect.tell({"type": _GONE_EVENT})
-            wake(self._news)
+            self._news.wake()
 
     # -- the application's side ---------------------------------------------------------------
 
@@ -181,6 +176,6 @@ class Exchange:
         # Before it is sent: who has read the end of the answer may leave.
         self.disconnect.event = {"type": _GONE_EVENT}
         is_sent = await self._owner.send(data)
-        wake(self._news)
+        self._news.wake()
         if not is_sent:
             raise ClientGone("the client is gone")
