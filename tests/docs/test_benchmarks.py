@@ -310,7 +310,8 @@ def test_a_report_takes_the_place_of_the_end_of_the_page(quick: Path) -> None:
     page = (DOCS / "benchmarks.md").read_text()
     heading = "## Results\n"
     assert (quick / "report.md").read_text().startswith(heading)
-    assert re.findall(r"^## .*\n", page, re.M) == [heading]
+    headings = re.findall(r"^## .*\n", page, re.M)
+    assert headings.index(heading) == len(headings) - 1
 
 
 def test_the_drawings_of_the_page_are_there() -> None:
