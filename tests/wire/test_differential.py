@@ -22,7 +22,7 @@ from mcp.server.mcpserver.exceptions import ToolError as TheirToolError
 from mcp.server.stdio import stdio_server
 from mcp_types import Completion
 
-from tests.spec.harness import HANDSHAKE
+from tests.spec.harness import HANDSHAKE, REVISIONS, STATELESS
 from tests.strategies import examples
 from trimcp import Server, ToolError
 
@@ -30,6 +30,16 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
 Message = dict[str, Any]
+Step = tuple[str, Message | None]
+
+CLIENT: Final[Message] = {"name": "differing", "version": "1"}
+
+#: What each message of the stateless era has.
+META: Final[Message] = {
+    "io.modelcontextprotocol/protocolVersion": STATELESS,
+    "io.modelcontextprotocol/clientInfo": CLIENT,
+    "io.modelcontextprotocol/clientCapabilities": {},
+}
 
 # -- the two servers --------------------------------------------------------------------------
 
@@ -121,9 +131,17 @@ def their_server() -> MCPServer:
 
 @attrs.define(eq=False)
 class Peer:
-    """One server, at the other end of a line."""
+    """One server, at the other end of a line.
+
+    Attributes:
+        send: Sends a line.
+        revision: In which revision it is talked to.
+        heard: What it has said.
+        grown: Set when it has said something more.
+    """
 
     send: Callable[[str], Awaitable[None]]
+    revision: str = STATELESS
     heard: list[Message] = attrs.field(factory=list)
     grown: trio.Event = attrs.field(factory=trio.Event)
 
@@ -136,18 +154,26 @@ class Peer:
         """The answers to a request."""
         return [each for each in self.heard if each.get("id") == identity]
 
-    async def tell(self, message: Message) -> None:
+    async def tell(self, step: Step, identity: object = None) -> None:
         """Send a message, and wait until nothing happens any more."""
+        method, params = step
+        message: Message = {"jsonrpc": "2.0", "method": method}
+        if identity is not None:
+            message["id"] = identity
+        if self.revision == STATELESS:
+            message["params"] = {**(params or {}), "_meta": META}
+        elif params is not None:
+            message["params"] = params
         await self.send(json.dumps(message))
         await trio.testing.wait_all_tasks_blocked()
 
-    async def ask(self, message: Message) -> Message:
+    async def ask(self, step: Step, identity: object) -> Message:
         """Send a request; its answer, for which the SDK may use a thread."""
-        await self.tell(message)
-        while not self.answers(message["id"]):
+        await self.tell(step, identity)
+        while not self.answers(identity):
             self.grown = trio.Event()
             await self.grown.wait()
-        [answer] = self.answers(message["id"])
+        [answer] = self.answers(identity)
         return answer
 
 
@@ -222,8 +248,6 @@ async def theirs() -> AsyncIterator[Peer]:
 
 # -- what is asked ----------------------------------------------------------------------------
 
-Step = tuple[str, Message | None]
-
 
 def calls(tool: str, *arguments: Any) -> list[Step]:
     return [("tools/call", {"name": tool, "arguments": each}) for each in arguments]
@@ -277,6 +301,9 @@ NOTIFICATIONS: Final[list[Step]] = [
     ("notifications/no/such", {"a": 1}),
 ]
 
+#: Which the stateless era has alone.
+DISCOVER: Final[Step] = ("server/discover", {})
+
 EVERYTHING: Final = [*STEPS, *NOTIFICATIONS, ENDLESS]
 
 # -- what is compared -------------------------------------------------------------------------
@@ -304,6 +331,8 @@ def normal(step: Step, answer: Message | None) -> Any:
         [items] = [each for each in result.values() if isinstance(each, list)]
         keys = ("name", "uri", "uriTemplate", "description", "arguments")
         return sorted(json.dumps([each.get(key) for key in keys]) for each in items)
+    if method == "server/discover":
+        return result["supportedVersions"], sorted(result["capabilities"])
     if method == "resources/read":
         return [(each["uri"], each["text"]) for each in result["contents"]]
     if method == "prompts/get":
@@ -341,14 +370,21 @@ class Difference:
     revisions: tuple[str, ...] = HANDSHAKE
 
 
+_UNKNOWN_TOOL: Final[Step] = ("tools/call", {"name": "no such tool", "arguments": {}})
+_UNKNOWN_PROMPT: Final[Step] = ("prompts/get", {"name": "no such prompt"})
+_MISSING_ARGUMENT: Final[Step] = ("prompts/get", {"name": "greet"})
+
+_PROMPTS: Final = "Prompts, Error Handling: an unknown prompt, and a missing argument, are -32602"
+
 _STRUCTURED: Final = "structured content came with 2025-06-18: older revisions have no such member"
 
 DIFFERENCES: Final = [
     Difference(
-        ("tools/call", {"name": "no such tool", "arguments": {}}),
+        _UNKNOWN_TOOL,
         {"error": -32602},
         "isError",
         "Tools, Error Handling: an unknown tool is a protocol error, -32602",
+        REVISIONS,
     ),
     Difference(
         ("resources/read", {"uri": "memo://nowhere/at/all"}),
@@ -356,17 +392,10 @@ DIFFERENCES: Final = [
         {"error": -32602},
         "Resources, Error Handling: not found is -32002; -32602 came with 2026-07-28",
     ),
-    Difference(
-        ("prompts/get", {"name": "greet"}),
-        {"error": -32602},
-        {"error": 0},
-        "Prompts, Error Handling: a missing argument is -32602",
-    ),
-    Difference(
-        ("prompts/get", {"name": "no such prompt"}),
-        {"error": -32602},
-        {"error": 0},
-        "Prompts, Error Handling: an unknown prompt is -32602",
+    *(
+        Difference(step, {"error": -32602}, {"error": code}, _PROMPTS, revisions)
+        for step in (_UNKNOWN_PROMPT, _MISSING_ARGUMENT)
+        for code, revisions in [(0, HANDSHAKE), (-32603, (STATELESS,))]
     ),
     *(
         Difference(
@@ -377,6 +406,23 @@ DIFFERENCES: Final = [
             HANDSHAKE[:2],
         )
         for arguments, text in [({"a": 1, "b": 2}, "3"), ({"a": 1}, "2")]
+    ),
+    *(
+        Difference(
+            ("tools/call", {"name": "add", "arguments": arguments}),
+            ([text], int(text)),
+            ([text], {"result": int(text)}),
+            "Tools, Structured Content: any JSON value; each is what its own output schema says",
+            (STATELESS,),
+        )
+        for arguments, text in [({"a": 1, "b": 2}, "3"), ({"a": 1}, "2")]
+    ),
+    Difference(
+        DISCOVER,
+        ([STATELESS], ["completions", "logging", "prompts", "resources", "tools"]),
+        ([STATELESS], ["completions", "prompts", "resources", "tools"]),
+        "Logging: who sends log messages says so; our handlers always can",
+        (STATELESS,),
     ),
 ]
 
@@ -391,64 +437,60 @@ def check_same(step: Step, revision: str, we: Message | None, they: Message | No
     assert mine == their, step
 
 
-async def shake_hands(peer: Peer, revision: str) -> None:
-    params = {
-        "protocolVersion": revision,
-        "capabilities": {},
-        "clientInfo": {"name": "differing", "version": "1"},
-    }
-    answer = await peer.ask(message_of(("initialize", params), "opening"))
-    assert answer["result"]["protocolVersion"] == revision
-    await peer.tell(message_of(("notifications/initialized", None)))
-
-
-def message_of(step: Step, identity: Any = None) -> Message:
-    method, params = step
-    message: Message = {"jsonrpc": "2.0", "method": method}
-    if identity is not None:
-        message["id"] = identity
-    return message if params is None else message | {"params": params}
+async def shake_hands(peer: Peer) -> None:
+    """Begin a session, where there are sessions."""
+    if peer.revision == STATELESS:
+        return
+    params = {"protocolVersion": peer.revision, "capabilities": {}, "clientInfo": CLIENT}
+    answer = await peer.ask(("initialize", params), "opening")
+    assert answer["result"]["protocolVersion"] == peer.revision
+    await peer.tell(("notifications/initialized", None))
 
 
 async def take(peer: Peer, step: Step, number: int) -> Message | None:
     """Take one step; the answer, where there is one."""
     before = len(peer.heard)
     if step in NOTIFICATIONS:
-        await peer.tell(message_of(step))
+        await peer.tell(step)
     elif step != ENDLESS:
-        return await peer.ask(message_of(step, number))
+        return await peer.ask(step, number)
     else:
-        await peer.tell(message_of(step, number))
-        await peer.tell(message_of(("notifications/cancelled", {"requestId": number})))
+        await peer.tell(step, number)
+        await peer.tell(("notifications/cancelled", {"requestId": number}))
     assert len(peer.heard) == before, "nothing is answered"
     return None
 
 
 async def compare(revision: str, steps: list[Step]) -> None:
     async with ours() as we, theirs() as they:
-        await shake_hands(we, revision)
-        await shake_hands(they, revision)
+        we.revision = they.revision = revision
+        await shake_hands(we)
+        await shake_hands(they)
         for number, step in enumerate(steps):
             mine, their = await take(we, step, number), await take(they, step, number)
             check_same(step, revision, mine, their)
         for number in range(len(steps)):
             assert len(we.answers(number)) <= 1, "one answer, never two"
-        last = message_of(("ping", None), "last")
-        assert (await we.ask(last))["result"] == (await they.ask(last))["result"] == {}
+        last: Step = ("tools/list", {})
+        assert normal(last, await we.ask(last, "last")) == normal(
+            last, await they.ask(last, "last")
+        )
 
 
-every_handshake = pytest.mark.parametrize("revision", HANDSHAKE)
+every_revision = pytest.mark.parametrize("revision", REVISIONS)
 
 
-@every_handshake
-@pytest.mark.parametrize(
-    "step", [*STEPS, *NOTIFICATIONS, ENDLESS], ids=lambda step: json.dumps(step)
-)
+@every_revision
+@pytest.mark.parametrize("step", EVERYTHING, ids=lambda step: json.dumps(step))
 def test_one_step(step: Step, revision: str) -> None:
     trio.run(compare, revision, [step], clock=trio.testing.MockClock(autojump_threshold=0))
 
 
-@every_handshake
+def test_discovering() -> None:
+    trio.run(compare, STATELESS, [DISCOVER], clock=trio.testing.MockClock(autojump_threshold=0))
+
+
+@every_revision
 @examples(10)
 @given(steps=st.lists(st.sampled_from(EVERYTHING), max_size=12))
 def test_a_session(revision: str, steps: list[Step]) -> None:
