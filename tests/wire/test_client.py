@@ -183,6 +183,15 @@ class Said:
 
     revision: Revision
 
+    def messages(self, data: bytes) -> list[Message]:
+        """The messages in what was sent: several only as the answers to a batch."""
+        value = json.loads(data)
+        if not isinstance(value, list):
+            return [value]
+        assert self.revision.batches
+        assert all("method" not in each for each in value)
+        return value
+
     def check(self, message: Message) -> None:
         if "method" not in message:
             assert ("result" in message) != ("error" in message)
@@ -204,8 +213,9 @@ async def over_stream(
     async def script() -> None:
         await greet(line, revision.date)
         while data := await line.receive_bytes():
-            asked = json.loads(data)
-            said.check(asked)
+            asked, *more = said.messages(data)
+            for each in (asked, *more):
+                said.check(each)
             if "method" not in asked or "id" not in asked:
                 continue
             good = good_answer(asked)
