@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import resource
 import signal
 import socket
@@ -134,10 +135,16 @@ def started(command: Sequence[str]) -> Iterator[Program]:
 
 
 def free_port() -> int:
-    """A port that nobody uses."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-    return port
+    """A port that nobody uses, below those that the system itself chooses from.
+
+    Among these, another program could be given it before it is used, and a connection to a port on
+    which nobody listens can reach itself.
+    """
+    while True:
+        port = random.randrange(10_000, 32_000)
+        with suppress(OSError):
+            socket.create_server(("127.0.0.1", port)).close()
+            return port
 
 
 @contextmanager

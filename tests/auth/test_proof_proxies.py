@@ -10,7 +10,8 @@ import pytest
 from trimcp.auth import DPoPVerifier
 
 from ..http.harness import Web, call, mirrored
-from ..http.test_nginx import NGINX, behind_nginx, free_port
+from ..http.test_nginx import NGINX, behind_nginx
+from ..ports import free_port
 from .provers import bound, proving, tokens
 from .test_proof_door import desk
 

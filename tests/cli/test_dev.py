@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import pytest
 import trio
 
+from tests.ports import free_port
 from trimcp import open_client
 
 from .harness import run_here, running
-from .test_reload import SERVER, free_port, wait_for
+from .test_reload import SERVER, wait_for
 
 if TYPE_CHECKING:
     import subprocess

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import signal
-import socket
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -11,6 +10,7 @@ from urllib.parse import urlsplit
 import pytest
 import trio
 
+from tests.ports import free_port
 from trimcp import open_client
 
 from .harness import run_here, running
@@ -28,12 +28,6 @@ server = Server("one")
 async def who() -> str:
     return {name!r}
 """
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
 
 
 async def wait_for(process: subprocess.Popen[str], text: str) -> None:

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
-from tests.http.test_nginx import answered, free_port
+from tests.http.test_nginx import answered
 from trimcp import Context, Server
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from pathlib import Path
 
-__all__ = ["Watched", "changed", "free_port", "proxied", "tool"]
+__all__ = ["Watched", "changed", "proxied", "tool"]
 
 #: Where Debian has what a user's path may lack.
 _PATH: Final = f"{os.environ.get('PATH', '')}:/usr/sbin:/usr/bin"

@@ -21,12 +21,13 @@ import trustme
 from ruamel.yaml import YAML
 
 from tests.http.harness import served
+from tests.ports import free_port
 from trimcp import open_http_client, open_websocket_client
 from trimcp.protocol import LATEST, LATEST_HANDSHAKE
 from trimcp.server import NETWORK_GRACE
 
 from .pages import DOCS, EXAMPLES, blocks
-from .proxies import Watched, changed, free_port, proxied, tool
+from .proxies import Watched, changed, proxied, tool
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator

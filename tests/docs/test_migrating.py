@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 import trio
 
-from tests.interop.test_parts import free_port, serving
+from tests.interop.test_parts import serving
+from tests.ports import free_port
 from trimcp import Client, open_client, open_stdio_client
 
 from .migrating import (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import socket
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,6 +10,7 @@ import pytest
 import trio
 
 from tests.http.harness import served
+from tests.ports import free_port
 from trimcp import Context, ResourceUpdated, Server, open_http_client, open_websocket_client
 from trimcp.protocol import LATEST, LATEST_HANDSHAKE
 
@@ -53,13 +53,6 @@ http {{
     }}
 }}
 """
-
-
-def free_port() -> int:
-    """A port on which nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @asynccontextmanager

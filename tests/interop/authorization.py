@@ -6,7 +6,6 @@ import html
 import json
 import os
 import re
-import socket
 import ssl
 import subprocess
 import sys
@@ -19,6 +18,7 @@ import httpx2
 import trio
 import trustme
 
+from tests.ports import free_port
 from trimcp import Context, InvalidToken, Server
 from trimcp.auth import IntrospectionVerifier, JWTVerifier
 
@@ -278,13 +278,6 @@ def their_protected_server(authorization: AuthorizationServer) -> Iterator[str]:
             yield url
         finally:
             process.kill()
-
-
-def free_port() -> int:
-    """A port on which nobody listens; the server's URL stands in its tokens."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @attrs.frozen

@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 from contextlib import asynccontextmanager, contextmanager, suppress
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 import trio
 
+from tests.ports import free_port
 from trimcp import open_client
 from trimcp.types import TextContent, TextResourceContents
 
@@ -56,12 +56,6 @@ def outcome(command: Sequence[object]) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @asynccontextmanager
