@@ -11,6 +11,7 @@ pauses only while too much waits for the runner.
 
 from __future__ import annotations
 
+import contextvars
 import math
 from collections import deque
 from typing import TYPE_CHECKING, Any, Final
@@ -244,12 +245,16 @@ class Http1Connection:
             self._end()
 
     async def _answer_each(self) -> None:
+        task, context = trio.lowlevel.current_task(), contextvars.copy_context()
         while not self._is_over:
             if self._open:
                 exchange = self._open[0]
                 await self._answer(exchange)
-                if not self._goes_on_after(exchange):
+                if self._answering.cancel_called or not self._goes_on_after(exchange):
                     break
+                # The next request may be another user's. It begins when the task goes on, and that
+                # is when the assignment has its effect.
+                task.context = context.copy()
                 self._open.popleft()
                 self.make_room()
                 if self._is_idle:
