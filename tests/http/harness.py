@@ -162,6 +162,13 @@ class Opened:
         assert isinstance(event, h11.Data)
         assert bytes(event.data) == b":\n\n", event
 
+    async def first_id(self) -> str:
+        """The id of the first event of the stream, of which no more is read."""
+        event = await self._next()
+        assert isinstance(event, h11.Data)
+        lines = bytes(event.data).split(b"\n")
+        return next(line for line in lines if line.startswith(b"id: "))[4:].decode()
+
     async def message(self) -> Any:
         """The message in the next event that has one."""
         return json.loads((await self.event()).data)

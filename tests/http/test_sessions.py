@@ -405,6 +405,21 @@ async def test_a_stream_is_resumed_while_the_call_goes_on() -> None:
             assert text_of(answer) == "went on"
 
 
+async def test_who_is_cut_off_again_misses_nothing() -> None:
+    """What a resumed stream begins with is no later than the events that were missed."""
+    server, _ = make_server()
+    async with served(server) as web:
+        client = await join(web, capabilities={"elicitation": {}})
+        async with client.open_post(tool("ask")) as opened:
+            await opened.event()
+        last = opened.last_id.rpartition("-")[0] + "-1"
+        for _ in range(3):
+            async with client.open_get(last_event_id=last) as cut_off:
+                last = await cut_off.first_id()
+        async with client.open_get(last_event_id=last) as resumed:
+            assert (await resumed.message())["method"] == "elicitation/create"
+
+
 async def test_an_idle_stream_can_be_resumed_where_nothing_was_missed() -> None:
     server, _ = make_server(limits=Limits(replay_bytes=2000))
     async with served(server) as web:

@@ -167,7 +167,7 @@ async def open_stream(visit: Visit, settings: Settings) -> None:
             await visit.response.write(events, more=False)
             return
         with stream.reading(missed) as reader:
-            telling = _Telling(visit, session, stream, reader)
+            telling = _Telling(visit, session, stream, reader, last)
             if visit.http.principal is not None:
                 # Its client asks for the rest with another token.
                 telling.expires = trio.current_time() + visit.http.principal.seconds_left
@@ -227,14 +227,27 @@ class _Telling:
 
     A client that goes away ends the response, but not the handlers.
 
+    Args:
+        visit: The request.
+        session: Its session.
+        stream: What is said.
+        reader: See `EventStream.reading`.
+        last: The id of the last event that the client has, if it resumes.
+
     Attributes:
         expires: When it ends although more will be said.
     """
 
     def __init__(
-        self, visit: Visit, session: HttpSession, stream: EventStream, reader: object
+        self,
+        visit: Visit,
+        session: HttpSession,
+        stream: EventStream,
+        reader: object,
+        last: str | None = None,
     ) -> None:
         self.expires = math.inf
+        self._last = last
         self._visit = visit
         self._response = visit.response
         self._session = session
@@ -339,7 +352,10 @@ class _Telling:
         if revision is None or not revision.polling:
             return encode_comment()
         milliseconds = None if retry is None else math.ceil(retry * 1000)
-        return encode_event(b"", id=self._stream.keep(b""), retry=milliseconds)
+        # A new id would come before those of the events that the client has missed: if it were lost
+        # again, it would never get them.
+        id = self._stream.keep(b"") if self._last is None else self._last
+        return encode_event(b"", id=id, retry=milliseconds)
 
     async def _end(self) -> None:
         pause = self._stream.pause
