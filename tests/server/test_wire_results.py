@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import enum
 import json
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -14,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.strategies import examples
-from trimcp import Context, Limits, Server
+from trimcp import Context, Limits, Server, open_client
 from trimcp.functions import compile_function
 from trimcp.protocol import HANDSHAKE_REVISIONS, REVISIONS
 from trimcp.testing import open_raw_peer, stateless
@@ -158,3 +159,35 @@ def test_what_does_not_fit_is_refused() -> None:
         with pytest.raises(ValueError, match=r"output schema|validation error") as caught:
             function.wire_result(value, structured=True)
         assert "'tool'" in caught.value.__notes__[0]
+
+
+#: What a function may return that is written as something else.
+REPLACED = [
+    (pydantic.SecretStr, "swordfish", "**********"),
+    (Annotated[str, pydantic.PlainSerializer(lambda value: "***")], "swordfish", "***"),
+    (bool, "yes", "true"),
+    (int, "5", "5"),
+    (datetime.date, "2020-01-01T00:00:00", "2020-01-01"),
+]
+
+
+@pytest.mark.parametrize("revision", [REVISIONS[-1], HANDSHAKE_REVISIONS[-1]], ids=str)
+@pytest.mark.parametrize(("hint", "value", "text"), REPLACED)
+def test_the_text_is_what_is_written(hint: Any, value: Any, text: str, revision: Any) -> None:
+    """A secret that is hidden in the structured content is hidden in its text too."""
+
+    async def main() -> None:
+        server: Server[Any] = Server("replaced")
+
+        async def give() -> Any:
+            return value
+
+        give.__annotations__["return"] = hint
+        server.tool(give)
+        async with open_client(server, revision=revision.date) as client:
+            result = await client.call_tool("give")
+            assert not result.is_error
+            assert result.text == text
+            assert "swordfish" not in repr(result)
+
+    trio.run(main)

@@ -38,6 +38,8 @@ CONTENT: Final = (TextContent, ImageContent, AudioContent, ResourceLink, Embedde
 _BYTES: Final = (bytes, bytearray, memoryview)
 
 _encode: Final = msgspec.json.Encoder().encode
+_decode: Final = msgspec.json.Decoder(str).decode
+_NULL: Final = b"null"
 
 
 def content_result(value: Any, *, promised: bool) -> CallToolResult:
@@ -72,9 +74,9 @@ def structured_result(value: Any, raw: bytes, *, is_text: bool) -> CallToolResul
         is_text: Whether the function returns text or None: None then means no content.
     """
     content: tuple[TextContent, ...] = ()
-    if isinstance(value, str):
-        content = (TextContent(_plain(value)),)
-    elif value is not None or not is_text:
+    if _is_text(value, raw):
+        content = (TextContent(_decode(raw)),)
+    elif raw != _NULL or not is_text:
         content = (TextContent(raw.decode()),)
     return CallToolResult(content, structured_content=Raw(raw))
 
@@ -86,13 +88,21 @@ def written_text(text: str) -> WireResult:
 
 def written_result(value: Any, raw: bytes, *, is_text: bool) -> WireResult:
     """The same as `structured_result`, written already, for revisions that do not wrap it."""
-    if isinstance(value, str):
-        content = b'{"text":%b,"type":"text"}' % _encode(_plain(value))
-    elif value is not None or not is_text:
+    if _is_text(value, raw):
+        content = b'{"text":%b,"type":"text"}' % raw
+    elif raw != _NULL or not is_text:
         content = b'{"text":%b,"type":"text"}' % _encode(raw.decode())
     else:
         content = b""
     return WireResult(b'"content":[%b],"structuredContent":%b' % (content, raw))
+
+
+def _is_text(value: Any, raw: bytes) -> bool:
+    """Whether a value that is written like this is content as it is.
+
+    What is written may be another value than the function returned, for example without a secret.
+    """
+    return isinstance(value, str) and raw[:1] == b'"'
 
 
 def _is_block(value: Any) -> bool:
