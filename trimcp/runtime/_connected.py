@@ -125,14 +125,17 @@ class ConnectedPeer(Peer):
                             await self._read()
                         self._input_ended()
                     finally:
-                        # Not only when all handlers have ended: one may ask in a shield.
-                        self.lose("the connection was closed", tell=True)
+                        if life.host is not None:
+                            # Before all handlers have ended: one may ask in a shield. A client's
+                            # own calls are cancelled together with who makes them.
+                            self.lose("the connection was closed", tell=True)
                 await self.flush()
             if life.is_draining and life.scope.cancelled_caught:
                 # Handlers that were cancelled may have answered while they ended.
                 with trio.move_on_after(_LAST_WORDS):
                     await self.flush()
         finally:
+            self.lose("the connection was closed", tell=True)
             self.connection.drop()
             self.slots.drop()
             life.nursery = None
