@@ -65,7 +65,7 @@ _PATIENCE: Final = 60.0
 LINGER: Final = 2.0
 
 #: Seconds after which the blocks end that have a time limit.
-LIMIT: Final = 2.0
+BLOCK_SECONDS: Final = 2.0
 
 URIS: Final = ("thing://one", "thing://two")
 EXTRAS: Final = ("extra0", "extra1")
@@ -167,8 +167,8 @@ def _scope(*, shield: bool = False, seconds: float = math.inf) -> Iterator[trio.
 BLOCKS: Final[dict[str, Callable[[], Any]]] = {
     "nursery": _nursery,
     "scope": _scope,
-    "time limit": lambda: _scope(seconds=LIMIT),
-    "shield": lambda: _scope(shield=True, seconds=LIMIT),
+    "time limit": lambda: _scope(seconds=BLOCK_SECONDS),
+    "shield": lambda: _scope(shield=True, seconds=BLOCK_SECONDS),
 }
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import trio
 
-from trimcp.runtime import Failed, attempted
+from trimcp.runtime import Failed, attempted, is_innermost
 
 if TYPE_CHECKING:
     from trimcp.runtime import Responder, Round
@@ -26,20 +26,9 @@ _END_SECONDS: Final = 1.0
 
 
 def lent_scope(visit: Visit) -> trio.CancelScope | None:
-    """The scope that is lent to a request, if its task is in no other scope inside it.
-
-    Trio's public interface does not tell. If its internals change, nothing is lent: that is slower,
-    and nothing else.
-    """
+    """The scope that is lent to a request, if its task is in no other scope inside it."""
     scope = visit.lent
-    return scope if scope is not None and _is_innermost(scope) else None
-
-
-def _is_innermost(scope: trio.CancelScope) -> bool:
-    try:
-        return trio.lowlevel.current_task()._cancel_status is scope._cancel_status
-    except AttributeError:
-        return False
+    return scope if scope is not None and is_innermost(scope) else None
 
 
 async def answer_within(
@@ -58,7 +47,7 @@ async def answer_within(
     try:
         if not round_.is_over:
             outcome, passing = await attempted(responder.handle, round_)
-            if not _is_innermost(scope):
+            if not is_innermost(scope):
                 outcome = Failed(RuntimeError("the handler has left a cancel scope open"))
                 scope.cancel(reason="its task cannot be used again")
         # From now on nobody can cancel the task on account of this request.

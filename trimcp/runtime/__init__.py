@@ -27,7 +27,7 @@ from ._signals import told_of_signals
 from ._streams import drain, in_threads
 from ._threads import ToolThreads
 from ._watchdog import watching_for_blocks
-from ._workers import MOST_IDLE, Workers
+from ._workers import MOST_IDLE, Workers, is_innermost
 
 __all__ = [
     "MOST_IDLE",
@@ -86,6 +86,7 @@ __all__ = [
     "flaw_of_conversation",
     "holding",
     "in_threads",
+    "is_innermost",
     "method_not_found",
     "path_in",
     "quoted_path",

@@ -27,7 +27,7 @@ try:
 except ImportError:
     _HOLDERS = None  # type: ignore[assignment]
 
-__all__ = ["MOST_IDLE", "Workers"]
+__all__ = ["MOST_IDLE", "Workers", "is_innermost"]
 
 #: How many tasks of one nursery may wait for a request.
 MOST_IDLE: Final = 64
@@ -178,7 +178,7 @@ class _Worker:
             if round_.is_over:
                 break
             outcome = await self._workers.responder.handle(round_)
-            if round_.is_cancelled or not _is_untouched(self.task, self._scope):
+            if round_.is_cancelled or not (is_innermost(self._scope) and _holds_nothing()):
                 return outcome
             # Nobody can cancel the task any more on account of this request.
             round_.scope = None
@@ -204,13 +204,18 @@ class _Worker:
         return trio.lowlevel.Abort.SUCCEEDED
 
 
-def _is_untouched(task: trio.lowlevel.Task, scope: trio.CancelScope) -> bool:
-    """Whether a task is in no other scope than this one, and holds no lock.
+def is_innermost(scope: trio.CancelScope) -> bool:
+    """Whether the current task is in this scope, and in no other one inside it.
 
-    Trio's public interface does not tell. If its internals change, no task is used twice: that is
-    slower, and nothing else.
+    Trio's public interface does not tell. If its internals change, the answer is no, and neither a
+    task nor a scope is used twice: that is slower, and nothing else.
     """
     try:
-        return task._cancel_status is scope._cancel_status and task not in _HOLDERS
-    except (AttributeError, TypeError):
+        return trio.lowlevel.current_task()._cancel_status is scope._cancel_status
+    except AttributeError:
         return False
+
+
+def _holds_nothing() -> bool:
+    """Whether the current task holds no lock; no, if Trio's internals do not tell."""
+    return _HOLDERS is not None and trio.lowlevel.current_task() not in _HOLDERS
